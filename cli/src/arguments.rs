@@ -1,0 +1,145 @@
+//! What can be said on the command line.
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::commands::{check::Check, completions::Completions, import::Import, local::Local};
+use crate::commands::{token, token::Token};
+use crate::output::{Outcome, Output};
+
+/// Keeps a company's connections to ad and social platforms alive
+#[derive(Debug, Parser)]
+#[command(
+    name = "warden",
+    version,
+    after_help = "Exit codes: 0 fine, 1 something needs attention or failed, 2 wrong usage."
+)]
+pub(crate) struct Cli {
+    /// Print one JSON object to standard output and nothing else
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Local(Local),
+    Import(Import),
+    Check(Check),
+    Token(Token),
+    Completions(Completions),
+}
+
+impl Cli {
+    /// Reads the process's arguments; wrong ones, and `--help`, end it.
+    pub(crate) fn of_process() -> Self {
+        Self::read(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn read<T: Into<OsString> + Clone>(
+        arguments: impl IntoIterator<Item = T>,
+    ) -> Result<Self, clap::Error> {
+        let cli = Self::try_parse_from(arguments)?;
+        if let Command::Token(token) = &cli.command
+            && !token.place.local
+        {
+            let mut command = Self::command();
+            command.build(); // so that the subcommand knows its full name
+            let token = command.find_subcommand_mut("token");
+            let error = ErrorKind::MissingRequiredArgument;
+            return Err(match token {
+                Some(command) => command.error(error, token::ONLY_LOCAL),
+                None => command.error(error, token::ONLY_LOCAL),
+            });
+        }
+        Ok(cli)
+    }
+}
+
+impl Command {
+    pub(crate) async fn run(self, output: &Output) -> anyhow::Result<Outcome> {
+        match self {
+            Self::Local(local) => local.run(output).await,
+            Self::Import(import) => import.run(output).await,
+            Self::Check(check) => check.run(output).await,
+            Self::Token(token) => token.run(output).await,
+            Self::Completions(completions) => completions.run(output),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(arguments: &str) -> Result<Cli, clap::Error> {
+        Cli::read(std::iter::once("warden").chain(arguments.split_whitespace()))
+    }
+
+    #[track_caller]
+    fn refused(arguments: &str, because: &str) {
+        let error = read(arguments).expect_err("this must be refused");
+        assert_eq!(error.exit_code(), 2, "{arguments}");
+        let text = error.to_string();
+        assert!(text.contains(because), "{arguments}: {text}");
+    }
+
+    #[test]
+    fn the_commands_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn everything_has_help() {
+        let mut command = Cli::command();
+        command.build();
+        for command in std::iter::once(&command).chain(command.get_subcommands()) {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name}");
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{name} {argument}");
+            }
+        }
+        assert_eq!(read("check --help").unwrap_err().exit_code(), 0);
+    }
+
+    #[test]
+    fn days_are_checked_at_the_command_line() {
+        for bad in ["0", "-1", "1.5", "abc", "100000", "366", "+7"] {
+            let text = "days must be a whole number from 1 to 365";
+            refused(&format!("check --days {bad}"), text);
+        }
+        for good in ["1", "7", "365"] {
+            assert!(read(&format!("check --days {good}")).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_token_can_only_be_had_locally() {
+        refused("token --user olga", "AuthIssuer");
+        refused("token --local", "--user");
+        refused("token --user a#b --local", "user_id must be");
+        assert!(read("token --user olga --local").is_ok());
+    }
+
+    #[test]
+    fn json_may_stand_anywhere() {
+        assert!(read("--json check --sync").unwrap().json);
+        assert!(read("check --sync --json").unwrap().json);
+        assert!(!read("check --sync").unwrap().json);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        refused("", "Usage");
+        refused("sweep", "unrecognized subcommand");
+        refused("local --port 70000", "70000");
+        refused("local --functions here", "relative URL");
+        refused("local --import", "a value is required");
+        refused("import", "FILE");
+        refused("completions tcsh", "possible values");
+    }
+}

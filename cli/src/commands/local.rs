@@ -1,0 +1,256 @@
+//! `warden local`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use local::{Addresses, Options, Stack};
+use serde::Serialize;
+use shared::Clock;
+use shared::import::Summary;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use url::Url;
+
+use super::import::{self, Source};
+use crate::demo::{self, Demo};
+use crate::output::{Outcome, Output};
+use crate::target::{DataDir, Target};
+
+/// How long a failed background invocation waits for its next attempt: a
+/// person is watching, so not the minutes that Lambda takes.
+const RETRY_DELAY: Duration = Duration::from_secs(2);
+
+/// Run everything on this machine, with a demo to look at
+#[derive(Debug, Args)]
+pub(crate) struct Local {
+    /// Where the API answers; 0 for any free port
+    #[arg(long, default_value_t = 3000)]
+    port: u16,
+    /// Where DynamoDB answers; 0 for any free port
+    #[arg(long, default_value_t = 8000)]
+    dynamodb_port: u16,
+    #[command(flatten)]
+    data_dir: DataDir,
+    /// Import this file, instead of the demo; may be given several times
+    #[arg(long, value_name = "FILE")]
+    import: Vec<PathBuf>,
+    /// Call the functions at this address, as `cargo lambda watch` serves them
+    #[arg(long, value_name = "URL")]
+    functions: Option<Url>,
+    /// Load no demo
+    #[arg(long)]
+    no_demo: bool,
+}
+
+/// What there is to look at once everything serves.
+#[derive(Debug, Serialize)]
+struct Ready {
+    addresses: Addresses,
+    imports: Vec<Imported>,
+    demo: Option<Demo>,
+}
+
+#[derive(Debug, Serialize)]
+struct Imported {
+    file: String,
+    #[serde(flatten)]
+    summary: Summary,
+}
+
+impl Local {
+    pub(crate) async fn run(self, output: &Output) -> anyhow::Result<Outcome> {
+        let mut sources = Vec::new();
+        for file in &self.import {
+            sources.push(Source::open(file).await?);
+        }
+        let mut stop = Stop::listen()?;
+        let clock = Clock::system();
+        let stack = Stack::start(Options {
+            port: self.port,
+            dynamodb_port: self.dynamodb_port,
+            data_dir: Some(self.data_dir.path.clone()),
+            functions: self.functions.clone(),
+            clock: clock.clone(),
+            schedules: true,
+            retry_delay: RETRY_DELAY,
+        })
+        .await?;
+        output.note(format_args!("serving at {}", stack.addresses().gateway));
+
+        let shown = tokio::select! {
+            shown = self.show(&stack, &clock, sources, output) => shown,
+            () = stop.requested() => Ok(()),
+        };
+        if shown.is_ok() {
+            stop.requested().await;
+        }
+        output.note("stopping");
+        stack.stop().await;
+        shown.map(|()| Outcome::Fine)
+    }
+
+    /// Loads what is to be loaded and tells how everything stands.
+    async fn show(
+        &self,
+        stack: &Stack,
+        clock: &Clock,
+        sources: Vec<Source>,
+        output: &Output,
+    ) -> anyhow::Result<()> {
+        let target = Target::local(stack.environment());
+        let with_demo = !self.no_demo && sources.is_empty();
+        let mut imports = Vec::new();
+        for source in sources {
+            let importer = target.importer(clock.clone())?;
+            let file = source.name().to_owned();
+            let summary = source.import(&importer, output).await?;
+            imports.push(Imported { file, summary });
+        }
+        let demo = if with_demo {
+            Some(
+                demo::run(stack, &target, clock)
+                    .await
+                    .context("the demo failed")?,
+            )
+        } else {
+            None
+        };
+        let ready = Ready {
+            addresses: stack.addresses().clone(),
+            imports,
+            demo,
+        };
+        output.answer(&ready, || ready.render(&self.data_dir.path))
+    }
+}
+
+impl Ready {
+    fn render(&self, data_dir: &Path) -> String {
+        let mut parts: Vec<String> = Vec::new();
+        for Imported { file, summary } in &self.imports {
+            parts.push(format!("{file}: {}", import::render(summary)));
+        }
+        parts.extend(self.demo.as_ref().map(Demo::render));
+        let Addresses {
+            gateway,
+            dynamodb,
+            issuer,
+            platforms,
+            ..
+        } = &self.addresses;
+        parts.push(format!(
+            "API        {gateway}\nDynamoDB   {dynamodb}\nIssuer     {issuer}\nPlatforms  {platforms}"
+        ));
+        let (user, org) = match self.demo {
+            Some(_) => (demo::OWNER, demo::ORG),
+            None => ("USER", "ORG"), // theirs to fill in
+        };
+        let warden = own_command();
+        let data_dir = if data_dir == Path::new(".warden") {
+            String::new()
+        } else {
+            format!(" --data-dir {}", quoted(&data_dir.display().to_string()))
+        };
+        let base = format!("{gateway}/api/dashboard/{org}");
+        let curl = "curl -H \"Authorization: Bearer $TOKEN\"";
+        parts.push(format!(
+            "Try, in another terminal\n  \
+             TOKEN=$({warden} token --user {user} --local{data_dir})\n  \
+             {curl} '{base}/integrations/expiring-tokens?days=7'\n  \
+             {curl} '{base}/notifications'\n  \
+             {warden} check --sync --local{data_dir}\n\
+             Ctrl-C stops it."
+        ));
+        parts.join("\n\n")
+    }
+}
+
+/// How to call this program from here: it is seldom in the path.
+fn own_command() -> String {
+    let Ok(program) = std::env::current_exe() else {
+        return "warden".to_owned();
+    };
+    let from_here = std::env::current_dir()
+        .ok()
+        .and_then(|here| program.strip_prefix(here).ok().map(Path::to_owned));
+    quoted(&from_here.unwrap_or(program).display().to_string())
+}
+
+/// As a shell takes it for one word.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// Ctrl-C, or whatever else asks a process to end.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+    requested: bool,
+}
+
+impl Stop {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            requested: false,
+        })
+    }
+
+    /// Returns once it was asked for, now or before.
+    async fn requested(&mut self) {
+        if !self.requested {
+            tokio::select! {
+                _ = self.interrupt.recv() => {}
+                _ = self.terminate.recv() => {}
+            }
+            self.requested = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pasted_path_stays_one_word() {
+        assert_eq!(quoted("target/debug/warden"), "target/debug/warden");
+        assert_eq!(quoted("/tmp/it's here"), r"'/tmp/it'\''s here'");
+    }
+
+    #[test]
+    fn without_a_demo_the_commands_leave_room_for_names() {
+        let url = || "http://127.0.0.1:1".to_owned();
+        let ready = Ready {
+            addresses: Addresses {
+                gateway: "http://127.0.0.1:3000".to_owned(),
+                dynamodb: url(),
+                sns: url(),
+                sqs: url(),
+                kms: url(),
+                lambda: url(),
+                secretsmanager: url(),
+                issuer: url(),
+                platforms: url(),
+            },
+            imports: Vec::new(),
+            demo: None,
+        };
+        let text = ready.render(Path::new("/tmp/data dir"));
+        assert!(
+            text.contains("token --user USER --local --data-dir '/tmp/data dir'"),
+            "{text}"
+        );
+        assert!(
+            text.contains("http://127.0.0.1:3000/api/dashboard/ORG/notifications"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,7 @@
+//! One file, one command.
+
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod import;
+pub(crate) mod local;
+pub(crate) mod token;

@@ -1,0 +1,81 @@
+//! `warden token`.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use local::Addresses;
+use serde::{Deserialize, Serialize};
+use shared::UserId;
+
+use crate::output::{Outcome, Output};
+use crate::target::Place;
+
+/// Said to whoever wants a token without `--local`.
+pub(crate) const ONLY_LOCAL: &str = "only the local stack hands out tokens: add --local. \
+    In AWS they come from the identity provider that the stack's parameter AuthIssuer names";
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Print a bearer token for calling the local stack's API
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    /// Whose token it is
+    #[arg(long, value_parser = |text: &str| UserId::new(text))]
+    user: UserId,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Deserialize)]
+struct Issued {
+    access_token: String,
+    expires_in: u64,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    error_description: String,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    token: &'a str,
+    expires_in: u64,
+}
+
+impl Token {
+    pub(crate) async fn run(self, output: &Output) -> anyhow::Result<Outcome> {
+        let addresses = Addresses::read(&self.place.data_dir.path)?;
+        let http = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()?;
+        let response = http
+            .post(format!("{}/token", addresses.issuer))
+            .form(&[("user", self.user.as_str())])
+            .send()
+            .await
+            .context("the local stack did not answer; is `warden local` still running?")?;
+        if !response.status().is_success() {
+            let status = response.status();
+            let refused: Option<Refused> = response.json().await.ok();
+            let reason = refused.map_or(status.to_string(), |refused| refused.error_description);
+            bail!("no token for {}: {reason}", self.user);
+        }
+        let Issued {
+            access_token,
+            expires_in,
+        } = response
+            .json()
+            .await
+            .context("the issuer's answer is no token")?;
+        let answer = Answer {
+            token: &access_token,
+            expires_in,
+        };
+        output.answer(&answer, || access_token.clone())?;
+        Ok(Outcome::Fine)
+    }
+}

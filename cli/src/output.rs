@@ -1,0 +1,102 @@
+//! What reaches the person, or the program, that called us: the answer on
+//! standard output, everything else on standard error.
+
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
+
+use anyhow::Context;
+use serde::Serialize;
+use serde_json::json;
+
+/// How a command that did its work ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Exit code 0.
+    Fine,
+    /// Exit code 1.
+    NeedsAttention,
+}
+
+impl Outcome {
+    pub(crate) const fn fine_if(fine: bool) -> Self {
+        if fine {
+            Self::Fine
+        } else {
+            Self::NeedsAttention
+        }
+    }
+}
+
+/// The two streams, and in which form the answer is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    json: bool,
+}
+
+impl Output {
+    pub(crate) const fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// The answer: as `object` on one line, or as `text`.
+    pub(crate) fn answer(
+        self,
+        object: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> anyhow::Result<()> {
+        let answer = if self.json {
+            serde_json::to_string(object)?
+        } else {
+            text()
+        };
+        let mut stdout = std::io::stdout().lock();
+        let written = writeln!(stdout, "{}", answer.trim_end()).and_then(|()| stdout.flush());
+        match written {
+            // Who closes the pipe, as `head` does, has read enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            written => written.context("the answer could not be written"),
+        }
+    }
+
+    /// Something to know along the way.
+    pub(crate) fn note(self, text: impl Display) {
+        // There is nobody left to tell if this fails.
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }
+
+    /// Why there is no answer.
+    pub(crate) fn error(self, error: &anyhow::Error) {
+        let text = explain(error);
+        self.note(format_args!("error: {text}"));
+        if self.json {
+            let _ = self.answer(&json!({ "error": text }), String::new);
+        }
+    }
+}
+
+/// An error and what caused it. Some errors repeat their cause in their own
+/// text; it is said once.
+fn explain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let error = anyhow::anyhow!("port 3000 is taken").context("cannot serve");
+        assert_eq!(explain(&error), "cannot serve: port 3000 is taken");
+        let error = anyhow::anyhow!("no answer").context("sending failed: no answer");
+        assert_eq!(explain(&error), "sending failed: no answer");
+    }
+}

@@ -1,0 +1,135 @@
+//! A sweep's report, for people.
+
+use comfy_table::CellAlignment;
+use shared::report::Report;
+
+use crate::table;
+
+/// Whether somebody should look: a refresh that failed, a connection that
+/// lapsed or soon will, or work that was not done.
+pub(crate) fn needs_attention(report: &Report) -> bool {
+    report.refresh_failed + report.critical + report.urgent + report.expired > 0
+        || !report.is_complete()
+        || report.failures_unlisted > 0
+}
+
+/// The counts as a small table, then what could not be handled.
+pub(crate) fn render(report: &Report) -> String {
+    let verdicts: Vec<String> = report
+        .refresh_failures
+        .iter()
+        .map(|(verdict, count)| format!("{count} {}", verdict.replace('_', " ")))
+        .collect();
+    let mut table = table::plain();
+    for (name, count, meaning) in [
+        (
+            "examined",
+            report.examined,
+            "connections with something due",
+        ),
+        ("refreshed", report.auto_refreshed, "got a new token"),
+        (
+            "refresh failed",
+            report.refresh_failed,
+            verdicts.join(", ").as_str(),
+        ),
+        ("expired", report.expired, "of those examined"),
+        ("critical", report.critical, "lapse within 1 day"),
+        ("urgent", report.urgent, "lapse within 3 days"),
+        ("warning", report.warning, "lapse within the warning window"),
+        (
+            "alerts",
+            report.alerts_published,
+            "sent to the people concerned",
+        ),
+        ("conflicts", report.conflicts, "someone else was quicker"),
+        ("skipped", report.skipped, "nothing left to do"),
+    ] {
+        table.add_row([name.to_owned(), count.to_string(), meaning.to_owned()]);
+    }
+    if let Some(counts) = table.column_mut(1) {
+        counts.set_cell_alignment(CellAlignment::Right);
+    }
+    let mut text = table::render(table);
+    for failure in &report.failures {
+        text += &format!(
+            "\nnot handled: {}/{}: {}",
+            failure.org_id, failure.integration_id, failure.problem
+        );
+    }
+    if report.failures_unlisted > 0 {
+        text += &format!("\nnot handled: {} more", report.failures_unlisted);
+    }
+    if report.cut_short {
+        text += "\ncut short by its deadline; the next sweep goes on from here";
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::report::Failure;
+
+    use super::*;
+
+    #[test]
+    fn only_a_quiet_report_is_fine() {
+        let quiet = Report {
+            examined: 3,
+            auto_refreshed: 2,
+            warning: 1,
+            alerts_published: 1,
+            skipped: 1,
+            conflicts: 1,
+            ..Report::default()
+        };
+        assert!(!needs_attention(&quiet));
+        let loud: [fn(&mut Report); 6] = [
+            |report| report.refresh_failed = 1,
+            |report| report.critical = 1,
+            |report| report.urgent = 1,
+            |report| report.expired = 1,
+            |report| report.cut_short = true,
+            |report| report.failures.push(failure()),
+        ];
+        for spoil in loud {
+            let mut report = quiet.clone();
+            spoil(&mut report);
+            assert!(needs_attention(&report), "{report:?}");
+        }
+    }
+
+    fn failure() -> Failure {
+        Failure {
+            org_id: "acme".to_owned(),
+            integration_id: "7".to_owned(),
+            problem: "the row is damaged".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_report_says_what_failed_and_why() {
+        let report = Report {
+            examined: 12,
+            refresh_failed: 3,
+            refresh_failures: [
+                ("reconnect_needed".to_owned(), 2),
+                ("transient".to_owned(), 1),
+            ]
+            .into(),
+            failures: vec![failure()],
+            cut_short: true,
+            ..Report::default()
+        };
+        let text = render(&report);
+        for part in [
+            "examined",
+            " 12 ",
+            "2 reconnect needed, 1 transient",
+            "not handled: acme/7: the row is damaged",
+            "cut short",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+}

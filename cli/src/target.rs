@@ -1,0 +1,211 @@
+//! Where a command works, and where it has its configuration from: a running
+//! local stack, or AWS as the process's environment says.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use aws_config::SdkConfig;
+use check_tokens::CheckTokens;
+use clap::Args;
+use local::{Addresses, Environment};
+use shared::import::Importer;
+use shared::sealing::Sealer;
+use shared::store::{Integrations, Notifications, Organizations};
+use shared::{Clock, Variables};
+
+const CHECK_TOKENS: &str = "CheckTokensFunction";
+
+/// What a command needs to know, and the output of the deployed stack that says it.
+const OUTPUTS: [(&str, &str); 8] = [
+    ("INTEGRATIONS_TABLE", "IntegrationsTableName"),
+    ("ORGANIZATIONS_TABLE", "OrganizationsTableName"),
+    ("NOTIFICATIONS_TABLE", "NotificationsTableName"),
+    ("AUDIT_TABLE", "AuditTableName"),
+    ("ALERTS_TOPIC_ARN", "AlertsTopicArn"),
+    ("TOKEN_KEY_ID", "TokenKeyArn"),
+    ("PLATFORM_CREDENTIALS", "PlatformSecretArn"),
+    ("CHECK_TOKENS_FUNCTION", "CheckTokensFunctionName"),
+];
+
+#[derive(Debug, Args)]
+pub(crate) struct DataDir {
+    /// Where the local stack keeps everything
+    #[arg(
+        long = "data-dir",
+        value_name = "DIR",
+        env = "WARDEN_DATA_DIR",
+        default_value = ".warden"
+    )]
+    pub(crate) path: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// Work on the stack that `warden local` runs, not on AWS
+    #[arg(long)]
+    pub(crate) local: bool,
+    #[command(flatten)]
+    pub(crate) data_dir: DataDir,
+}
+
+/// The SDK's configuration and the variables to go with it.
+pub(crate) struct Target {
+    sdk: SdkConfig,
+    source: Source,
+}
+
+enum Source {
+    Local(Environment),
+    Aws(Variables),
+}
+
+impl Target {
+    /// The place that the command line means; `needed` variables are there.
+    pub(crate) async fn of(place: &Place, needed: &[&str]) -> anyhow::Result<Self> {
+        if place.local {
+            let addresses = Addresses::read(&place.data_dir.path)?;
+            return Ok(Self::local(&Environment::new(&addresses)?));
+        }
+        let variables = Variables::of_process();
+        // Before the SDK goes looking for a region and credentials.
+        missing(&variables, needed)?;
+        let sdk = shared::aws::config_of_process().await;
+        if sdk.region().is_none() {
+            bail!("no AWS region is configured: set AWS_REGION, or add --local");
+        }
+        Ok(Self {
+            sdk,
+            source: Source::Aws(variables),
+        })
+    }
+
+    pub(crate) fn local(environment: &Environment) -> Self {
+        Self {
+            sdk: environment.sdk_config(),
+            source: Source::Local(environment.clone()),
+        }
+    }
+
+    pub(crate) const fn sdk(&self) -> &SdkConfig {
+        &self.sdk
+    }
+
+    /// The name of the function that checks tokens.
+    pub(crate) fn check_tokens_function(&self) -> anyhow::Result<String> {
+        match &self.source {
+            Source::Local(environment) => Ok(environment.function_name(CHECK_TOKENS)),
+            Source::Aws(_) => self.variable("CHECK_TOKENS_FUNCTION"),
+        }
+    }
+
+    pub(crate) const IMPORTER_NEEDS: [&str; 3] =
+        ["INTEGRATIONS_TABLE", "ORGANIZATIONS_TABLE", "TOKEN_KEY_ID"];
+
+    pub(crate) fn importer(&self, clock: Clock) -> anyhow::Result<Importer> {
+        let kms = aws_sdk_kms::Client::new(&self.sdk);
+        Ok(Importer {
+            integrations: self.integrations()?,
+            organizations: Organizations::new(
+                self.dynamodb(),
+                self.variable("ORGANIZATIONS_TABLE")?,
+            ),
+            sealer: Sealer::new(kms, self.variable("TOKEN_KEY_ID")?, clock.clone()),
+            clock,
+        })
+    }
+
+    pub(crate) const CHECK_TOKENS_NEEDS: [&str; 5] = [
+        "INTEGRATIONS_TABLE",
+        "AUDIT_TABLE",
+        "ALERTS_TOPIC_ARN",
+        "TOKEN_KEY_ID",
+        "PLATFORM_CREDENTIALS",
+    ];
+
+    /// The function that checks tokens, wired in this process.
+    pub(crate) async fn check_tokens(&self, clock: Clock) -> anyhow::Result<CheckTokens> {
+        let variables = match &self.source {
+            Source::Local(environment) => environment.variables(CHECK_TOKENS),
+            Source::Aws(variables) => variables.clone(),
+        };
+        CheckTokens::wire(&self.sdk, &variables, clock)
+            .await
+            .context("the check could not be set up")
+    }
+
+    pub(crate) fn integrations(&self) -> anyhow::Result<Integrations> {
+        Ok(Integrations::new(
+            self.dynamodb(),
+            self.variable("INTEGRATIONS_TABLE")?,
+        ))
+    }
+
+    pub(crate) fn notifications(&self) -> anyhow::Result<Notifications> {
+        Ok(Notifications::new(
+            self.dynamodb(),
+            self.variable("NOTIFICATIONS_TABLE")?,
+        ))
+    }
+
+    fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&self.sdk)
+    }
+
+    fn variable(&self, name: &str) -> anyhow::Result<String> {
+        let value = match &self.source {
+            // A table has one name, whichever function uses it.
+            Source::Local(environment) => [CHECK_TOKENS, "NotifyFunction"]
+                .iter()
+                .find_map(|function| Some(environment.variables(function).get(name)?.to_owned())),
+            Source::Aws(variables) => {
+                missing(variables, &[name])?;
+                variables.get(name).map(str::to_owned)
+            }
+        };
+        value.with_context(|| format!("the template does not set {name}"))
+    }
+}
+
+/// Fails with what to do if any of `needed` is not set.
+fn missing(variables: &Variables, needed: &[&str]) -> anyhow::Result<()> {
+    let missing: Vec<String> = OUTPUTS
+        .iter()
+        .filter(|(name, _)| needed.contains(name) && variables.get(name).is_none())
+        .map(|(name, output)| format!("{name} (output {output})"))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "not set in the environment: {}; set what is missing to the outputs of your deployed \
+         stack, or add --local to work on the one that `warden local` runs",
+        missing.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_missing_variable_is_named_with_its_source() {
+        let variables = [("AUDIT_TABLE".to_owned(), "audit".to_owned())];
+        let variables = variables.into_iter().collect();
+        let error = missing(&variables, &Target::CHECK_TOKENS_NEEDS).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("TOKEN_KEY_ID (output TokenKeyArn)"), "{text}");
+        assert!(text.contains("--local"), "{text}");
+        assert!(!text.contains("AUDIT_TABLE"), "{text}");
+        assert!(missing(&variables, &["AUDIT_TABLE"]).is_ok());
+    }
+
+    #[test]
+    fn whatever_is_needed_has_an_output() {
+        let needed = Target::CHECK_TOKENS_NEEDS
+            .into_iter()
+            .chain(Target::IMPORTER_NEEDS);
+        for name in needed {
+            assert!(OUTPUTS.iter().any(|(known, _)| *known == name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! The binary as people run it, against the stack that it runs itself.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const WARDEN: &str = env!("CARGO_BIN_EXE_warden");
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn warden(data_dir: &Path, arguments: &str) -> Command {
+    let mut command = Command::new(WARDEN);
+    command
+        .args(arguments.split_whitespace())
+        // Nothing of the machine that runs the tests may matter.
+        .env_clear()
+        .env("WARDEN_DATA_DIR", data_dir)
+        .stdin(Stdio::null());
+    command
+}
+
+fn run(data_dir: &Path, arguments: &str) -> Output {
+    warden(data_dir, arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// The one JSON object that is the whole of standard output.
+fn object(output: &Output) -> Value {
+    let value: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|e| panic!("{e}: {}", text(&output.stdout)));
+    assert!(value.is_object(), "{value}");
+    value
+}
+
+/// A local stack of its own, and its data directory.
+struct Running {
+    process: Child,
+    data_dir: TempDir,
+}
+
+impl Running {
+    fn start(options: &str) -> Self {
+        let data_dir = TempDir::new().unwrap();
+        let log = fs::File::create(data_dir.path().join("output")).unwrap();
+        let process = warden(data_dir.path(), "local --port 0 --dynamodb-port 0")
+            .args(options.split_whitespace())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut running = Self { process, data_dir };
+        running.wait_until("it serves", |running| {
+            running.path().join("local.json").exists()
+        });
+        running
+    }
+
+    fn path(&self) -> &Path {
+        self.data_dir.path()
+    }
+
+    fn printed(&self) -> String {
+        fs::read_to_string(self.path().join("output")).unwrap()
+    }
+
+    fn wait_until(&mut self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
+        let began = Instant::now();
+        while !is_so(self) {
+            let ended = self.process.try_wait().unwrap();
+            assert!(ended.is_none(), "ended before {what}: {}", self.printed());
+            assert!(
+                began.elapsed() < PATIENCE,
+                "not in time: {what}: {}",
+                self.printed()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn run(&self, arguments: &str) -> Output {
+        run(self.path(), arguments)
+    }
+
+    fn gateway(&self) -> String {
+        let addresses = fs::read(self.path().join("local.json")).unwrap();
+        let addresses: Value = serde_json::from_slice(&addresses).unwrap();
+        addresses["gateway"].as_str().unwrap().to_owned()
+    }
+
+    fn token(&self, user: &str) -> String {
+        let output = self.run(&format!("token --user {user} --local"));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout).lines().last().unwrap().to_owned()
+    }
+
+    async fn get(&self, user: &str, path: &str) -> (u16, Value) {
+        let client = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .no_proxy()
+            .build()
+            .unwrap();
+        let url = format!("{}/api/dashboard/{path}", self.gateway());
+        let request = client.get(url).bearer_auth(self.token(user));
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
+    }
+
+    /// Asks it to end, and tells how it did.
+    fn terminate(mut self) -> String {
+        let id = self.process.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        assert!(asked.success());
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                break status;
+            }
+            assert!(began.elapsed() < PATIENCE, "it does not stop");
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        assert_eq!(status.code(), Some(0), "{}", self.printed());
+        assert!(!self.path().join("local.json").exists());
+        self.printed()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // A test that failed leaves nothing running.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+const EXPORT: &str = r#"{"type":"organization","org_id":"acme","name":"Acme","owner_id":"olga"}
+{"type":"member","org_id":"acme","user_id":"ian","permissions":["manage_integrations"]}
+{"type":"integration","org_id":"acme","integration_id":"1","platform":"myspace","username":"a","account_id":"1","created_by":"ian","access_token":"planted-1","is_active":true}
+"#;
+
+#[tokio::test]
+async fn the_whole_loop_runs_from_the_command_line() {
+    let stack = Running::start("--no-demo");
+
+    // One line is bad; the others are taken over, and the exit code says so.
+    let file = stack.path().join("export.jsonl");
+    let expires_at = chrono::DateTime::from_timestamp(4_000_000_000, 0).unwrap();
+    let good = json!({
+        "type": "integration", "org_id": "acme", "integration_id": "2", "platform": "x",
+        "username": "acme", "account_id": "2", "created_by": "ian",
+        "access_token": "planted-2", "refresh_token": "planted-3",
+        "token_expires_at": expires_at, "is_active": true,
+    });
+    fs::write(&file, format!("{EXPORT}{good}\n")).unwrap();
+    let import = format!("import {} --local", file.display());
+    let output = stack.run(&format!("{import} --json"));
+    assert_eq!(output.status.code(), Some(1));
+    let summary = object(&output);
+    assert_eq!(
+        (&summary["created"], &summary["refused"]),
+        (&json!(3), &json!(1))
+    );
+    let told = text(&output.stderr);
+    assert!(
+        told.starts_with("line 3: unknown platform \"myspace\""),
+        "{told}"
+    );
+    let again = stack.run(&import);
+    assert!(text(&again.stdout).contains("3 unchanged"), "{again:?}");
+
+    // The same through a pipe, without the bad line.
+    let mut piped = warden(stack.path(), "import - --local --json")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writeln!(piped.stdin.take().unwrap(), "{good}").unwrap();
+    let piped = piped.wait_with_output().unwrap();
+    assert_eq!(piped.status.code(), Some(0));
+    assert_eq!(object(&piped)["unchanged"], 1);
+
+    // The sweep refreshes it, and a second one finds nothing to do.
+    let output = stack.run("check --sync --local --json");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let report = object(&output);
+    let counts = (&report["examined"], &report["auto_refreshed"]);
+    assert_eq!(counts, (&json!(1), &json!(1)), "{report}");
+    let output = stack.run("check --sync --local --json --days 365");
+    assert_eq!(object(&output)["auto_refreshed"], 0);
+
+    // In the background it is only accepted.
+    let output = stack.run("check --local --json");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(object(&output)["accepted"], true);
+
+    let (status, body) = stack.get("olga", "acme/integrations/expiring-tokens").await;
+    assert_eq!((status, &body["total_count"]), (200, &json!(0)), "{body}");
+    let (status, _) = stack.get("eve", "acme/integrations/expiring-tokens").await;
+    assert_eq!(status, 403);
+
+    let printed = stack.terminate();
+    assert!(
+        printed.contains("/api/dashboard/ORG/notifications"),
+        "{printed}"
+    );
+}
+
+#[tokio::test]
+async fn the_demo_shows_every_state_and_agrees_with_the_api() {
+    let mut stack = Running::start("--json");
+    stack.wait_until("the demo is there", |stack| {
+        stack.printed().ends_with("}\n")
+    });
+    let printed = stack.printed();
+    let shown = printed.lines().find(|line| line.starts_with('{')).unwrap();
+    let shown: Value = serde_json::from_str(shown).unwrap();
+    let connections = shown["demo"]["connections"].as_array().unwrap();
+    let state = |id: &str| {
+        let found = connections.iter().find(|one| one["integration_id"] == id);
+        found.unwrap()["state"].as_str().unwrap()
+    };
+    for platform in shared::Platform::ALL {
+        for (story, begins) in [
+            ("renews-itself", "healthy, renews itself"),
+            ("expiring", "expiring: "),
+            ("expired", "expired"),
+            ("platform-down", "retrying: platform failed"),
+            ("access-withdrawn", "reconnect: "),
+            ("switched-off", "disconnected"),
+        ] {
+            let state = state(&format!("{platform}-{story}"));
+            assert!(state.starts_with(begins), "{platform} {story}: {state}");
+        }
+    }
+    for platform in ["meta", "instagram", "google"] {
+        assert!(state(&format!("{platform}-act-first")).starts_with("act first: "));
+    }
+
+    // The endpoint lists what the table says lapses within the week.
+    let week = chrono::TimeDelta::days(7);
+    let at = |value: &Value| {
+        value
+            .as_str()
+            .map(|at| at.parse::<chrono::DateTime<chrono::Utc>>().unwrap())
+    };
+    let soonest = connections.iter().filter_map(|one| at(&one["lapses_at"]));
+    let now = at(&shown["demo"]["at"]).unwrap();
+    let expected = soonest.filter(|at| *at > now && *at <= now + week).count();
+    let (_, body) = stack.get("mia", "demo/integrations/expiring-tokens").await;
+    assert_eq!(body["total_count"], expected, "{body}");
+    for severity in ["critical_count", "urgent_count", "warning_count"] {
+        assert!(body[severity].as_u64().unwrap() > 0, "{severity}");
+    }
+
+    // And a person's notifications are as many as were counted.
+    let (_, body) = stack.get("olga", "demo/notifications?limit=100").await;
+    let count = shown["demo"]["notifications"]["olga"].as_u64().unwrap();
+    assert_eq!(
+        body["notifications"].as_array().unwrap().len() as u64,
+        count,
+        "{body}"
+    );
+    assert_eq!(shown["demo"]["notifications"]["mia"], 0);
+    stack.terminate();
+}
+
+#[test]
+fn wrong_usage_is_told_from_failure() {
+    let nowhere = TempDir::new().unwrap();
+    for (arguments, code, said) in [
+        ("check --days 0", 2, "a whole number from 1 to 365"),
+        ("token --user olga", 2, "AuthIssuer"),
+        ("token --user olga --local", 1, "warden local"),
+        ("check --sync", 1, "TOKEN_KEY_ID (output TokenKeyArn)"),
+        ("check", 1, "CHECK_TOKENS_FUNCTION"),
+        ("import /no/such/file", 1, "/no/such/file cannot be read"),
+        ("import --local /dev/null", 1, "warden local"),
+        (
+            "local --import /no/such/file",
+            1,
+            "/no/such/file cannot be read",
+        ),
+    ] {
+        let output = run(nowhere.path(), arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments}");
+        let told = text(&output.stderr);
+        assert!(
+            told.starts_with("error: ") && told.contains(said),
+            "{arguments}: {told}"
+        );
+        assert!(output.stdout.is_empty(), "{arguments}");
+    }
+    let output = run(nowhere.path(), "check --sync --json");
+    assert!(object(&output)["error"].is_string());
+}
+
+#[test]
+fn completions_are_there_for_every_shell() {
+    let nowhere = TempDir::new().unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = run(nowhere.path(), &format!("completions {shell}"));
+        assert!(output.status.success(), "{shell}");
+        assert!(text(&output.stdout).contains("warden"), "{shell}");
+    }
+}

@@ -1,0 +1,60 @@
+//! What holds for every request and every answer.
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Uri, header};
+use lambda_http::RequestExt;
+use lambda_http::request::RequestContext;
+
+use crate::problem::{self, Problem};
+
+/// Routes on the path as it was sent, gives problems their body, and keeps
+/// answers out of caches.
+pub(crate) async fn pass(mut request: Request, next: Next) -> Response {
+    let id = request_id(&request);
+    let response = match path_as_sent(&request) {
+        Some(uri) => {
+            *request.uri_mut() = uri;
+            next.run(request).await
+        }
+        None => Problem::not_found("There is no such route.").into_response(),
+    };
+    let mut response = problem::render(response, id.as_deref());
+    // Nothing here stays true for long, or is everybody's, unless it says so.
+    response
+        .headers_mut()
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The request's path without the stage and just as the client spelled it.
+/// `lambda_http` prepends the stage unless an environment variable says
+/// otherwise, and its URL parser resolves dot segments and encodes what it
+/// likes: `/a/%2e%2e/b` must be no route, not `/b`.
+fn path_as_sent(request: &Request) -> Option<Uri> {
+    let raw = request.raw_http_path();
+    if raw.is_empty() {
+        return Some(request.uri().clone()); // it didn't come through Lambda
+    }
+    if !raw.starts_with('/') || raw.contains(['?', '#']) {
+        return None;
+    }
+    let path = match request.uri().query() {
+        Some(query) => format!("{raw}?{query}"),
+        None => raw.to_owned(),
+    };
+    PathAndQuery::try_from(path).ok().map(Uri::from)
+}
+
+/// The id by which client, gateway and logs know this request.
+fn request_id(request: &Request) -> Option<String> {
+    let of_gateway = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV1(context)) => context.request_id.clone(),
+        Some(RequestContext::ApiGatewayV2(context)) => context.request_id.clone(),
+        _ => None,
+    };
+    of_gateway.or_else(|| Some(request.lambda_context_ref()?.request_id.clone()))
+}

@@ -1,0 +1,14 @@
+//! The Lambda function `api`.
+
+use api::App;
+use lambda_http::{Error, run};
+use shared::{Clock, Variables, aws, logging};
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let variables = Variables::of_process();
+    logging::to_stdout_as_json(&variables);
+    let sdk = aws::config_of_process().await;
+    let app = App::wire(&sdk, &variables, Clock::system())?;
+    run(api::router(app)).await
+}

@@ -1,0 +1,145 @@
+//! The caller, if the authorizer says that they belong to the organisation in
+//! the path.
+
+use std::collections::HashMap;
+
+use axum::extract::{FromRequestParts, MatchedPath};
+use http::request::Parts;
+use lambda_http::RequestExt;
+use lambda_http::request::RequestContext;
+use serde_json::Value;
+use shared::organization::Permission;
+use shared::place::Place;
+use shared::{OrgId, UserId};
+
+use crate::problem::Problem;
+
+/// A member of the organisation in the path. There is no other way to the
+/// organisation's id, so no handler can forget to ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    user: UserId,
+    place: Place,
+    manages: bool,
+}
+
+impl Member {
+    /// Who calls.
+    #[must_use]
+    pub fn user(&self) -> &UserId {
+        &self.user
+    }
+
+    /// The organisation in the path, of which the caller is a member.
+    #[must_use]
+    pub fn org(&self) -> &OrgId {
+        &self.place.org
+    }
+
+    /// All that the path names.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Whether the caller may register, reconnect, check and disconnect connections.
+    #[must_use]
+    pub fn manages(&self) -> bool {
+        self.manages
+    }
+
+    /// The member that the authorizer's context describes, if it is about this
+    /// very place: any difference or absence, and there is none.
+    fn of(place: Place, context: &HashMap<String, Value>) -> Option<Self> {
+        let field = |name: &str| context.get(name).and_then(Value::as_str);
+        let same_place = place
+            .fields()
+            .all(|(name, value)| field(name) == Some(value));
+        if !same_place || field("member") != Some("true") {
+            return None;
+        }
+        let user = UserId::new(field("user_id")?).ok()?;
+        let manage = String::from(Permission::ManageIntegrations);
+        let manages = field("permissions")?.split(',').any(|name| name == manage);
+        Some(Self {
+            user,
+            place,
+            manages,
+        })
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Member {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // Not axum's path extractors: even the raw one decodes, and a path that
+        // had to be decoded is no spelling of an id.
+        let place = parts
+            .extensions
+            .get::<MatchedPath>()
+            .and_then(|route| Place::of(route.as_str(), parts.uri.path()))
+            .ok_or_else(|| Problem::not_found("There is no such route."))?;
+        match parts.request_context_ref() {
+            Some(RequestContext::ApiGatewayV1(context)) => {
+                Self::of(place, &context.authorizer.fields)
+            }
+            // No authorizer stands before a function URL.
+            _ => None,
+        }
+        .ok_or_else(Problem::forbidden)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const TEMPLATE: &str = "/api/{orgId}/integrations/{integrationId}";
+
+    fn member(changes: &[(&str, Option<&str>)]) -> Option<Member> {
+        let mut context: HashMap<String, Value> = serde_json::from_value(json!({
+            "principalId": "ian", "user_id": "ian", "org_id": "acme", "integration_id": "7",
+            "permissions": "billing,manage_integrations", "member": "true",
+        }))
+        .unwrap();
+        for (name, value) in changes {
+            match value {
+                Some(value) => context.insert((*name).to_owned(), json!(value)),
+                None => context.remove(*name),
+            };
+        }
+        let place = Place::of(TEMPLATE, "/api/acme/integrations/7").unwrap();
+        Member::of(place, &context)
+    }
+
+    #[test]
+    fn any_difference_or_absence_is_no_member() {
+        assert_eq!(member(&[]).unwrap().user().as_str(), "ian");
+        for change in [
+            ("org_id", Some("other")),
+            ("org_id", None),
+            ("integration_id", Some("8")),
+            ("integration_id", None),
+            ("user_id", Some("user#x")),
+            ("user_id", None),
+            ("permissions", None),
+            ("member", Some("false")),
+            ("member", Some("True")),
+            ("member", None),
+        ] {
+            assert_eq!(member(&[change]), None, "{change:?}");
+        }
+    }
+
+    #[test]
+    fn managing_takes_the_whole_permission() {
+        assert!(member(&[]).unwrap().manages());
+        for permissions in ["", "manage_integrations_not", "billing"] {
+            let member = member(&[("permissions", Some(permissions))]).unwrap();
+            assert!(!member.manages(), "{permissions}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The router behind `lambda_http`, given the events that API Gateway sends.
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use lambda_http::lambda_runtime::{Context, LambdaEvent};
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Adapter, Service};
+
+use super::*;
+
+fn app() -> App {
+    // No region, no credentials: whoever reaches for a table gets an error.
+    let sdk = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .build();
+    let variables = ["INTEGRATIONS_TABLE", "NOTIFICATIONS_TABLE"]
+        .map(|name| (name.to_owned(), "t".to_owned()))
+        .into_iter()
+        .collect();
+    App::wire(&sdk, &variables, Clock::system()).unwrap()
+}
+
+/// A REST API's proxy event, as its stage `v1` sends it.
+fn event(method: &str, path: &str) -> Value {
+    json!({
+        "resource": "/{proxy+}", "path": path, "httpMethod": method,
+        "headers": {"Host": "abc.execute-api.eu-west-1.amazonaws.com", "X-Forwarded-Proto": "https"},
+        "multiValueHeaders": {"Host": ["abc.execute-api.eu-west-1.amazonaws.com"]},
+        "queryStringParameters": null, "multiValueQueryStringParameters": null,
+        "pathParameters": null, "stageVariables": null, "body": null, "isBase64Encoded": false,
+        "requestContext": {
+            "accountId": "123456789012", "apiId": "abc", "stage": "v1", "httpMethod": method,
+            "path": format!("/v1{path}"), "requestId": "req-1", "requestTimeEpoch": 1_764_061_200_000_i64,
+            "identity": {"sourceIp": "127.0.0.1"},
+        },
+    })
+}
+
+/// The same, called by Ian of Acme.
+fn authorized(method: &str, path: &str) -> Value {
+    let mut event = event(method, path);
+    event["requestContext"]["authorizer"] = json!({
+        "principalId": "ian", "user_id": "ian", "org_id": "acme",
+        "permissions": "", "member": "true", "integrationLatency": 12,
+    });
+    event
+}
+
+async fn send(event: Value) -> (u64, Value, Value) {
+    let request: LambdaRequest = serde_json::from_value(event).unwrap();
+    let mut adapter = Adapter::from(router(app()));
+    let call = adapter.call(LambdaEvent::new(request, Context::default()));
+    let answer = serde_json::to_value(call.await.unwrap()).unwrap();
+    let body = answer["body"].as_str().unwrap_or_default();
+    let body = serde_json::from_str(body).unwrap_or_default();
+    (
+        answer["statusCode"].as_u64().unwrap(),
+        answer["multiValueHeaders"].clone(),
+        body,
+    )
+}
+
+const EXPIRING: &str = "/api/dashboard/acme/integrations/expiring-tokens";
+
+#[tokio::test]
+async fn health_needs_nobody_and_no_stage() {
+    let (status, headers, body) = send(event("GET", "/health")).await;
+    assert_eq!((status, body), (200, json!({"status": "ok"})));
+    assert_eq!(headers["content-type"], json!(["application/json"]));
+}
+
+#[tokio::test]
+async fn every_route_of_members_refuses_everybody_else() {
+    for (method, path) in [
+        ("GET", EXPIRING),
+        ("GET", "/api/dashboard/acme/notifications"),
+        ("POST", "/api/dashboard/acme/notifications/001-a/read"),
+    ] {
+        let stranger = {
+            let mut event = authorized(method, path);
+            event["requestContext"]["authorizer"]["member"] = json!("false");
+            event
+        };
+        let elsewhere = authorized(method, &path.replace("acme", "other"));
+        for event in [event(method, path), stranger, elsewhere] {
+            let (status, headers, body) = send(event).await;
+            assert_eq!(status, 403, "{path}");
+            assert_eq!(headers["content-type"], json!(["application/problem+json"]));
+            assert_eq!(headers["cache-control"], json!(["no-store"]));
+            let expected = json!({
+                "type": "about:blank", "title": "Forbidden", "status": 403,
+                "detail": "You are not a member of this organisation.", "instance": "req-1",
+            });
+            assert_eq!(body, expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_function_url_is_nobodys_way_around_the_authorizer() {
+    let event = json!({
+        "version": "2.0", "routeKey": "$default", "rawPath": EXPIRING, "rawQueryString": "days=7",
+        "headers": {"host": "localhost:9000"}, "isBase64Encoded": false,
+        "requestContext": {
+            "accountId": "a", "apiId": "b", "stage": "$default", "requestId": "r", "timeEpoch": 1,
+            "http": {"method": "GET", "path": EXPIRING, "protocol": "HTTP/1.1",
+                     "sourceIp": "127.0.0.1", "userAgent": "curl"},
+            "authorizer": {"lambda": {"user_id": "ian", "org_id": "acme", "permissions": "", "member": "true"}},
+        },
+    });
+    assert_eq!(send(event).await.0, 403);
+}
+
+#[tokio::test]
+async fn another_spelling_of_the_path_is_not_found() {
+    for path in [
+        "/api/dashboard/%61cme/integrations/expiring-tokens",
+        "/api/dashboard/acme/integrations/expiring%2Dtokens",
+        "/api/dashboard/acme/integrations/x/../expiring-tokens",
+        "/api/dashboard/acme/integrations/x/%2e%2e/expiring-tokens",
+        "/api/dashboard/acme/./integrations/expiring-tokens",
+        "/api/dashboard/acme/integrations/expiring-tokens/",
+        "/api//dashboard/acme/integrations/expiring-tokens",
+        "/api/dashboard/acme%23x/integrations/expiring-tokens",
+        "/api/dashboard/acme/integrations/expiring-tokens?days=7",
+        "/v1/api/dashboard/acme/integrations/expiring-tokens",
+        "/api/dashboard/acme/notifications/a b/read",
+        "/nothing",
+        "/",
+    ] {
+        let (status, _, body) = send(authorized("GET", path)).await;
+        assert_eq!(
+            (status, &body["title"]),
+            (404, &json!("Not Found")),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_bar_has_its_two_spellings() {
+    for spelling in ["auth0|7", "auth0%7C7"] {
+        let mut event = authorized("GET", &EXPIRING.replace("acme", spelling));
+        event["requestContext"]["authorizer"]["org_id"] = json!("auth0|7");
+        event["multiValueQueryStringParameters"] = json!({"days": ["0"]});
+        assert_eq!(send(event).await.0, 400, "{spelling}");
+    }
+}
+
+#[tokio::test]
+async fn another_method_says_which_there_is() {
+    let (status, headers, body) = send(authorized("DELETE", EXPIRING)).await;
+    assert_eq!((status, &body["status"]), (405, &json!(405)));
+    assert_eq!(headers["allow"], json!(["GET,HEAD"]));
+    assert_eq!(headers["content-type"], json!(["application/problem+json"]));
+}
+
+#[tokio::test]
+async fn a_bad_query_is_explained() {
+    for (query, expected) in [
+        (
+            json!({"days": ["0"]}),
+            r#"days must be a whole number from 1 to 365, not "0"."#,
+        ),
+        (
+            json!({"days": ["7", "7"]}),
+            "The query parameter days is given more than once.",
+        ),
+        (
+            json!({"day": ["7"]}),
+            r#"There is no query parameter "day"; there are days, next."#,
+        ),
+    ] {
+        let mut event = authorized("GET", EXPIRING);
+        event["multiValueQueryStringParameters"] = query;
+        let (status, _, body) = send(event).await;
+        assert_eq!((status, &body["detail"]), (400, &json!(expected)));
+    }
+}
+
+#[tokio::test]
+async fn an_internal_error_says_only_the_requests_id() {
+    let (status, headers, body) = send(authorized("GET", EXPIRING)).await;
+    let expected = json!({
+        "type": "about:blank", "title": "Internal Server Error", "status": 500,
+        "detail": "Something went wrong on our side.", "instance": "req-1",
+    });
+    assert_eq!((status, body), (500, expected));
+    assert_eq!(headers["cache-control"], json!(["no-store"]));
+}

@@ -1,0 +1,18 @@
+//! The Lambda function `check-tokens`.
+
+use check_tokens::CheckTokens;
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use shared::{Clock, Variables, aws, logging};
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let variables = Variables::of_process();
+    logging::to_stdout_as_json(&variables);
+    let sdk = aws::config_of_process().await;
+    let function = CheckTokens::wire(&sdk, &variables, Clock::system()).await?;
+    let function = &function;
+    run(service_fn(|event: LambdaEvent<serde_json::Value>| {
+        function.handle(event)
+    }))
+    .await
+}

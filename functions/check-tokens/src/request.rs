@@ -1,0 +1,102 @@
+//! What a sweep is asked to do.
+
+use serde::Deserialize;
+use serde_json::Value;
+use shared::announcement::Telling;
+use shared::lapse::Window;
+
+/// The invocation's payload: `{}` for what is due, or, by hand,
+/// `{"days": N, "auto_refresh": bool}`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Request {
+    /// How many days ahead to look; up to 7 changes nothing, because what is
+    /// due then is due anyway.
+    pub window: Window,
+    /// Only alert, refresh nothing.
+    pub without_refresh: bool,
+}
+
+/// A payload that is not a request.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the payload is not a request such as {{\"days\":7}} or \
+     {{\"days\":30,\"auto_refresh\":false}}: {0}"
+)]
+pub struct InvalidRequest(String);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Payload {
+    days: Option<serde_json::Number>,
+    auto_refresh: Option<bool>,
+}
+
+impl Request {
+    /// Reads an invocation's payload.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`] names the field.
+    pub fn parse(payload: &Value) -> Result<Self, InvalidRequest> {
+        if !payload.is_object() {
+            return Err(InvalidRequest("it is not a JSON object".to_owned()));
+        }
+        let Payload { days, auto_refresh } =
+            Payload::deserialize(payload).map_err(|e| InvalidRequest(e.to_string()))?;
+        let window = match days {
+            None => Window::default(),
+            Some(days) => days
+                .to_string()
+                .parse()
+                .map_err(|e| InvalidRequest(format!("{e}, not {days}")))?,
+        };
+        Ok(Self {
+            window,
+            without_refresh: auto_refresh == Some(false),
+        })
+    }
+
+    pub(crate) fn telling(self) -> Telling {
+        Telling {
+            window: self.window.at_least_default(),
+            refreshing: !self.without_refresh,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_request_is_read_and_nonsense_is_named() {
+        assert_eq!(Request::parse(&json!({})).unwrap(), Request::default());
+        let by_hand = Request::parse(&json!({"days": 30, "auto_refresh": false})).unwrap();
+        assert_eq!(
+            (by_hand.window, by_hand.without_refresh),
+            (Window::days(30).unwrap(), true)
+        );
+        for (bad, named) in [
+            (
+                json!({"days": 0}),
+                "days must be a whole number from 1 to 365, not 0",
+            ),
+            (json!({"days": -1}), "days must be"),
+            (json!({"days": 1.5}), "days must be"),
+            (json!({"days": 100_000}), "not 100000"),
+            (json!({"days": "abc"}), "invalid type"),
+            (json!({"dais": 7}), "unknown field `dais`"),
+            (
+                json!({"version": "0", "detail-type": "Scheduled Event"}),
+                "unknown field",
+            ),
+            (json!([]), "not a JSON object"),
+            (json!(null), "not a JSON object"),
+            (json!({"auto_refresh": "no"}), "invalid type"),
+        ] {
+            let error = Request::parse(&bad).unwrap_err().to_string();
+            assert!(error.contains(named), "{bad}: {error}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! One sweep: every partition of `by_attention` at once, the short-lived
+//! tokens first, so many connections at a time, until the deadline.
+
+use std::collections::HashSet;
+use std::future::ready;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::{Stream, StreamExt, stream};
+use shared::integration::attention_shards;
+use shared::report::{Failure, Report};
+use shared::store::{Key, StoreError, Stream as AuditStream};
+use tracing::{info, warn};
+
+use crate::{CheckTokens, Request, SweepError};
+
+/// No connection is begun with less than this left before the deadline: the
+/// longest exchange with a platform, and as much again to store what it brought.
+const TIME_FOR_ONE: TimeDelta =
+    TimeDelta::seconds(2 * shared::oauth::TIMEOUT.as_secs().cast_signed());
+
+impl CheckTokens {
+    /// Sweeps once. `progress` sees the report grow.
+    ///
+    /// # Errors
+    /// [`SweepError::Index`] if part of the index could not be read; what was
+    /// found has been handled.
+    pub async fn sweep(
+        &self,
+        request: Request,
+        deadline: Option<DateTime<Utc>>,
+        mut progress: impl FnMut(&Report),
+    ) -> Result<Report, SweepError> {
+        let began = self.clock.precise();
+        let horizon = match request.telling().window {
+            usual if usual == shared::lapse::Window::default() => self.clock.now(),
+            longer => self.clock.now() + longer.length(),
+        };
+        let cut_short = AtomicBool::new(false);
+        let in_time = || {
+            let in_time = deadline.is_none_or(|end| self.clock.now() + TIME_FOR_ONE < end);
+            cut_short.fetch_or(!in_time, Ordering::Relaxed);
+            in_time
+        };
+        let mut report = Report::default();
+        let mut index_error = None;
+        for class in ['f', 's'] {
+            let mut attended = self
+                .due(class, horizon)
+                .take_while(|_| ready(in_time()))
+                .map(|key| self.attend_or_report(key, request, horizon))
+                .buffer_unordered(self.concurrency);
+            while let Some(one) = attended.next().await {
+                match one {
+                    Ok(one) => report.add(one),
+                    Err(error) => index_error = Some(error),
+                }
+                progress(&report);
+            }
+        }
+        report.cut_short = cut_short.into_inner();
+        self.conclude(&report, began).await;
+        index_error.map_or(Ok(report), |error| Err(SweepError::Index(error)))
+    }
+
+    /// The keys in all partitions of one class that need attention until
+    /// `horizon`, each once.
+    fn due(
+        &self,
+        class: char,
+        horizon: DateTime<Utc>,
+    ) -> impl Stream<Item = Result<Key, StoreError>> {
+        let shards = attention_shards(class)
+            .into_iter()
+            .map(|shard| Box::pin(self.integrations.due(&shard, horizon)));
+        // Looking ahead, a connection that was handled comes up again at its
+        // next instant of attention, within the same query.
+        let mut seen = HashSet::new();
+        stream::select_all(shards).filter(move |key| {
+            ready(match key {
+                Ok(key) => seen.insert(key.clone()),
+                Err(_) => true,
+            })
+        })
+    }
+
+    /// One failing connection never stops the others: it becomes a line of the report.
+    async fn attend_or_report(
+        &self,
+        key: Result<Key, StoreError>,
+        request: Request,
+        horizon: DateTime<Utc>,
+    ) -> Result<Report, StoreError> {
+        let key = key?;
+        let mut report = Report::default();
+        if let Err(error) = self.attend(&key, request, horizon, &mut report).await {
+            let problem = error.to_string();
+            warn!(org_id = %key.org_id, integration_id = %key.integration_id, problem, "a connection could not be handled");
+            report.add(Report {
+                failures: vec![Failure {
+                    org_id: key.org_id.to_string(),
+                    integration_id: key.integration_id.to_string(),
+                    problem,
+                }],
+                ..Report::default()
+            });
+        }
+        Ok(report)
+    }
+
+    /// One audit row, one log line.
+    async fn conclude(&self, report: &Report, began: DateTime<Utc>) {
+        let id = format!("{:016x}", rand::random::<u64>());
+        if let Err(error) = self.audit.record(AuditStream::Sweeps, &id, report).await {
+            warn!(%error, "the sweep's audit row could not be written");
+        }
+        info!(
+            examined = report.examined,
+            critical = report.critical,
+            urgent = report.urgent,
+            warning = report.warning,
+            expired = report.expired,
+            auto_refreshed = report.auto_refreshed,
+            refresh_failed = report.refresh_failed,
+            alerts_published = report.alerts_published,
+            conflicts = report.conflicts,
+            skipped = report.skipped,
+            failures = report.failures.len(),
+            cut_short = report.cut_short,
+            duration_ms = (self.clock.precise() - began).num_milliseconds(),
+            "sweep finished"
+        );
+    }
+}

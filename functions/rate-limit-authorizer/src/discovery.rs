@@ -1,0 +1,203 @@
+//! Fetches an issuer's keys by OpenID Connect Discovery 1.0.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use url::{Host, Url};
+
+use crate::keys::{InvalidKeySet, KeySet};
+
+/// Two requests must fit well into the ten seconds of an authorizer.
+const TIMEOUT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The most that is read of a document: real ones are under 20 kB.
+const MOST_BYTES: usize = 256 * 1024;
+
+/// Where an issuer's keys are found.
+#[derive(Debug)]
+pub(crate) struct Discovery {
+    http: reqwest::Client,
+    issuer: String,
+    document: Url,
+}
+
+/// Why an issuer's keys could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// No answer, or not to its end.
+    #[error("{url} does not answer: {cause}")]
+    Unreachable {
+        /// What was asked.
+        url: Url,
+        /// Why, with every cause beneath it.
+        cause: String,
+    },
+    /// An answer that is not 200.
+    #[error("{url} answers {status}")]
+    Status {
+        /// What was asked.
+        url: Url,
+        /// The answer's status.
+        status: u16,
+    },
+    /// An answer that is too long.
+    #[error("{0} answers more than {MOST_BYTES} bytes")]
+    TooLong(Url),
+    /// The discovery document is none.
+    #[error("{0} is no discovery document: {1}")]
+    Document(Url, serde_json::Error),
+    /// The discovery document is another issuer's.
+    #[error("{url} is the document of {issuer:?}, which is not AUTH_ISSUER")]
+    OtherIssuer {
+        /// What was asked.
+        url: Url,
+        /// Whose document it is.
+        issuer: String,
+    },
+    /// The discovery document sends us where we don't go.
+    #[error("the issuer's jwks_uri {0:?} is not an https URL")]
+    Address(String),
+    /// The key set is of no use.
+    #[error("the key set at {0} is of no use: {1}")]
+    KeySet(Url, InvalidKeySet),
+    /// The last attempt failed a moment ago.
+    #[error("the last attempt failed, and the next one is not due yet")]
+    Pausing,
+}
+
+/// Why a text does not name an issuer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InvalidIssuer {
+    #[error("must be an https URL (http only on this machine), without query or fragment")]
+    Url,
+    #[error("no HTTP client can be made: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+#[derive(Deserialize)]
+struct Document {
+    issuer: String,
+    jwks_uri: String,
+}
+
+impl Discovery {
+    pub(crate) fn new(issuer: &str) -> Result<Self, InvalidIssuer> {
+        let document = format!(
+            "{}/.well-known/openid-configuration",
+            issuer.trim_end_matches('/')
+        );
+        let document = Url::parse(&document)
+            .ok()
+            .filter(|url| url.scheme() == "https" || is_loopback_http(url))
+            .filter(|url| url.query().is_none() && url.fragment().is_none())
+            .ok_or(InvalidIssuer::Url)?;
+        let mut http = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            // Keys come from where the issuer says, and nowhere else.
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("token-warden/", env!("CARGO_PKG_VERSION")));
+        if is_loopback_http(&document) {
+            http = http.no_proxy();
+        }
+        Ok(Self {
+            http: http.build()?,
+            issuer: issuer.to_owned(),
+            document,
+        })
+    }
+
+    /// Fetches the keys.
+    pub(crate) async fn key_set(&self) -> Result<KeySet, FetchError> {
+        let url = &self.document;
+        let document: Document = serde_json::from_slice(&self.get(url).await?)
+            .map_err(|error| FetchError::Document(url.clone(), error))?;
+        if document.issuer != self.issuer {
+            return Err(FetchError::OtherIssuer {
+                url: url.clone(),
+                issuer: document.issuer.chars().take(200).collect(),
+            });
+        }
+        // An issuer on this machine may keep its keys here too; no other may
+        // send us to addresses that only we can reach.
+        let keys = Url::parse(&document.jwks_uri)
+            .ok()
+            .filter(|keys| {
+                keys.scheme() == "https" || (is_loopback_http(url) && is_loopback_http(keys))
+            })
+            .ok_or_else(|| FetchError::Address(document.jwks_uri.chars().take(200).collect()))?;
+        let json = self.get(&keys).await?;
+        KeySet::parse(&json).map_err(|error| FetchError::KeySet(keys, error))
+    }
+
+    async fn get(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
+        let unreachable = |error: reqwest::Error| FetchError::Unreachable {
+            url: url.clone(),
+            cause: chain(&error.without_url()),
+        };
+        let request = self.http.get(url.clone()).send();
+        let mut response = request.await.map_err(unreachable)?;
+        if response.status() != reqwest::StatusCode::OK {
+            return Err(FetchError::Status {
+                url: url.clone(),
+                status: response.status().as_u16(),
+            });
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if body.len() + chunk.len() > MOST_BYTES {
+                return Err(FetchError::TooLong(url.clone()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+}
+
+/// Plain HTTP to this very machine, as in development.
+fn is_loopback_http(url: &Url) -> bool {
+    url.scheme() == "http"
+        && match url.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        }
+}
+
+/// An error and all that caused it: `reqwest` prints only the outermost.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let causes: Vec<String> = causes.map(ToString::to_string).collect();
+    causes.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issuer_is_https_or_on_this_machine() {
+        for good in [
+            "https://id.example",
+            "https://tenant.auth0.com/",
+            "http://127.0.0.1:3001/issuer",
+            "http://[::1]:80",
+            "http://localhost:80",
+        ] {
+            assert!(Discovery::new(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "id.example",
+            "http://id.example",
+            "http://localhost.evil.example",
+            "http://127.0.0.1.evil.example",
+            "ftp://127.0.0.1",
+            "https://id.example?x=",
+            "https://id.example#x",
+        ] {
+            assert!(Discovery::new(bad).is_err(), "{bad}");
+        }
+    }
+}

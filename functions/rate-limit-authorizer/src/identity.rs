@@ -1,0 +1,115 @@
+//! Who calls: the bearer token, checked.
+
+use http::{HeaderMap, header};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, Header, Validation};
+use shared::variables::InvalidVariable;
+use shared::{Clock, UserId, Variables};
+
+use crate::Request;
+use crate::claims::{Claims, Expected};
+use crate::discovery::Discovery;
+use crate::error::{Error, Refusal};
+use crate::issuer::Issuer;
+use crate::keys::{Key, KeySet};
+
+/// Knows callers by their tokens.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    expected: Expected,
+    keys: Keys,
+    clock: Clock,
+}
+
+#[derive(Debug)]
+enum Keys {
+    Pinned(KeySet),
+    Served(Box<Issuer>),
+}
+
+impl Identity {
+    pub(crate) fn wire(variables: &Variables, clock: Clock) -> Result<Self, InvalidVariable> {
+        let expected = Expected::wire(variables)?;
+        let keys = match variables.get("AUTH_JWKS") {
+            Some(json) => Keys::Pinned(
+                KeySet::parse(json.as_bytes()).map_err(|e| variables.invalid("AUTH_JWKS", e))?,
+            ),
+            None => {
+                let discovery = Discovery::new(variables.required("AUTH_ISSUER")?)
+                    .map_err(|e| variables.invalid("AUTH_ISSUER", e))?;
+                Keys::Served(Box::new(Issuer::new(discovery, clock.clone())))
+            }
+        };
+        Ok(Self {
+            expected,
+            keys,
+            clock,
+        })
+    }
+
+    /// The user whose valid token the request bears.
+    pub(crate) async fn of(&self, request: &Request) -> Result<UserId, Error> {
+        let token = bearer(&request.headers, &request.multi_value_headers)?;
+        let head = jsonwebtoken::decode_header(token).map_err(|_| Refusal::Malformed)?;
+        let key = self.key(&head).await?;
+        let claims = signed_claims(token, &key)?;
+        Ok(self.expected.user(&claims, self.clock.now())?)
+    }
+
+    /// The key that the token names, and must have been signed with.
+    async fn key(&self, head: &Header) -> Result<Key, Error> {
+        // Before any key is looked for: a made-up token costs us nothing.
+        if !matches!(head.alg, Algorithm::RS256 | Algorithm::ES256) {
+            return Err(Refusal::Algorithm.into());
+        }
+        // We understand no extension, and critical ones must be (RFC 7515, 4.1.11).
+        if head.crit.is_some() {
+            return Err(Refusal::Malformed.into());
+        }
+        let id = head.kid.as_deref().ok_or(Refusal::NoKeyId)?;
+        let key = match &self.keys {
+            Keys::Pinned(keys) => keys.find(id).cloned(),
+            Keys::Served(issuer) => issuer.key(id).await?,
+        };
+        let key = key.ok_or(Refusal::UnknownKey)?;
+        if key.algorithm != head.alg {
+            return Err(Refusal::Algorithm.into());
+        }
+        Ok(key)
+    }
+}
+
+/// The token of the one `Authorization: Bearer` header.
+fn bearer<'a>(single: &'a HeaderMap, multiple: &'a HeaderMap) -> Result<&'a str, Refusal> {
+    let name = header::AUTHORIZATION;
+    let mut values = multiple.get_all(&name).iter();
+    let value = values.next().or_else(|| single.get(&name));
+    if values.next().is_some() {
+        return Err(Refusal::NoToken);
+    }
+    let value = value.and_then(|value| value.to_str().ok());
+    let (scheme, token) = value
+        .and_then(|value| value.split_once(' '))
+        .ok_or(Refusal::NoToken)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Refusal::NoToken);
+    }
+    Ok(token.trim())
+}
+
+/// The claims of a token that `key` has signed.
+fn signed_claims(token: &str, key: &Key) -> Result<Claims, Refusal> {
+    let mut validation = Validation::new(key.algorithm);
+    // The library reads the system's clock and accepts more than we do: it
+    // checks the signature, and `Expected` everything else.
+    validation.required_spec_claims.clear();
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation.validate_aud = false;
+    jsonwebtoken::decode::<Claims>(token, &key.material, &validation)
+        .map(|token| token.claims)
+        .map_err(|error| match error.kind() {
+            ErrorKind::InvalidSignature => Refusal::Signature,
+            _ => Refusal::Malformed,
+        })
+}

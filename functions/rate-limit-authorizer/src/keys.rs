@@ -1,0 +1,80 @@
+//! A JSON Web Key Set, reduced to the keys that may sign our tokens.
+
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse,
+};
+use jsonwebtoken::{Algorithm, DecodingKey};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The keys of an issuer; at least one.
+#[derive(Debug)]
+pub(crate) struct KeySet(Vec<Key>);
+
+/// A key, and the one algorithm that it is for: the token does not choose.
+#[derive(Debug, Clone)]
+pub(crate) struct Key {
+    id: String,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) material: DecodingKey,
+}
+
+/// A key set that is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidKeySet {
+    /// It is no JSON Web Key Set.
+    #[error("it is no JSON Web Key Set: {0}")]
+    Json(#[from] serde_json::Error),
+    /// No key in it can verify our tokens.
+    #[error("it holds no key with an id for RS256 or ES256 signatures")]
+    NoKey,
+}
+
+impl KeySet {
+    /// Reads a key set, passing over keys for other purposes (RFC 7517, 5).
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, InvalidKeySet> {
+        #[derive(Deserialize)]
+        struct Document {
+            keys: Vec<Value>,
+        }
+        let document: Document = serde_json::from_slice(json)?;
+        let keys: Vec<Key> = document.keys.into_iter().filter_map(Key::read).collect();
+        if keys.is_empty() {
+            return Err(InvalidKeySet::NoKey);
+        }
+        Ok(Self(keys))
+    }
+
+    pub(crate) fn find(&self, id: &str) -> Option<&Key> {
+        self.0.iter().find(|key| key.id == id)
+    }
+}
+
+impl Key {
+    fn read(key: Value) -> Option<Self> {
+        let key: Jwk = serde_json::from_value(key).ok()?;
+        let algorithm = match &key.algorithm {
+            AlgorithmParameters::RSA(_) => Algorithm::RS256,
+            AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P256 => {
+                Algorithm::ES256
+            }
+            _ => return None,
+        };
+        let declared = key.common.key_algorithm;
+        let operations = key.common.key_operations.as_ref();
+        let usable = declared.is_none_or(|declared| declared == KeyAlgorithm::from(algorithm))
+            && operations.is_none_or(|allowed| allowed.contains(&KeyOperations::Verify))
+            && matches!(
+                key.common.public_key_use,
+                None | Some(PublicKeyUse::Signature)
+            );
+        if !usable {
+            return None;
+        }
+        Some(Self {
+            material: DecodingKey::from_jwk(&key).ok()?,
+            id: key.common.key_id?,
+            algorithm,
+        })
+    }
+}

@@ -1,0 +1,18 @@
+//! The Lambda function `rate-limit-authorizer`.
+
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use rate_limit_authorizer::{Authorizer, Request};
+use shared::{Clock, Variables, aws, logging};
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let variables = Variables::of_process();
+    logging::to_stdout_as_json(&variables);
+    let sdk = aws::config_of_process().await;
+    let function = Authorizer::wire(&sdk, &variables, Clock::system())?;
+    let function = &function;
+    run(service_fn(|event: LambdaEvent<Request>| {
+        function.handle(event)
+    }))
+    .await
+}

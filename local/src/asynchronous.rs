@@ -1,0 +1,175 @@
+//! Asynchronous invocation as Lambda does it: accepted at once, tried again when
+//! it fails, and what is given up goes to the function's failure destination.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use serde_json::{Value, json};
+use shared::Clock;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::aws::sqs::Queues;
+use crate::aws::uuid;
+use crate::invoke::{FunctionError, Invoker};
+
+/// How many asynchronous invocations run at once: enough to keep a machine
+/// busy, few enough to keep its connections.
+const CONCURRENT: usize = 32;
+
+/// The queue in front of the functions. Clones share it.
+#[derive(Clone)]
+pub struct Asynchronous(Arc<Inner>);
+
+struct Inner {
+    invoker: Invoker,
+    queues: Queues,
+    clock: Clock,
+    retry_delay: Duration,
+    slots: Semaphore,
+    under_way: watch::Sender<usize>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// One event under way; counted until it is dropped.
+struct UnderWay {
+    inner: Arc<Inner>,
+    logical_id: String,
+    event: Value,
+    request_id: String,
+    accepted: DateTime<Utc>,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.inner.under_way.send_modify(|count| *count -= 1);
+    }
+}
+
+impl Asynchronous {
+    pub(crate) fn new(
+        invoker: Invoker,
+        queues: Queues,
+        clock: Clock,
+        retry_delay: Duration,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            invoker,
+            queues,
+            clock,
+            retry_delay,
+            slots: Semaphore::new(CONCURRENT),
+            under_way: watch::Sender::new(0),
+            tasks: Mutex::default(),
+        }))
+    }
+
+    pub(crate) fn invoker(&self) -> &Invoker {
+        &self.0.invoker
+    }
+
+    /// Accepts an event for a function; the invocation's id.
+    pub fn submit(&self, logical_id: &str, event: Value) -> String {
+        let request_id = uuid();
+        self.0.under_way.send_modify(|count| *count += 1);
+        let under_way = UnderWay {
+            inner: self.0.clone(),
+            logical_id: logical_id.to_owned(),
+            event,
+            request_id: request_id.clone(),
+            accepted: self.0.clock.precise(),
+        };
+        let mut tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {} // forget those that have ended
+        tasks.spawn(async move { under_way.run().await });
+        request_id
+    }
+
+    /// Returns when nothing is under way.
+    pub async fn settled(&self) {
+        let mut under_way = self.0.under_way.subscribe();
+        // An error would mean that the sender is gone; we hold it.
+        let _ = under_way.wait_for(|count| *count == 0).await;
+    }
+
+    /// Abandons what is under way; how much that was.
+    pub(crate) fn abandon(&self) -> usize {
+        let mut tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = *self.0.under_way.borrow();
+        tasks.abort_all();
+        count
+    }
+}
+
+impl UnderWay {
+    async fn run(&self) {
+        let Some(spec) = self.inner.invoker.spec(&self.logical_id) else {
+            return;
+        };
+        let maximum_age = TimeDelta::from_std(spec.maximum_age).unwrap_or(TimeDelta::MAX);
+        let mut attempts = 0;
+        let (condition, error) = loop {
+            let Ok(slot) = self.inner.slots.acquire().await else {
+                return; // never closed
+            };
+            let result = self
+                .inner
+                .invoker
+                .invoke(&self.logical_id, self.event.clone(), &self.request_id)
+                .await;
+            drop(slot);
+            attempts += 1;
+            let Err(error) = result else { return };
+            tracing::warn!(
+                function = spec.name,
+                request_id = self.request_id,
+                attempts,
+                error_type = error.error_type,
+                "an asynchronous invocation failed"
+            );
+            if attempts > spec.retries {
+                break ("RetriesExhausted", error);
+            }
+            if self.inner.clock.precise() - self.accepted >= maximum_age {
+                break ("EventAgeExceeded", error);
+            }
+            tokio::time::sleep(self.inner.retry_delay).await;
+        };
+        if let Some(queue) = &spec.on_failure {
+            let record = self.failure_record(&spec.arn, condition, attempts, &error);
+            if self.inner.queues.send(queue, record.to_string()).is_none() {
+                tracing::error!(function = spec.name, queue, "no such failure destination");
+            }
+        }
+    }
+
+    /// What Lambda sends to a failure destination
+    /// (docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html).
+    fn failure_record(
+        &self,
+        function_arn: &str,
+        condition: &str,
+        attempts: u32,
+        error: &FunctionError,
+    ) -> Value {
+        let now = self.inner.clock.precise();
+        json!({
+            "version": "1.0",
+            "timestamp": now.to_rfc3339_opts(SecondsFormat::Millis, true),
+            "requestContext": {
+                "requestId": self.request_id,
+                "functionArn": format!("{function_arn}:$LATEST"),
+                "condition": condition,
+                "approximateInvokeCount": attempts,
+            },
+            "requestPayload": self.event,
+            "responseContext": {
+                "statusCode": 200,
+                "executedVersion": "$LATEST",
+                "functionError": "Unhandled",
+            },
+            "responsePayload": error,
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! Lambda's `Invoke`.
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::{AwsError, uuid};
+use crate::asynchronous::Asynchronous;
+
+/// Limits of a payload that is waited for, and of an event
+/// (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
+const REQUEST_LIMIT: usize = 6 * 1024 * 1024;
+const EVENT_LIMIT: usize = 1024 * 1024;
+
+#[derive(Clone)]
+pub(crate) struct Lambda(Asynchronous);
+
+impl Lambda {
+    pub(crate) fn new(asynchronous: Asynchronous) -> Self {
+        Self(asynchronous)
+    }
+
+    pub(crate) fn router(self) -> Router {
+        Router::new()
+            .route("/2015-03-31/functions/{name}/invocations", post(invoke))
+            .fallback(async || error(AwsError::unknown_operation("this request")))
+            .layer(DefaultBodyLimit::max(2 * REQUEST_LIMIT))
+            .with_state(self)
+    }
+}
+
+async fn invoke(
+    State(Lambda(asynchronous)): State<Lambda>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let Some(logical_id) = asynchronous.invoker().logical_id(&name) else {
+        return error(AwsError {
+            status: StatusCode::NOT_FOUND,
+            code: "ResourceNotFoundException",
+            message: format!("Function not found: {name}"),
+        });
+    };
+    let kind = headers
+        .get("x-amz-invocation-type")
+        .and_then(|kind| kind.to_str().ok());
+    let event = kind == Some("Event");
+    if body.len() > if event { EVENT_LIMIT } else { REQUEST_LIMIT } {
+        return error(AwsError {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            code: "RequestTooLargeException",
+            message: "The payload is too large.".to_owned(),
+        });
+    }
+    let payload: Result<Value, _> = match &body[..] {
+        [] => Ok(json!({})), // what Lambda hands over without a payload
+        body => serde_json::from_slice(body),
+    };
+    let payload = match payload {
+        Ok(payload) => payload,
+        Err(problem) => {
+            let message = format!("Could not parse request body into json: {problem}");
+            return error(AwsError::new("InvalidRequestContentException", message));
+        }
+    };
+    let request_id = uuid();
+    match kind {
+        None | Some("RequestResponse") => {
+            let result = asynchronous
+                .invoker()
+                .invoke(&logical_id, payload, &request_id)
+                .await;
+            match result {
+                Ok(answer) => answered(StatusCode::OK, &request_id, &answer, None),
+                Err(failure) => {
+                    let answer = json!(failure);
+                    answered(StatusCode::OK, &request_id, &answer, Some("Unhandled"))
+                }
+            }
+        }
+        Some("Event") => {
+            let request_id = asynchronous.submit(&logical_id, payload);
+            answered(StatusCode::ACCEPTED, &request_id, &Value::Null, None)
+        }
+        Some("DryRun") => answered(StatusCode::NO_CONTENT, &request_id, &Value::Null, None),
+        Some(other) => error(AwsError::new(
+            "InvalidParameterValueException",
+            format!("{other} is not an invocation type"),
+        )),
+    }
+}
+
+fn answered(
+    status: StatusCode,
+    request_id: &str,
+    body: &Value,
+    function_error: Option<&'static str>,
+) -> Response {
+    let body = if status == StatusCode::OK {
+        body.to_string()
+    } else {
+        String::new()
+    };
+    let mut response = (
+        status,
+        [
+            (header::CONTENT_TYPE, "application/json"),
+            (HeaderName::from_static("x-amzn-requestid"), request_id),
+            (HeaderName::from_static("x-amz-executed-version"), "$LATEST"),
+        ],
+        body,
+    )
+        .into_response();
+    if let Some(kind) = function_error {
+        let name = HeaderName::from_static("x-amz-function-error");
+        response
+            .headers_mut()
+            .insert(name, http::HeaderValue::from_static(kind));
+    }
+    response
+}
+
+/// Lambda speaks REST: the error's type is in a header.
+fn error(error: AwsError) -> Response {
+    let body = json!({"Type": "User", "Message": error.message}).to_string();
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (HeaderName::from_static("x-amzn-errortype"), error.code),
+    ];
+    (error.status, headers, body).into_response()
+}

@@ -1,0 +1,121 @@
+//! The data directory: one running stack at a time, and files that nobody else reads.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use crate::addresses::Addresses;
+
+pub(crate) const ADDRESSES: &str = "local.json";
+const LOCK: &str = "lock";
+
+/// A data directory that is ours until this is dropped, or the process ends.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Takes the directory, made if need be, and clears away what a stack that
+    /// died there said of itself.
+    pub(crate) async fn open(path: &Path) -> anyhow::Result<Self> {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        builder.mode(0o700);
+        builder
+            .create(path)
+            .with_context(|| format!("cannot make the data directory {}", path.display()))?;
+        let lock = lock_file(path)
+            .with_context(|| format!("cannot write to the data directory {}", path.display()))?;
+        // A command that looks whether we run holds the lock for an instant.
+        for attempt in 1.. {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if attempt < 3 => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Err(TryLockError::WouldBlock) => bail!(
+                    "the data directory {} is in use by another running stack; \
+                     stop that one, or choose another with --data-dir",
+                    path.display()
+                ),
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).context("cannot lock the data directory");
+                }
+            }
+        }
+        let directory = Self {
+            path: path.to_owned(),
+            _lock: lock,
+        };
+        directory.remove_addresses();
+        Ok(directory)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The content of a file that only we can read; made by `make` the first time.
+    pub(crate) fn secret(
+        &self,
+        name: &str,
+        make: impl FnOnce() -> Vec<u8>,
+    ) -> anyhow::Result<Vec<u8>> {
+        let file = self.file(name);
+        if !file.exists() {
+            self.write(name, &make())?;
+        }
+        fs::read(&file).with_context(|| format!("cannot read {}", file.display()))
+    }
+
+    pub(crate) fn write_addresses(&self, addresses: &Addresses) -> anyhow::Result<()> {
+        let mut text = serde_json::to_string_pretty(addresses)?;
+        text.push('\n');
+        self.write(ADDRESSES, text.as_bytes())
+    }
+
+    pub(crate) fn remove_addresses(&self) {
+        // Mostly it is not there.
+        let _ = fs::remove_file(self.file(ADDRESSES));
+    }
+
+    /// Writes a file whole or not at all.
+    fn write(&self, name: &str, content: &[u8]) -> anyhow::Result<()> {
+        let (file, new) = (self.file(name), self.file(&format!("{name}.new")));
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        options
+            .open(&new)
+            .and_then(|mut open| open.write_all(content).and_then(|()| open.sync_all()))
+            .and_then(|()| fs::rename(&new, &file))
+            .with_context(|| format!("cannot write {}", file.display()))
+    }
+}
+
+impl Drop for DataDir {
+    fn drop(&mut self) {
+        self.remove_addresses();
+    }
+}
+
+/// Whether a stack runs in `path`.
+pub(crate) fn in_use(path: &Path) -> bool {
+    let lock = OpenOptions::new().read(true).open(path.join(LOCK));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+fn lock_file(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    options.open(path.join(LOCK))
+}

@@ -1,0 +1,119 @@
+//! The product's own functions as the Lambda runtime would run them: an event
+//! as JSON in, an answer or an error as JSON out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use api::App;
+use check_tokens::CheckTokens;
+use http::Response;
+use http_body_util::{BodyExt, Full};
+use lambda_http::{Adapter, Request};
+use lambda_runtime::{Context, Diagnostic, LambdaEvent};
+use notify::Notify;
+use rate_limit_authorizer::Authorizer;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use shared::Clock;
+use tower::{ServiceExt, service_fn};
+
+use crate::environment::Environment;
+use crate::invoke::{FunctionError, Handler, Invocation, handler};
+
+/// The handlers by their logical ids in the template, each wired from its own
+/// environment variables.
+///
+/// # Errors
+/// When a function cannot start, as it could not in AWS.
+pub async fn handlers(
+    environment: &Environment,
+    clock: &Clock,
+) -> anyhow::Result<BTreeMap<String, Handler>> {
+    let sdk = environment.sdk_config();
+    let variables = |name| environment.variables(name);
+    let sweep = CheckTokens::wire(&sdk, &variables("CheckTokensFunction"), clock.clone()).await?;
+    let notify = Notify::wire(&sdk, &variables("NotifyFunction"), clock.clone())?;
+    let variables_of_authorizer = variables("RateLimitAuthorizerFunction");
+    let authorizer = Arc::new(Authorizer::wire(
+        &sdk,
+        &variables_of_authorizer,
+        clock.clone(),
+    )?);
+    let app = App::wire(&sdk, &variables("ApiFunction"), clock.clone())?;
+    let router = api::router(app);
+    // `lambda_http` makes futures that cannot change threads out of axum's
+    // streaming bodies; ours are small, so they are collected first.
+    let collected = service_fn(move |request: Request| {
+        let router = router.clone();
+        async move {
+            let (head, body) = router.oneshot(request).await?.into_parts();
+            let body = body.collect().await?.to_bytes();
+            Ok::<_, lambda_http::Error>(Response::from_parts(head, Full::new(body)))
+        }
+    });
+    Ok(BTreeMap::from([
+        (
+            "CheckTokensFunction".to_owned(),
+            lambda(move |event| {
+                let sweep = sweep.clone();
+                async move { sweep.handle(event).await }
+            }),
+        ),
+        (
+            "NotifyFunction".to_owned(),
+            lambda(move |event| {
+                let notify = notify.clone();
+                async move { notify.handle(event).await }
+            }),
+        ),
+        (
+            "RateLimitAuthorizerFunction".to_owned(),
+            lambda(move |event| {
+                let authorizer = Arc::clone(&authorizer);
+                async move { authorizer.handle(event).await }
+            }),
+        ),
+        (
+            "ApiFunction".to_owned(),
+            lambda(move |event| Adapter::from(collected.clone()).oneshot(event)),
+        ),
+    ]))
+}
+
+/// A typed function behind the JSON that Lambda exchanges with it.
+fn lambda<E, A, X, F, R>(function: F) -> Handler
+where
+    E: DeserializeOwned + Send + 'static,
+    A: Serialize,
+    X: Into<Diagnostic>,
+    F: Fn(LambdaEvent<E>) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<A, X>> + Send + 'static,
+{
+    handler(move |event: Value, invocation: Invocation| {
+        let answered = serde_json::from_value(event)
+            .map_err(|e| FunctionError::new("DeserializeError", e.to_string()))
+            .map(|payload| function(LambdaEvent::new(payload, context(&invocation))));
+        async move {
+            let answer = answered?.await.map_err(|error| {
+                let Diagnostic {
+                    error_type,
+                    error_message,
+                } = error.into();
+                FunctionError::new(error_type, error_message)
+            })?;
+            serde_json::to_value(answer)
+                .map_err(|e| FunctionError::new("SerializeError", e.to_string()))
+        }
+    })
+}
+
+fn context(invocation: &Invocation) -> Context {
+    let mut context = Context::default();
+    context.request_id.clone_from(&invocation.request_id);
+    context
+        .invoked_function_arn
+        .clone_from(&invocation.function_arn);
+    context.deadline = u64::try_from(invocation.deadline.timestamp_millis()).unwrap_or_default();
+    context
+}

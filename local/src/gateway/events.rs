@@ -1,0 +1,172 @@
+//! The events that API Gateway sends: to a REQUEST authorizer, and to a function
+//! behind an AWS_PROXY integration.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use chrono::{DateTime, Utc};
+use http::HeaderMap;
+use http::request::Parts;
+use serde_json::{Map, Value, json};
+
+use super::Parameters;
+use super::responses::Kind;
+use crate::template::{ACCOUNT, Api, REGION, Route};
+
+/// One request, and what the gateway knows of it.
+pub(super) struct Call {
+    pub(super) method: String,
+    /// Raw, without the stage.
+    pub(super) path: String,
+    pub(super) headers: HeaderMap,
+    pub(super) request_id: String,
+    query: Vec<(String, String)>,
+    parameters: Parameters,
+    resource: String,
+    at: DateTime<Utc>,
+    api_id: String,
+    stage: String,
+}
+
+impl Call {
+    pub(super) fn new(api: &Api, parts: Parts, request_id: String, at: DateTime<Utc>) -> Self {
+        let query = parts.uri.query().unwrap_or_default();
+        Self {
+            method: parts.method.to_string(),
+            path: parts.uri.path().to_owned(),
+            headers: parts.headers,
+            request_id,
+            query: url::form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+            parameters: Parameters::new(),
+            resource: String::new(),
+            at,
+            api_id: api.id.clone(),
+            stage: api.stage.clone(),
+        }
+    }
+
+    pub(super) fn routed(&mut self, route: &Route, parameters: Parameters) {
+        route.path.clone_into(&mut self.resource);
+        self.parameters = parameters;
+    }
+
+    /// The ARN of the method that is called.
+    pub(super) fn method_arn(&self) -> String {
+        let Self {
+            api_id,
+            stage,
+            method,
+            path,
+            ..
+        } = self;
+        format!("arn:aws:execute-api:{REGION}:{ACCOUNT}:{api_id}/{stage}/{method}{path}")
+    }
+
+    /// The event of a REQUEST authorizer.
+    pub(super) fn authorizer_event(&self) -> Value {
+        let mut event = self.common();
+        event["type"] = json!("REQUEST");
+        event["methodArn"] = json!(self.method_arn());
+        event
+    }
+
+    /// The event of an AWS_PROXY integration; `authorizer` as it comes from the authorizer.
+    pub(super) fn proxy_event(&self, body: &[u8], authorizer: Option<&Value>) -> Value {
+        let mut event = self.common();
+        let text = std::str::from_utf8(body);
+        event["isBase64Encoded"] = json!(text.is_err());
+        event["body"] = match text {
+            Ok("") => Value::Null,
+            Ok(text) => json!(text),
+            Err(_) => json!(BASE64.encode(body)),
+        };
+        if let Some(authorizer) = authorizer {
+            event["requestContext"]["authorizer"] = authorizer.clone();
+        }
+        event
+    }
+
+    /// What a gateway response can refer to: `$context`.
+    pub(super) fn context(&self, kind: Kind, authorizer: Option<&Value>) -> Value {
+        let mut context = self.request_context();
+        let message = kind.message();
+        context["error"] = json!({
+            "message": message,
+            "messageString": Value::from(message).to_string(),
+            "responseType": kind.name(),
+        });
+        if let Some(authorizer) = authorizer {
+            context["authorizer"] = authorizer.clone();
+        }
+        context
+    }
+
+    fn common(&self) -> Value {
+        let mut headers = BTreeMap::<&str, Vec<String>>::new();
+        for (name, value) in &self.headers {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            headers.entry(name.as_str()).or_default().push(value);
+        }
+        let mut query = BTreeMap::<&str, Vec<String>>::new();
+        for (name, value) in &self.query {
+            query.entry(name).or_default().push(value.clone());
+        }
+        json!({
+            "resource": self.resource,
+            "path": self.path,
+            "httpMethod": self.method,
+            "headers": last_of_each(&headers),
+            "multiValueHeaders": or_null(json!(headers)),
+            "queryStringParameters": last_of_each(&query),
+            "multiValueQueryStringParameters": or_null(json!(query)),
+            // As they were sent: a REST API does not decode them.
+            "pathParameters": or_null(Value::Object(self.parameters.iter()
+                .map(|(name, value)| (name.clone(), json!(value)))
+                .collect::<Map<_, _>>())),
+            "stageVariables": null,
+            "requestContext": self.request_context(),
+        })
+    }
+
+    fn request_context(&self) -> Value {
+        let header = |name| self.headers.get(name).and_then(|value| value.to_str().ok());
+        json!({
+            "accountId": ACCOUNT,
+            "apiId": self.api_id,
+            "domainName": header("host"),
+            "extendedRequestId": self.request_id,
+            "httpMethod": self.method,
+            "identity": {
+                "accountId": null, "apiKey": null, "caller": null, "user": null, "userArn": null,
+                "sourceIp": "127.0.0.1", // we listen on nothing else
+                "userAgent": header("user-agent"),
+            },
+            "path": format!("/{}{}", self.stage, self.path),
+            "protocol": "HTTP/1.1",
+            "requestId": self.request_id,
+            "requestTime": self.at.format("%d/%b/%Y:%H:%M:%S +0000").to_string(),
+            "requestTimeEpoch": self.at.timestamp_millis(),
+            "resourceId": "local",
+            "resourcePath": self.resource,
+            "stage": self.stage,
+        })
+    }
+}
+
+/// The single-value form of a multimap: the last value wins.
+fn last_of_each(values: &BTreeMap<&str, Vec<String>>) -> Value {
+    let last = values
+        .iter()
+        .map(|(name, values)| ((*name).to_owned(), json!(values.last())));
+    or_null(Value::Object(last.collect()))
+}
+
+fn or_null(map: Value) -> Value {
+    match map {
+        Value::Object(map) if map.is_empty() => Value::Null,
+        map => map,
+    }
+}

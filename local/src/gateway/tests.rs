@@ -1,0 +1,165 @@
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::invoke::{FunctionError, handler};
+use crate::stack::{Options, Stack};
+
+/// Allows, denies or fails as the bearer token says; the API echoes its event.
+async fn stack() -> Stack {
+    Stack::start_with(Options::default(), async |_, _| {
+        let authorizer = handler(async |event: Value, _| {
+            let token = event["headers"]["authorization"].as_str().unwrap_or_default();
+            let effect = match token {
+                "allow" => "Allow",
+                "deny" => "Deny",
+                "malformed" => return Ok(json!({"principalId": "ian"})),
+                "panic" => panic!("a bug"),
+                other => return Err(FunctionError::new("Error", other)),
+            };
+            Ok(json!({
+                "principalId": "ian",
+                "policyDocument": {"Version": "2012-10-17", "Statement": [{
+                    "Effect": effect, "Action": "execute-api:Invoke", "Resource": event["methodArn"],
+                }]},
+                "context": {"org": event["pathParameters"]["orgId"], "limit": 200},
+            }))
+        });
+        let api = handler(async |event: Value, _| {
+            if event["queryStringParameters"]["fail"] == "yes" {
+                return Err(FunctionError::new("Error", "secret cause"));
+            }
+            Ok(json!({
+                "statusCode": 200,
+                "headers": {"x-echo": "yes"},
+                "body": event.to_string(),
+            }))
+        });
+        let handlers = [("RateLimitAuthorizerFunction", authorizer), ("ApiFunction", api)];
+        Ok(handlers.map(|(id, handler)| (id.to_owned(), handler)).into())
+    })
+    .await
+    .unwrap()
+}
+
+struct Answer {
+    status: u16,
+    headers: http::HeaderMap,
+    body: Value,
+}
+
+async fn call(stack: &Stack, method: &str, path: &str, token: Option<&str>) -> Answer {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("{}{path}", stack.addresses().gateway);
+    let mut request = client.request(method.parse().unwrap(), url);
+    if let Some(token) = token {
+        request = request.header("authorization", token);
+    }
+    let response = request.send().await.unwrap();
+    Answer {
+        status: response.status().as_u16(),
+        headers: response.headers().clone(),
+        body: response.json().await.unwrap(),
+    }
+}
+
+const NOTIFICATIONS: &str = "/api/dashboard/acme/notifications";
+
+#[tokio::test]
+async fn a_call_passes_the_authorizer_and_reaches_the_function_as_aws_sends_it() {
+    let stack = stack().await;
+    let path = format!("{NOTIFICATIONS}?unread=a%20b&unread=c");
+    let answer = call(&stack, "GET", &path, Some("allow")).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.headers["x-echo"], "yes");
+    let event = answer.body;
+    assert_eq!(event["resource"], "/api/dashboard/{orgId}/notifications");
+    assert_eq!(event["path"], NOTIFICATIONS);
+    assert_eq!(event["pathParameters"], json!({"orgId": "acme"}));
+    assert_eq!(event["queryStringParameters"], json!({"unread": "c"}));
+    assert_eq!(
+        event["multiValueQueryStringParameters"],
+        json!({"unread": ["a b", "c"]})
+    );
+    assert_eq!(event["body"], Value::Null);
+    let context = &event["requestContext"];
+    assert_eq!(context["path"], format!("/v1{NOTIFICATIONS}"));
+    assert_eq!(
+        context["authorizer"],
+        json!({"principalId": "ian", "org": "acme", "limit": "200"})
+    );
+    // lambda_http's own types read it.
+    serde_json::from_value::<aws_lambda_events::event::apigw::ApiGatewayProxyRequest>(event)
+        .unwrap();
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn each_outcome_of_the_authorizer_has_its_gateway_response() {
+    let stack = stack().await;
+    let outcomes: BTreeMap<&str, u16> = [
+        ("deny", 403),
+        ("Unauthorized", 401),
+        ("Unauthorized!", 503),
+        ("malformed", 503),
+        ("panic", 503),
+    ]
+    .into();
+    for (token, status) in outcomes {
+        let answer = call(&stack, "GET", NOTIFICATIONS, Some(token)).await;
+        assert_eq!(answer.status, status, "{token}");
+        assert_eq!(answer.headers["content-type"], "application/problem+json");
+        assert_eq!(answer.body["status"], status, "{token}");
+        assert_eq!(
+            answer.body["instance"],
+            answer.headers["x-amzn-requestid"].to_str().unwrap()
+        );
+        assert_eq!(
+            answer.headers.contains_key("retry-after"),
+            status == 503,
+            "{token}"
+        );
+    }
+    let missing = call(&stack, "GET", NOTIFICATIONS, None).await;
+    assert_eq!(missing.status, 401);
+    assert_eq!(missing.headers["www-authenticate"], "Bearer");
+    let open = call(&stack, "GET", "/health", None).await;
+    assert_eq!(open.status, 200);
+    assert_eq!(open.body["requestContext"].get("authorizer"), None);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn only_the_templates_routes_exist_in_their_own_spelling() {
+    let stack = stack().await;
+    for (method, path) in [
+        ("GET", "/"),
+        ("POST", "/health"),
+        ("GET", "/health/"),
+        ("GET", "/%68ealth"),
+        ("GET", "/api/dashboard//notifications"),
+        ("GET", "/api/dashboard/acme/notifications/1/read"),
+        ("GET", "/v1/health"),
+    ] {
+        let answer = call(&stack, method, path, Some("allow")).await;
+        assert_eq!(answer.status, 404, "{method} {path}");
+        assert_eq!(answer.body["title"], "Not Found");
+    }
+    // A parameter is passed on as it was spelled.
+    let path = "/api/dashboard/%61cme/notifications";
+    let answer = call(&stack, "GET", path, Some("allow")).await;
+    assert_eq!(answer.body["pathParameters"]["orgId"], "%61cme");
+    assert_eq!(answer.body["path"], path);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_functions_failure_shows_nothing_of_its_cause() {
+    let stack = stack().await;
+    let path = format!("{NOTIFICATIONS}?fail=yes");
+    let answer = call(&stack, "GET", &path, Some("allow")).await;
+    assert_eq!(answer.status, 502);
+    assert_eq!(answer.body["title"], "Internal error");
+    assert!(!answer.body.to_string().contains("secret cause"));
+    stack.stop().await;
+}

@@ -1,0 +1,58 @@
+//! A loopback port for everything that is served.
+
+use tokio::net::TcpListener;
+
+use crate::addresses::Addresses;
+use crate::servers::bind;
+
+/// What every server listens on; all bound before any serves, so that each can
+/// be told where the others are.
+pub(crate) struct Listeners {
+    pub(crate) gateway: TcpListener,
+    pub(crate) dynamodb: TcpListener,
+    pub(crate) sns: TcpListener,
+    pub(crate) sqs: TcpListener,
+    pub(crate) kms: TcpListener,
+    pub(crate) lambda: TcpListener,
+    pub(crate) secretsmanager: TcpListener,
+    pub(crate) issuer: TcpListener,
+    pub(crate) platforms: TcpListener,
+}
+
+impl Listeners {
+    pub(crate) async fn bind(port: u16, dynamodb_port: u16) -> anyhow::Result<(Self, Addresses)> {
+        let free = || bind(0, "no option");
+        let (gateway, gateway_url) = bind(port, "--port").await?;
+        let (dynamodb, dynamodb_url) = bind(dynamodb_port, "--dynamodb-port").await?;
+        let (sns, sns_url) = free().await?;
+        let (sqs, sqs_url) = free().await?;
+        let (kms, kms_url) = free().await?;
+        let (lambda, lambda_url) = free().await?;
+        let (secretsmanager, secretsmanager_url) = free().await?;
+        let (issuer, issuer_url) = free().await?;
+        let (platforms, platforms_url) = free().await?;
+        let addresses = Addresses {
+            gateway: gateway_url,
+            dynamodb: dynamodb_url,
+            sns: sns_url,
+            sqs: sqs_url,
+            kms: kms_url,
+            lambda: lambda_url,
+            secretsmanager: secretsmanager_url,
+            issuer: issuer_url,
+            platforms: platforms_url,
+        };
+        let listeners = Self {
+            gateway,
+            dynamodb,
+            sns,
+            sqs,
+            kms,
+            lambda,
+            secretsmanager,
+            issuer,
+            platforms,
+        };
+        Ok((listeners, addresses))
+    }
+}

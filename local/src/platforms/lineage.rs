@@ -1,0 +1,99 @@
+//! What a token's text says about where it comes from. A simulator that was
+//! restarted knows its own tokens again by it.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use shared::Platform;
+
+/// Which of a grant's two kinds of token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Access,
+    Refresh,
+}
+
+/// The grant that a token belongs to, and its place in it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Lineage {
+    pub(super) grant: String,
+    /// `None` for a token that we did not issue: it may be either.
+    pub(super) kind: Option<Kind>,
+    /// 0 for a token that we did not issue, then counting each exchange.
+    pub(super) generation: u32,
+}
+
+/// Reads a token. `None`: another platform's simulator issued it, so this one
+/// will never accept it.
+pub(super) fn read(platform: Platform, token: &str) -> Option<Lineage> {
+    let Some((issuer, grant, kind, generation)) = issued(token) else {
+        return Some(Lineage {
+            grant: fingerprint(platform, token),
+            kind: None,
+            generation: 0,
+        });
+    };
+    (issuer == platform.name()).then(|| Lineage {
+        grant: grant.to_owned(),
+        kind: Some(kind),
+        generation,
+    })
+}
+
+/// A new token of a grant.
+pub(super) fn mint(platform: Platform, grant: &str, kind: Kind, generation: u32) -> String {
+    let letter = match kind {
+        Kind::Access => 'a',
+        Kind::Refresh => 'r',
+    };
+    let random = rand::random::<u128>();
+    format!("sim.{platform}.{grant}.{letter}{generation}.{random:032x}")
+}
+
+fn issued(token: &str) -> Option<(&str, &str, Kind, u32)> {
+    let mut parts = token.strip_prefix("sim.")?.splitn(4, '.');
+    let (platform, grant, place) = (parts.next()?, parts.next()?, parts.next()?);
+    parts.next()?;
+    let kind = match place.chars().next()? {
+        'a' => Kind::Access,
+        'r' => Kind::Refresh,
+        _ => return None,
+    };
+    Some((platform, grant, kind, place.get(1..)?.parse().ok()?))
+}
+
+/// A grant's id follows from the token that it was adopted by, so that even
+/// after a restart that token is recognised as an ancestor, not adopted again.
+fn fingerprint(platform: Platform, token: &str) -> String {
+    let hash = digest(&SHA256, format!("{platform} {token}").as_bytes());
+    hash.as_ref()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issued_token_names_its_grant() {
+        let token = mint(Platform::Twitter, "c0ffee", Kind::Refresh, 7);
+        assert!(token.starts_with("sim.twitter.c0ffee.r7."), "{token}");
+        let read_back = read(Platform::Twitter, &token).unwrap();
+        assert_eq!(read_back.grant, "c0ffee");
+        assert_eq!(read_back.kind, Some(Kind::Refresh));
+        assert_eq!(read_back.generation, 7);
+        assert_eq!(read(Platform::Tiktok, &token), None);
+    }
+
+    #[test]
+    fn any_other_token_has_a_grant_of_its_own() {
+        for token in ["EAAB.x", "sim.meta", "sim.meta.g.q1.x", "sim.meta.g.é1.x"] {
+            let first = read(Platform::Meta, token).unwrap();
+            assert_eq!(first, read(Platform::Meta, token).unwrap());
+            assert_eq!((first.kind, first.generation), (None, 0), "{token}");
+            let elsewhere = read(Platform::Instagram, token).unwrap();
+            assert_ne!(first.grant, elsewhere.grant);
+        }
+    }
+}

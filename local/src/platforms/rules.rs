@@ -1,0 +1,106 @@
+//! What differs between the platforms in how grants live and die. The defaults
+//! are what the platforms documented in November 2026.
+
+use serde::{Deserialize, Serialize};
+use shared::Platform;
+
+const DAY: i64 = 24 * 60 * 60;
+
+/// How one platform treats its grants. All times are in seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rules {
+    /// Life of a new access token.
+    pub access_life: i64,
+    /// Life of a refresh token; `null`: no clock of its own.
+    pub refresh_life: Option<i64>,
+    /// Whether a refresh renews the refresh token's clock. Where it does not,
+    /// no access token outlives the refresh token (LinkedIn).
+    pub refresh_slides: bool,
+    /// How long a refresh token lasts unused.
+    pub idle_life: Option<i64>,
+    /// Whether a refresh token works once, each answer carrying the next.
+    pub rotates: bool,
+    /// Whether using a used refresh token kills the whole grant.
+    pub family_kill: bool,
+    /// How long a used refresh token gives the same answer again.
+    pub grace_window: i64,
+    /// How old an access token must be before it is extended; an adopted one
+    /// is old enough.
+    pub minimum_age: i64,
+    /// Whether extending yields a new token with a new life. Meta may return
+    /// the same one (SammyK/LaravelFacebookSdk#124): then `false`.
+    pub extends: bool,
+    /// Whether an exchange says `expires_in`; Meta may leave it out.
+    pub says_expires_in: bool,
+    /// Meta's second clock: how long the application may read the data of
+    /// someone who was last active when the grant began. No exchange renews it.
+    pub data_access_life: Option<i64>,
+}
+
+impl Rules {
+    /// The platform's documented rules.
+    #[must_use]
+    pub fn documented(platform: Platform) -> Self {
+        let plain = Self {
+            access_life: 3_600,
+            refresh_life: None,
+            refresh_slides: true,
+            idle_life: platform.idle_life().map(|life| life.num_seconds()),
+            rotates: false,
+            family_kill: false,
+            grace_window: 0,
+            minimum_age: platform.minimum_age().num_seconds(),
+            extends: true,
+            says_expires_in: true,
+            data_access_life: None,
+        };
+        match platform {
+            Platform::Meta => Self {
+                access_life: 5_183_944,
+                data_access_life: Some(90 * DAY),
+                ..plain
+            },
+            Platform::Instagram => Self {
+                access_life: 5_183_944,
+                ..plain
+            },
+            Platform::Tiktok => Self {
+                access_life: 7_200,
+                refresh_life: Some(180 * DAY),
+                rotates: true,
+                ..plain
+            },
+            Platform::TiktokBusiness => Self {
+                access_life: DAY,
+                refresh_life: Some(365 * DAY),
+                rotates: true,
+                ..plain
+            },
+            Platform::Linkedin => Self {
+                access_life: 60 * DAY,
+                refresh_life: Some(365 * DAY),
+                refresh_slides: false,
+                ..plain
+            },
+            // Six months and the family kill are not in X's documentation;
+            // the harder rule is the better test.
+            Platform::Twitter => Self {
+                access_life: 7_200,
+                refresh_life: Some(182 * DAY),
+                rotates: true,
+                family_kill: true,
+                ..plain
+            },
+            Platform::Google => Self {
+                access_life: 3_599,
+                ..plain
+            },
+            // Undocumented whether it rotates; the harder rule again.
+            Platform::Snapchat => Self {
+                rotates: true,
+                ..plain
+            },
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! What the simulators remember, and what they decide. Everything in here runs
+//! under one lock, so nothing in here waits.
+
+use std::time::Duration;
+
+use shared::Platform;
+
+use super::answer::{Answer, throttle};
+use super::exchange::{self, Client, Exchange};
+use super::fault::{self, Fault};
+use super::grant::Instant;
+use super::ledger::Ledger;
+use super::probe::{self, Probe};
+use super::rules::Rules;
+use super::script::{Action, Armed, Requests};
+use super::{Counts, lineage, named};
+
+pub(super) struct State {
+    simulators: [Simulator; Platform::ALL.len()],
+    scripts: Vec<Armed>,
+}
+
+pub(super) struct Simulator {
+    platform: Platform,
+    pub(super) rules: Rules,
+    pub(super) client: Option<Client>,
+    ledger: Ledger,
+    exchanges: u64,
+    refused: u64,
+}
+
+/// What is sent back; no answer: the connection is closed without one.
+pub(super) struct Outcome {
+    pub(super) answer: Option<Answer>,
+    pub(super) delay: Duration,
+}
+
+/// What the scripts say about one request.
+#[derive(Default)]
+struct Plan {
+    delay: Duration,
+    action: Option<Action>,
+}
+
+impl State {
+    pub(super) fn new() -> Self {
+        Self {
+            simulators: Platform::ALL.map(|platform| Simulator {
+                platform,
+                rules: Rules::documented(platform),
+                client: None,
+                ledger: Ledger::new(platform),
+                exchanges: 0,
+                refused: 0,
+            }),
+            scripts: Vec::new(),
+        }
+    }
+
+    pub(super) fn simulator(&mut self, platform: Platform) -> &mut Simulator {
+        &mut self.simulators[platform as usize]
+    }
+
+    /// Follows one more script; how many there are now.
+    pub(super) fn arm(&mut self, mut armed: Armed) -> usize {
+        if armed.script.action == Action::Revoke {
+            for simulator in &mut self.simulators {
+                let platform = simulator.platform;
+                simulator.ledger.revoke(|grant, origin| {
+                    // The grant's id stands in for its issued tokens' texts.
+                    let token = format!("sim.{platform}.{grant}.");
+                    let picked = !armed.is_spent() && armed.picks(platform, &token, grant, origin);
+                    if picked {
+                        armed.spend();
+                    }
+                    picked
+                });
+            }
+        }
+        if !armed.is_spent() {
+            self.scripts.push(armed);
+        }
+        self.scripts.len()
+    }
+
+    pub(super) fn scripts(&self) -> usize {
+        self.scripts.len()
+    }
+
+    pub(super) fn disarm(&mut self) {
+        self.scripts.clear();
+    }
+
+    pub(super) fn exchange(
+        &mut self,
+        platform: Platform,
+        request: &Exchange,
+        now: Instant,
+    ) -> Outcome {
+        let token = request.token(platform).unwrap_or_default();
+        let plan = self.plan(platform, Requests::Exchange, token, now);
+        let simulator = self.simulator(platform);
+        simulator.exchanges += 1;
+        let instead = plan.instead(platform, now);
+        let (answer, issued) = match instead {
+            Some(answer) => (answer, false),
+            None => simulator.exchange(request, now),
+        };
+        simulator.refused += u64::from(!issued);
+        plan.outcome(answer)
+    }
+
+    pub(super) fn probe(&mut self, platform: Platform, request: &Probe, now: Instant) -> Outcome {
+        let token = request.token(platform).unwrap_or_default();
+        let plan = self.plan(platform, Requests::Probe, token, now);
+        let answer = match plan.instead(platform, now) {
+            Some(answer) => answer,
+            None => self.simulator(platform).probe(request, now),
+        };
+        plan.outcome(answer)
+    }
+
+    fn plan(&mut self, platform: Platform, requests: Requests, token: &str, now: Instant) -> Plan {
+        let mut plan = Plan::default();
+        if self.scripts.is_empty() {
+            return plan;
+        }
+        let grant = lineage::read(platform, token)
+            .map(|lineage| lineage.grant)
+            .unwrap_or_default();
+        let Self {
+            simulators,
+            scripts,
+        } = self;
+        let ledger = &mut simulators[platform as usize].ledger;
+        for armed in scripts.iter_mut() {
+            let origin = ledger.origin(&grant);
+            if !armed.picks(platform, token, &grant, origin) {
+                continue;
+            }
+            if armed.script.action == Action::Revoke {
+                if !token.is_empty() && ledger.revoke_token(token, now) {
+                    armed.spend();
+                }
+                continue;
+            }
+            if ![requests, Requests::Any].contains(&armed.script.on) {
+                continue;
+            }
+            match &armed.script.action {
+                Action::DelayMs(millis) => {
+                    plan.delay = plan.delay.saturating_add(Duration::from_millis(*millis));
+                }
+                Action::Refuse(name) if named::answer(platform, name).is_none() => continue,
+                _ if plan.action.is_some() => continue,
+                action => plan.action = Some(action.clone()),
+            }
+            armed.spend();
+        }
+        scripts.retain(|armed| !armed.is_spent());
+        plan
+    }
+}
+
+impl Plan {
+    /// The answer that is given instead of acting.
+    fn instead(&self, platform: Platform, now: Instant) -> Option<Answer> {
+        match self.action.as_ref()? {
+            Action::Refuse(name) => named::answer(platform, name),
+            Action::Throttle(wait) => Some(throttle(platform, wait.retry_after, now)),
+            Action::Respond(respond) => respond.answer().ok(),
+            Action::DelayMs(_) | Action::LoseAnswer | Action::Revoke => None,
+        }
+    }
+
+    fn outcome(self, answer: Answer) -> Outcome {
+        Outcome {
+            answer: (self.action != Some(Action::LoseAnswer)).then_some(answer),
+            delay: self.delay,
+        }
+    }
+}
+
+impl Simulator {
+    pub(super) fn counts(&self, now: Instant) -> Counts {
+        Counts {
+            exchanges: self.exchanges,
+            refused: self.refused,
+            adopted: self.ledger.grants() as u64,
+            live_grants: self.ledger.live(&self.rules, now) as u64,
+        }
+    }
+
+    pub(super) const fn exchanges(&self) -> u64 {
+        self.exchanges
+    }
+
+    /// The answer, and whether it carries new tokens.
+    fn exchange(&mut self, request: &Exchange, now: Instant) -> (Answer, bool) {
+        let issued = request
+            .accept(self.platform, self.client.as_ref())
+            .and_then(|token| {
+                if exchange::extends(self.platform) {
+                    self.ledger.extend(&self.rules, token, now)
+                } else {
+                    self.ledger.refresh(&self.rules, token, now)
+                }
+                .map_err(Fault::Token)
+            });
+        match issued {
+            Ok(issued) => (exchange::answer(self.platform, &self.rules, &issued), true),
+            Err(fault) => (fault::exchange(self.platform, fault), false),
+        }
+    }
+
+    fn probe(&mut self, request: &Probe, now: Instant) -> Answer {
+        let platform = self.platform;
+        let caller = match request.caller(platform, self.client.as_ref()) {
+            Ok(caller) => caller,
+            Err(answer) => return answer,
+        };
+        let Some(token) = request.token(platform) else {
+            return fault::probe(platform, None);
+        };
+        let life = probe::adopted_life(platform, &self.rules);
+        let seen = self.ledger.look(&self.rules, life, token, now);
+        probe::answer(platform, &self.rules, caller, seen, now)
+    }
+}

@@ -1,0 +1,273 @@
+//! The whole stack in one process: the template, running.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use rand::RngExt;
+use serde_json::Value;
+use shared::{Clock, Platform};
+use tokio::task::JoinSet;
+use url::Url;
+
+use crate::addresses::Addresses;
+use crate::asynchronous::Asynchronous;
+use crate::aws::kms::{self, Kms};
+use crate::aws::lambda::Lambda;
+use crate::aws::secrets::{self, Secrets};
+use crate::aws::sns::Sns;
+use crate::aws::sqs::{Message, Queues};
+use crate::aws::uuid;
+use crate::data_dir::DataDir;
+use crate::environment::Environment;
+use crate::gateway::Gateway;
+use crate::invoke::{FunctionError, Functions, Handler, Invoker, Remote};
+use crate::issuer::Issuer;
+use crate::listeners::Listeners;
+use crate::platforms::Platforms;
+use crate::servers::Servers;
+use crate::{dynamodb, functions, schedules};
+
+/// How long events under way may take once we stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How to run the stack.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Port of the gateway; 0 for a free one.
+    pub port: u16,
+    /// Port of DynamoDB; 0 for a free one.
+    pub dynamodb_port: u16,
+    /// Where everything is kept; without it, in memory.
+    pub data_dir: Option<PathBuf>,
+    /// Where the functions run, if not in this process.
+    pub functions: Option<Url>,
+    /// The time.
+    pub clock: Clock,
+    /// Whether the template's schedules tick.
+    pub schedules: bool,
+    /// How long a failed asynchronous invocation waits for its next attempt.
+    pub retry_delay: Duration,
+}
+
+impl Default for Options {
+    /// Free ports, everything in memory, no schedules, no delay.
+    fn default() -> Self {
+        Self {
+            port: 0,
+            dynamodb_port: 0,
+            data_dir: None,
+            functions: None,
+            clock: Clock::system(),
+            schedules: false,
+            retry_delay: Duration::ZERO,
+        }
+    }
+}
+
+/// A running stack. Dropped, it stops too, but nobody waits for what is under way.
+pub struct Stack {
+    addresses: Addresses,
+    environment: Environment,
+    asynchronous: Asynchronous,
+    queues: Queues,
+    issuer: Issuer,
+    platforms: Platforms,
+    schedules: JoinSet<()>,
+    servers: Servers,
+    // The last to go: it releases the directory.
+    data_dir: Option<DataDir>,
+}
+
+impl Stack {
+    /// Starts the stack with the product's own functions. When this returns,
+    /// everything answers and `local.json` is written.
+    ///
+    /// # Errors
+    /// If a port or the data directory is in use, or something cannot be made.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        Self::start_with(options, functions::handlers).await
+    }
+
+    /// Starts the stack with the functions that `wire` makes; it is not asked
+    /// when they run elsewhere. Everything that functions call answers already.
+    ///
+    /// # Errors
+    /// As for [`Stack::start`].
+    pub async fn start_with<W>(options: Options, wire: W) -> anyhow::Result<Self>
+    where
+        W: AsyncFnOnce(&Environment, &Clock) -> anyhow::Result<BTreeMap<String, Handler>>,
+    {
+        let clock = options.clock;
+        let data_dir = match &options.data_dir {
+            Some(path) => Some(DataDir::open(path).await?),
+            None => None,
+        };
+        let (listeners, addresses) = Listeners::bind(options.port, options.dynamodb_port).await?;
+        let environment = Environment::new(&addresses)?;
+        let model = environment.model();
+        let directory = data_dir.as_ref().map(DataDir::path);
+        let database = dynamodb::open(directory, model.tables.clone()).await?;
+        let queues = Queues::new(model.queues.clone(), clock.clone());
+        let issuer = Issuer::open(directory, addresses.issuer.clone(), clock.clone())?;
+        let platforms = Platforms::new(clock.clone());
+        let credentials = platform_credentials(data_dir.as_ref(), &platforms)?;
+        let kms = Kms::new(model.keys.clone(), &key_material(data_dir.as_ref())?)?;
+
+        let mut servers = Servers::new();
+        servers.serve_database(listeners.dynamodb, database.clone());
+        servers.serve(listeners.sqs, queues.router());
+        servers.serve(listeners.kms, kms.router());
+        let secrets = Secrets::new(model.secrets.clone(), &credentials);
+        servers.serve(listeners.secretsmanager, secrets.router());
+        servers.serve(listeners.issuer, issuer.router());
+        servers.serve(listeners.platforms, platforms.router());
+
+        let functions = match options.functions {
+            Some(base) => Functions::Remote(Remote::new(base)?),
+            None => Functions::InProcess(wire(&environment, &clock).await?),
+        };
+        let invoker = Invoker::new(model.functions.clone(), functions, clock.clone());
+        let asynchronous = Asynchronous::new(
+            invoker.clone(),
+            queues.clone(),
+            clock.clone(),
+            options.retry_delay,
+        );
+        let sns = Sns::new(model.topics.clone(), asynchronous.clone(), clock.clone());
+        servers.serve(listeners.sns, sns.router());
+        servers.serve(listeners.lambda, Lambda::new(asynchronous.clone()).router());
+        let gateway = Gateway::new(model.api.clone(), invoker, clock.clone());
+        servers.serve(listeners.gateway, gateway.router());
+
+        let mut ticking = JoinSet::new();
+        if options.schedules {
+            ticking.spawn(dynamodb::expire(database.clone()));
+        }
+        for schedule in model.schedules.iter().filter(|_| options.schedules) {
+            let (clock, asynchronous) = (clock.clone(), asynchronous.clone());
+            ticking.spawn(schedules::run(schedule.clone(), clock, asynchronous));
+        }
+        if let Some(data_dir) = &data_dir {
+            data_dir.write_addresses(&addresses)?;
+        }
+        Ok(Self {
+            addresses,
+            environment,
+            asynchronous,
+            queues,
+            issuer,
+            platforms,
+            schedules: ticking,
+            servers,
+            data_dir,
+        })
+    }
+
+    /// Where everything answers.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// The template resolved against the addresses.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// The simulated platforms.
+    #[must_use]
+    pub fn platforms(&self) -> &Platforms {
+        &self.platforms
+    }
+
+    /// The OpenID issuer.
+    #[must_use]
+    pub fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// Runs a function, by its logical id, and waits for its answer.
+    ///
+    /// # Errors
+    /// The function's own.
+    pub async fn invoke(&self, logical_id: &str, event: Value) -> Result<Value, FunctionError> {
+        let invoker = self.asynchronous.invoker();
+        invoker.invoke(logical_id, event, &uuid()).await
+    }
+
+    /// Returns when no asynchronous invocation or delivery is under way.
+    pub async fn settled(&self) {
+        self.asynchronous.settled().await;
+    }
+
+    /// What lies in a queue, by its logical id.
+    #[must_use]
+    pub fn queue(&self, logical_id: &str) -> Vec<Message> {
+        self.queues.peek(logical_id)
+    }
+
+    /// Stops: no more ticks, then the events under way, then the servers.
+    pub async fn stop(mut self) {
+        self.schedules.shutdown().await;
+        if let Some(data_dir) = &self.data_dir {
+            data_dir.remove_addresses();
+        }
+        if tokio::time::timeout(GRACE, self.asynchronous.settled())
+            .await
+            .is_err()
+        {
+            let abandoned = self.asynchronous.abandon();
+            tracing::error!(abandoned, "events were still under way and are lost");
+        }
+        self.servers.stop().await;
+    }
+}
+
+/// The KMS key's material, kept in `kms.key`.
+fn key_material(data_dir: Option<&DataDir>) -> anyhow::Result<[u8; kms::MATERIAL]> {
+    let fresh = || {
+        let mut material = [0; kms::MATERIAL];
+        rand::rng().fill(&mut material[..]);
+        material
+    };
+    let Some(data_dir) = data_dir else {
+        return Ok(fresh());
+    };
+    let stored = data_dir.secret("kms.key", || fresh().to_vec())?;
+    stored.try_into().map_err(|_| {
+        let file = data_dir.file("kms.key");
+        anyhow!(
+            "{} is damaged: what it sealed cannot be read",
+            file.display()
+        )
+    })
+}
+
+/// The platforms' client ids and secrets, kept in `platforms.json`, and told to
+/// the simulated platforms.
+fn platform_credentials(
+    data_dir: Option<&DataDir>,
+    platforms: &Platforms,
+) -> anyhow::Result<String> {
+    let fresh = || secrets::generated_credentials().to_string();
+    let text = match data_dir {
+        None => fresh(),
+        Some(directory) => {
+            String::from_utf8(directory.secret("platforms.json", || fresh().into_bytes())?)?
+        }
+    };
+    let credentials: Value = serde_json::from_str(&text)?;
+    for platform in Platform::ALL {
+        let of = &credentials[platform.name()];
+        if let (Some(id), Some(secret)) = (of["client_id"].as_str(), of["client_secret"].as_str()) {
+            platforms.expect_client(platform, id, secret);
+        }
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests;

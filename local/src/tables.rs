@@ -1,0 +1,107 @@
+//! Creates the template's tables on the embedded engine.
+
+use anyhow::{Context, bail};
+use dynoxide::Database;
+use dynoxide::actions::create_table::CreateTableRequest;
+use dynoxide::actions::describe_table::DescribeTableRequest;
+use dynoxide::actions::update_time_to_live::{TimeToLiveSpecification, UpdateTimeToLiveRequest};
+use serde_json::Value;
+
+use crate::template::Table;
+
+/// Creates those that are missing. One that is there must be the template's.
+///
+/// # Errors
+/// If the engine refuses a table, or a stored one has other keys.
+pub fn create_missing(database: &Database, tables: &[Table]) -> anyhow::Result<()> {
+    for table in tables {
+        let described = database.describe_table(DescribeTableRequest {
+            table_name: table.name.clone(),
+        });
+        match described {
+            Ok(description) => {
+                let stored = serde_json::to_value(description)?;
+                if shape(&stored["Table"]) != shape(&table.create) {
+                    bail!(
+                        "table {} was made with other keys or indexes than the template has now; \
+                         start with a fresh data directory and import again",
+                        table.name
+                    );
+                }
+            }
+            Err(dynoxide::DynoxideError::ResourceNotFoundException(_)) => create(database, table)?,
+            Err(error) => bail!("cannot look up table {}: {error}", table.name),
+        }
+    }
+    Ok(())
+}
+
+fn create(database: &Database, table: &Table) -> anyhow::Result<()> {
+    let context = || format!("cannot create table {}", table.name);
+    let request: CreateTableRequest =
+        serde_json::from_value(table.create.clone()).with_context(context)?;
+    database.create_table(request).with_context(context)?;
+    if let Some(attribute) = &table.ttl {
+        let request = UpdateTimeToLiveRequest {
+            table_name: table.name.clone(),
+            time_to_live_specification: TimeToLiveSpecification {
+                attribute_name: attribute.clone(),
+                enabled: true,
+            },
+        };
+        database
+            .update_time_to_live(request)
+            .with_context(context)?;
+    }
+    Ok(())
+}
+
+/// What must not differ: keys, and indexes with theirs and their projection.
+fn shape(table: &Value) -> (Value, Vec<(String, Value, Value)>) {
+    let indexes = table["GlobalSecondaryIndexes"].as_array();
+    let mut indexes: Vec<_> = indexes
+        .into_iter()
+        .flatten()
+        .map(|index| {
+            let name = index["IndexName"].as_str().unwrap_or_default().to_owned();
+            let projection = index["Projection"]["ProjectionType"].clone();
+            (name, index["KeySchema"].clone(), projection)
+        })
+        .collect();
+    indexes.sort_by(|a, b| a.0.cmp(&b.0));
+    (table["KeySchema"].clone(), indexes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::template::tests::inputs;
+    use crate::template::{EMBEDDED, Template};
+
+    #[test]
+    fn the_templates_tables_are_made_once_and_must_stay_the_same() {
+        let template = Template::parse(EMBEDDED).unwrap();
+        let mut tables = template.resolve(&inputs()).unwrap().tables;
+        let database = Database::memory().unwrap();
+        create_missing(&database, &tables).unwrap();
+        create_missing(&database, &tables).unwrap();
+        let table_name = "warden-integrations".to_owned();
+        let request = DescribeTableRequest { table_name };
+        let made = serde_json::to_value(database.describe_table(request).unwrap()).unwrap();
+        let indexes = made["Table"]["GlobalSecondaryIndexes"].as_array().unwrap();
+        assert_eq!(indexes.len(), 2);
+        let ttl = database
+            .describe_time_to_live(
+                dynoxide::actions::describe_time_to_live::DescribeTimeToLiveRequest {
+                    table_name: "warden-audit".to_owned(),
+                },
+            )
+            .unwrap();
+        let ttl = serde_json::to_value(ttl).unwrap();
+        assert_eq!(ttl["TimeToLiveDescription"]["AttributeName"], "ttl");
+
+        tables[0].create["KeySchema"][0]["AttributeName"] = "other".into();
+        let error = create_missing(&database, &tables).unwrap_err().to_string();
+        assert!(error.contains("fresh data directory"), "{error}");
+    }
+}

@@ -1,0 +1,100 @@
+//! Time as a value that is passed in, so that every decision can be replayed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+
+/// Where "now" comes from. Cheap to clone; clones of one clock move together.
+#[derive(Debug, Clone)]
+pub struct Clock(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
+    /// The system's clock, shifted by so many milliseconds.
+    System(Arc<AtomicI64>),
+    /// A clock that stands still until it is told otherwise: milliseconds since the epoch.
+    Frozen(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// The system's clock.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(Source::System(Arc::default()))
+    }
+
+    /// A clock that stands at `at` until [`Clock::advance`] or [`Clock::set`].
+    #[must_use]
+    pub fn frozen(at: DateTime<Utc>) -> Self {
+        Self(Source::Frozen(Arc::new(AtomicI64::new(
+            at.timestamp_millis(),
+        ))))
+    }
+
+    /// Now, in whole seconds: the resolution in which instants are stored, so
+    /// that one read back compares equal to the one written.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.precise().trunc_subsecs(0)
+    }
+
+    /// Now, to the millisecond: for ordering log and audit entries and for
+    /// measuring durations, never for deciding.
+    #[must_use]
+    pub fn precise(&self) -> DateTime<Utc> {
+        match &self.0 {
+            Source::System(shift) => {
+                system_now() + TimeDelta::milliseconds(shift.load(Ordering::SeqCst))
+            }
+            Source::Frozen(at) => {
+                DateTime::from_timestamp_millis(at.load(Ordering::SeqCst)).unwrap_or_default()
+            }
+        }
+    }
+
+    /// Moves this clock, and every clone of it, forward (or back, if negative).
+    pub fn advance(&self, by: TimeDelta) {
+        let (Source::System(millis) | Source::Frozen(millis)) = &self.0;
+        millis.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
+    }
+
+    /// Sets this clock, and every clone of it, to `at`; a system clock runs on from there.
+    pub fn set(&self, at: DateTime<Utc>) {
+        match &self.0 {
+            Source::System(shift) => {
+                shift.store((at - system_now()).num_milliseconds(), Ordering::SeqCst)
+            }
+            Source::Frozen(millis) => millis.store(at.timestamp_millis(), Ordering::SeqCst),
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the system's clock"
+)]
+fn system_now() -> DateTime<Utc> {
+    Utc::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clones_of_a_frozen_clock_move_together() {
+        let start = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let clock = Clock::frozen(start);
+        let clone = clock.clone();
+        clock.advance(TimeDelta::days(2));
+        assert_eq!(clone.now(), start + TimeDelta::days(2));
+        clone.set(start);
+        assert_eq!(clock.now(), start);
+    }
+
+    #[test]
+    fn now_is_whole_seconds() {
+        assert_eq!(Clock::system().now().timestamp_subsec_nanos(), 0);
+    }
+}

@@ -1,0 +1,37 @@
+//! Digests that name things: stable across releases and machines.
+
+use aws_lc_rs::digest::{Context, SHA256};
+
+/// The first 128 bits of the SHA-256 of `parts`, in hexadecimal. Parts are
+/// separated by `#`, which no id contains.
+#[must_use]
+pub fn hex128(parts: &[&str]) -> String {
+    use std::fmt::Write;
+    sha256(parts)
+        .iter()
+        .take(16)
+        .fold(String::with_capacity(32), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}"); // writing to a String cannot fail
+            hex
+        })
+}
+
+/// The SHA-256 of `parts`, separated by `#`.
+#[must_use]
+pub fn sha256(parts: &[&str]) -> Vec<u8> {
+    let mut context = Context::new(&SHA256);
+    for part in parts {
+        context.update(part.as_bytes());
+        context.update(b"#");
+    }
+    context.finish().as_ref().to_vec()
+}
+
+/// The first 64 bits of the SHA-256 of `parts`.
+#[must_use]
+pub fn short(parts: &[&str]) -> u64 {
+    sha256(parts)
+        .iter()
+        .take(8)
+        .fold(0, |bits, byte| bits << 8 | u64::from(*byte))
+}

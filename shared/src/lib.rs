@@ -1,0 +1,32 @@
+//! The domain of Token Warden, and its adapters to AWS and to the platforms.
+//!
+//! Pure modules know only std, chrono and serde; adapters know them, never the
+//! other way. Nothing here knows of Lambda or of HTTP servers.
+
+pub mod alert;
+pub mod announcement;
+pub mod aws;
+pub mod clock;
+pub mod digest;
+pub mod id;
+pub mod import;
+pub mod integration;
+pub mod lapse;
+pub mod logging;
+pub mod notification;
+pub mod oauth;
+pub mod organization;
+pub mod place;
+pub mod platform;
+pub mod refresh;
+pub mod report;
+pub mod sealing;
+pub mod store;
+pub mod topic;
+pub mod variables;
+pub mod verdict;
+
+pub use clock::Clock;
+pub use id::{IntegrationId, OrgId, UserId};
+pub use platform::Platform;
+pub use variables::Variables;

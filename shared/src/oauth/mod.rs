@@ -1,0 +1,144 @@
+//! The OAuth client: one refresh exchange with any platform, in that
+//! platform's own request and answer shape.
+
+mod answer;
+mod config;
+mod request;
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+pub use answer::Unsuccessful;
+pub use config::{ClientCredentials, Credentials, CredentialsError, Endpoints, PlatformEndpoints};
+pub use reqwest::Error as HttpError;
+
+use crate::platform::RefreshModel;
+use crate::refresh::Lifetimes;
+use crate::verdict::{Transient, Verdict};
+use crate::{Clock, Platform};
+
+/// The longest a platform may take for an answer.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The most that is read of an answer: real ones are under 10 kB.
+const MAX_BODY: usize = 256 * 1024;
+
+/// Exchanges credentials with the platforms.
+#[derive(Debug, Clone)]
+pub struct OAuthClient {
+    http: reqwest::Client,
+    endpoints: Endpoints,
+    credentials: Credentials,
+    clock: Clock,
+}
+
+/// A credential in the clear, for as long as it is being exchanged.
+#[derive(Debug)]
+pub struct Tokens {
+    /// The access token.
+    pub access_token: SecretString,
+    /// The refresh token, where there is one.
+    pub refresh_token: Option<SecretString>,
+}
+
+/// A platform's answer to a refresh.
+#[derive(Debug)]
+pub struct Answer {
+    /// What came of it.
+    pub result: Result<Granted, Unsuccessful>,
+    /// The platform's own id of the request.
+    pub request_id: Option<String>,
+}
+
+/// New tokens. Never blank.
+#[derive(Debug)]
+pub struct Granted {
+    /// The tokens; without a refresh token if the answer had none.
+    pub tokens: Tokens,
+    /// Their lives.
+    pub lifetimes: Lifetimes,
+}
+
+impl OAuthClient {
+    /// A client of these endpoints.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be set up.
+    pub fn new(
+        endpoints: Endpoints,
+        credentials: Credentials,
+        clock: Clock,
+    ) -> Result<Self, HttpError> {
+        let http = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            // A token must not follow a redirect to wherever it points.
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("token-warden/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self {
+            http,
+            endpoints,
+            credentials,
+            clock,
+        })
+    }
+
+    /// Sends the refresh that `model` asks for and reads the answer.
+    pub async fn refresh(
+        &self,
+        platform: Platform,
+        model: RefreshModel,
+        tokens: &Tokens,
+    ) -> Answer {
+        let endpoints = self.endpoints.of(platform);
+        let credentials = self.credentials.of(platform);
+        let Some(request) =
+            request::build(&self.http, platform, model, endpoints, credentials, tokens)
+        else {
+            return Answer::failed(Verdict::AppMisconfigured, Some("no_client_credentials"));
+        };
+        match self.send(request).await {
+            Ok((head, body)) => answer::read(platform, &head, &body, self.clock.now()),
+            Err(verdict) => Answer::failed(Verdict::Transient(verdict), None),
+        }
+    }
+
+    async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<(answer::Head, Vec<u8>), Transient> {
+        let mut response = request.send().await.map_err(|error| {
+            if error.is_connect() {
+                Transient::Unreachable
+            } else {
+                Transient::NoAnswer
+            }
+        })?;
+        let head = answer::Head {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+        };
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|_| Transient::NoAnswer)? {
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(Transient::Unintelligible);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((head, body))
+    }
+}
+
+impl Answer {
+    fn failed(verdict: Verdict, code: Option<&str>) -> Self {
+        Self {
+            result: Err(Unsuccessful {
+                verdict,
+                code: code.map(str::to_owned),
+            }),
+            request_id: None,
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The catalogue of platforms: names, aliases, and how each renews a
+//! credential; request and answer shapes live in `oauth`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+/// A platform we keep connections to. Serialised by its canonical name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Platform {
+    /// Facebook and its pages and ads, by a long-lived user token.
+    Meta,
+    /// Instagram API with Instagram Login.
+    Instagram,
+    /// TikTok Login Kit v2.
+    Tiktok,
+    /// TikTok Business (Marketing API): advertiser tokens and TikTok-account tokens.
+    TiktokBusiness,
+    /// LinkedIn.
+    Linkedin,
+    /// X, OAuth 2.0 with PKCE.
+    Twitter,
+    /// Google Ads.
+    Google,
+    /// Snapchat Marketing API.
+    Snapchat,
+}
+
+/// How a credential is renewed. It follows from the platform and from what the
+/// platform gave us, not from a constant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefreshModel {
+    /// The access token is exchanged for a longer-lived one while it still lives.
+    Extend,
+    /// A refresh token that works once; each answer carries the next.
+    Rotating,
+    /// A refresh token that stays the same.
+    Static,
+    /// Nothing renews it but a person.
+    None,
+}
+
+/// A name that is no platform of ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown platform {name:?}; known are {}", names())]
+pub struct UnknownPlatform {
+    name: String,
+}
+
+fn names() -> String {
+    Platform::ALL.map(Platform::name).join(", ")
+}
+
+impl Platform {
+    /// Every platform, in the order in which we list them.
+    pub const ALL: [Self; 8] = [
+        Self::Meta,
+        Self::Instagram,
+        Self::Tiktok,
+        Self::TiktokBusiness,
+        Self::Linkedin,
+        Self::Twitter,
+        Self::Google,
+        Self::Snapchat,
+    ];
+
+    /// The canonical name: in keys, paths, messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Instagram => "instagram",
+            Self::Tiktok => "tiktok",
+            Self::TiktokBusiness => "tiktok_business",
+            Self::Linkedin => "linkedin",
+            Self::Twitter => "twitter",
+            Self::Google => "google",
+            Self::Snapchat => "snapchat",
+        }
+    }
+
+    /// The name that people know it by.
+    #[must_use]
+    pub const fn display_name(self) -> &'static str {
+        match self {
+            Self::Meta => "Facebook",
+            Self::Instagram => "Instagram",
+            Self::Tiktok => "TikTok",
+            Self::TiktokBusiness => "TikTok Business",
+            Self::Linkedin => "LinkedIn",
+            Self::Twitter => "X",
+            Self::Google => "Google Ads",
+            Self::Snapchat => "Snapchat",
+        }
+    }
+
+    /// How a credential of this platform is renewed, given what came with it.
+    /// An access token without an end needs no extending.
+    #[must_use]
+    pub const fn refresh_model(
+        self,
+        has_refresh_token: bool,
+        access_expires: bool,
+    ) -> RefreshModel {
+        match (self, has_refresh_token) {
+            (Self::Meta | Self::Instagram, _) if access_expires => RefreshModel::Extend,
+            // Snapchat and TikTok-account tokens: not documented whether they
+            // rotate; treating them as single-use is the safe side.
+            (Self::Tiktok | Self::TiktokBusiness | Self::Twitter | Self::Snapchat, true) => {
+                RefreshModel::Rotating
+            }
+            (Self::Linkedin | Self::Google, true) => RefreshModel::Static,
+            _ => RefreshModel::None,
+        }
+    }
+
+    /// The usual life of an access token as documented in November 2026. Only
+    /// for a credential that came to us without the time it was issued: an
+    /// answer's own `expires_in` always wins.
+    #[must_use]
+    pub const fn usual_access_life(self) -> TimeDelta {
+        match self {
+            Self::Meta | Self::Instagram | Self::Linkedin => TimeDelta::days(60),
+            Self::Tiktok | Self::Twitter => TimeDelta::hours(2),
+            Self::TiktokBusiness => TimeDelta::hours(24),
+            Self::Google | Self::Snapchat => TimeDelta::hours(1),
+        }
+    }
+
+    /// How old an access token must be before the platform extends it.
+    /// Instagram: "at least 24 hours old"
+    /// (developers.facebook.com, reference/refresh_access_token).
+    #[must_use]
+    pub const fn minimum_age(self) -> TimeDelta {
+        match self {
+            Self::Instagram => TimeDelta::hours(24),
+            _ => TimeDelta::zero(),
+        }
+    }
+
+    /// How long a grant lasts unused, renewed by any refresh. Google: six
+    /// months (developers.google.com/identity/protocols/oauth2).
+    #[must_use]
+    pub const fn idle_life(self) -> Option<TimeDelta> {
+        match self {
+            Self::Google => Some(TimeDelta::days(180)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Platform {
+    type Err = UnknownPlatform;
+
+    /// Reads a canonical name or one of the original system's aliases.
+    fn from_str(name: &str) -> Result<Self, UnknownPlatform> {
+        let canonical = match name {
+            "facebook" => "meta",
+            "x" => "twitter",
+            "google_ads" => "google",
+            other => other,
+        };
+        Self::ALL
+            .into_iter()
+            .find(|platform| platform.name() == canonical)
+            .ok_or_else(|| UnknownPlatform {
+                name: name.chars().take(64).collect(),
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_aliases_resolve() {
+        for platform in Platform::ALL {
+            assert_eq!(platform.name().parse(), Ok(platform));
+            assert_eq!(serde_json::to_value(platform).unwrap(), platform.name());
+        }
+        assert_eq!("facebook".parse(), Ok(Platform::Meta));
+        assert_eq!("x".parse(), Ok(Platform::Twitter));
+        assert_eq!("google_ads".parse(), Ok(Platform::Google));
+        let error = "Meta".parse::<Platform>().unwrap_err().to_string();
+        assert!(
+            error.starts_with("unknown platform \"Meta\"; known are meta, instagram"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,432 @@
+//! What a platform's answer does to a connection: pure transitions, so that
+//! one that lost a race can be applied again to the row as it is now.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::announcement::Rescue;
+use crate::integration::{Integration, RetryReason, Sealed, State};
+use crate::lapse::Window;
+use crate::platform::RefreshModel;
+use crate::verdict::{ReconnectReason, Verdict};
+
+/// A credential from a platform's answer, sealed for the generation it will have.
+#[derive(Debug, Clone)]
+pub struct Renewed {
+    /// The access token.
+    pub access_token: Sealed,
+    /// The refresh token: the answer's, or the old one resealed where the answer had none.
+    pub refresh_token: Option<Sealed>,
+    /// Its life.
+    pub lifetimes: Lifetimes,
+    /// When the request was sent: lives count from then.
+    pub sent_at: DateTime<Utc>,
+}
+
+/// What an answer says of the new credential's life.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// Of the access token.
+    pub access: Option<TimeDelta>,
+    /// Of the refresh token.
+    pub refresh: Option<TimeDelta>,
+    /// What the grant allows.
+    pub scopes: Vec<String>,
+}
+
+/// A clock that an answer gives as "seconds left" trembles by the time the
+/// answer took; only a move beyond this is one.
+const TREMBLE: TimeDelta = TimeDelta::hours(1);
+/// The shortest and the longest pause after a failure.
+const PAUSES: (TimeDelta, TimeDelta) = (TimeDelta::minutes(1), TimeDelta::hours(1));
+/// How often we look whether a person has acted on the platform.
+const RECHECK: TimeDelta = TimeDelta::days(1);
+
+impl Integration {
+    /// Takes over a renewed credential: a new generation of the same grant.
+    pub fn renew(&mut self, renewed: Renewed, now: DateTime<Utc>) {
+        let model = self.refresh_model();
+        let before = self.clone();
+        let Lifetimes {
+            access,
+            refresh,
+            scopes,
+        } = renewed.lifetimes;
+        // An answer without a life: for a token that replaces another, the
+        // platform's usual life; an extension has then moved nothing.
+        let access_expires_at = match (access, model) {
+            (Some(life), _) => Some(renewed.sent_at + life),
+            (None, RefreshModel::Extend) => self.access_expires_at,
+            (None, _) => Some(renewed.sent_at + self.platform.usual_access_life()),
+        };
+        let moved = access_expires_at > self.access_expires_at.map(|old| old + TREMBLE);
+        let proves = model != RefreshModel::Extend || moved;
+
+        self.generation += 1;
+        self.access_token = Some(renewed.access_token);
+        self.refresh_token = renewed.refresh_token;
+        if proves {
+            self.issued_at = Some(renewed.sent_at);
+            self.access_expires_at = access_expires_at;
+        }
+        if let Some(life) = refresh {
+            let end = renewed.sent_at + life;
+            if self
+                .refresh_expires_at
+                .is_none_or(|old| (end - old).abs() > TREMBLE)
+            {
+                self.refresh_expires_at = Some(end);
+            }
+        }
+        self.idle_expires_at = self.platform.idle_life().map(|life| renewed.sent_at + life);
+        self.attempted_at = Some(now);
+        self.renewed_at = proves.then_some(now);
+        self.state = State::Active;
+        self.lease = None;
+        self.take_scopes(scopes, now);
+        self.owe_news_of_rescue(&before, now);
+    }
+
+    fn take_scopes(&mut self, scopes: Vec<String>, now: DateTime<Utc>) {
+        if scopes.is_empty() {
+            return;
+        }
+        let missing: Vec<_> = self
+            .scopes
+            .iter()
+            .chain(&self.missing_scopes)
+            .filter(|had| !scopes.contains(had))
+            .cloned()
+            .collect();
+        if missing != self.missing_scopes {
+            self.permission_lost_at = (!missing.is_empty()).then_some(now);
+            self.missing_scopes = missing;
+        }
+        self.scopes = scopes;
+    }
+
+    /// People hear of a refresh if it ended what they had been told of, or
+    /// saved a long-lived token that was inside its warning window. A token
+    /// that lives no longer than that window renews itself as a matter of
+    /// routine, every hour or every day, and is no news.
+    fn owe_news_of_rescue(&mut self, before: &Self, now: DateTime<Utc>) {
+        let lapse = self.lapse(now);
+        let told_of = before.told.lapse.as_ref().map(|told| told.lapses_at);
+        let ended_episode = told_of.is_some() && told_of != lapse;
+        let ended_state = before.told.state_since.is_some();
+        let window = Window::default().length();
+        let saved = before.access_life() > window
+            && self.access_expires_at > before.access_expires_at
+            && before
+                .access_expires_at
+                .is_some_and(|end| end - window <= now);
+        if ended_episode || ended_state || saved {
+            let episode = told_of.or(before.lapse(now)).or(before.access_expires_at);
+            self.told.owed = Some(Rescue { at: now, episode });
+        }
+        if ended_episode {
+            self.told.lapse = None;
+        }
+        self.told.state_since = None;
+    }
+
+    /// This connection as it goes on from `before`, whose grant it replaces:
+    /// who was told that the old one was ending hears that it is safe again.
+    #[must_use]
+    pub fn following(mut self, before: &Self, now: DateTime<Utc>) -> Self {
+        let alerted = before.told.lapse.is_some() || before.told.state_since.is_some();
+        if alerted && self.state == State::Active {
+            let episode = before.told.lapse.as_ref().map(|told| told.lapses_at);
+            self.told.owed = Some(Rescue {
+                at: now,
+                episode: episode.or(before.access_expires_at),
+            });
+        }
+        self
+    }
+
+    /// Switches it off and erases its tokens.
+    pub fn disconnect(&mut self, now: DateTime<Utc>) {
+        self.generation += 1;
+        self.grant += 1;
+        self.access_token = None;
+        self.refresh_token = None;
+        self.lease = None;
+        self.state = State::Disconnected { since: now };
+    }
+
+    /// Takes over a refusal. `luck` in `[0, 1)` places the next attempt.
+    pub fn fail(&mut self, verdict: &Verdict, now: DateTime<Utc>, luck: f64) {
+        self.lease = None;
+        self.attempted_at = Some(now);
+        self.state = match verdict {
+            Verdict::ReconnectNeeded(ReconnectReason::GrantRefused) if !self.was_refused() => {
+                self.retrying(RetryReason::Refused, None, now, luck)
+            }
+            Verdict::ReconnectNeeded(reason) => State::ReconnectRequired {
+                reason: *reason,
+                since: now,
+            },
+            Verdict::PlatformActionNeeded(action) => {
+                let since = match self.state {
+                    State::PlatformActionRequired {
+                        action: was, since, ..
+                    } if was == *action => since,
+                    _ => now,
+                };
+                State::PlatformActionRequired {
+                    action: *action,
+                    since,
+                    next_check_at: now + RECHECK,
+                }
+            }
+            Verdict::Transient(_) => self.retrying(RetryReason::Transient, None, now, luck),
+            Verdict::Throttled(wait) => self.retrying(RetryReason::Throttled, *wait, now, luck),
+            Verdict::AppMisconfigured => self.retrying(RetryReason::Application, None, now, luck),
+            Verdict::PermissionLost => {
+                self.permission_lost_at = self.permission_lost_at.or(Some(now));
+                self.retrying(RetryReason::Permission, None, now, luck)
+            }
+        };
+    }
+
+    /// Whether the platform refused the grant the last time too: one refusal
+    /// may be a race or a platform's bad hour, a second in a later sweep is not.
+    fn was_refused(&self) -> bool {
+        matches!(
+            self.state,
+            State::Retrying {
+                reason: RetryReason::Refused,
+                ..
+            }
+        )
+    }
+
+    fn retrying(
+        &self,
+        reason: RetryReason,
+        wait: Option<TimeDelta>,
+        now: DateTime<Utc>,
+        luck: f64,
+    ) -> State {
+        if let State::PlatformActionRequired { action, since, .. } = self.state {
+            // A failing look changes nothing about what the person must do.
+            return State::PlatformActionRequired {
+                action,
+                since,
+                next_check_at: now + RECHECK,
+            };
+        }
+        let (failures, since) = match self.state {
+            State::Retrying {
+                failures, since, ..
+            } => (failures, since),
+            _ => (0, now),
+        };
+        let left = self
+            .access_expires_at
+            .map_or(PAUSES.1, |end| (end - now) / 8);
+        let pause = pause(failures, left, luck);
+        // A refusal is worth a second look soon, for the person's sake, but not in the same sweep.
+        State::Retrying {
+            failures: failures.saturating_add(1),
+            since,
+            reason,
+            next_attempt_at: now + wait.map_or(pause, |wait| wait.max(pause)),
+        }
+    }
+}
+
+/// Full jitter (aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter):
+/// anywhere from a minute up to a ceiling that doubles with each failure, at
+/// most an hour and an eighth of the life left, never under a minute.
+fn pause(failures: u32, eighth_of_life_left: TimeDelta, luck: f64) -> TimeDelta {
+    let doubled = PAUSES.0 * 2_i32.pow(failures.min(10) + 1);
+    let ceiling = doubled.min(PAUSES.1).min(eighth_of_life_left).max(PAUSES.0);
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "under an hour"
+    )]
+    let spread = ((ceiling - PAUSES.0).num_seconds() as f64 * luck) as i64;
+    PAUSES.0 + TimeDelta::seconds(spread)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Platform;
+    use crate::integration::tests::{at, connection};
+    use crate::lapse::Severity;
+
+    const DAY: i64 = 86_400;
+
+    fn renewed(access_days: i64) -> Renewed {
+        Renewed {
+            access_token: Sealed(vec![3]),
+            refresh_token: Some(Sealed(vec![4])),
+            lifetimes: Lifetimes {
+                access: Some(TimeDelta::days(access_days)),
+                ..Lifetimes::default()
+            },
+            sent_at: at(0),
+        }
+    }
+
+    fn refused() -> Verdict {
+        Verdict::ReconnectNeeded(ReconnectReason::GrantRefused)
+    }
+
+    #[test]
+    fn an_extension_that_moves_nothing_proves_nothing() {
+        let mut row = connection(Platform::Meta, false, -DAY, Some(59 * DAY));
+        row.renew(renewed(59), at(0));
+        assert_eq!(
+            (row.renewed_at, row.access_expires_at),
+            (None, Some(at(59 * DAY)))
+        );
+        assert_eq!(
+            row.generation, 2,
+            "the token may be another one all the same"
+        );
+        assert_eq!(
+            row.refresh_due_at(at(0)),
+            Some(at(29 * DAY)),
+            "from half of its life on"
+        );
+        row.renew(renewed(60), at(0));
+        assert_eq!(
+            (row.renewed_at, row.access_expires_at),
+            (Some(at(0)), Some(at(60 * DAY)))
+        );
+    }
+
+    #[test]
+    fn a_refusal_counts_when_it_is_confirmed() {
+        let mut row = connection(Platform::Twitter, true, -3_600, Some(3_600));
+        row.fail(&refused(), at(0), 0.0);
+        assert!(matches!(
+            row.state,
+            State::Retrying {
+                reason: RetryReason::Refused,
+                ..
+            }
+        ));
+        row.fail(&refused(), at(60), 0.0);
+        assert!(matches!(row.state, State::ReconnectRequired { since, .. } if since == at(60)));
+        assert!(
+            row.access_token.is_some(),
+            "the access token may still live"
+        );
+    }
+
+    #[test]
+    fn no_failure_but_evidence_changes_what_people_must_do() {
+        use crate::verdict::Transient;
+        for verdict in [
+            Verdict::Transient(Transient::ServerError),
+            Verdict::Throttled(None),
+            Verdict::AppMisconfigured,
+        ] {
+            let mut row = connection(Platform::Google, true, -1_800, Some(1_800));
+            for n in 0..50 {
+                row.fail(&verdict, at(n * 60), 0.5);
+            }
+            assert!(
+                matches!(row.state, State::Retrying { failures: 50, .. }),
+                "{verdict:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn pauses_grow_and_stay_within_bounds() {
+        let year = TimeDelta::days(365);
+        assert_eq!(pause(0, year, 0.0), TimeDelta::minutes(1));
+        assert_eq!(pause(9, year, 0.0), TimeDelta::minutes(1));
+        assert!(pause(0, year, 0.999) < TimeDelta::minutes(2));
+        let late = pause(20, year, 0.999);
+        assert!(
+            late > TimeDelta::minutes(59) && late < TimeDelta::hours(1),
+            "{late}"
+        );
+        assert!(pause(20, TimeDelta::minutes(8), 0.999) < TimeDelta::minutes(8));
+        assert_eq!(
+            pause(20, TimeDelta::minutes(-8), 0.999),
+            TimeDelta::minutes(1)
+        );
+    }
+
+    #[test]
+    fn a_platforms_retry_after_is_kept() {
+        let mut row = connection(Platform::Snapchat, true, -1_800, Some(1_800));
+        row.fail(
+            &Verdict::Throttled(Some(TimeDelta::minutes(20))),
+            at(0),
+            0.0,
+        );
+        assert_eq!(row.refresh_due_at(at(0)), Some(at(1_200)));
+    }
+
+    #[test]
+    fn a_fixed_clock_does_not_drift() {
+        let mut row = connection(Platform::Linkedin, true, -DAY, Some(DAY));
+        row.refresh_expires_at = Some(at(300 * DAY));
+        let mut answer = renewed(60);
+        answer.lifetimes.refresh = Some(TimeDelta::days(300) + TimeDelta::seconds(7));
+        row.renew(answer.clone(), at(0));
+        assert_eq!(row.refresh_expires_at, Some(at(300 * DAY)));
+        answer.lifetimes.refresh = Some(TimeDelta::days(365));
+        row.renew(answer, at(0));
+        assert_eq!(row.refresh_expires_at, Some(at(365 * DAY)));
+    }
+
+    #[test]
+    fn people_hear_of_a_rescue_and_not_of_routine() {
+        let mut hourly = connection(Platform::Google, true, -1_800, Some(1_800));
+        hourly.renew(renewed(1), at(0));
+        assert_eq!(hourly.told.owed, None);
+        // Long-lived and inside its warning window.
+        let mut saved = connection(Platform::Linkedin, true, -55 * DAY, Some(5 * DAY));
+        saved.renew(renewed(60), at(0));
+        assert_eq!(
+            saved.told.owed,
+            Some(Rescue {
+                at: at(0),
+                episode: Some(at(5 * DAY))
+            })
+        );
+        // Long-lived, with time to spare.
+        let mut early = connection(Platform::Linkedin, true, -40 * DAY, Some(20 * DAY));
+        early.renew(renewed(60), at(0));
+        assert_eq!(early.told.owed, None);
+        // Short-lived, but people had been told.
+        let mut alerted = connection(Platform::Google, true, -1_800, Some(1_800));
+        alerted.told.lapse = Some(crate::announcement::ToldLapse {
+            lapses_at: at(1_800),
+            rung: Severity::Critical,
+        });
+        alerted.renew(renewed(1), at(0));
+        assert!(alerted.told.owed.is_some() && alerted.told.lapse.is_none());
+    }
+
+    #[test]
+    fn permissions_that_went_missing_are_noticed() {
+        let mut row = connection(Platform::Google, true, -1_800, Some(1_800));
+        row.scopes = vec!["read".to_owned(), "write".to_owned()];
+        let mut answer = renewed(1);
+        answer.lifetimes.scopes = vec!["read".to_owned()];
+        row.renew(answer.clone(), at(0));
+        assert_eq!(
+            (row.missing_scopes.as_slice(), row.permission_lost_at),
+            (&["write".to_owned()][..], Some(at(0)))
+        );
+        row.renew(answer.clone(), at(60));
+        assert_eq!(row.permission_lost_at, Some(at(0)));
+        answer.lifetimes.scopes.push("write".to_owned());
+        row.renew(answer, at(120));
+        assert_eq!(
+            (row.missing_scopes.len(), row.permission_lost_at),
+            (0, None)
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! What a sweep did.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::lapse::Severity;
+
+/// The counts with which a sweep ends: its answer, one audit row, one log line.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Connections that were looked at because something was due.
+    pub examined: u64,
+    /// Of these, at the end, with at most a day left.
+    pub critical: u64,
+    /// With at most 3 days left.
+    pub urgent: u64,
+    /// Within the warning window.
+    pub warning: u64,
+    /// With no time left.
+    pub expired: u64,
+    /// Refreshes that brought a new token.
+    pub auto_refreshed: u64,
+    /// Refreshes that did not.
+    pub refresh_failed: u64,
+    /// Alerts handed to the topic.
+    pub alerts_published: u64,
+    /// Writes that lost a race; the winner did the work.
+    pub conflicts: u64,
+    /// Connections with nothing to do, or in someone else's hands.
+    pub skipped: u64,
+    /// Failed refreshes by verdict.
+    pub refresh_failures: BTreeMap<String, u64>,
+    /// Connections that could not be handled, with the reason: the rest went on.
+    pub failures: Vec<Failure>,
+    /// Failures beyond those listed.
+    pub failures_unlisted: u64,
+    /// Whether the deadline came first; the next sweep goes on from here.
+    pub cut_short: bool,
+}
+
+/// A connection that could not be handled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The organisation.
+    pub org_id: String,
+    /// The connection.
+    pub integration_id: String,
+    /// What went wrong.
+    pub problem: String,
+}
+
+/// How many failures a report lists: it must fit into an answer and an audit row.
+const LISTED: usize = 100;
+
+impl Report {
+    /// Counts where a connection stands.
+    pub fn count_severity(&mut self, severity: Option<Severity>) {
+        match severity {
+            Some(Severity::Critical) => self.critical += 1,
+            Some(Severity::Urgent) => self.urgent += 1,
+            Some(Severity::Warning) => self.warning += 1,
+            Some(Severity::Expired) => self.expired += 1,
+            Some(Severity::Info) | None => {}
+        }
+    }
+
+    /// Adds another report's counts.
+    pub fn add(&mut self, other: Self) {
+        self.examined += other.examined;
+        self.critical += other.critical;
+        self.urgent += other.urgent;
+        self.warning += other.warning;
+        self.expired += other.expired;
+        self.auto_refreshed += other.auto_refreshed;
+        self.refresh_failed += other.refresh_failed;
+        self.alerts_published += other.alerts_published;
+        self.conflicts += other.conflicts;
+        self.skipped += other.skipped;
+        self.failures_unlisted += other.failures_unlisted;
+        self.cut_short |= other.cut_short;
+        for (verdict, count) in other.refresh_failures {
+            *self.refresh_failures.entry(verdict).or_default() += count;
+        }
+        for failure in other.failures {
+            if self.failures.len() < LISTED {
+                self.failures.push(failure);
+            } else {
+                self.failures_unlisted += 1;
+            }
+        }
+    }
+
+    /// Whether everything that was due could be handled.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.failures.is_empty() && !self.cut_short
+    }
+}
+
+/// One attempt at refreshing a connection, as an audit row. Never a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Its id.
+    pub attempt_id: String,
+    /// What came of it: `renewed`, `unchanged`, or the verdict's name.
+    pub verdict: String,
+    /// The platform's error code, if it gave one.
+    pub code: Option<String>,
+    /// The platform's own id of the request, for asking them about it.
+    pub platform_request_id: Option<String>,
+    /// How long the exchange took.
+    pub duration_ms: i64,
+    /// The access token's end before.
+    pub expired_at: Option<DateTime<Utc>>,
+    /// And after.
+    pub expires_at: Option<DateTime<Utc>>,
+}

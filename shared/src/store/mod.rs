@@ -1,0 +1,59 @@
+//! The DynamoDB tables. Every write is conditional; a lost race is a value:
+//! the caller reads again and decides again. Nothing scans.
+
+mod audit;
+mod integrations;
+mod notifications;
+mod organizations;
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::de::DeserializeOwned;
+
+pub use audit::{Audit, Stream};
+pub use integrations::{Conflict, Integrations, Key, Lapsing};
+pub use notifications::{Delivered, Notifications, Page};
+pub use organizations::{Organizations, Put};
+
+use crate::aws::AwsError;
+
+type Item = HashMap<String, AttributeValue>;
+
+/// A table could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// DynamoDB did not do it.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// A row is not of the form that we write.
+    #[error("the row of {what} is damaged: {problem}")]
+    Damaged {
+        /// Which row.
+        what: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+fn parse<T: DeserializeOwned>(what: impl std::fmt::Display, item: Item) -> Result<T, StoreError> {
+    serde_dynamo::from_item(item).map_err(|e| StoreError::Damaged {
+        what: what.to_string(),
+        problem: e.to_string(),
+    })
+}
+
+fn render<T: serde::Serialize>(what: impl std::fmt::Display, row: T) -> Result<Item, StoreError> {
+    serde_dynamo::to_item(row).map_err(|e| StoreError::Damaged {
+        what: what.to_string(),
+        problem: e.to_string(),
+    })
+}
+
+fn text(value: impl std::fmt::Display) -> AttributeValue {
+    AttributeValue::S(value.to_string())
+}
+
+fn number(value: impl std::fmt::Display) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}

@@ -1,0 +1,120 @@
+//! What a platform's answer to a refresh means for the connection.
+
+use std::fmt;
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+/// Why a refresh brought no new token. Status codes alone decide nothing, and
+/// what we do not understand is transient: no connection changes its state
+/// without evidence that its grant is dead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may well work next time.
+    Transient(Transient),
+    /// The platform wants us to wait, for as long as it said, if it did.
+    Throttled(Option<TimeDelta>),
+    /// The grant is dead.
+    ReconnectNeeded(ReconnectReason),
+    /// The grant waits for its owner to do something on the platform itself.
+    PlatformActionNeeded(PlatformAction),
+    /// The token lives, but may no longer do what we need.
+    PermissionLost,
+    /// Our application is refused, whatever the connection: only we can mend it.
+    AppMisconfigured,
+}
+
+/// The ways in which an exchange can fail for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transient {
+    /// No connection could be made.
+    Unreachable,
+    /// No complete answer came in time.
+    NoAnswer,
+    /// The platform said that it failed.
+    ServerError,
+    /// An answer that is not of the documented shape.
+    Unintelligible,
+}
+
+/// Why a grant is dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReconnectReason {
+    /// The platform refuses the grant without saying why.
+    GrantRefused,
+    /// The token's or refresh token's time ran out.
+    Expired,
+    /// The person, or the platform, withdrew it.
+    Revoked,
+    /// The person removed the application.
+    AppRemoved,
+    /// The password changed.
+    PasswordChanged,
+    /// Nobody used it for too long.
+    Inactive,
+}
+
+/// What a person must do on the platform before anything else helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlatformAction {
+    /// A security checkpoint: log in on the platform and follow it.
+    LogIn,
+    /// The account is not confirmed.
+    ConfirmAccount,
+    /// The organisation's administrator demands a new sign-in.
+    AdministratorPolicy,
+}
+
+impl Verdict {
+    /// The name under which reports and audit rows count it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Transient(_) => "transient",
+            Self::Throttled(_) => "throttled",
+            Self::ReconnectNeeded(_) => "reconnect_needed",
+            Self::PlatformActionNeeded(_) => "platform_action_needed",
+            Self::PermissionLost => "permission_lost",
+            Self::AppMisconfigured => "app_misconfigured",
+        }
+    }
+}
+
+impl fmt::Display for Transient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unreachable => "the platform could not be reached",
+            Self::NoAnswer => "the platform did not answer in time",
+            Self::ServerError => "the platform failed",
+            Self::Unintelligible => "the platform's answer made no sense",
+        })
+    }
+}
+
+impl fmt::Display for ReconnectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::GrantRefused => "the platform no longer accepts this connection",
+            Self::Expired => "the connection's time ran out",
+            Self::Revoked => "access was withdrawn",
+            Self::AppRemoved => "the application was removed from the account",
+            Self::PasswordChanged => "the account's password was changed",
+            Self::Inactive => "the account was not used for too long",
+        })
+    }
+}
+
+impl fmt::Display for PlatformAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LogIn => "log in on the platform itself first and follow its security check",
+            Self::ConfirmAccount => "confirm the account on the platform first",
+            Self::AdministratorPolicy => {
+                "the organisation's administrator requires a new sign-in; ask them, then reconnect"
+            }
+        })
+    }
+}

@@ -1,0 +1,167 @@
+//! Who may see what: tokens, membership, and spellings of paths.
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use crate::world::{World, acme, connection, start};
+
+const PATH: &str = "/api/dashboard/acme/integrations/expiring-tokens";
+
+async fn world() -> World {
+    let world = World::new().await;
+    world.import(&acme()).await;
+    world
+        .import(&[
+            json!({"type": "organization", "org_id": "globex", "name": "Globex", "owner_id": "gus"}),
+            connection("li", "linkedin", Some(TimeDelta::days(2)), false),
+        ])
+        .await;
+    world
+}
+
+fn assert_problem(answer: &crate::world::Answer, status: u16) {
+    assert_eq!(answer.status, status, "{}", answer.text);
+    assert_eq!(
+        answer.headers["content-type"], "application/problem+json",
+        "{}",
+        answer.text
+    );
+    assert_eq!(answer.json()["status"], status);
+}
+
+#[tokio::test]
+async fn a_member_of_one_organisation_gets_403_for_anothers() {
+    let world = world().await;
+    for (user, path, status) in [
+        ("olga", PATH.to_owned(), 200), // the owner needs no member row
+        ("mia", PATH.to_owned(), 200),
+        ("gus", PATH.to_owned(), 403),
+        ("carl", PATH.to_owned(), 403), // made a connection, is no member
+        ("olga", PATH.replace("acme", "globex"), 403),
+        ("gus", PATH.replace("acme", "globex"), 200),
+        ("olga", PATH.replace("acme", "nowhere"), 403), // indistinguishable from one of others
+        ("org", PATH.to_owned(), 403),
+    ] {
+        let answer = world.get_as(user, &path).await;
+        if status == 200 {
+            assert_eq!(answer.status, 200, "{user} {path}: {}", answer.text);
+        } else {
+            assert_problem(&answer, status);
+            assert!(!answer.text.contains("li.account"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn other_spellings_of_a_path_get_nowhere() {
+    let world = world().await;
+    for path in [
+        "/api/dashboard/%61cme/integrations/expiring-tokens",
+        "/api/dashboard/acme%2F/integrations/expiring-tokens",
+        "/api/dashboard/acme%23user/integrations/expiring-tokens",
+        "/api/dashboard/a cme/integrations/expiring-tokens",
+        "/api/dashboard//integrations/expiring-tokens",
+        "/api/dashboard/acme/integrations/expiring-tokens/",
+        "/API/dashboard/acme/integrations/expiring-tokens",
+        "/api/dashboard/acme/../globex/integrations/expiring-tokens2",
+        "/nothing",
+    ] {
+        let answer = world.get_as("olga", &path.replace(' ', "%20")).await;
+        assert_problem(&answer, 404);
+    }
+    let long = format!(
+        "/api/dashboard/{}/integrations/expiring-tokens",
+        "a".repeat(129)
+    );
+    assert_problem(&world.get_as("olga", &long).await, 404);
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_quite_right_is_none() {
+    let world = world().await;
+    let issuer = world.stack.issuer();
+    let now = start().timestamp();
+    let iss = &world.stack.addresses().issuer;
+    let claims =
+        json!({"iss": iss, "aud": "warden-local", "sub": "olga", "exp": now + 60, "nbf": now});
+    let sign = |field: &str, value: Value| {
+        let mut claims = claims.clone();
+        claims[field] = value;
+        issuer.sign(claims).unwrap()
+    };
+    let good = issuer.sign(claims.clone()).unwrap();
+    let (head_and_body, _) = good.rsplit_once('.').unwrap();
+    let body = head_and_body.split('.').nth(1).unwrap();
+    let none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0"; // {"alg":"none","typ":"JWT"}
+    let tampered = format!("{}A{}", &good[..good.len() - 9], &good[good.len() - 8..]);
+    for (what, token) in [
+        ("another issuer", sign("iss", json!("https://evil.example"))),
+        ("another audience", sign("aud", json!("something-else"))),
+        ("expired", sign("exp", json!(now - 1))),
+        ("expiring right now", sign("exp", json!(now))),
+        ("not yet valid", sign("nbf", json!(now + 3_600))),
+        ("without an end", sign("exp", Value::Null)),
+        ("no user", sign("sub", Value::Null)),
+        ("user#x", sign("sub", json!("user#x"))),
+        ("alg none", format!("{none}.{body}.")),
+        ("alg none with a signature", format!("{none}.{body}.AAAA")),
+        ("another signature", tampered),
+        ("garbage", "abc".to_owned()),
+        ("empty", String::new()),
+    ] {
+        let answer = world
+            .send("GET", PATH, Some(&format!("Bearer {token}")))
+            .await;
+        assert_eq!(answer.status, 401, "{what}: {}", answer.text);
+        assert_problem(&answer, 401);
+    }
+    let answer = world
+        .send("GET", PATH, Some(&format!("Bearer {good}")))
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    for authorization in [
+        None,
+        Some(good.as_str()),
+        Some("Basic b2xnYTp4"),
+        Some("Bearer"),
+    ] {
+        assert_problem(&world.send("GET", PATH, authorization).await, 401);
+    }
+    world.pass(TimeDelta::seconds(60));
+    let answer = world
+        .send("GET", PATH, Some(&format!("Bearer {good}")))
+        .await;
+    assert_eq!(answer.status, 401, "it has expired by now");
+}
+
+#[tokio::test]
+async fn days_must_be_a_whole_number() {
+    let world = world().await;
+    for days in [
+        "0", "-1", "1.5", "abc", "100000", "366", "", "7&days=8", "7&page=2",
+    ] {
+        let answer = world.get_as("olga", &format!("{PATH}?days={days}")).await;
+        assert_problem(&answer, 400);
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(
+            detail.contains("days") || detail.contains("page"),
+            "{days}: {detail}"
+        );
+    }
+    for days in ["?days=1", "?days=365", ""] {
+        assert_eq!(
+            world.get_as("olga", &format!("{PATH}{days}")).await.status,
+            200
+        );
+    }
+}
+
+#[tokio::test]
+async fn health_needs_no_token_and_says_nothing_else() {
+    let world = World::new().await;
+    let answer = world.send("GET", "/health", None).await;
+    assert_eq!(
+        (answer.status, answer.json()),
+        (200, json!({"status": "ok"}))
+    );
+}

@@ -1,0 +1,12 @@
+//! Integration tests: the real handlers, behind the real gateway, on the
+//! embedded engine, with simulated platforms and a clock that stands still.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
+
+mod checklist;
+mod identity;
+mod imports;
+mod mixture;
+mod notifying;
+mod sweeping;
+mod world;

@@ -1,0 +1,485 @@
+//! The sweep: faults, races, deadlines, and asking twice.
+
+use chrono::TimeDelta;
+use local::platforms::Script;
+use serde_json::json;
+use shared::Platform;
+use shared::integration::{RetryReason, State};
+use shared::verdict::{PlatformAction, ReconnectReason};
+
+use crate::world::{World, acme, connection, start};
+
+async fn world_of(connections: &[(&str, &str, TimeDelta, bool)]) -> World {
+    let world = World::new().await;
+    world.import(&acme()).await;
+    let records: Vec<_> = connections
+        .iter()
+        .map(|(id, platform, left, refresh)| connection(id, platform, Some(*left), *refresh))
+        .collect();
+    world.import(&records).await;
+    world
+}
+
+fn refuse(world: &World, platform: Platform, token: &str, name: &str) {
+    world
+        .stack
+        .platforms()
+        .script(Script::refuse(platform, name).token(token))
+        .unwrap();
+}
+
+#[tokio::test]
+async fn one_failing_connection_never_stops_the_others() {
+    let hour = TimeDelta::hours(1);
+    let world = world_of(&[
+        ("a", "google", hour, true),
+        ("b", "google", hour, true),
+        ("c", "google", hour, true),
+    ])
+    .await;
+    // Row b is damaged, c's token was moved here from a's row.
+    let a = world.row("acme", "a").await;
+    let mut c = world.row("acme", "c").await;
+    c.access_token = a.access_token;
+    world.integrations().replace(c, start()).await.unwrap();
+    world
+        .dynamodb()
+        .update_item()
+        .table_name(world.variable("NotifyFunction", "INTEGRATIONS_TABLE"))
+        .key(
+            "org_id",
+            aws_sdk_dynamodb::types::AttributeValue::S("acme".into()),
+        )
+        .key(
+            "integration_id",
+            aws_sdk_dynamodb::types::AttributeValue::S("b".into()),
+        )
+        .update_expression("REMOVE username")
+        .send()
+        .await
+        .unwrap();
+    let report = world.check(json!({})).await;
+    assert_eq!(report.auto_refreshed, 1, "{report:?}");
+    let problem = |id: &str| {
+        let failure = report
+            .failures
+            .iter()
+            .find(|f| f.integration_id == id)
+            .unwrap();
+        failure.problem.clone()
+    };
+    assert!(
+        problem("b").contains("is damaged: missing field `username`"),
+        "{}",
+        problem("b")
+    );
+    assert!(
+        problem("c").contains("cannot be opened"),
+        "{}",
+        problem("c")
+    );
+    assert_eq!(report.failures.len(), 2);
+}
+
+#[tokio::test]
+async fn a_blip_of_the_platform_disturbs_nobody() {
+    let world = world_of(&[("g", "google", TimeDelta::hours(1), true)]).await;
+    world.check(json!({})).await;
+    world.pass(TimeDelta::minutes(50));
+    refuse(&world, Platform::Google, "rt-g", "server_error");
+    let report = world.check(json!({})).await;
+    assert_eq!(report.refresh_failures["transient"], 1, "{report:?}");
+    let row = world.row("acme", "g").await;
+    let State::Retrying {
+        failures: 1,
+        reason: RetryReason::Transient,
+        next_attempt_at,
+        ..
+    } = row.state
+    else {
+        panic!("{:?}", row.state)
+    };
+    assert!(next_attempt_at >= world.now() + TimeDelta::minutes(1));
+    assert_eq!(
+        world.check(json!({})).await.examined,
+        0,
+        "not before its pause is over"
+    );
+    world.stack.platforms().clear_scripts();
+    world.clock.set(next_attempt_at);
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
+    assert_eq!(world.row("acme", "g").await.state, State::Active);
+    assert_eq!(world.notifications("olga", "acme").await.len(), 0);
+}
+
+#[tokio::test]
+async fn an_outage_that_lasts_reaches_people_and_so_does_its_end() {
+    let world = world_of(&[("g", "google", TimeDelta::hours(1), true)]).await;
+    world.check(json!({})).await;
+    refuse(&world, Platform::Google, "rt-g", "server_error");
+    for _ in 0..48 {
+        world.pass(TimeDelta::minutes(5));
+        world.check(json!({})).await;
+    }
+    let told = world.notifications("olga", "acme").await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(
+        told[0]["type"], "integration_token_expired",
+        "patience outlived the token"
+    );
+    world.stack.platforms().clear_scripts();
+    for _ in 0..13 {
+        world.pass(TimeDelta::minutes(5));
+        world.check(json!({})).await;
+    }
+    let types: Vec<_> = world
+        .notifications("olga", "acme")
+        .await
+        .iter()
+        .map(|n| n["type"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        types,
+        ["integration_token_refreshed", "integration_token_expired"]
+    );
+}
+
+#[tokio::test]
+async fn a_refused_grant_is_concluded_when_confirmed_and_told_once() {
+    let world = world_of(&[("x", "twitter", TimeDelta::hours(1), true)]).await;
+    refuse(&world, Platform::Twitter, "rt-x", "invalid_grant");
+    world.check(json!({})).await;
+    let row = world.row("acme", "x").await;
+    assert!(matches!(
+        row.state,
+        State::Retrying {
+            reason: RetryReason::Refused,
+            ..
+        }
+    ));
+    world.pass(TimeDelta::minutes(10));
+    let report = world.check(json!({})).await;
+    assert_eq!(report.refresh_failures["reconnect_needed"], 1);
+    let row = world.row("acme", "x").await;
+    assert!(matches!(
+        row.state,
+        State::ReconnectRequired {
+            reason: ReconnectReason::GrantRefused,
+            ..
+        }
+    ));
+    assert_eq!(row.attention_at, None);
+    world.pass(TimeDelta::days(3));
+    assert_eq!(world.check(json!({})).await.examined, 0);
+    let types: Vec<_> = world
+        .notifications("olga", "acme")
+        .await
+        .iter()
+        .map(|n| n["type"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(types[0], "integration_reconnect_required");
+    // Unproven, within an hour of its end: people had been warned as well.
+    assert_eq!(types[1..], ["integration_token_expiring"]);
+
+    // A reconnect ends it, and people hear that.
+    let mut line = connection("x", "twitter", Some(TimeDelta::days(4)), true);
+    line["access_token"] = json!("at-x-2");
+    line["refresh_token"] = json!("rt-new");
+    world.import(&[line]).await;
+    world.check(json!({})).await;
+    assert_eq!(world.row("acme", "x").await.state, State::Active);
+    let newest = &world.notifications("olga", "acme").await[0];
+    assert_eq!(newest["type"], "integration_token_refreshed");
+}
+
+#[tokio::test]
+async fn evidence_is_acted_on_at_once() {
+    let left = TimeDelta::days(20);
+    let world = world_of(&[("m", "meta", left, false), ("c", "meta", left, false)]).await;
+    refuse(&world, Platform::Meta, "at-m", "190/460");
+    refuse(&world, Platform::Meta, "at-c", "190/459");
+    world.check(json!({})).await;
+    let row = world.row("acme", "m").await;
+    assert!(matches!(
+        row.state,
+        State::ReconnectRequired {
+            reason: ReconnectReason::PasswordChanged,
+            ..
+        }
+    ));
+    let State::PlatformActionRequired {
+        action: PlatformAction::LogIn,
+        next_check_at,
+        ..
+    } = world.row("acme", "c").await.state
+    else {
+        panic!()
+    };
+    assert_eq!(next_check_at, start() + TimeDelta::days(1));
+    let told = world.notifications("ian", "acme").await;
+    let reasons: Vec<_> = told
+        .iter()
+        .map(|n| n["message"].as_str().unwrap())
+        .collect();
+    assert!(
+        reasons.iter().any(|r| r.contains("password was changed")),
+        "{reasons:?}"
+    );
+    assert!(
+        reasons
+            .iter()
+            .any(|r| r.contains("log in on the platform itself first")),
+        "{reasons:?}"
+    );
+    // The person has logged in: the daily look finds out.
+    world.stack.platforms().clear_scripts();
+    world.pass(TimeDelta::days(1));
+    world.check(json!({})).await;
+    assert_eq!(world.row("acme", "c").await.state, State::Active);
+    assert_eq!(
+        world.notifications("ian", "acme").await[0]["type"],
+        "integration_token_refreshed"
+    );
+}
+
+#[tokio::test]
+async fn our_own_misconfiguration_changes_no_connection() {
+    let world = world_of(&[("g", "google", TimeDelta::days(1), true)]).await;
+    world.check(json!({})).await;
+    world.pass(TimeDelta::minutes(50));
+    world
+        .stack
+        .platforms()
+        .script(Script::refuse(Platform::Google, "invalid_client"))
+        .unwrap();
+    let report = world.check(json!({})).await;
+    assert_eq!(report.refresh_failures["app_misconfigured"], 1);
+    let row = world.row("acme", "g").await;
+    assert!(matches!(
+        row.state,
+        State::Retrying {
+            reason: RetryReason::Application,
+            ..
+        }
+    ));
+    assert_eq!(world.notifications("olga", "acme").await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_throttle_is_waited_out() {
+    let world = world_of(&[("s", "snapchat", TimeDelta::hours(1), true)]).await;
+    let script: Script = serde_json::from_value(
+        json!({"platform": "snapchat", "do": {"throttle": {"retry_after": 900}}}),
+    )
+    .unwrap();
+    world.stack.platforms().script(script).unwrap();
+    world.check(json!({})).await;
+    world.stack.platforms().clear_scripts();
+    world.pass(TimeDelta::seconds(899));
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 0);
+    world.pass(TimeDelta::seconds(1));
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_sweeps_at_once_do_nothing_twice() {
+    let ids: Vec<String> = (0..60).map(|n| format!("x{n}")).collect();
+    let connections: Vec<_> = ids
+        .iter()
+        .map(|id| (id.as_str(), "twitter", TimeDelta::hours(1), true))
+        .collect();
+    let world = world_of(&connections).await;
+    let sweeps = futures::future::join_all((0..3).map(|_| world.check(json!({})))).await;
+    let refreshed: u64 = sweeps.iter().map(|report| report.auto_refreshed).sum();
+    let failed: u64 = sweeps.iter().map(|report| report.refresh_failed).sum();
+    assert_eq!((refreshed, failed), (60, 0), "{sweeps:?}");
+    assert_eq!(world.stack.platforms().exchanges(Platform::Twitter), 60);
+    for id in &ids {
+        assert_eq!(world.row("acme", id).await.generation, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_reconnect_during_the_exchange_wins() {
+    let world = world_of(&[("x", "twitter", TimeDelta::hours(1), true)]).await;
+    // The platform answers late; meanwhile the person reconnects.
+    let script: Script =
+        serde_json::from_value(json!({"platform": "twitter", "do": {"delay_ms": 300}})).unwrap();
+    world.stack.platforms().script(script).unwrap();
+    let mut line = connection("x", "twitter", Some(TimeDelta::hours(5)), true);
+    line["access_token"] = json!("at-x-2");
+    line["refresh_token"] = json!("rt-x-2");
+    let reconnect = async {
+        while world.stack.platforms().exchanges(Platform::Twitter) == 0 {
+            tokio::task::yield_now().await;
+        }
+        world.import(&[line]).await;
+    };
+    let (report, ()) = tokio::join!(world.check(json!({})), reconnect);
+    assert_eq!(
+        (report.auto_refreshed, report.conflicts),
+        (0, 1),
+        "{report:?}"
+    );
+    let row = world.row("acme", "x").await;
+    assert_eq!((row.generation, row.grant), (2, 2));
+    assert_eq!(row.access_expires_at, Some(start() + TimeDelta::hours(5)));
+    let attempts = world.audit("integration#acme#x").await;
+    assert_eq!(attempts[0]["verdict"], "superseded");
+}
+
+#[tokio::test]
+async fn without_auto_refresh_people_are_told_and_nothing_is_sent() {
+    let world = world_of(&[("l", "linkedin", TimeDelta::days(2), true)]).await;
+    let report = world.check(json!({"auto_refresh": false})).await;
+    assert_eq!(
+        (
+            report.auto_refreshed,
+            report.alerts_published,
+            report.urgent
+        ),
+        (0, 1, 1)
+    );
+    assert_eq!(world.stack.platforms().exchanges(Platform::Linkedin), 0);
+    assert_eq!(
+        world
+            .check(json!({"auto_refresh": false}))
+            .await
+            .alerts_published,
+        0
+    );
+    // Refreshing it afterwards is news.
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
+    assert_eq!(
+        world.notifications("olga", "acme").await[0]["type"],
+        "integration_token_refreshed"
+    );
+}
+
+#[tokio::test]
+async fn a_larger_window_warns_earlier_and_only_once() {
+    let world = world_of(&[("l", "linkedin", TimeDelta::days(20), false)]).await;
+    assert_eq!(world.check(json!({"days": 7})).await.examined, 0);
+    assert_eq!(world.check(json!({"days": 1})).await.examined, 0);
+    let report = world.check(json!({"days": 30})).await;
+    assert_eq!((report.alerts_published, report.warning), (1, 1));
+    assert_eq!(world.check(json!({"days": 30})).await.alerts_published, 0);
+    world.pass(TimeDelta::days(14));
+    assert_eq!(
+        world.check(json!({})).await.alerts_published,
+        0,
+        "this rung has been told"
+    );
+    world.pass(TimeDelta::days(3));
+    assert_eq!(world.check(json!({})).await.urgent, 1);
+}
+
+#[tokio::test]
+async fn a_sweep_stops_before_its_deadline_and_says_so() {
+    let world = world_of(&[("g", "google", TimeDelta::hours(1), true)]).await;
+    let function = check_tokens::CheckTokens::wire(
+        &world.stack.environment().sdk_config(),
+        &world.stack.environment().variables("CheckTokensFunction"),
+        world.clock.clone(),
+    )
+    .await
+    .unwrap();
+    let soon = Some(world.now() + TimeDelta::seconds(5));
+    let report = function
+        .sweep(check_tokens::Request::default(), soon, |_| {})
+        .await
+        .unwrap();
+    assert!(report.cut_short && report.examined == 0, "{report:?}");
+    let report = function
+        .sweep(check_tokens::Request::default(), None, |_| {})
+        .await
+        .unwrap();
+    assert!(
+        !report.cut_short && report.auto_refreshed == 1,
+        "{report:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_sweep_that_died_after_its_claim_is_made_up_for() {
+    let world = world_of(&[("g", "google", TimeDelta::hours(1), true)]).await;
+    let mut row = world.row("acme", "g").await;
+    row.lease = Some(shared::integration::Lease {
+        attempt: "of a dead sweep".to_owned(),
+        until: start() + TimeDelta::seconds(60),
+    });
+    world.integrations().replace(row, start()).await.unwrap();
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 0);
+    world.pass(TimeDelta::seconds(60));
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
+}
+
+#[tokio::test]
+async fn a_broken_request_is_a_named_failure_in_the_queue() {
+    let world = world_of(&[("g", "google", TimeDelta::hours(1), true)]).await;
+    for bad in [
+        json!({"days": 0}),
+        json!({"days": "abc"}),
+        json!({"source": "aws.events"}),
+        json!("x"),
+    ] {
+        let error = world
+            .stack
+            .invoke("CheckTokensFunction", bad)
+            .await
+            .unwrap_err();
+        assert!(
+            error.error_message.contains("the payload is not a request"),
+            "{error}"
+        );
+    }
+    let lambda = aws_sdk_lambda::Client::new(&world.stack.environment().sdk_config());
+    lambda
+        .invoke()
+        .function_name(
+            world
+                .stack
+                .environment()
+                .function_name("CheckTokensFunction"),
+        )
+        .invocation_type(aws_sdk_lambda::types::InvocationType::Event)
+        .payload(aws_sdk_lambda::primitives::Blob::new(
+            br#"{"days":1.5}"#.to_vec(),
+        ))
+        .send()
+        .await
+        .unwrap();
+    world.stack.settled().await;
+    let dead = world.stack.queue("FailedChecksQueue");
+    assert_eq!(dead.len(), 1);
+    assert!(
+        dead[0]
+            .body
+            .contains("days must be a whole number from 1 to 365, not 1.5"),
+        "{}",
+        dead[0].body
+    );
+    assert_eq!(world.row("acme", "g").await.generation, 1);
+}
+
+#[tokio::test]
+async fn the_sample_events_are_what_the_functions_take() {
+    let world = World::new().await;
+    for event in [
+        include_str!("../../events/check-tokens-daily.json"),
+        include_str!("../../events/check-tokens-due.json"),
+    ] {
+        world.check(serde_json::from_str(event).unwrap()).await;
+    }
+    let event = serde_json::from_str(include_str!("../../events/authorizer-request.json")).unwrap();
+    let error = world
+        .stack
+        .invoke("RateLimitAuthorizerFunction", event)
+        .await
+        .unwrap_err();
+    assert_eq!(error.error_message, "Unauthorized");
+    let event =
+        serde_json::from_str(include_str!("../../events/api-expiring-tokens.json")).unwrap();
+    let answer = world.stack.invoke("ApiFunction", event).await.unwrap();
+    assert_eq!(answer["statusCode"], 403, "no authorizer has spoken for it");
+}

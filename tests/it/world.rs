@@ -1,0 +1,263 @@
+//! A whole stack of its own for each test: embedded DynamoDB, the real
+//! handlers behind the real gateway, simulated platforms, and a clock that
+//! stands still.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use local::{Options, Stack};
+use serde_json::{Value, json};
+use shared::import::{Importer, Progress, Summary};
+use shared::integration::Integration;
+use shared::report::Report;
+use shared::sealing::Sealer;
+use shared::store::{Integrations, Key, Organizations};
+use shared::{Clock, IntegrationId, OrgId};
+
+pub(crate) struct World {
+    pub(crate) stack: Stack,
+    pub(crate) clock: Clock,
+    http: reqwest::Client,
+}
+
+/// An answer of the gateway.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {}", self.text))
+    }
+}
+
+/// Monday, 23 November 2026, 09:00 UTC.
+pub(crate) fn start() -> DateTime<Utc> {
+    DateTime::parse_from_rfc3339("2026-11-23T09:00:00Z")
+        .unwrap()
+        .to_utc()
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    pub(crate) async fn with(options: Options) -> Self {
+        let clock = Clock::frozen(start());
+        let stack = Stack::start(Options {
+            clock: clock.clone(),
+            ..options
+        })
+        .await
+        .unwrap();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { stack, clock, http }
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, time: TimeDelta) {
+        self.clock.advance(time);
+    }
+
+    pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&self.stack.environment().sdk_config())
+    }
+
+    pub(crate) fn variable(&self, function: &str, name: &str) -> String {
+        self.stack
+            .environment()
+            .variables(function)
+            .required(name)
+            .unwrap()
+            .to_owned()
+    }
+
+    pub(crate) fn integrations(&self) -> Integrations {
+        Integrations::new(
+            self.dynamodb(),
+            self.variable("NotifyFunction", "INTEGRATIONS_TABLE"),
+        )
+    }
+
+    pub(crate) fn importer(&self) -> Importer {
+        let sdk = self.stack.environment().sdk_config();
+        Importer {
+            integrations: self.integrations(),
+            organizations: Organizations::new(
+                self.dynamodb(),
+                self.variable("NotifyFunction", "ORGANIZATIONS_TABLE"),
+            ),
+            sealer: Sealer::new(
+                aws_sdk_kms::Client::new(&sdk),
+                self.variable("CheckTokensFunction", "TOKEN_KEY_ID"),
+                self.clock.clone(),
+            ),
+            clock: self.clock.clone(),
+        }
+    }
+
+    /// Imports text; returns the summary and the problems by line.
+    pub(crate) async fn import_text(
+        &self,
+        text: impl AsRef<[u8]>,
+    ) -> (Summary, Vec<(u64, String)>) {
+        let mut problems = Vec::new();
+        let summary = self
+            .importer()
+            .import(text.as_ref(), |progress| {
+                if let Progress::Problem { line, reason } = progress {
+                    problems.push((line, reason.to_owned()));
+                }
+            })
+            .await
+            .unwrap();
+        (summary, problems)
+    }
+
+    /// Imports records, all of which must be taken.
+    pub(crate) async fn import(&self, records: &[Value]) {
+        let lines: Vec<String> = records.iter().map(Value::to_string).collect();
+        let (summary, problems) = self.import_text(lines.join("\n")).await;
+        assert!(summary.is_clean(), "{summary:?} {problems:?}");
+    }
+
+    /// Invokes the sweep and waits until everybody has been told.
+    pub(crate) async fn check(&self, request: Value) -> Report {
+        let answer = self
+            .stack
+            .invoke("CheckTokensFunction", request)
+            .await
+            .unwrap();
+        self.stack.settled().await;
+        serde_json::from_value(answer).unwrap()
+    }
+
+    pub(crate) async fn row(&self, org: &str, integration: &str) -> Integration {
+        self.integrations()
+            .get(&key(org, integration))
+            .await
+            .unwrap()
+            .unwrap()
+    }
+
+    pub(crate) fn token(&self, user: &str) -> String {
+        self.stack.issuer().token(user).unwrap()
+    }
+
+    /// Sends a request to the gateway with whatever stands in `authorization`.
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        authorization: Option<&str>,
+    ) -> Answer {
+        let url = format!("{}{path}", self.stack.addresses().gateway);
+        let mut request = self.http.request(method.parse().unwrap(), url);
+        if let Some(value) = authorization {
+            request = request.header("authorization", value);
+        }
+        let response = request.send().await.unwrap();
+        Answer {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            text: response.text().await.unwrap(),
+        }
+    }
+
+    pub(crate) async fn get_as(&self, user: &str, path: &str) -> Answer {
+        self.send("GET", path, Some(&format!("Bearer {}", self.token(user))))
+            .await
+    }
+
+    pub(crate) async fn expiring(&self, user: &str, org: &str, days: u32) -> Value {
+        let path = format!("/api/dashboard/{org}/integrations/expiring-tokens?days={days}");
+        let answer = self.get_as(user, &path).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()
+    }
+
+    /// All of a person's notifications in one organisation, newest first.
+    pub(crate) async fn notifications(&self, user: &str, org: &str) -> Vec<Value> {
+        let mut all = Vec::new();
+        let mut next = String::new();
+        loop {
+            let path = format!("/api/dashboard/{org}/notifications?limit=100{next}");
+            let answer = self.get_as(user, &path).await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            let page = answer.json();
+            all.extend(page["notifications"].as_array().unwrap().iter().cloned());
+            match page["next"].as_str() {
+                Some(cursor) => next = format!("&next={cursor}"),
+                None => return all,
+            }
+        }
+    }
+
+    /// Every item of a table, read by its keys' partitions.
+    pub(crate) async fn partition(&self, table: &str, name: &str, value: &str) -> Vec<Value> {
+        let mut pages = self
+            .dynamodb()
+            .query()
+            .table_name(table)
+            .key_condition_expression("#p = :p")
+            .expression_attribute_names("#p", name)
+            .expression_attribute_values(
+                ":p",
+                aws_sdk_dynamodb::types::AttributeValue::S(value.into()),
+            )
+            .into_paginator()
+            .items()
+            .send();
+        let mut items = Vec::new();
+        while let Some(item) = pages.next().await {
+            items.push(serde_dynamo::from_item(item.unwrap()).unwrap());
+        }
+        items
+    }
+
+    pub(crate) async fn audit(&self, stream: &str) -> Vec<Value> {
+        self.partition(
+            &self.variable("CheckTokensFunction", "AUDIT_TABLE"),
+            "stream",
+            stream,
+        )
+        .await
+    }
+}
+
+pub(crate) fn key(org: &str, integration: &str) -> Key {
+    Key {
+        org_id: OrgId::new(org).unwrap(),
+        integration_id: IntegrationId::new(integration).unwrap(),
+    }
+}
+
+/// Organisation `acme` of olga, with ian who manages connections and mia who does not.
+pub(crate) fn acme() -> Vec<Value> {
+    vec![
+        json!({"type": "organization", "org_id": "acme", "name": "Acme", "owner_id": "olga"}),
+        json!({"type": "member", "org_id": "acme", "user_id": "ian", "permissions": ["manage_integrations"]}),
+        json!({"type": "member", "org_id": "acme", "user_id": "mia", "permissions": ["read"]}),
+    ]
+}
+
+/// A connection of `acme`, made by carl, that ends `left` from the start.
+pub(crate) fn connection(
+    id: &str,
+    platform: &str,
+    left: Option<TimeDelta>,
+    refresh: bool,
+) -> Value {
+    json!({
+        "type": "integration", "org_id": "acme", "integration_id": id, "platform": platform,
+        "username": format!("{id}.account"), "account_id": "1234567890", "created_by": "carl",
+        "access_token": format!("at-{id}"),
+        "refresh_token": refresh.then(|| format!("rt-{id}")),
+        "token_expires_at": left.map(|left| start() + left), "is_active": true,
+    })
+}
