@@ -18,6 +18,7 @@ pub mod oauth;
 pub mod organization;
 pub mod place;
 pub mod platform;
+pub mod redact;
 pub mod refresh;
 pub mod report;
 pub mod sealing;

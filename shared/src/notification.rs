@@ -64,7 +64,7 @@ impl Notification {
     /// What `user` reads about `alert`.
     #[must_use]
     pub fn new(user: &UserId, alert: &Alert, now: DateTime<Utc>) -> Self {
-        let (title, message) = words(alert);
+        let (title, message) = words(alert, now);
         let mut data = json!({
             "integration_id": alert.integration_id,
             "platform": alert.platform,
@@ -100,7 +100,7 @@ impl Notification {
 
 /// The title names the platform, the urgency and the time left; the message
 /// names the account and says what to do.
-fn words(alert: &Alert) -> (String, String) {
+fn words(alert: &Alert, now: DateTime<Utc>) -> (String, String) {
     let Alert {
         platform_name,
         username,
@@ -114,7 +114,9 @@ fn words(alert: &Alert) -> (String, String) {
                 Severity::Urgent => "Urgent: ",
                 _ => "",
             };
-            let left = left(alert.days_until_expiry.unwrap_or_default());
+            let left = alert
+                .expires_at
+                .map_or_else(|| "soon".to_owned(), |end| left(end, now));
             (
                 format!("{urgency}{platform_name} connection expires {left}"),
                 format!(
@@ -158,15 +160,40 @@ fn words(alert: &Alert) -> (String, String) {
     }
 }
 
-/// Time left, from days to one decimal: "in 2 days", "in 5 hours", "within the hour".
-fn left(days: f64) -> String {
-    let hours = days * 24.0;
-    if days >= 1.0 {
-        let days = days.floor();
-        format!("in {days} day{}", if days < 2.0 { "" } else { "s" })
-    } else if hours >= 2.0 {
-        format!("in {} hours", hours.floor())
-    } else {
-        "in less than 2 hours".to_owned()
+/// Time left, to the nearest hour, and beyond a day in full days.
+fn left(until: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let hours = ((until - now).num_minutes() + 30) / 60;
+    match hours {
+        ..2 => "in less than 2 hours".to_owned(),
+        2..24 => format!("in {hours} hours"),
+        24..48 => "in 1 day".to_owned(),
+        _ => format!("in {} days", hours / 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn time_left_is_not_overstated() {
+        let now = DateTime::UNIX_EPOCH;
+        for (minutes, words) in [
+            (-5, "in less than 2 hours"),
+            (59, "in less than 2 hours"),
+            (22 * 60 + 31, "in 23 hours"),
+            (24 * 60 - 1, "in 1 day"),
+            (36 * 60, "in 1 day"),
+            (48 * 60 - 1, "in 2 days"),
+            (7 * 24 * 60, "in 7 days"),
+        ] {
+            assert_eq!(
+                left(now + TimeDelta::minutes(minutes), now),
+                words,
+                "{minutes}"
+            );
+        }
     }
 }

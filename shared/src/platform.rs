@@ -7,6 +7,8 @@ use std::str::FromStr;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
+use crate::redact;
+
 /// A platform we keep connections to. Serialised by its canonical name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -174,7 +176,7 @@ impl FromStr for Platform {
             .into_iter()
             .find(|platform| platform.name() == canonical)
             .ok_or_else(|| UnknownPlatform {
-                name: name.chars().take(64).collect(),
+                name: redact::word(name).to_owned(),
             })
     }
 }

@@ -8,5 +8,6 @@ mod identity;
 mod imports;
 mod mixture;
 mod notifying;
+mod secrets;
 mod sweeping;
 mod world;

@@ -13,7 +13,7 @@ use crate::integration::{Integration, Sealed, State};
 use crate::organization::{Member, Organization, Permission};
 use crate::sealing::{Field, Place, Sealer, SealingError};
 use crate::store::{Conflict, Integrations, Key, Organizations, Put, StoreError};
-use crate::{Clock, IntegrationId, OrgId, Platform, UserId};
+use crate::{Clock, IntegrationId, OrgId, Platform, UserId, redact};
 
 pub use file::{Progress, Summary};
 
@@ -165,24 +165,33 @@ impl Record {
     }
 }
 
-/// serde's message without the value it may quote, which could be a token.
+/// serde's message without the values that it may quote, which could be tokens.
 fn explain(error: &serde_json::Error) -> String {
-    let text = error.to_string();
     let place = format!("column {}", error.column());
-    // Messages of our own types and of missing, unknown and duplicate fields
-    // name only fields and ids; `invalid type: string "..."` quotes the value.
-    let safe = text.split(" at line ").next().unwrap_or_default();
-    if safe.starts_with("invalid type") || safe.starts_with("invalid value") {
-        let expected = safe.rsplit("expected ").next().unwrap_or_default();
+    let text = error.to_string();
+    let text = text.split(" at line ").next().unwrap_or_default();
+    if error.is_syntax() || error.is_eof() {
+        return format!("not valid JSON: {text} ({place})");
+    }
+    if text.starts_with("invalid type") || text.starts_with("invalid value") {
+        let expected = text.rsplit("expected ").next().unwrap_or_default();
         return format!("a value is not of the right type: expected {expected} ({place})");
     }
-    if error.is_syntax() || error.is_eof() {
-        return format!("not valid JSON: {} ({place})", safe);
-    }
-    if safe.starts_with("premature end of input") || safe.starts_with("input ") {
+    // chrono's words for a text that is no date.
+    if text.starts_with("premature end of input")
+        || text.starts_with("input ")
+        || text.starts_with("trailing input")
+    {
         return format!("a date is not RFC 3339, such as 2026-11-30T09:00:00Z ({place})");
     }
-    format!("{safe} ({place})")
+    // "unknown field `...`, expected one of ..." and the like.
+    if let Some((what, rest)) = text.split_once(" `")
+        && what.starts_with("unknown")
+        && let Some((name, rest)) = rest.split_once('`')
+    {
+        return format!("{what} `{}`{rest} ({place})", redact::word(name));
+    }
+    format!("{text} ({place})")
 }
 
 fn name(field: &str, value: &str) -> Result<(), BadLine> {

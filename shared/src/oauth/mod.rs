@@ -7,7 +7,7 @@ mod request;
 
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 pub use answer::Unsuccessful;
 pub use config::{ClientCredentials, Credentials, CredentialsError, Endpoints, PlatformEndpoints};
@@ -100,7 +100,9 @@ impl OAuthClient {
             return Answer::failed(Verdict::AppMisconfigured, Some("no_client_credentials"));
         };
         match self.send(request).await {
-            Ok((head, body)) => answer::read(platform, &head, &body, self.clock.now()),
+            Ok((head, body)) => {
+                answer::read(platform, &head, &body, self.clock.now()).without_echoes_of(tokens)
+            }
             Err(verdict) => Answer::failed(Verdict::Transient(verdict), None),
         }
     }
@@ -132,6 +134,17 @@ impl OAuthClient {
 }
 
 impl Answer {
+    /// A request id that is part of what we sent is a platform's echo of a
+    /// token, and must not be kept.
+    fn without_echoes_of(mut self, sent: &Tokens) -> Self {
+        let sent = [Some(&sent.access_token), sent.refresh_token.as_ref()];
+        self.request_id = self.request_id.filter(|id| {
+            let mut tokens = sent.iter().flatten().map(|token| token.expose_secret());
+            !tokens.any(|token| token.contains(id.as_str()) || id.contains(token))
+        });
+        self
+    }
+
     fn failed(verdict: Verdict, code: Option<&str>) -> Self {
         Self {
             result: Err(Unsuccessful {

@@ -1,0 +1,205 @@
+//! No access or refresh token, or part of one, appears anywhere in the clear:
+//! log lines, answers, audit rows, notifications, dead letters, database files.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use chrono::TimeDelta;
+use local::Options;
+use local::platforms::Script;
+use serde_json::{Value, json};
+use shared::Platform;
+
+use crate::world::{World, acme, connection, start};
+
+/// What is planted in every token; any eight characters of it are a part of one.
+const ACCESS: &str = "EAAGm0PX4ZCpsBAKz9qJt7";
+const REFRESH: &str = "1//0gWq8LrYcVxNvCgYIAR";
+
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Panics if `text` holds eight characters of a planted token, or a token that
+/// a simulated platform issued.
+fn assert_clean(what: &str, bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    for token in [ACCESS, REFRESH] {
+        for at in 0..=token.len() - 8 {
+            let part = &token[at..at + 8];
+            assert!(!text.contains(part), "{what} holds {part}");
+        }
+    }
+    for platform in Platform::ALL {
+        let issued = format!("sim.{platform}.");
+        assert!(
+            !text.contains(&issued),
+            "{what} holds a token issued by {platform}"
+        );
+    }
+}
+
+fn planted(id: &str, platform: &str, left: TimeDelta, refresh: bool) -> Value {
+    let mut line = connection(id, platform, Some(left), refresh);
+    line["access_token"] = json!(format!("{ACCESS}{id}"));
+    line["refresh_token"] = json!(refresh.then(|| format!("{REFRESH}{id}")));
+    line
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_token_appears_anywhere_in_the_clear() {
+    let log = Captured::default();
+    let writer = log.clone();
+    let filter = "debug,shared=trace,check_tokens=trace,notify=trace,api=trace,rate_limit_authorizer=trace,local=trace,lambda_http=trace,lambda_runtime=trace";
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(move || writer.clone())
+        .try_init()
+        .unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = Some(directory.path().to_owned());
+    let world = World::with(Options {
+        data_dir,
+        ..Options::default()
+    })
+    .await;
+    world.import(&acme()).await;
+
+    // Every platform, refreshed; and every way for it to fail.
+    let mut records = Vec::new();
+    for platform in Platform::ALL {
+        let refresh = !matches!(platform, Platform::Meta | Platform::Instagram);
+        records.push(planted(
+            &format!("ok-{platform}"),
+            platform.name(),
+            TimeDelta::days(2),
+            refresh,
+        ));
+        records.push(planted(
+            &format!("no-{platform}"),
+            platform.name(),
+            TimeDelta::days(2),
+            refresh,
+        ));
+        records.push(planted(
+            &format!("html-{platform}"),
+            platform.name(),
+            TimeDelta::days(2),
+            refresh,
+        ));
+    }
+    records.push(planted("gone", "linkedin", TimeDelta::days(2), false));
+    world.import(&records).await;
+    for platform in Platform::ALL {
+        let script = |id: &str, action: Value| -> Script {
+            let token = format!("{id}-{platform}");
+            serde_json::from_value(json!({"platform": platform, "token": token, "do": action}))
+                .unwrap()
+        };
+        let platforms = world.stack.platforms();
+        platforms.script(script("no", json!("revoke"))).unwrap();
+        // A platform that echoes what it was sent.
+        let echo = format!(
+            "{{\"error\":\"{ACCESS}\",\"error_description\":\"{REFRESH}\",\"log_id\":\"{ACCESS}\"}}"
+        );
+        platforms
+            .script(script(
+                "html",
+                json!({"respond": {"status": 400, "body": echo}}),
+            ))
+            .unwrap();
+    }
+    // Bad lines that hold tokens.
+    let bad = [
+        format!(
+            r#"{{"type":"integration","access_token":"{ACCESS}","refresh_token":["{REFRESH}"]}}"#
+        ),
+        format!(r#"{{"type":"integration","{ACCESS}":1}}"#),
+        format!(r#"{{"type":"{REFRESH}"}}"#),
+        format!(r#"{{"access_token":"{ACCESS}" "x"}}"#),
+        with_field("token_expires_at", json!(ACCESS)),
+        with_field("platform", json!(ACCESS)),
+        with_field("is_active", json!(ACCESS)),
+        with_field("metadata", json!(ACCESS)),
+        with_field("org_id", json!(format!("#{ACCESS}"))),
+        with_field("refresh_token", json!({"nested": REFRESH})),
+    ];
+    let (summary, problems) = world.import_text(bad.join("\n")).await;
+    assert_eq!(summary.refused, bad.len() as u64, "{problems:?}");
+    assert_clean("an import problem", format!("{problems:?}").as_bytes());
+
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        seen.push(serde_json::to_string(&world.check(json!({})).await).unwrap());
+        world.pass(TimeDelta::minutes(70));
+    }
+    assert!(seen[0].contains("\"auto_refreshed\":8"), "{}", seen[0]);
+    for user in ["olga", "ian", "carl"] {
+        let path = "/api/dashboard/acme/notifications?limit=100";
+        seen.push(world.get_as(user, path).await.text);
+    }
+    seen.push(world.expiring("olga", "acme", 365).await.to_string());
+    seen.push(
+        world
+            .get_as(
+                "olga",
+                "/api/dashboard/acme/integrations/expiring-tokens?days=x",
+            )
+            .await
+            .text,
+    );
+    seen.push(serde_json::to_string(&world.audit("sweep").await).unwrap());
+    for record in &records {
+        let id = record["integration_id"].as_str().unwrap();
+        seen.push(
+            serde_json::to_string(&world.audit(&format!("integration#acme#{id}")).await).unwrap(),
+        );
+    }
+    let notifications = world.variable("NotifyFunction", "NOTIFICATIONS_TABLE");
+    seen.push(
+        serde_json::to_string(&world.partition(&notifications, "user_id", "olga").await).unwrap(),
+    );
+    for queue in [
+        "FailedAlertsQueue",
+        "FailedChecksQueue",
+        "UndeliveredAlertsQueue",
+    ] {
+        seen.push(format!("{:?}", world.stack.queue(queue)));
+    }
+    for text in &seen {
+        assert_clean("an answer, row or notification", text.as_bytes());
+    }
+    assert!(start() < world.now());
+
+    world.stack.stop().await;
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(directory.path()).unwrap() {
+        let path = entry.unwrap().path();
+        let content = std::fs::read(&path).unwrap();
+        bytes += content.len();
+        assert_clean(&path.file_name().unwrap().to_string_lossy(), &content);
+    }
+    assert!(
+        bytes > 50_000,
+        "the database's files were looked at: {bytes}"
+    );
+    let log = log.0.lock().unwrap();
+    assert!(log.len() > 10_000, "the log was captured: {}", log.len());
+    assert_clean("the log", &log);
+}
+
+fn with_field(field: &str, value: Value) -> String {
+    let mut line = connection("bad", "google", Some(TimeDelta::days(1)), true);
+    line[field] = value;
+    line.to_string()
+}
