@@ -217,7 +217,7 @@ impl State {
 mod tests {
     use super::*;
     use crate::Platform;
-    use crate::integration::tests::{at, connection};
+    use crate::attention::tests::{at, connection};
 
     const DAY: i64 = 86_400;
 

@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod announcement;
+pub mod attention;
 pub mod aws;
 pub mod clock;
 pub mod digest;

@@ -255,7 +255,7 @@ fn pause(failures: u32, eighth_of_life_left: TimeDelta, luck: f64) -> TimeDelta 
 mod tests {
     use super::*;
     use crate::Platform;
-    use crate::integration::tests::{at, connection};
+    use crate::attention::tests::{at, connection};
     use crate::lapse::Severity;
 
     const DAY: i64 = 86_400;

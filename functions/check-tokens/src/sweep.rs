@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{Stream, StreamExt, stream};
-use shared::integration::attention_shards;
+use shared::attention::attention_shards;
 use shared::report::{Failure, Report};
 use shared::store::{Key, StoreError, Stream as AuditStream};
 use tracing::{info, warn};

@@ -2,99 +2,20 @@
 //! JSON Lines, one record a line, in any order.
 
 mod file;
+mod record;
 
 use chrono::{DateTime, Utc};
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Deserializer};
+use secrecy::SecretString;
 
 use crate::announcement::Told;
-use crate::digest;
 use crate::integration::{Integration, Sealed, State};
-use crate::organization::{Member, Organization, Permission};
+use crate::organization::{Member, Organization};
 use crate::sealing::{Field, Place, Sealer, SealingError};
-use crate::store::{Conflict, Integrations, Key, Organizations, Put, StoreError};
-use crate::{Clock, IntegrationId, OrgId, Platform, UserId, redact};
+use crate::store::{Conflict, Integrations, Organizations, Put, StoreError};
+use crate::{Clock, IntegrationId, OrgId};
 
 pub use file::{Progress, Summary};
-
-/// The longest line, in bytes. A row of DynamoDB holds 400 kB in all.
-pub const MAX_LINE: usize = 128 * 1024;
-/// The longest name, in characters.
-const MAX_NAME: usize = 512;
-/// The longest token, in bytes. The longest seen in the field are under 4 kB.
-const MAX_TOKEN: usize = 16 * 1024;
-
-/// One line of an import.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Record {
-    /// An organisation.
-    Organization(OrganizationLine),
-    /// A member of one.
-    Member(MemberLine),
-    /// A connection of one.
-    Integration(Box<IntegrationLine>),
-}
-
-/// A line of type `organization`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OrganizationLine {
-    org_id: OrgId,
-    name: String,
-    owner_id: UserId,
-}
-
-/// A line of type `member`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MemberLine {
-    org_id: OrgId,
-    user_id: UserId,
-    permissions: Vec<Permission>,
-}
-
-/// A line of type `integration`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IntegrationLine {
-    org_id: OrgId,
-    integration_id: IntegrationId,
-    #[serde(deserialize_with = "platform")]
-    platform: Platform,
-    username: String,
-    account_id: String,
-    created_by: UserId,
-    #[serde(default)]
-    access_token: Option<SecretString>,
-    #[serde(default)]
-    refresh_token: Option<SecretString>,
-    #[serde(default)]
-    token_expires_at: Option<DateTime<Utc>>,
-    #[serde(default)]
-    token_issued_at: Option<DateTime<Utc>>,
-    #[serde(default)]
-    refresh_token_expires_at: Option<DateTime<Utc>>,
-    #[serde(default)]
-    data_access_expires_at: Option<DateTime<Utc>>,
-    #[serde(default)]
-    scopes: Vec<String>,
-    #[serde(default)]
-    metadata: serde_json::Map<String, serde_json::Value>,
-    is_active: bool,
-}
-
-fn platform<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Platform, D::Error> {
-    String::deserialize(deserializer)?
-        .parse()
-        .map_err(serde::de::Error::custom)
-}
-
-/// Why a line was not taken over. Never repeats what the line holds beyond ids
-/// and names of fields.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct BadLine(String);
+pub use record::{BadLine, IntegrationLine, MAX_LINE, MemberLine, OrganizationLine, Record};
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,164 +42,6 @@ pub enum ImportError {
     /// Others kept writing the same row.
     #[error("the row was changed by others again and again; import the file once more")]
     Contended,
-}
-
-impl Record {
-    /// Reads a line.
-    ///
-    /// # Errors
-    /// [`BadLine`] says what is wrong with it.
-    pub fn parse(line: &[u8]) -> Result<Self, BadLine> {
-        if line.len() > MAX_LINE {
-            return Err(BadLine(format!("the line is longer than {MAX_LINE} bytes")));
-        }
-        let record: Self = serde_json::from_slice(line).map_err(|e| BadLine(explain(&e)))?;
-        match &record {
-            Self::Organization(line) => name("name", &line.name)?,
-            Self::Member(_) => {}
-            Self::Integration(line) => line.validate()?,
-        }
-        Ok(record)
-    }
-
-    /// The organisation that it belongs to.
-    #[must_use]
-    pub fn org_id(&self) -> &OrgId {
-        match self {
-            Self::Organization(line) => &line.org_id,
-            Self::Member(line) => &line.org_id,
-            Self::Integration(line) => &line.org_id,
-        }
-    }
-
-    /// What it would overwrite within one file: a second record of the same
-    /// identity is a mistake in the export.
-    #[must_use]
-    pub fn identity(&self) -> String {
-        match self {
-            Self::Organization(line) => format!("organization {}", line.org_id),
-            Self::Member(line) => format!("member {}/{}", line.org_id, line.user_id),
-            Self::Integration(line) => {
-                format!("integration {}/{}", line.org_id, line.integration_id)
-            }
-        }
-    }
-}
-
-/// serde's message without the values that it may quote, which could be tokens.
-fn explain(error: &serde_json::Error) -> String {
-    let place = format!("column {}", error.column());
-    let text = error.to_string();
-    let text = text.split(" at line ").next().unwrap_or_default();
-    if error.is_syntax() || error.is_eof() {
-        return format!("not valid JSON: {text} ({place})");
-    }
-    if text.starts_with("invalid type") || text.starts_with("invalid value") {
-        let expected = text.rsplit("expected ").next().unwrap_or_default();
-        return format!("a value is not of the right type: expected {expected} ({place})");
-    }
-    // chrono's words for a text that is no date.
-    if text.starts_with("premature end of input")
-        || text.starts_with("input ")
-        || text.starts_with("trailing input")
-    {
-        return format!("a date is not RFC 3339, such as 2026-11-30T09:00:00Z ({place})");
-    }
-    // "unknown field `...`, expected one of ..." and the like.
-    if let Some((what, rest)) = text.split_once(" `")
-        && what.starts_with("unknown")
-        && let Some((name, rest)) = rest.split_once('`')
-    {
-        return format!("{what} `{}`{rest} ({place})", redact::word(name));
-    }
-    format!("{text} ({place})")
-}
-
-fn name(field: &str, value: &str) -> Result<(), BadLine> {
-    if value.trim().is_empty() || value.chars().count() > MAX_NAME {
-        return Err(BadLine(format!(
-            "{field} must be 1 to {MAX_NAME} characters"
-        )));
-    }
-    Ok(())
-}
-
-impl IntegrationLine {
-    fn validate(&self) -> Result<(), BadLine> {
-        name("username", &self.username)?;
-        name("account_id", &self.account_id)?;
-        for (field, token) in [
-            ("access_token", &self.access_token),
-            ("refresh_token", &self.refresh_token),
-        ] {
-            if let Some(token) = token {
-                let length = token.expose_secret().len();
-                if token.expose_secret().trim().is_empty() || length > MAX_TOKEN {
-                    return Err(BadLine(format!(
-                        "{field} must be 1 to {MAX_TOKEN} bytes, or null"
-                    )));
-                }
-            }
-        }
-        if self.is_active && self.access_token.is_none() {
-            return Err(BadLine(
-                "missing field `access_token` of an active integration".to_owned(),
-            ));
-        }
-        for (field, at) in [
-            ("token_expires_at", self.token_expires_at),
-            ("token_issued_at", self.token_issued_at),
-            ("refresh_token_expires_at", self.refresh_token_expires_at),
-            ("data_access_expires_at", self.data_access_expires_at),
-        ] {
-            // Date arithmetic far from these years means a wrong unit, and could overflow.
-            if at.is_some_and(|at| !(946_684_800..4_102_444_800).contains(&at.timestamp())) {
-                return Err(BadLine(format!(
-                    "{field} must lie between the years 2000 and 2100"
-                )));
-            }
-        }
-        if let (Some(issued), Some(expires)) = (self.token_issued_at, self.token_expires_at)
-            && issued >= expires
-        {
-            return Err(BadLine(
-                "token_issued_at must be before token_expires_at".to_owned(),
-            ));
-        }
-        Ok(())
-    }
-
-    fn digest(&self) -> Vec<u8> {
-        let text = |token: &Option<SecretString>| {
-            token
-                .as_ref()
-                .map_or_else(String::new, |token| token.expose_secret().to_owned())
-        };
-        // Each part digested on its own: tokens may hold the separator.
-        let parts = [text(&self.access_token), text(&self.refresh_token)];
-        parts
-            .iter()
-            .flat_map(|part| digest::sha256(&[part]))
-            .collect()
-    }
-
-    fn key(&self) -> Key {
-        Key {
-            org_id: self.org_id.clone(),
-            integration_id: self.integration_id.clone(),
-        }
-    }
-
-    /// Whether this line's credential is newer than the stored one.
-    fn is_newer_than(&self, stored: &Integration) -> bool {
-        if stored.access_token.is_none() {
-            return true;
-        }
-        match (self.token_issued_at, stored.issued_at) {
-            (Some(ours), Some(theirs)) => ours > theirs,
-            _ => self.token_expires_at > stored.access_expires_at,
-        }
-    }
 }
 
 /// Writes records into the tables.
