@@ -104,6 +104,8 @@ mod tests {
             }
         }
         assert_eq!(read("check --help").unwrap_err().exit_code(), 0);
+        let local = read("local --help").unwrap_err().to_string();
+        assert!(local.contains("functions.env"), "{local}");
     }
 
     #[test]
@@ -137,7 +139,16 @@ mod tests {
         refused("", "Usage");
         refused("sweep", "unrecognized subcommand");
         refused("local --port 70000", "70000");
-        refused("local --functions here", "relative URL");
+        for bad in [
+            "here",
+            "localhost:9000",
+            "mailto:x",
+            "ftp://host/",
+            "http://",
+        ] {
+            refused(&format!("local --functions {bad}"), "http:// or https://");
+        }
+        assert!(read("local --functions http://localhost:9000").is_ok());
         refused("local --import", "a value is required");
         refused("import", "FILE");
         refused("completions tcsh", "possible values");

@@ -11,17 +11,24 @@ mod target;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use arguments::Cli;
 use output::{Outcome, Output};
 use shared::Variables;
+use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = Cli::of_process();
     log_to_stderr();
     let output = Output::new(cli.json);
-    match cli.command.run(&output).await {
+    let ended = Runtime::new().context("cannot start").and_then(|runtime| {
+        let ended = runtime.block_on(cli.command.run(&output));
+        // A read of standard input cannot be called off; nobody waits for it.
+        runtime.shutdown_background();
+        ended
+    });
+    match ended {
         Ok(Outcome::Fine) => ExitCode::SUCCESS,
         Ok(Outcome::NeedsAttention) => ExitCode::FAILURE,
         Err(error) => {
@@ -35,8 +42,10 @@ async fn main() -> ExitCode {
 fn log_to_stderr() {
     let variables = Variables::of_process();
     // The embedded database warns of every condition that does not hold; for
-    // us that is an answer like any other.
-    let filter = variables.get("RUST_LOG").unwrap_or("warn,dynoxide=error");
+    // us that is an answer like any other. The SDK warns at length of
+    // credentials that it does not find; we say that in a line.
+    let filter = variables.get("RUST_LOG");
+    let filter = filter.unwrap_or("warn,dynoxide=error,aws_config=error");
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::builder().parse_lossy(filter))
         .with_writer(std::io::stderr)

@@ -1,10 +1,13 @@
 //! Where a command works, and where it has its configuration from: a running
 //! local stack, or AWS as the process's environment says.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use aws_config::SdkConfig;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::error::CredentialsError;
 use check_tokens::CheckTokens;
 use clap::Args;
 use local::{Addresses, Environment};
@@ -29,14 +32,19 @@ const OUTPUTS: [(&str, &str); 8] = [
 
 #[derive(Debug, Args)]
 pub(crate) struct DataDir {
-    /// Where the local stack keeps everything
+    /// Where the local stack keeps everything; WARDEN_DATA_DIR sets another default
     #[arg(
         long = "data-dir",
         value_name = "DIR",
-        env = "WARDEN_DATA_DIR",
-        default_value = ".warden"
+        default_value_os_t = default_data_dir(std::env::var_os("WARDEN_DATA_DIR"))
     )]
     pub(crate) path: PathBuf,
+}
+
+/// Not clap's `env`: that takes an empty variable for a value, and refuses it.
+fn default_data_dir(set: Option<OsString>) -> PathBuf {
+    let set = set.filter(|value| !value.is_empty());
+    set.map_or_else(|| ".warden".into(), PathBuf::from)
 }
 
 #[derive(Debug, Args)]
@@ -73,6 +81,7 @@ impl Target {
         if sdk.region().is_none() {
             bail!("no AWS region is configured: set AWS_REGION, or add --local");
         }
+        find_credentials(&sdk).await?;
         Ok(Self {
             sdk,
             source: Source::Aws(variables),
@@ -128,9 +137,7 @@ impl Target {
             Source::Local(environment) => environment.variables(CHECK_TOKENS),
             Source::Aws(variables) => variables.clone(),
         };
-        CheckTokens::wire(&self.sdk, &variables, clock)
-            .await
-            .context("the check could not be set up")
+        CheckTokens::wire(&self.sdk, &variables, clock).context("the check could not be set up")
     }
 
     pub(crate) fn integrations(&self) -> anyhow::Result<Integrations> {
@@ -166,6 +173,23 @@ impl Target {
     }
 }
 
+/// Fails with what to do if there are no credentials: otherwise every call
+/// would, each at the length of all the places where the SDK looked.
+async fn find_credentials(sdk: &SdkConfig) -> anyhow::Result<()> {
+    let found = match sdk.credentials_provider() {
+        Some(provider) => provider.provide_credentials().await,
+        None => Err(CredentialsError::not_loaded_no_source()),
+    };
+    const NONE: &str = "no AWS credentials: configure them, or add --local for the local stack";
+    match found {
+        Ok(_) => Ok(()),
+        // Its cause is the list of those places.
+        Err(CredentialsError::CredentialsNotLoaded(_)) => bail!(NONE),
+        // Somebody's login has run out, or a machine's metadata refuse us.
+        Err(error) => Err(error).context(NONE),
+    }
+}
+
 /// Fails with what to do if any of `needed` is not set.
 fn missing(variables: &Variables, needed: &[&str]) -> anyhow::Result<()> {
     let missing: Vec<String> = OUTPUTS
@@ -197,6 +221,28 @@ mod tests {
         assert!(text.contains("--local"), "{text}");
         assert!(!text.contains("AUDIT_TABLE"), "{text}");
         assert!(missing(&variables, &["AUDIT_TABLE"]).is_ok());
+    }
+
+    #[test]
+    fn every_output_is_one_of_the_templates() {
+        let template: serde_yaml_ng::Value =
+            serde_yaml_ng::from_str(local::template::EMBEDDED).unwrap();
+        for (name, output) in OUTPUTS {
+            assert!(
+                template["Outputs"].get(output).is_some(),
+                "{name}: {output}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_empty_data_directory_counts_as_unset() {
+        for (set, path) in [(None, ".warden"), (Some(""), ".warden"), (Some("x"), "x")] {
+            assert_eq!(
+                default_data_dir(set.map(OsString::from)),
+                PathBuf::from(path)
+            );
+        }
     }
 
     #[test]

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -49,10 +51,14 @@ struct Running {
 
 impl Running {
     fn start(options: &str) -> Self {
-        let data_dir = TempDir::new().unwrap();
+        Self::start_in(TempDir::new().unwrap(), options, Stdio::null())
+    }
+
+    fn start_in(data_dir: TempDir, options: &str, stdin: Stdio) -> Self {
         let log = fs::File::create(data_dir.path().join("output")).unwrap();
         let process = warden(data_dir.path(), "local --port 0 --dynamodb-port 0")
             .args(options.split_whitespace())
+            .stdin(stdin)
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
@@ -114,11 +120,20 @@ impl Running {
         (response.status().as_u16(), response.json().await.unwrap())
     }
 
-    /// Asks it to end, and tells how it did.
-    fn terminate(mut self) -> String {
+    fn signal(&self, signal: &str) {
         let id = self.process.id().to_string();
-        let asked = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        let asked = Command::new("kill").args([signal, &id]).status().unwrap();
         assert!(asked.success());
+    }
+
+    /// Asks it to end, and tells what it printed.
+    fn terminate(self) -> String {
+        self.signal("-TERM");
+        self.ended(0).1
+    }
+
+    /// Waits for its end with this exit code; its directory, and what it printed.
+    fn ended(mut self, code: i32) -> (TempDir, String) {
         let began = Instant::now();
         let status = loop {
             if let Some(status) = self.process.try_wait().unwrap() {
@@ -127,9 +142,13 @@ impl Running {
             assert!(began.elapsed() < PATIENCE, "it does not stop");
             std::thread::sleep(Duration::from_millis(20));
         };
-        assert_eq!(status.code(), Some(0), "{}", self.printed());
-        assert!(!self.path().join("local.json").exists());
-        self.printed()
+        let printed = self.printed();
+        assert_eq!(status.code(), Some(code), "{printed}");
+        for announced in ["local.json", "functions.env"] {
+            assert!(!self.path().join(announced).exists(), "{announced}");
+        }
+        let data_dir = std::mem::replace(&mut self.data_dir, TempDir::new().unwrap());
+        (data_dir, printed)
     }
 }
 
@@ -269,7 +288,129 @@ async fn the_demo_shows_every_state_and_agrees_with_the_api() {
         "{body}"
     );
     assert_eq!(shown["demo"]["notifications"]["mia"], 0);
-    stack.terminate();
+
+    // Another time it is shown again, but not if it was never whole.
+    stack.signal("-TERM");
+    let (data_dir, _) = stack.ended(0);
+    let mut stack = Running::start_in(data_dir, "--json", Stdio::null());
+    stack.wait_until("the demo is shown", |stack| {
+        stack.printed().ends_with("}\n")
+    });
+    stack.signal("-TERM");
+    let (data_dir, _) = stack.ended(0);
+    fs::remove_file(data_dir.path().join("demo.complete")).unwrap();
+    let output = run(data_dir.path(), "local --port 0 --dynamodb-port 0");
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    for part in ["the demo failed", "interrupted", "--no-demo"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(told.contains(&format!("delete {}", data_dir.path().display())));
+    Running::start_in(data_dir, "--no-demo", Stdio::null()).terminate();
+}
+
+#[test]
+fn an_import_that_was_not_clean_shows_in_the_exit_code() {
+    let files = TempDir::new().unwrap();
+    let file = files.path().join("export.jsonl");
+    for (lines, code) in [(EXPORT.lines().count(), 1), (2, 0)] {
+        let lines: Vec<&str> = EXPORT.lines().take(lines).collect();
+        fs::write(&file, lines.join("\n")).unwrap();
+        let mut stack = Running::start(&format!("--json --import {}", file.display()));
+        stack.wait_until("it is imported", |stack| stack.printed().ends_with("}\n"));
+        stack.token("olga"); // it serves all the same
+        stack.signal("-TERM");
+        stack.ended(code);
+    }
+}
+
+#[test]
+fn an_import_from_an_open_standard_input_can_be_stopped() {
+    let data_dir = TempDir::new().unwrap();
+    let mut stack = Running::start_in(data_dir, "--import -", Stdio::piped());
+    let open = stack.process.stdin.take().unwrap();
+    stack.signal("-INT");
+    stack.ended(0);
+    drop(open);
+}
+
+#[test]
+fn functions_elsewhere_are_told_their_environment_and_a_second_signal_ends_the_wait_for_them() {
+    // It takes invocations, and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let mut stack = Running::start(&format!("--no-demo --functions http://{address}"));
+    let file = stack.path().join("functions.env");
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let env = fs::read_to_string(&file).unwrap();
+    for line in [
+        "INTEGRATIONS_TABLE='warden-integrations'\n",
+        "AWS_ACCESS_KEY_ID='local'\n",
+        "AWS_ENDPOINT_URL_DYNAMODB='http://127.0.0.1:",
+    ] {
+        assert!(env.contains(line), "{line}: {env}");
+    }
+
+    assert!(stack.run("check --local").status.success());
+    silent.accept().unwrap();
+    stack.signal("-TERM");
+    stack.wait_until("it is stopping", |stack| {
+        stack.printed().ends_with("stopping\n")
+    });
+    let began = Instant::now();
+    stack.signal("-INT");
+    let (_, printed) = stack.ended(1);
+    assert!(printed.contains("stopped at once"), "{printed}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{printed}");
+}
+
+#[test]
+fn missing_credentials_are_told_in_a_line() {
+    let nowhere = TempDir::new().unwrap();
+    // Machine metadata that refuse: of that the SDK warns at length.
+    let metadata = TcpListener::bind("127.0.0.1:0").unwrap();
+    let refusing = format!("http://{}", metadata.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for caller in metadata.incoming() {
+            let answer = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            let mut caller = caller.unwrap();
+            let _ = caller.read(&mut [0; 4096]);
+            let _ = caller.write_all(answer.as_bytes());
+        }
+    });
+    const ENDPOINT: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+    for (name, value, cause) in [
+        ("AWS_EC2_METADATA_DISABLED", "true", "\n"),
+        (ENDPOINT, "http://127.0.0.1:1", "\n"),
+        (ENDPOINT, &refusing, ": an error occurred"),
+    ] {
+        let output = warden(nowhere.path(), "check")
+            .env("CHECK_TOKENS_FUNCTION", "check")
+            .env("AWS_REGION", "us-east-1")
+            .env("HOME", nowhere.path())
+            .env(name, value)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let told = text(&output.stderr);
+        let line = "error: no AWS credentials: configure them, or add --local for the local stack";
+        let rest = told.strip_prefix(line);
+        assert!(rest.is_some_and(|rest| rest.starts_with(cause)), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+}
+
+#[test]
+fn an_empty_data_directory_in_the_environment_counts_as_unset() {
+    let here = TempDir::new().unwrap();
+    let output = warden(Path::new(""), "token --user olga --local")
+        .current_dir(here.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(told.contains("running in .warden;"), "{told}");
 }
 
 #[test]
@@ -283,6 +424,9 @@ fn wrong_usage_is_told_from_failure() {
         ("check", 1, "CHECK_TOKENS_FUNCTION"),
         ("import /no/such/file", 1, "/no/such/file cannot be read"),
         ("import --local /dev/null", 1, "warden local"),
+        ("import /", 1, "/ is a directory, not a file"),
+        ("local --import /", 1, "/ is a directory, not a file"),
+        ("local --functions localhost:9000", 2, "http:// or https://"),
         (
             "local --import /no/such/file",
             1,

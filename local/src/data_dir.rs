@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use crate::addresses::Addresses;
 
 pub(crate) const ADDRESSES: &str = "local.json";
+const FUNCTIONS_ENV: &str = "functions.env";
 const LOCK: &str = "lock";
 
 /// A data directory that is ours until this is dropped, or the process ends.
@@ -53,7 +54,7 @@ impl DataDir {
             path: path.to_owned(),
             _lock: lock,
         };
-        directory.remove_addresses();
+        directory.withdraw();
         Ok(directory)
     }
 
@@ -78,15 +79,24 @@ impl DataDir {
         fs::read(&file).with_context(|| format!("cannot read {}", file.display()))
     }
 
-    pub(crate) fn write_addresses(&self, addresses: &Addresses) -> anyhow::Result<()> {
+    /// Tells others where everything answers, and functions that are served
+    /// elsewhere their environment.
+    pub(crate) fn announce(
+        &self,
+        addresses: &Addresses,
+        functions_env: &str,
+    ) -> anyhow::Result<()> {
         let mut text = serde_json::to_string_pretty(addresses)?;
         text.push('\n');
-        self.write(ADDRESSES, text.as_bytes())
+        self.write(FUNCTIONS_ENV, functions_env.as_bytes())?;
+        self.write(ADDRESSES, text.as_bytes()) // the last: it says that we are ready
     }
 
-    pub(crate) fn remove_addresses(&self) {
-        // Mostly it is not there.
-        let _ = fs::remove_file(self.file(ADDRESSES));
+    /// Takes back what was announced.
+    pub(crate) fn withdraw(&self) {
+        for name in [ADDRESSES, FUNCTIONS_ENV] {
+            let _ = fs::remove_file(self.file(name)); // mostly it is not there
+        }
     }
 
     /// Writes a file whole or not at all.
@@ -104,7 +114,7 @@ impl DataDir {
 
 impl Drop for DataDir {
     fn drop(&mut self) {
-        self.remove_addresses();
+        self.withdraw();
     }
 }
 
@@ -118,4 +128,39 @@ fn lock_file(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
     options.open(path.join(LOCK))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_announced_is_ours_to_read_and_goes_with_us() {
+        let directory = tempfile::tempdir().unwrap();
+        let addresses: Addresses = serde_json::from_value(serde_json::json!({
+            "gateway": "", "dynamodb": "", "sns": "", "sqs": "", "kms": "", "lambda": "",
+            "secretsmanager": "", "issuer": "", "platforms": "",
+        }))
+        .unwrap();
+        let names = [ADDRESSES, FUNCTIONS_ENV];
+        // Left behind by one that was killed, for all to read.
+        for name in names {
+            fs::write(directory.path().join(name), "old").unwrap();
+        }
+        let data_dir = DataDir::open(directory.path()).await.unwrap();
+        assert!(names.iter().all(|name| !data_dir.file(name).exists()));
+        data_dir.announce(&addresses, "NAME='value'\n").unwrap();
+        for name in names {
+            let mode = fs::metadata(data_dir.file(name)).unwrap().permissions();
+            assert_eq!(mode.mode() & 0o777, 0o600, "{name}");
+        }
+        let env = fs::read_to_string(data_dir.file(FUNCTIONS_ENV)).unwrap();
+        assert_eq!(env, "NAME='value'\n");
+        drop(data_dir);
+        let left = fs::read_dir(directory.path()).unwrap();
+        let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, [LOCK]);
+    }
 }

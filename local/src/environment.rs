@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use anyhow::{Context, ensure};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -13,6 +14,9 @@ use shared::Variables;
 use crate::addresses::Addresses;
 use crate::template::{EMBEDDED, Inputs, Model, REGION, Template};
 use crate::{issuer, platforms};
+
+/// Both halves of the credentials: nothing here looks at them.
+const CREDENTIAL: &str = "local";
 
 /// The template resolved against addresses. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -80,11 +84,42 @@ impl Environment {
             .collect()
     }
 
+    /// The environment of all functions in one, as lines `NAME='value'`: what
+    /// serves them elsewhere has one for all (`cargo lambda watch --env-file`).
+    ///
+    /// # Errors
+    /// If two functions have different values of a variable, or one holds what
+    /// such a file cannot.
+    pub fn env_file(&self) -> anyhow::Result<String> {
+        let given = [
+            ("AWS_ACCESS_KEY_ID", CREDENTIAL),
+            ("AWS_SECRET_ACCESS_KEY", CREDENTIAL),
+            ("AWS_REGION", REGION),
+        ];
+        let own = self.model.functions.values().flat_map(|of| &of.variables);
+        let own = own.chain(self.endpoints.0.as_ref());
+        let own = own.map(|(name, value)| (name.as_str(), value.as_str()));
+        let mut all = BTreeMap::from(given);
+        for (name, value) in own {
+            ensure!(
+                *all.entry(name).or_insert(value) == value,
+                "two functions have different values of {name}: they cannot share an environment"
+            );
+        }
+        let lines = all.into_iter().map(|(name, value)| {
+            let quoted = quoted(value).with_context(|| {
+                format!("the value of {name} cannot be written to an environment file")
+            })?;
+            Ok(format!("{name}={quoted}\n"))
+        });
+        lines.collect()
+    }
+
     /// The SDK's configuration: clients made from it find the endpoints by the
     /// same `AWS_ENDPOINT_URL_...` as in a process that has them set.
     #[must_use]
     pub fn sdk_config(&self) -> SdkConfig {
-        let credentials = Credentials::new("local", "local", None, None, "local");
+        let credentials = Credentials::new(CREDENTIAL, CREDENTIAL, None, None, "local");
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::from_static(REGION))
@@ -106,5 +141,93 @@ impl Environment {
     #[must_use]
     pub fn model(&self) -> &Model {
         &self.model
+    }
+}
+
+/// A value in quotes within which nothing means anything, to `cargo lambda`
+/// (crate env-file-reader, which only makes `\n` a line break), dotenv and a
+/// shell alike; none if there are no such quotes for it.
+fn quoted(value: &str) -> Option<String> {
+    let unsafe_in_any = value.contains(['\n', '\r', '\0']) || value.contains(r"\n");
+    if unsafe_in_any {
+        None
+    } else if !value.contains('\'') {
+        Some(format!("'{value}'"))
+    } else if !value.contains(['"', '$', '`', '\\']) {
+        Some(format!("\"{value}\""))
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment() -> Environment {
+        let at = |port: u16| format!("http://127.0.0.1:{port}");
+        let addresses = Addresses {
+            gateway: at(1),
+            dynamodb: at(2),
+            sns: at(3),
+            sqs: at(4),
+            kms: at(5),
+            lambda: at(6),
+            secretsmanager: at(7),
+            issuer: at(8),
+            platforms: at(9),
+        };
+        Environment::new(&addresses).unwrap()
+    }
+
+    #[test]
+    fn the_env_file_holds_what_every_function_needs() {
+        let environment = environment();
+        let text = environment.env_file().unwrap();
+        let lines = text.lines().map(|line| line.split_once('=').unwrap());
+        let read: BTreeMap<_, _> = lines
+            .map(|(name, value)| (name, value.trim_matches('\'')))
+            .collect();
+        for function in environment.model().functions.values() {
+            for (name, value) in &function.variables {
+                assert_eq!(read[name.as_str()], value, "{name}");
+            }
+        }
+        for (name, value) in [
+            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
+            ("AWS_REGION", REGION),
+            ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:2"),
+            ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:7"),
+        ] {
+            assert_eq!(read[name], value, "{name}");
+        }
+    }
+
+    #[test]
+    fn functions_that_cannot_share_an_environment_are_told_why() {
+        let mut environment = environment();
+        let model = Arc::make_mut(&mut environment.model);
+        let api = model.functions.get_mut("ApiFunction").unwrap();
+        api.variables
+            .insert("INTEGRATIONS_TABLE".to_owned(), "another".to_owned());
+        let error = environment.env_file().unwrap_err().to_string();
+        assert!(error.contains("INTEGRATIONS_TABLE"), "{error}");
+        assert!(!error.contains("another"), "{error}");
+    }
+
+    #[test]
+    fn a_value_is_quoted_or_refused_but_never_changed() {
+        for (value, in_quotes) in [
+            ("", Some("''")),
+            ("a b # = $HOME `x`", Some("'a b # = $HOME `x`'")),
+            (r#"{"meta":"\"x\""}"#, Some(r#"'{"meta":"\"x\""}'"#)),
+            ("it's", Some(r#""it's""#)),
+            ("it's $5", None),
+            ("two\nlines", None),
+            (r"a\nb", None),
+        ] {
+            assert_eq!(quoted(value).as_deref(), in_quotes, "{value}");
+        }
     }
 }

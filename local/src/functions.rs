@@ -32,7 +32,7 @@ pub async fn handlers(
 ) -> anyhow::Result<BTreeMap<String, Handler>> {
     let sdk = environment.sdk_config();
     let variables = |name| environment.variables(name);
-    let sweep = CheckTokens::wire(&sdk, &variables("CheckTokensFunction"), clock.clone()).await?;
+    let sweep = CheckTokens::wire(&sdk, &variables("CheckTokensFunction"), clock.clone())?;
     let notify = Notify::wire(&sdk, &variables("NotifyFunction"), clock.clone())?;
     let variables_of_authorizer = variables("RateLimitAuthorizerFunction");
     let authorizer = Arc::new(Authorizer::wire(

@@ -98,12 +98,25 @@ impl Remote {
         Ok(Self { base, client })
     }
 
+    fn unreachable(&self, error: reqwest::Error) -> FunctionError {
+        let at = self.base.origin().ascii_serialization();
+        let message = if error.is_connect() {
+            format!(
+                "no functions are served at {at}: start them there (`cargo lambda watch \
+                 --env-file functions.env`, the file in the data directory), or stop and \
+                 start again without --functions"
+            )
+        } else {
+            let cause = error.without_url();
+            format!("the functions at {at} gave no answer; see what serves them: {cause}")
+        };
+        FunctionError::new("Local.Unreachable", message)
+    }
+
     async fn call(&self, binary: &str, event: &Value) -> Result<Value, FunctionError> {
         let base = self.base.as_str().trim_end_matches('/');
         let url = format!("{base}/2015-03-31/functions/{binary}/invocations");
-        let unreachable = |e: reqwest::Error| {
-            FunctionError::new("Local.Unreachable", e.without_url().to_string())
-        };
+        let unreachable = |error| self.unreachable(error);
         let response = self
             .client
             .post(url)
@@ -224,4 +237,35 @@ fn panic_text(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     format!("Lambda panicked: {}", text.unwrap_or("no message"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn where_nothing_listens_the_error_says_where_and_what_to_do() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", free.local_addr().unwrap());
+        drop(free);
+        let remote = Remote::new(Url::parse(&base).unwrap()).unwrap();
+        let error = remote.call("notify", &Value::Null).await.unwrap_err();
+        assert_eq!(error.error_type, "Local.Unreachable");
+        for part in [base.as_str(), "functions.env", "without --functions"] {
+            let text = &error.error_message;
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn where_nobody_answers_the_error_says_where() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+        let remote = Remote::new(Url::parse(&base).unwrap()).unwrap();
+        let error = remote.call("notify", &Value::Null).await.unwrap_err();
+        assert_eq!(error.error_type, "Local.Unreachable");
+        let text = error.error_message;
+        assert!(text.contains(&format!("{base} gave no answer")), "{text}");
+    }
 }

@@ -168,4 +168,48 @@ mod tests {
             assert!(error.contains(reason), "{expression}: {error}");
         }
     }
+
+    /// Time is tokio's own here, paused: it jumps ahead whenever everything waits.
+    #[tokio::test(start_paused = true)]
+    async fn a_schedule_ticks_when_its_time_has_come_and_not_before() {
+        use std::sync::Mutex;
+        let clock = Clock::frozen(at("2026-11-23T08:50:00Z"));
+        let parameter = |name: &str| (name.to_owned(), "https://issuer.example".to_owned());
+        let inputs = crate::template::Inputs {
+            parameters: [parameter("AuthIssuer"), parameter("AuthAudience")].into(),
+            sqs: String::new(),
+        };
+        let template = crate::template::Template::parse(crate::template::EMBEDDED).unwrap();
+        let model = template.resolve(&inputs).unwrap();
+        let seen: std::sync::Arc<Mutex<Vec<String>>> = std::sync::Arc::default();
+        let record = std::sync::Arc::clone(&seen);
+        let sweep = crate::invoke::handler(move |event, _| {
+            record.lock().unwrap().push(event.to_string());
+            std::future::ready(Ok(event))
+        });
+        let functions =
+            crate::invoke::Functions::InProcess([("CheckTokensFunction".to_owned(), sweep)].into());
+        let queues = crate::aws::sqs::Queues::new(model.queues.clone(), clock.clone());
+        let invoker =
+            crate::invoke::Invoker::new(model.functions.clone(), functions, clock.clone());
+        let asynchronous = Asynchronous::new(invoker, queues, clock.clone(), Duration::ZERO);
+        let mut running = tokio::task::JoinSet::new();
+        for schedule in &model.schedules {
+            running.spawn(run(schedule.clone(), clock.clone(), asynchronous.clone()));
+        }
+        let mut ticks = Vec::new();
+        for _ in 0..12 {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            asynchronous.settled().await;
+            ticks.push(seen.lock().unwrap().drain(..).collect::<Vec<_>>().join(" "));
+            clock.advance(TimeDelta::minutes(1));
+        }
+        // 08:50 and on, a minute each: every five minutes, and daily at nine.
+        let expected = ["", "", "", "", "", "{}", "", "", "", ""];
+        assert_eq!(ticks[..10], expected);
+        let mut at_nine: Vec<_> = ticks[10].split(' ').collect();
+        at_nine.sort_unstable();
+        assert_eq!(at_nine, ["{\"days\":7}", "{}"]);
+        assert_eq!(ticks[11], "");
+    }
 }

@@ -82,7 +82,8 @@ pub struct Stack {
 
 impl Stack {
     /// Starts the stack with the product's own functions. When this returns,
-    /// everything answers and `local.json` is written.
+    /// everything answers and, in the data directory, `local.json` and
+    /// `functions.env` are written.
     ///
     /// # Errors
     /// If a port or the data directory is in use, or something cannot be made.
@@ -150,7 +151,7 @@ impl Stack {
             ticking.spawn(schedules::run(schedule.clone(), clock, asynchronous));
         }
         if let Some(data_dir) = &data_dir {
-            data_dir.write_addresses(&addresses)?;
+            data_dir.announce(&addresses, &environment.env_file()?)?;
         }
         Ok(Self {
             addresses,
@@ -213,7 +214,7 @@ impl Stack {
     pub async fn stop(mut self) {
         self.schedules.shutdown().await;
         if let Some(data_dir) = &self.data_dir {
-            data_dir.remove_addresses();
+            data_dir.withdraw();
         }
         if tokio::time::timeout(GRACE, self.asynchronous.settled())
             .await

@@ -115,7 +115,11 @@ impl Integration {
         now: DateTime<Utc>,
         telling: Telling,
     ) -> Vec<(DateTime<Utc>, Announcement)> {
-        let rescue = self.told.owed.as_ref().map(|rescue| {
+        // Good news only while it is true.
+        let is_safe = self.state == State::Active
+            && self.verdict_awaited_until(now).is_none()
+            && self.lapse(now).is_none_or(|lapse| lapse > now);
+        let rescue = self.told.owed.as_ref().filter(|_| is_safe).map(|rescue| {
             (
                 rescue.at,
                 Announcement::Refreshed {
@@ -158,7 +162,7 @@ impl Integration {
         telling: Telling,
     ) -> Option<(DateTime<Utc>, Announcement)> {
         let lapses_at = self.lapse(now)?;
-        if telling.refreshing && self.awaits_first_verdict(now) {
+        if telling.refreshing && self.verdict_awaited_until(now).is_some() {
             return None;
         }
         let told = self
@@ -174,10 +178,15 @@ impl Integration {
             // `None` is below every rung, so this is the first one where nothing was told.
             Severity::RUNGS.into_iter().find(|rung| Some(*rung) > told)
         }?;
-        Some((
-            rung.begins(lapses_at, telling.window),
-            Announcement::Lapse { lapses_at, rung },
-        ))
+        // A rung that has begun by the usual window began then, whatever window
+        // was asked for: the same alert must always have begun at the same instant.
+        let usually = rung.begins(lapses_at, Window::default());
+        let begins = if usually <= now {
+            usually
+        } else {
+            rung.begins(lapses_at, telling.window)
+        };
+        Some((begins, Announcement::Lapse { lapses_at, rung }))
     }
 
     /// Records that people have been told.

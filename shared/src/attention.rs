@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::announcement::Telling;
 use crate::digest;
-use crate::integration::{Integration, State};
+use crate::integration::{Integration, RetryReason, State};
 use crate::platform::RefreshModel;
 
 /// A refresh is due at least this long before the token ends.
@@ -78,13 +78,34 @@ impl Integration {
             .min()
     }
 
-    /// Whether a refresh could still show that the grant renews itself: until
-    /// that first verdict nobody is told that its access token ends.
+    /// Until when a refresh may still show that the grant renews itself; so
+    /// long nobody is told that its access token ends. `None` if nothing will
+    /// show it before that.
     #[must_use]
-    pub fn awaits_first_verdict(&self, now: DateTime<Utc>) -> bool {
-        self.state == State::Active
-            && self.attempted_at.is_none()
-            && self.refresh_due_at(now).is_some()
+    pub fn verdict_awaited_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        if self.renewed_at.is_some() {
+            return None;
+        }
+        let due = self.refresh_due_at(now)?;
+        match self.state {
+            State::Active if self.attempted_at.is_none() => {
+                Some(due.max(now + TimeDelta::seconds(1)))
+            }
+            // Failures that say nothing about the grant: patience, but not so
+            // long that nothing of the token's life is left to act in.
+            State::Retrying {
+                since,
+                reason: RetryReason::Transient | RetryReason::Throttled | RetryReason::Application,
+                ..
+            } => {
+                let half = self
+                    .access_expires_at
+                    .map_or(DAILY, |end| (end - since) / 2);
+                Some(since + self.patience().min(half.max(TimeDelta::hours(1))))
+            }
+            _ => None,
+        }
+        .filter(|until| now < *until)
     }
 
     /// When the credential should be refreshed; `None` if nothing but a person
@@ -110,7 +131,9 @@ impl Integration {
             State::PlatformActionRequired { next_check_at, .. } => next_check_at,
             State::Active => self.refresh_due_when_active(model),
         };
-        Some(due.max(self.issued() + self.platform.minimum_age()))
+        let due = due.max(self.issued() + self.platform.minimum_age());
+        // What may only be extended after its end cannot be extended at all.
+        (model != RefreshModel::Extend || ended.is_none_or(|end| due < end)).then_some(due)
     }
 
     fn refresh_due_when_active(&self, model: RefreshModel) -> DateTime<Utc> {
@@ -168,9 +191,10 @@ impl Integration {
         if let Some(lease) = &self.lease {
             return Some(lease.until);
         }
-        let proof_ends = match self.state {
+        let patience_ends = match self.state {
             // At this instant the lapse moves to the access token's end.
             State::Retrying { since, .. } if self.is_proven(now) => Some(since + self.patience()),
+            State::Retrying { .. } => self.verdict_awaited_until(now),
             _ => None,
         };
         let told = self
@@ -178,7 +202,7 @@ impl Integration {
             .into_iter()
             .map(|(at, _)| at)
             .min();
-        [self.refresh_due_at(now), told, proof_ends]
+        [self.refresh_due_at(now), told, patience_ends]
             .into_iter()
             .flatten()
             .min()
@@ -211,7 +235,7 @@ pub fn attention_shards(class: char) -> Vec<String> {
 pub(crate) mod tests {
     use super::*;
     use crate::announcement::Told;
-    use crate::integration::{Lease, RetryReason, Sealed};
+    use crate::integration::{Lease, Sealed};
     use crate::verdict::{PlatformAction, ReconnectReason};
     use crate::{IntegrationId, OrgId, Platform, UserId};
 
@@ -282,7 +306,7 @@ pub(crate) mod tests {
         ] {
             let row = connection(platform, refresh, -HOUR, Some(HOUR));
             assert_eq!(row.refresh_due_at(at(0)), Some(at(0)), "{platform}");
-            assert!(row.awaits_first_verdict(at(0)));
+            assert!(row.verdict_awaited_until(at(0)).is_some());
         }
     }
 

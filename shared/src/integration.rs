@@ -38,7 +38,11 @@ pub struct Integration {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
     /// Whatever its owner keeps with it; not read by us.
-    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    #[serde(
+        with = "json_text",
+        default,
+        skip_serializing_if = "serde_json::Map::is_empty"
+    )]
     pub metadata: serde_json::Map<String, serde_json::Value>,
 
     /// Counts writes: every write is conditional on the one it read.
@@ -186,4 +190,24 @@ pub struct Lease {
 /// Optional instants as epoch seconds, absent where there is none.
 pub(crate) mod seconds {
     pub(crate) use chrono::serde::ts_seconds_option::{deserialize, serialize};
+}
+
+/// JSON kept as text, so that it comes back just as it was given: DynamoDB's
+/// own numbers do not tell `100` from `100.0`.
+mod json_text {
+    use serde::{Deserialize, Deserializer, Serializer, de, ser};
+    use serde_json::{Map, Value};
+
+    pub(super) fn serialize<S: Serializer>(
+        map: &Map<String, Value>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&serde_json::to_string(map).map_err(ser::Error::custom)?)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Map<String, Value>, D::Error> {
+        serde_json::from_str(&String::deserialize(from)?).map_err(de::Error::custom)
+    }
 }

@@ -135,8 +135,7 @@ fn words(alert: &Alert, now: DateTime<Utc>) -> (String, String) {
         Kind::TokenRefreshed => (
             format!("{platform_name} connection renewed"),
             format!(
-                "The {platform_name} connection of {username} was renewed automatically. \
-                 There is nothing to do."
+                "The {platform_name} connection of {username} was renewed. There is nothing to do."
             ),
         ),
         Kind::ReconnectRequired => (

@@ -59,6 +59,7 @@ impl Integration {
             (None, _) => Some(renewed.sent_at + self.platform.usual_access_life()),
         };
         let moved = access_expires_at > self.access_expires_at.map(|old| old + TREMBLE);
+        let shortened = access_expires_at.map(|new| new + TREMBLE) < self.access_expires_at;
         let proves = model != RefreshModel::Extend || moved;
 
         self.generation += 1;
@@ -66,6 +67,8 @@ impl Integration {
         self.refresh_token = renewed.refresh_token;
         if proves {
             self.issued_at = Some(renewed.sent_at);
+        }
+        if proves || shortened {
             self.access_expires_at = access_expires_at;
         }
         if let Some(life) = refresh {
@@ -87,21 +90,23 @@ impl Integration {
     }
 
     fn take_scopes(&mut self, scopes: Vec<String>, now: DateTime<Utc>) {
-        if scopes.is_empty() {
-            return;
-        }
-        let missing: Vec<_> = self
-            .scopes
-            .iter()
-            .chain(&self.missing_scopes)
-            .filter(|had| !scopes.contains(had))
-            .cloned()
-            .collect();
-        if missing != self.missing_scopes {
-            self.permission_lost_at = (!missing.is_empty()).then_some(now);
+        // An answer that names no scopes has changed none.
+        if !scopes.is_empty() {
+            let had = self.scopes.iter().chain(&self.missing_scopes);
+            let missing: Vec<_> = had.filter(|had| !scopes.contains(had)).cloned().collect();
+            if missing
+                .iter()
+                .any(|scope| !self.missing_scopes.contains(scope))
+            {
+                self.permission_lost_at = Some(now);
+            }
             self.missing_scopes = missing;
+            self.scopes = scopes;
         }
-        self.scopes = scopes;
+        // Also after an exchange that had itself been refused for want of one.
+        if self.missing_scopes.is_empty() {
+            self.permission_lost_at = None;
+        }
     }
 
     /// People hear of a refresh if it ended what they had been told of, or
@@ -151,6 +156,7 @@ impl Integration {
         self.access_token = None;
         self.refresh_token = None;
         self.lease = None;
+        self.told.owed = None;
         self.state = State::Disconnected { since: now };
     }
 
@@ -158,6 +164,12 @@ impl Integration {
     pub fn fail(&mut self, verdict: &Verdict, now: DateTime<Utc>, luck: f64) {
         self.lease = None;
         self.attempted_at = Some(now);
+        if matches!(
+            verdict,
+            Verdict::ReconnectNeeded(_) | Verdict::PlatformActionNeeded(_)
+        ) {
+            self.told.owed = None;
+        }
         self.state = match verdict {
             Verdict::ReconnectNeeded(ReconnectReason::GrantRefused) if !self.was_refused() => {
                 self.retrying(RetryReason::Refused, None, now, luck)
@@ -184,7 +196,8 @@ impl Integration {
             Verdict::AppMisconfigured => self.retrying(RetryReason::Application, None, now, luck),
             Verdict::PermissionLost => {
                 self.permission_lost_at = self.permission_lost_at.or(Some(now));
-                self.retrying(RetryReason::Permission, None, now, luck)
+                // Only a person can give it back: a look a day is enough.
+                self.retrying(RetryReason::Permission, Some(RECHECK), now, luck)
             }
         };
     }
@@ -197,7 +210,7 @@ impl Integration {
             State::Retrying {
                 reason: RetryReason::Refused,
                 ..
-            }
+            } | State::PlatformActionRequired { .. }
         )
     }
 
@@ -222,11 +235,18 @@ impl Integration {
             } => (failures, since),
             _ => (0, now),
         };
+        // A refusal is remembered through other failures until it is confirmed or refuted.
+        let reason = if self.was_refused() {
+            RetryReason::Refused
+        } else {
+            reason
+        };
+        // Once the token has ended there is no hurry left.
         let left = self
             .access_expires_at
+            .filter(|end| *end > now)
             .map_or(PAUSES.1, |end| (end - now) / 8);
         let pause = pause(failures, left, luck);
-        // A refusal is worth a second look soon, for the person's sake, but not in the same sweep.
         State::Retrying {
             failures: failures.saturating_add(1),
             since,
@@ -301,6 +321,34 @@ mod tests {
     }
 
     #[test]
+    fn an_extension_that_ends_earlier_than_believed_is_believed() {
+        let mut row = connection(Platform::Meta, false, -DAY, Some(60 * DAY));
+        row.renew(renewed(20), at(0));
+        assert_eq!(
+            (row.renewed_at, row.access_expires_at),
+            (None, Some(at(20 * DAY)))
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_remembered_through_a_blip_and_while_a_person_is_awaited() {
+        let mut row = connection(Platform::Twitter, true, -3_600, Some(3_600));
+        row.fail(&refused(), at(0), 0.0);
+        row.fail(
+            &Verdict::Transient(crate::verdict::Transient::ServerError),
+            at(60),
+            0.0,
+        );
+        row.fail(&refused(), at(120), 0.0);
+        assert!(matches!(row.state, State::ReconnectRequired { .. }));
+        let mut row = connection(Platform::Google, true, -3_600, Some(3_600));
+        let action = crate::verdict::PlatformAction::AdministratorPolicy;
+        row.fail(&Verdict::PlatformActionNeeded(action), at(0), 0.0);
+        row.fail(&refused(), at(DAY), 0.0);
+        assert!(matches!(row.state, State::ReconnectRequired { .. }));
+    }
+
+    #[test]
     fn a_refusal_counts_when_it_is_confirmed() {
         let mut row = connection(Platform::Twitter, true, -3_600, Some(3_600));
         row.fail(&refused(), at(0), 0.0);
@@ -350,10 +398,11 @@ mod tests {
             "{late}"
         );
         assert!(pause(20, TimeDelta::minutes(8), 0.999) < TimeDelta::minutes(8));
-        assert_eq!(
-            pause(20, TimeDelta::minutes(-8), 0.999),
-            TimeDelta::minutes(1)
-        );
+        let mut row = connection(Platform::Google, true, -7_200, Some(-3_600));
+        for n in 0..10 {
+            row.fail(&Verdict::AppMisconfigured, at(n), 0.999);
+        }
+        assert!(row.refresh_due_at(at(9)) > Some(at(50 * 60)));
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub enum Transient {
     ServerError,
     /// An answer that is not of the documented shape.
     Unintelligible,
+    /// Nothing was asked: the stored credential could not be opened.
+    Unopenable,
 }
 
 /// Why a grant is dead.
@@ -90,6 +92,7 @@ impl fmt::Display for Transient {
             Self::NoAnswer => "the platform did not answer in time",
             Self::ServerError => "the platform failed",
             Self::Unintelligible => "the platform's answer made no sense",
+            Self::Unopenable => "the stored credential could not be opened",
         })
     }
 }

@@ -221,6 +221,54 @@ async fn an_inactive_connection_has_no_tokens_and_is_left_alone() {
 }
 
 #[tokio::test]
+async fn what_was_switched_off_and_on_elsewhere_is_so_here() {
+    let world = World::new().await;
+    world.import(&acme()).await;
+    let mut line = connection("c", "linkedin", Some(TimeDelta::days(30)), true);
+    line["is_active"] = json!(false);
+    world.import(std::slice::from_ref(&line)).await;
+    line["is_active"] = json!(true);
+    world.import(std::slice::from_ref(&line)).await;
+    let row = world.row("acme", "c").await;
+    assert_eq!(row.state, State::Active);
+    assert!(row.access_token.is_some());
+    // Off again, its tokens erased there as well.
+    line["is_active"] = json!(false);
+    line["access_token"] = Value::Null;
+    line["refresh_token"] = Value::Null;
+    world.import(std::slice::from_ref(&line)).await;
+    let row = world.row("acme", "c").await;
+    assert!(matches!(row.state, State::Disconnected { .. }));
+    let (summary, _) = world.import_text(line.to_string()).await;
+    assert_eq!(summary.unchanged, 1);
+}
+
+#[tokio::test]
+async fn the_same_token_with_a_later_end_is_taken_over() {
+    let world = World::new().await;
+    world.import(&acme()).await;
+    let mut line = connection("c", "instagram", Some(TimeDelta::days(10)), false);
+    line["metadata"] = json!({"budget": 100.0, "nested": {"list": [1, 2.5, null]}});
+    world.import(std::slice::from_ref(&line)).await;
+    let (summary, _) = world.import_text(line.to_string()).await;
+    assert_eq!(
+        summary.unchanged, 1,
+        "a whole float in the metadata is no change"
+    );
+    line["token_expires_at"] = json!(start() + TimeDelta::days(50));
+    let (summary, _) = world.import_text(line.to_string()).await;
+    assert_eq!(summary.changed, 1);
+    assert_eq!(
+        world.row("acme", "c").await.access_expires_at,
+        Some(start() + TimeDelta::days(50))
+    );
+    // A token without an end outlives it.
+    line["token_expires_at"] = Value::Null;
+    let (summary, _) = world.import_text(line.to_string()).await;
+    assert_eq!(summary.changed, 1);
+}
+
+#[tokio::test]
 async fn an_import_that_was_cut_off_is_finished_by_the_next() {
     let world = World::new().await;
     let mut records = acme();
@@ -228,14 +276,25 @@ async fn an_import_that_was_cut_off_is_finished_by_the_next() {
         (0..200).map(|n| connection(&format!("i{n}"), "meta", Some(TimeDelta::days(30)), false)),
     );
     let text = file(&records);
-    // Dropped in the middle, as by a kill.
+    // Dropped in the middle, as by a kill: once a hundred lines have been read.
     let importer = world.importer();
-    let mut read = 0;
-    let cut = importer.import(text.as_bytes(), |_| read += 1);
-    let _ = tokio::time::timeout(std::time::Duration::from_millis(60), cut).await;
+    let (reached, mut cut) = tokio::sync::oneshot::channel();
+    let (mut reached, mut read) = (Some(reached), 0);
+    let import = importer.import(text.as_bytes(), |_| {
+        read += 1;
+        if read == 100 {
+            reached.take().map(|sender| sender.send(()));
+        }
+    });
+    tokio::select! {
+        biased;
+        _ = &mut cut => {}
+        _ = import => panic!("it was to be cut"),
+    }
     let (summary, problems) = world.import_text(&text).await;
     assert!(summary.is_clean(), "{problems:?}");
     assert_eq!(summary.created + summary.unchanged, 203);
+    assert!(summary.created > 0 && summary.unchanged > 0, "{summary:?}");
     for n in [0, 100, 199] {
         assert_eq!(world.row("acme", &format!("i{n}")).await.generation, 1);
     }

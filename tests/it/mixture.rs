@@ -255,10 +255,17 @@ async fn every_mixture_ends_where_it_should() {
     }
 
     // Again: nothing changes and nobody hears anything.
+    let mut rows = Vec::new();
+    for case in &cases {
+        rows.push(world.row(case.org, &case.id).await);
+    }
     let before = world.notifications("owner-acme", "acme").await;
     let again = world.check(json!({"days": 7})).await;
     assert_eq!(again, shared::report::Report::default());
     assert_eq!(world.notifications("owner-acme", "acme").await, before);
+    for (case, row) in cases.iter().zip(&rows) {
+        assert_eq!(&world.row(case.org, &case.id).await, row, "{}", case.id);
+    }
     // So does importing the same file again.
     let text: Vec<_> = lines.iter().map(Value::to_string).collect();
     let (summary, problems) = world.import_text(text.join("\n")).await;

@@ -144,6 +144,10 @@ async fn no_token_appears_anywhere_in_the_clear() {
         world.pass(TimeDelta::minutes(70));
     }
     assert!(seen[0].contains("\"auto_refreshed\":8"), "{}", seen[0]);
+    // Every way to fail was taken, and told.
+    let no: Vec<_> = world.audit("integration#acme#no-google").await;
+    assert_eq!(no[0]["verdict"], "reconnect_needed");
+    assert!(world.notifications("olga", "acme").await.len() > 8);
     for user in ["olga", "ian", "carl"] {
         let path = "/api/dashboard/acme/notifications?limit=100";
         seen.push(world.get_as(user, path).await.text);

@@ -376,27 +376,49 @@ async fn a_larger_window_warns_earlier_and_only_once() {
 
 #[tokio::test]
 async fn a_sweep_stops_before_its_deadline_and_says_so() {
-    let world = world_of(&[("g", "google", TimeDelta::hours(1), true)]).await;
+    // Two classes: hourly tokens first, then those of weeks.
+    let ids: Vec<String> = (0..100).map(|n| format!("c{n}")).collect();
+    let connections: Vec<_> = ids
+        .iter()
+        .enumerate()
+        .map(|(n, id)| {
+            (
+                id.as_str(),
+                if n % 2 == 0 { "google" } else { "linkedin" },
+                TimeDelta::hours(1),
+                true,
+            )
+        })
+        .collect();
+    let world = world_of(&connections).await;
     let function = check_tokens::CheckTokens::wire(
         &world.stack.environment().sdk_config(),
         &world.stack.environment().variables("CheckTokensFunction"),
         world.clock.clone(),
     )
-    .await
     .unwrap();
-    let soon = Some(world.now() + TimeDelta::seconds(5));
+    // Half-way through, time runs out.
+    let deadline = Some(world.now() + TimeDelta::minutes(5));
+    let clock = world.clock.clone();
     let report = function
-        .sweep(check_tokens::Request::default(), soon, |_| {})
+        .sweep(check_tokens::Request::default(), deadline, |report| {
+            if report.examined == 20 {
+                clock.advance(TimeDelta::minutes(5));
+            }
+        })
         .await
         .unwrap();
-    assert!(report.cut_short && report.examined == 0, "{report:?}");
-    let report = function
+    assert!(report.cut_short, "{report:?}");
+    assert!((20..100).contains(&report.examined), "{report:?}");
+    let rest = function
         .sweep(check_tokens::Request::default(), None, |_| {})
         .await
         .unwrap();
-    assert!(
-        !report.cut_short && report.auto_refreshed == 1,
-        "{report:?}"
+    assert!(!rest.cut_short);
+    assert_eq!(
+        report.auto_refreshed + rest.auto_refreshed,
+        100,
+        "{report:?} {rest:?}"
     );
 }
 
@@ -482,4 +504,147 @@ async fn the_sample_events_are_what_the_functions_take() {
         serde_json::from_str(include_str!("../../events/api-expiring-tokens.json")).unwrap();
     let answer = world.stack.invoke("ApiFunction", event).await.unwrap();
     assert_eq!(answer["statusCode"], 403, "no authorizer has spoken for it");
+}
+
+#[tokio::test]
+async fn a_credential_that_cannot_be_opened_backs_off_and_reaches_people() {
+    let world = world_of(&[("g", "google", TimeDelta::hours(1), true)]).await;
+    world.check(json!({})).await;
+    world.pass(TimeDelta::minutes(50));
+    let mut row = world.row("acme", "g").await;
+    row.access_token = row.refresh_token.clone(); // of another field, so it cannot be opened
+    world
+        .integrations()
+        .replace(row, world.now())
+        .await
+        .unwrap();
+    let report = world.check(json!({})).await;
+    assert_eq!(report.failures.len(), 1, "{report:?}");
+    assert_eq!(world.check(json!({})).await.examined, 0, "it backs off");
+    for _ in 0..24 {
+        world.pass(TimeDelta::minutes(5));
+        world.check(json!({})).await;
+    }
+    let told = world.notifications("olga", "acme").await;
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0]["type"], "integration_token_expired");
+}
+
+#[tokio::test]
+async fn failures_that_are_not_the_grants_alert_nobody_even_at_first() {
+    let hour = TimeDelta::hours(1);
+    let world = world_of(&[
+        ("t", "google", hour, true),
+        ("s", "snapchat", hour, true),
+        ("l", "linkedin", hour * 12, true),
+    ])
+    .await;
+    world
+        .stack
+        .platforms()
+        .script(Script::refuse(Platform::Google, "invalid_client"))
+        .unwrap();
+    refuse(&world, Platform::Snapchat, "rt-s", "server_error");
+    refuse(&world, Platform::Linkedin, "rt-l", "server_error");
+    world.check(json!({})).await;
+    assert_eq!(world.notifications("olga", "acme").await.len(), 0);
+    // Twelve hours of life: half of it is waited, and half is left to act in.
+    for _ in 0..75 {
+        world.pass(TimeDelta::minutes(5));
+        world.check(json!({})).await;
+    }
+    let about: Vec<_> = world
+        .notifications("olga", "acme")
+        .await
+        .into_iter()
+        .filter(|n| n["data"]["integration_id"] == "l")
+        .collect();
+    assert_eq!(about.len(), 1);
+    assert_eq!(about[0]["type"], "integration_token_expiring");
+}
+
+#[tokio::test]
+async fn without_client_credentials_people_are_told_and_the_sweep_fails() {
+    let world = world_of(&[
+        ("l", "linkedin", TimeDelta::days(2), false),
+        ("g", "google", TimeDelta::hours(1), true),
+    ])
+    .await;
+    let variables = world.stack.environment().variables("CheckTokensFunction");
+    let variables: shared::Variables = [
+        "INTEGRATIONS_TABLE",
+        "AUDIT_TABLE",
+        "ALERTS_TOPIC_ARN",
+        "TOKEN_KEY_ID",
+    ]
+    .into_iter()
+    .map(|name| {
+        (
+            name.to_owned(),
+            variables.required(name).unwrap().to_owned(),
+        )
+    })
+    .chain([(
+        "PLATFORM_CREDENTIALS".to_owned(),
+        "no-such-secret".to_owned(),
+    )])
+    .collect();
+    let sdk = world.stack.environment().sdk_config();
+    let function = check_tokens::CheckTokens::wire(&sdk, &variables, world.clock.clone()).unwrap();
+    let error = function
+        .sweep(check_tokens::Request::default(), None, |_| {})
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().starts_with("nothing could be refreshed"),
+        "{error}"
+    );
+    world.stack.settled().await;
+    assert_eq!(world.notifications("olga", "acme").await.len(), 1);
+    assert_eq!(
+        world.row("acme", "g").await.version,
+        1,
+        "untouched, and still due"
+    );
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
+}
+
+#[tokio::test]
+async fn the_same_rung_under_two_windows_is_one_notification() {
+    let world = world_of(&[("l", "linkedin", TimeDelta::hours(156), false)]).await;
+    let untold = world.row("acme", "l").await;
+    world.check(json!({"days": 30})).await;
+    // As if another sweep, with another window, had published just before that was recorded.
+    let mut row = world.row("acme", "l").await;
+    row.told = untold.told;
+    world
+        .integrations()
+        .replace(row, world.now())
+        .await
+        .unwrap();
+    assert_eq!(world.check(json!({})).await.alerts_published, 1);
+    assert_eq!(world.notifications("olga", "acme").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_reconnect_that_fails_at_once_is_no_good_news() {
+    let world = world_of(&[("m", "meta", TimeDelta::days(2), false)]).await;
+    refuse(&world, Platform::Meta, "at-m", "190/460");
+    world.check(json!({})).await;
+    let mut line = connection("m", "meta", Some(TimeDelta::days(50)), false);
+    line["access_token"] = json!("at-m-again");
+    world.import(&[line]).await;
+    world.check(json!({})).await;
+    let types: Vec<_> = world
+        .notifications("olga", "acme")
+        .await
+        .iter()
+        .map(|n| n["type"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(
+        types
+            .iter()
+            .all(|kind| kind == "integration_reconnect_required"),
+        "{types:?}"
+    );
 }

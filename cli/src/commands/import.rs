@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
 use shared::Clock;
 use shared::import::{Importer, Progress, Summary};
@@ -57,10 +57,12 @@ impl Source {
         let file = File::open(path)
             .await
             .with_context(|| format!("{name} cannot be read"))?;
-        let size = file.metadata().await.ok().map(|of| of.len());
+        let about = file.metadata().await;
+        let about = about.with_context(|| format!("{name} cannot be read"))?;
+        ensure!(!about.is_dir(), "{name} is a directory, not a file");
         Ok(Self {
             name,
-            size: size.filter(|size| *size > 0), // a pipe says 0
+            size: Some(about.len()).filter(|size| *size > 0), // a pipe says 0
             reader: Box::new(file),
         })
     }

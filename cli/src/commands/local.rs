@@ -9,7 +9,8 @@ use local::{Addresses, Options, Stack};
 use serde::Serialize;
 use shared::Clock;
 use shared::import::Summary;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use url::Url;
 
 use super::import::{self, Source};
@@ -35,12 +36,21 @@ pub(crate) struct Local {
     /// Import this file, instead of the demo; may be given several times
     #[arg(long, value_name = "FILE")]
     import: Vec<PathBuf>,
-    /// Call the functions at this address, as `cargo lambda watch` serves them
-    #[arg(long, value_name = "URL")]
+    /// Call the functions at this address, as `cargo lambda watch` serves them; what they
+    /// need in their environment is in DIR/functions.env, new at every start: give it
+    /// that file with --env-file
+    #[arg(long, value_name = "URL", value_parser = http_url)]
     functions: Option<Url>,
     /// Load no demo
     #[arg(long)]
     no_demo: bool,
+}
+
+/// An address that can be called. `localhost:9000` is a URL too, of scheme `localhost`.
+fn http_url(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).ok();
+    url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .ok_or("it must begin with http:// or https:// and name a host, as http://127.0.0.1:9000")
 }
 
 /// What there is to look at once everything serves.
@@ -64,7 +74,23 @@ impl Local {
         for file in &self.import {
             sources.push(Source::open(file).await?);
         }
-        let mut stop = Stop::listen()?;
+        let stop = Stop::listen()?;
+        tokio::select! {
+            outcome = self.serve(sources, &stop, output) => outcome,
+            () = stop.asked(2) => {
+                output.note("stopped at once; what was under way is lost");
+                Ok(Outcome::NeedsAttention)
+            }
+        }
+    }
+
+    /// Serves until it is asked to stop.
+    async fn serve(
+        &self,
+        sources: Vec<Source>,
+        stop: &Stop,
+        output: &Output,
+    ) -> anyhow::Result<Outcome> {
         let clock = Clock::system();
         let stack = Stack::start(Options {
             port: self.port,
@@ -80,14 +106,14 @@ impl Local {
 
         let shown = tokio::select! {
             shown = self.show(&stack, &clock, sources, output) => shown,
-            () = stop.requested() => Ok(()),
+            () = stop.asked(1) => Ok(Outcome::Fine),
         };
         if shown.is_ok() {
-            stop.requested().await;
+            stop.asked(1).await;
         }
         output.note("stopping");
         stack.stop().await;
-        shown.map(|()| Outcome::Fine)
+        shown
     }
 
     /// Loads what is to be loaded and tells how everything stands.
@@ -97,7 +123,7 @@ impl Local {
         clock: &Clock,
         sources: Vec<Source>,
         output: &Output,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Outcome> {
         let target = Target::local(stack.environment());
         let with_demo = !self.no_demo && sources.is_empty();
         let mut imports = Vec::new();
@@ -107,12 +133,10 @@ impl Local {
             let summary = source.import(&importer, output).await?;
             imports.push(Imported { file, summary });
         }
+        let clean = imports.iter().all(|of| of.summary.is_clean());
         let demo = if with_demo {
-            Some(
-                demo::run(stack, &target, clock)
-                    .await
-                    .context("the demo failed")?,
-            )
+            let demo = demo::run(stack, &target, clock, &self.data_dir.path).await;
+            Some(demo.context("the demo failed")?)
         } else {
             None
         };
@@ -121,7 +145,8 @@ impl Local {
             imports,
             demo,
         };
-        output.answer(&ready, || ready.render(&self.data_dir.path))
+        output.answer(&ready, || ready.render(&self.data_dir.path))?;
+        Ok(Outcome::fine_if(clean))
     }
 }
 
@@ -187,31 +212,30 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// Ctrl-C, or whatever else asks a process to end.
-struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
-    requested: bool,
-}
+/// How often Ctrl-C, or whatever else asks a process to end, was received.
+struct Stop(watch::Receiver<u32>);
 
 impl Stop {
     fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            requested: false,
-        })
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let (count, received) = watch::channel(0);
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                count.send_modify(|count| *count += 1);
+            }
+        });
+        Ok(Self(received))
     }
 
-    /// Returns once it was asked for, now or before.
-    async fn requested(&mut self) {
-        if !self.requested {
-            tokio::select! {
-                _ = self.interrupt.recv() => {}
-                _ = self.terminate.recv() => {}
-            }
-            self.requested = true;
-        }
+    /// Returns once we were asked so many times, now or before.
+    async fn asked(&self, times: u32) {
+        // An error would mean that nobody listens any more.
+        let _ = self.0.clone().wait_for(|count| *count >= times).await;
     }
 }
 

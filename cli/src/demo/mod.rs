@@ -5,6 +5,9 @@ mod standing;
 mod story;
 mod view;
 
+use std::fs;
+use std::path::Path;
+
 use anyhow::{Context, bail};
 use chrono::TimeDelta;
 use local::Stack;
@@ -23,6 +26,9 @@ const CREATOR: &str = "ian";
 /// A member who only looks.
 const MEMBER: &str = "mia";
 
+/// File in the data directory: the demo is there, and whole.
+const COMPLETE: &str = "demo.complete";
+
 /// How long ago the connections were imported.
 const HISTORY: TimeDelta = TimeDelta::hours(3);
 /// A refused grant is tried again after a minute or two; only a second refusal,
@@ -40,8 +46,13 @@ fn connections() -> impl Iterator<Item = (Platform, Story, String)> {
 }
 
 /// Loads the demo if it is not there yet, sweeps, waits until everybody is
-/// told, and looks how everything stands. `clock` is the stack's.
-pub(crate) async fn run(stack: &Stack, target: &Target, clock: &Clock) -> anyhow::Result<Demo> {
+/// told, and looks how everything stands. `clock` and `data_dir` are the stack's.
+pub(crate) async fn run(
+    stack: &Stack,
+    target: &Target,
+    clock: &Clock,
+    data_dir: &Path,
+) -> anyhow::Result<Demo> {
     let org = OrgId::new(ORG)?;
     let importer = target.importer(clock.clone())?;
     // In this process even where functions run elsewhere: they could not
@@ -52,6 +63,7 @@ pub(crate) async fn run(stack: &Stack, target: &Target, clock: &Clock) -> anyhow
         stack.settled().await;
         Ok(report)
     };
+    let complete = data_dir.join(COMPLETE);
     if importer.organizations.organization(&org).await?.is_none() {
         let now = clock.now();
         // There and back by steps that add up to nothing.
@@ -68,6 +80,14 @@ pub(crate) async fn run(stack: &Stack, target: &Target, clock: &Clock) -> anyhow
         for script in later {
             stack.platforms().script(script)?;
         }
+        fs::write(&complete, "").with_context(|| format!("cannot write {}", complete.display()))?;
+    } else if !complete.exists() {
+        // Its story cannot be taken up in the middle: the past is over.
+        bail!(
+            "loading it was interrupted, so only a part of it is there; delete {}, or start \
+             with --no-demo",
+            data_dir.display()
+        );
     }
     let report = sweep().await?;
     view::look(target, &org, report, clock.now()).await

@@ -6,14 +6,15 @@ use shared::alert::Alert;
 use shared::aws::AwsError;
 use shared::integration::{Integration, Lease, Sealed};
 use shared::lapse::Severity;
-use shared::oauth::{Answer, Granted, Tokens};
+use shared::oauth::{Answer, Credentials, Granted, Tokens};
 use shared::refresh::Renewed;
 use shared::report::{Attempt, Report};
 use shared::sealing::{Field, Place, SealingError};
 use shared::store::{Conflict, Key, StoreError, Stream as AuditStream};
-use shared::verdict::Verdict;
+use shared::verdict::{Transient, Verdict};
 use tracing::warn;
 
+use crate::sweep::Terms;
 use crate::{CheckTokens, Request};
 
 /// For how long an attempt holds a connection: the exchange, storing what it
@@ -37,10 +38,14 @@ impl CheckTokens {
     pub(crate) async fn attend(
         &self,
         key: &Key,
-        request: Request,
-        horizon: DateTime<Utc>,
+        terms: Terms<'_>,
         report: &mut Report,
     ) -> Result<(), AttendError> {
+        let Terms {
+            request,
+            horizon,
+            credentials,
+        } = terms;
         let now = self.clock.now();
         let row = self.integrations.get(key).await?;
         // The index lags behind the table: only the row itself says what is due.
@@ -53,18 +58,54 @@ impl CheckTokens {
         report.examined += 1;
 
         let refresh_is_due = row.refresh_due_at(now).is_some_and(|at| at <= now);
-        if refresh_is_due && !request.without_refresh {
-            match self.refresh(row, report).await? {
-                Some(refreshed) => row = refreshed,
-                None => return Ok(()),
-            }
+        let mut unopenable = None;
+        if refresh_is_due
+            && !request.without_refresh
+            && let Some(credentials) = credentials
+        {
+            // Opened before the claim: no attempt without a credential.
+            let refreshed = match self.open(&row).await {
+                Ok(Some(tokens)) => self.refresh(row, &tokens, credentials, report).await?,
+                Ok(None) => Some(row),
+                Err(error) => {
+                    unopenable = Some(error);
+                    self.put_off(row, report).await?
+                }
+            };
+            let Some(refreshed) = refreshed else {
+                return Ok(());
+            };
+            row = refreshed;
         }
         let row = self.tell(row, request, report).await?;
         let now = self.clock.now();
         if let Some(lapses_at) = row.lapse(now) {
             report.count_severity(Severity::of(lapses_at, now, request.telling().window));
         }
-        Ok(())
+        unopenable.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// A connection whose credential cannot be opened backs off like one whose
+    /// platform fails, so that people hear of it before it lapses.
+    async fn put_off(
+        &self,
+        mut row: Integration,
+        report: &mut Report,
+    ) -> Result<Option<Integration>, AttendError> {
+        let now = self.clock.now();
+        row.fail(
+            &Verdict::Transient(Transient::Unopenable),
+            now,
+            rand::random(),
+        );
+        match self.integrations.replace(row, now).await {
+            Ok(row) => Ok(Some(row)),
+            Err(Conflict::Lost(_)) => {
+                report.conflicts += 1;
+                Ok(None)
+            }
+            Err(Conflict::Failed(error)) => Err(error.into()),
+        }
     }
 
     /// Publishes what is due to be told, then records that it was. A crash in
@@ -107,12 +148,10 @@ impl CheckTokens {
     async fn refresh(
         &self,
         mut row: Integration,
+        tokens: &Tokens,
+        credentials: &Credentials,
         report: &mut Report,
     ) -> Result<Option<Integration>, AttendError> {
-        // Opened before the claim: a credential that cannot be opened changes nothing.
-        let Some(tokens) = self.open(&row).await? else {
-            return Ok(Some(row));
-        };
         let attempt = format!("{:016x}", rand::random::<u64>());
         let claimed_at = self.clock.now();
         row.lease = Some(Lease {
@@ -131,13 +170,18 @@ impl CheckTokens {
         let sent_at = self.clock.precise();
         let answer = self
             .oauth
-            .refresh(claimed.platform, claimed.refresh_model(), &tokens)
+            .refresh(
+                claimed.platform,
+                claimed.refresh_model(),
+                credentials,
+                tokens,
+            )
             .await;
         let duration = self.clock.precise() - sent_at;
         let Answer { result, request_id } = answer;
         let (outcome, code) = match result {
             Ok(granted) => (
-                Ok(self.seal(&claimed, granted, &tokens, claimed_at).await?),
+                Ok(self.seal(&claimed, granted, tokens, claimed_at).await?),
                 None,
             ),
             Err(refused) => (Err(refused.verdict), refused.code),

@@ -7,7 +7,7 @@ mod sweep;
 
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::Value;
-use shared::oauth::{Credentials, Endpoints, OAuthClient};
+use shared::oauth::{Endpoints, OAuthClient};
 use shared::report::Report;
 use shared::sealing::Sealer;
 use shared::store::{Audit, Integrations};
@@ -23,9 +23,18 @@ pub struct CheckTokens {
     audit: Audit,
     sealer: Sealer,
     oauth: OAuthClient,
+    credentials: PlatformSecret,
     topic: Topic,
     clock: Clock,
     concurrency: usize,
+}
+
+/// The secret with our client ids and secrets. Read by every sweep, so that one
+/// that was filled in or rotated is used by the next.
+#[derive(Debug, Clone)]
+struct PlatformSecret {
+    client: aws_sdk_secretsmanager::Client,
+    id: String,
 }
 
 /// Why the function could not start.
@@ -34,9 +43,6 @@ pub enum WireError {
     /// A variable is missing or nonsense.
     #[error(transparent)]
     Variable(#[from] shared::variables::InvalidVariable),
-    /// The platforms' client credentials could not be had.
-    #[error(transparent)]
-    Credentials(#[from] shared::oauth::CredentialsError),
     /// The HTTP client could not be set up.
     #[error("the HTTP client could not be set up: {0}")]
     Http(#[from] shared::oauth::HttpError),
@@ -49,6 +55,10 @@ pub enum SweepError {
     /// The payload is not a request.
     #[error(transparent)]
     Request(#[from] InvalidRequest),
+    /// The platforms' client credentials could not be had, so people were told
+    /// what was due to be told, and nothing was refreshed.
+    #[error("nothing could be refreshed: {0}")]
+    Credentials(#[from] shared::oauth::CredentialsError),
     /// Part of the index could not be read, so there may be more that is due.
     #[error("not everything that is due could be found: {0}")]
     Index(shared::store::StoreError),
@@ -71,16 +81,17 @@ impl CheckTokens {
     ///
     /// # Errors
     /// [`WireError`] names the variable or the secret.
-    pub async fn wire(
+    pub fn wire(
         sdk: &aws_config::SdkConfig,
         variables: &Variables,
         clock: Clock,
     ) -> Result<Self, WireError> {
         let dynamodb = aws_sdk_dynamodb::Client::new(sdk);
-        let secrets = aws_sdk_secretsmanager::Client::new(sdk);
+        let credentials = PlatformSecret {
+            client: aws_sdk_secretsmanager::Client::new(sdk),
+            id: variables.required("PLATFORM_CREDENTIALS")?.to_owned(),
+        };
         let endpoints = Endpoints::from_variables(variables)?;
-        let credentials =
-            Credentials::fetch(&secrets, variables.required("PLATFORM_CREDENTIALS")?).await?;
         let concurrency = variables.parsed("SWEEP_CONCURRENCY", 32_usize)?;
         if concurrency == 0 {
             return Err(variables
@@ -98,7 +109,8 @@ impl CheckTokens {
                 variables.required("TOKEN_KEY_ID")?,
                 clock.clone(),
             ),
-            oauth: OAuthClient::new(endpoints, credentials, clock.clone())?,
+            oauth: OAuthClient::new(endpoints, clock.clone())?,
+            credentials,
             topic: Topic::new(
                 aws_sdk_sns::Client::new(sdk),
                 variables.required("ALERTS_TOPIC_ARN")?,

@@ -9,7 +9,7 @@ async fn main() -> Result<(), Error> {
     let variables = Variables::of_process();
     logging::to_stdout_as_json(&variables);
     let sdk = aws::config_of_process().await;
-    let function = CheckTokens::wire(&sdk, &variables, Clock::system()).await?;
+    let function = CheckTokens::wire(&sdk, &variables, Clock::system())?;
     let function = &function;
     run(service_fn(|event: LambdaEvent<serde_json::Value>| {
         function.handle(event)

@@ -3,11 +3,13 @@
 
 use std::collections::HashSet;
 use std::future::ready;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures::{Stream, StreamExt, stream};
+use futures::{FutureExt, Stream, StreamExt, stream};
 use shared::attention::attention_shards;
+use shared::oauth::Credentials;
 use shared::report::{Failure, Report};
 use shared::store::{Key, StoreError, Stream as AuditStream};
 use tracing::{info, warn};
@@ -19,12 +21,23 @@ use crate::{CheckTokens, Request, SweepError};
 const TIME_FOR_ONE: TimeDelta =
     TimeDelta::seconds(2 * shared::oauth::TIMEOUT.as_secs().cast_signed());
 
+/// On what terms a sweep handles each connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    pub(crate) request: Request,
+    /// Until when needing attention counts as due.
+    pub(crate) horizon: DateTime<Utc>,
+    /// Who we are to the platforms; without it nothing can be refreshed.
+    pub(crate) credentials: Option<&'a Credentials>,
+}
+
 impl CheckTokens {
     /// Sweeps once. `progress` sees the report grow.
     ///
     /// # Errors
-    /// [`SweepError::Index`] if part of the index could not be read; what was
-    /// found has been handled.
+    /// [`SweepError::Index`] if part of the index could not be read,
+    /// [`SweepError::Credentials`] if nothing could be refreshed; what could be
+    /// done has been done.
     pub async fn sweep(
         &self,
         request: Request,
@@ -43,12 +56,18 @@ impl CheckTokens {
             in_time
         };
         let mut report = Report::default();
+        let credentials = Credentials::fetch(&self.credentials.client, &self.credentials.id).await;
+        let terms = Terms {
+            request,
+            horizon,
+            credentials: credentials.as_ref().ok(),
+        };
         let mut index_error = None;
         for class in ['f', 's'] {
             let mut attended = self
                 .due(class, horizon)
                 .take_while(|_| ready(in_time()))
-                .map(|key| self.attend_or_report(key, request, horizon))
+                .map(|key| self.attend_or_report(key, terms))
                 .buffer_unordered(self.concurrency);
             while let Some(one) = attended.next().await {
                 match one {
@@ -60,7 +79,11 @@ impl CheckTokens {
         }
         report.cut_short = cut_short.into_inner();
         self.conclude(&report, began).await;
-        index_error.map_or(Ok(report), |error| Err(SweepError::Index(error)))
+        if let Some(error) = index_error {
+            return Err(SweepError::Index(error));
+        }
+        credentials?;
+        Ok(report)
     }
 
     /// The keys in all partitions of one class that need attention until
@@ -88,13 +111,20 @@ impl CheckTokens {
     async fn attend_or_report(
         &self,
         key: Result<Key, StoreError>,
-        request: Request,
-        horizon: DateTime<Utc>,
+        terms: Terms<'_>,
     ) -> Result<Report, StoreError> {
         let key = key?;
         let mut report = Report::default();
-        if let Err(error) = self.attend(&key, request, horizon, &mut report).await {
-            let problem = error.to_string();
+        // Not even a panic in one connection may stop the others.
+        let attended = AssertUnwindSafe(self.attend(&key, terms, &mut report))
+            .catch_unwind()
+            .await;
+        let problem = match attended {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("handling it panicked; the function's log has the place".to_owned()),
+        };
+        if let Some(problem) = problem {
             warn!(org_id = %key.org_id, integration_id = %key.integration_id, problem, "a connection could not be handled");
             report.add(Report {
                 failures: vec![Failure {

@@ -32,9 +32,9 @@ pub enum NotifyError {
         /// What is wrong with it.
         problem: String,
     },
-    /// There is nobody to tell: the organisation is unknown.
+    /// The organisation is unknown: at most the connection's creator was told.
     #[error(
-        "organisation {0} is unknown, so nobody can be told; import it, then redrive this alert"
+        "organisation {0} is unknown, so its people cannot be told; import it, then redrive this alert"
     )]
     UnknownOrganization(OrgId),
     /// A table failed.
@@ -96,7 +96,7 @@ impl Notify {
     async fn tell(&self, alert: &Alert) -> Result<(), NotifyError> {
         let now = self.clock.now();
         let mut delivered = 0_u32;
-        let recipients = self.recipients(alert).await?;
+        let (recipients, organization) = self.recipients(alert).await?;
         for user in &recipients {
             let notification = Notification::new(user, alert, now);
             if self.notifications.deliver(&notification).await? == Delivered::Now {
@@ -112,31 +112,30 @@ impl Notify {
             delivered,
             "alert delivered"
         );
-        Ok(())
+        organization
     }
 
     /// The connection's creator, the organisation's owner, and the members who
-    /// manage connections; each once.
-    async fn recipients(&self, alert: &Alert) -> Result<BTreeSet<UserId>, NotifyError> {
+    /// manage connections; each once. Of an unknown organisation only the
+    /// creator, and the error that the others could not be told.
+    async fn recipients(
+        &self,
+        alert: &Alert,
+    ) -> Result<(BTreeSet<UserId>, Result<(), NotifyError>), NotifyError> {
         let key = Key {
             org_id: alert.org_id.clone(),
             integration_id: alert.integration_id.clone(),
         };
-        let organization = self
-            .organizations
-            .organization(&alert.org_id)
-            .await?
-            .ok_or_else(|| NotifyError::UnknownOrganization(alert.org_id.clone()))?;
-        let mut recipients: BTreeSet<_> = self
-            .organizations
-            .managers(&alert.org_id)
-            .await?
-            .into_iter()
-            .collect();
-        recipients.insert(organization.owner_id);
         // A connection deleted since has no creator to tell.
-        recipients.extend(self.integrations.get(&key).await?.map(|row| row.created_by));
-        Ok(recipients)
+        let creator = self.integrations.get(&key).await?.map(|row| row.created_by);
+        let mut recipients: BTreeSet<_> = creator.into_iter().collect();
+        let Some(organization) = self.organizations.organization(&alert.org_id).await? else {
+            let unknown = NotifyError::UnknownOrganization(alert.org_id.clone());
+            return Ok((recipients, Err(unknown)));
+        };
+        recipients.insert(organization.owner_id);
+        recipients.extend(self.organizations.managers(&alert.org_id).await?);
+        Ok((recipients, Ok(())))
     }
 }
 

@@ -92,7 +92,7 @@ impl Authorizer {
     }
 }
 
-/// Lets `user` through to one method, with what is known of them. A place that
+/// Lets `user` through, with what is known of them. A place that
 /// the path does not spell canonically is not in the context: the API answers 404.
 fn allow(
     method_arn: &str,
@@ -117,7 +117,7 @@ fn allow(
     let mut statement = IamPolicyStatement::default();
     statement.effect = IamPolicyEffect::Allow;
     statement.action = vec!["execute-api:Invoke".to_owned()];
-    statement.resource = vec![method_arn.to_owned()];
+    statement.resource = vec![every_method(method_arn)];
     let mut policy = ApiGatewayCustomAuthorizerPolicy::default();
     policy.version = Some("2012-10-17".to_owned());
     policy.statement = vec![statement];
@@ -126,6 +126,19 @@ fn allow(
     response.policy_document = policy;
     response.context = context;
     response
+}
+
+/// Every method of the stage that `method_arn` belongs to. Not the ARN itself:
+/// its path is the caller's, who could write a policy's wildcards into it or
+/// exceed what a policy may hold (512 characters). Nothing is cached, so this
+/// allows no more than the one request.
+fn every_method(method_arn: &str) -> String {
+    let mut parts = method_arn.splitn(3, '/');
+    let (api, stage) = (
+        parts.next().unwrap_or_default(),
+        parts.next().unwrap_or_default(),
+    );
+    format!("{api}/{stage}/*")
 }
 
 #[cfg(test)]

@@ -90,7 +90,7 @@ async fn a_valid_token_is_let_through_and_another_spelling_names_no_organisation
         assert_eq!(statement["Effect"], "Allow");
         assert_eq!(
             statement["Resource"],
-            json!(["arn:aws:execute-api:eu-west-1:123456789012:abc/v1/GET/x"])
+            json!(["arn:aws:execute-api:eu-west-1:123456789012:abc/v1/*"])
         );
     }
     assert_eq!(issuer.fetches(), 1);

@@ -113,6 +113,10 @@ fn effect_of(policy: &Value, method_arn: &str) -> Option<Effect> {
             let patterns = one_or_many(&statement[field]);
             let patterns: Option<Vec<&str>> = patterns.iter().map(Value::as_str).collect();
             let patterns = patterns.filter(|patterns| !patterns.is_empty())?;
+            // "Output from a Lambda authorizer", API Gateway developer guide.
+            if patterns.iter().any(|pattern| pattern.len() > 512) {
+                return None;
+            }
             Some(
                 patterns
                     .into_iter()

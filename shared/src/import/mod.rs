@@ -135,42 +135,35 @@ impl Importer {
         mut stored: Integration,
         now: DateTime<Utc>,
     ) -> Result<(Option<Integration>, Imported), ImportError> {
-        let disconnected = matches!(stored.state, State::Disconnected { .. });
-        let same_credential = match &stored.imported {
-            Some(sealed) => {
-                let place = imported_place(&stored.org_id, &stored.integration_id);
-                self.sealer.open_bytes(place, sealed).await? == line.digest()
-            }
-            None => false,
+        let place = imported_place(&line.org_id, &line.integration_id);
+        let digest = line.digest();
+        let known = match &stored.imported {
+            Some(sealed) => self.sealer.open_bytes(place, sealed).await?,
+            None => Vec::new(),
         };
-        if same_credential && stored.platform == line.platform {
-            if !line.is_active && !disconnected {
+        let disconnected = matches!(stored.state, State::Disconnected { .. });
+        if known == digest && stored.platform == line.platform {
+            return Ok(if line.describe(&mut stored) {
+                (Some(stored), Imported::Changed)
+            } else {
+                (None, Imported::Unchanged)
+            });
+        }
+        let newer = line.is_newer_than(&stored);
+        if !line.is_active {
+            let about_this_grant = line.access_token.is_none()
+                || known.get(..record::TOKENS) == digest.get(..record::TOKENS);
+            if !(disconnected || newer || about_this_grant) {
+                return Ok((None, Imported::Older));
+            }
+            if !disconnected {
                 stored.disconnect(now);
-                return Ok((Some(stored), Imported::Changed));
             }
-            let identity = (
-                line.username.as_str(),
-                line.account_id.as_str(),
-                &line.created_by,
-                &line.metadata,
-            );
-            if identity
-                == (
-                    stored.username.as_str(),
-                    stored.account_id.as_str(),
-                    &stored.created_by,
-                    &stored.metadata,
-                )
-            {
-                return Ok((None, Imported::Unchanged));
-            }
-            stored.username.clone_from(&line.username);
-            stored.account_id.clone_from(&line.account_id);
-            stored.created_by = line.created_by.clone();
-            stored.metadata.clone_from(&line.metadata);
+            line.describe(&mut stored);
+            stored.imported = Some(self.sealer.seal_bytes(place, &digest).await?);
             return Ok((Some(stored), Imported::Changed));
         }
-        if !line.is_newer_than(&stored) {
+        if !(disconnected || newer) {
             return Ok((None, Imported::Older));
         }
         let row = self.register(line, Some(&stored), now).await?;

@@ -11,6 +11,8 @@ use crate::{IntegrationId, OrgId, Platform, UserId, digest, redact};
 
 /// The longest line, in bytes. A row of DynamoDB holds 400 kB in all.
 pub const MAX_LINE: usize = 128 * 1024;
+/// How much of a digest is about the tokens.
+pub(super) const TOKENS: usize = 64;
 /// The longest name, in characters.
 const MAX_NAME: usize = 512;
 /// The longest token, in bytes. The longest seen in the field are under 4 kB.
@@ -132,7 +134,11 @@ impl Record {
 
 /// serde's message without the values that it may quote, which could be tokens.
 fn explain(error: &serde_json::Error) -> String {
-    let place = format!("column {}", error.column());
+    // What is missing has no place.
+    let place = match error.column() {
+        0 => "in this line".to_owned(),
+        column => format!("column {column}"),
+    };
     let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or_default();
     if error.is_syntax() || error.is_eof() {
@@ -213,18 +219,21 @@ impl IntegrationLine {
         Ok(())
     }
 
+    /// What the line says of the credential, digested: first its tokens
+    /// ([`TOKENS`] bytes), then its dates and whether it is active.
     pub(super) fn digest(&self) -> Vec<u8> {
-        let text = |token: &Option<SecretString>| {
-            token
-                .as_ref()
-                .map_or_else(String::new, |token| token.expose_secret().to_owned())
+        let token = |token: &Option<SecretString>| {
+            digest::sha256(&[token.as_ref().map_or("", |token| token.expose_secret())])
         };
-        // Each part digested on its own: tokens may hold the separator.
-        let parts = [text(&self.access_token), text(&self.refresh_token)];
-        parts
-            .iter()
-            .flat_map(|part| digest::sha256(&[part]))
-            .collect()
+        let rest = (
+            self.token_issued_at,
+            self.token_expires_at,
+            self.refresh_token_expires_at,
+            self.data_access_expires_at,
+            self.is_active,
+        );
+        let rest = digest::sha256(&[&format!("{rest:?}")]);
+        [token(&self.access_token), token(&self.refresh_token), rest].concat()
     }
 
     pub(super) fn key(&self) -> Key {
@@ -234,6 +243,17 @@ impl IntegrationLine {
         }
     }
 
+    /// Takes over what the line says beside the credential; tells whether that
+    /// changed anything.
+    pub(super) fn describe(&self, stored: &mut Integration) -> bool {
+        let before = stored.clone();
+        stored.username.clone_from(&self.username);
+        stored.account_id.clone_from(&self.account_id);
+        stored.created_by.clone_from(&self.created_by);
+        stored.metadata.clone_from(&self.metadata);
+        *stored != before
+    }
+
     /// Whether this line's credential is newer than the stored one.
     pub(super) fn is_newer_than(&self, stored: &Integration) -> bool {
         if stored.access_token.is_none() {
@@ -241,7 +261,11 @@ impl IntegrationLine {
         }
         match (self.token_issued_at, stored.issued_at) {
             (Some(ours), Some(theirs)) => ours > theirs,
-            _ => self.token_expires_at > stored.access_expires_at,
+            // A token without an end outlives any other.
+            _ => {
+                let end = |at: Option<DateTime<Utc>>| at.unwrap_or(DateTime::<Utc>::MAX_UTC);
+                end(self.token_expires_at) > end(stored.access_expires_at)
+            }
         }
     }
 }

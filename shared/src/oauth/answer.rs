@@ -119,22 +119,33 @@ fn refused(platform: Platform, head: &Head, json: &Value, now: DateTime<Utc>) ->
     };
     let verdict = verdict.unwrap_or(by_status);
     let verdict = match verdict {
-        Verdict::Throttled(None) => Verdict::Throttled(wait(&head.headers, now)),
+        // A failing platform that says when to come back is obeyed as well.
+        Verdict::Throttled(None) | Verdict::Transient(Transient::ServerError) => {
+            match (wait(&head.headers, now), verdict) {
+                (None, verdict) => verdict,
+                (wait, _) => Verdict::Throttled(wait),
+            }
+        }
         other => other,
     };
     Unsuccessful { verdict, code }
 }
 
-/// How long the platform asks us to wait: `Retry-After` in seconds, X's
-/// `x-rate-limit-reset` as an instant, or Meta's minutes to regain access.
+/// How long the platform asks us to wait, at most a day: `Retry-After` in
+/// seconds or as a date (RFC 9110, 10.2.3), X's `x-rate-limit-reset` as an
+/// instant, or Meta's minutes to regain access.
 fn wait(headers: &HeaderMap, now: DateTime<Utc>) -> Option<TimeDelta> {
-    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
+    let text = |name: &str| Some(headers.get(name)?.to_str().ok()?.trim().to_owned());
+    let number = |name: &str| text(name)?.parse::<i64>().ok();
+    let date = || {
+        let date = DateTime::parse_from_rfc2822(&text("retry-after")?).ok()?;
+        Some((date.to_utc() - now).num_seconds())
+    };
     let wait = number("retry-after")
-        .or_else(|| number("x-rate-limit-reset").map(|at| at - now.timestamp()))
+        .or_else(date)
+        .or_else(|| number("x-rate-limit-reset").map(|at| at.saturating_sub(now.timestamp())))
         .or_else(|| business_use_case_wait(headers))?;
-    (1..=86_400)
-        .contains(&wait)
-        .then(|| TimeDelta::seconds(wait))
+    (wait > 0).then(|| TimeDelta::seconds(wait.min(86_400)))
 }
 
 /// `X-Business-Use-Case-Usage` maps a business id to a list of usages.
@@ -492,7 +503,13 @@ mod tests {
             }
         };
         assert_eq!(asked("retry-after", "30"), Some(30));
-        assert_eq!(asked("retry-after", "999999999"), None);
+        assert_eq!(asked("retry-after", "999999999"), Some(86_400));
+        assert_eq!(
+            asked("retry-after", "Thu, 01 Jan 1970 00:02:00 GMT"),
+            Some(120)
+        );
+        assert_eq!(asked("retry-after", "soon"), None);
+        assert_eq!(asked("x-rate-limit-reset", &i64::MIN.to_string()), None);
         assert_eq!(asked("x-rate-limit-reset", "900"), Some(900));
         let usage = r#"{"1":[{"estimated_time_to_regain_access":19}]}"#;
         assert_eq!(asked("x-business-use-case-usage", usage), Some(19 * 60));

@@ -29,7 +29,6 @@ const MAX_BODY: usize = 256 * 1024;
 pub struct OAuthClient {
     http: reqwest::Client,
     endpoints: Endpoints,
-    credentials: Credentials,
     clock: Clock,
 }
 
@@ -65,11 +64,7 @@ impl OAuthClient {
     ///
     /// # Errors
     /// When the HTTP client cannot be set up.
-    pub fn new(
-        endpoints: Endpoints,
-        credentials: Credentials,
-        clock: Clock,
-    ) -> Result<Self, HttpError> {
+    pub fn new(endpoints: Endpoints, clock: Clock) -> Result<Self, HttpError> {
         let http = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
@@ -80,20 +75,21 @@ impl OAuthClient {
         Ok(Self {
             http,
             endpoints,
-            credentials,
             clock,
         })
     }
 
-    /// Sends the refresh that `model` asks for and reads the answer.
+    /// Sends the refresh that `model` asks for, as the client that
+    /// `credentials` say we are, and reads the answer.
     pub async fn refresh(
         &self,
         platform: Platform,
         model: RefreshModel,
+        credentials: &Credentials,
         tokens: &Tokens,
     ) -> Answer {
         let endpoints = self.endpoints.of(platform);
-        let credentials = self.credentials.of(platform);
+        let credentials = credentials.of(platform);
         let Some(request) =
             request::build(&self.http, platform, model, endpoints, credentials, tokens)
         else {

@@ -192,7 +192,8 @@ impl Integrations {
     }
 
     /// An organisation's connections that lapse after `from` and until `to`,
-    /// soonest first, at most `limit`, beginning after `start`.
+    /// soonest first, at most `limit`, beginning after `start`. The rows have
+    /// neither access tokens nor metadata.
     ///
     /// # Errors
     /// When DynamoDB does not answer, or a row is damaged.
@@ -224,6 +225,13 @@ impl Integrations {
                 .expression_attribute_values(":from", number(from.timestamp() + 1))
                 .expression_attribute_values(":to", number(to.timestamp()))
                 .set_exclusive_start_key(from_key)
+                .projection_expression(DASHBOARD.map(|name| format!("#{name}")).join(", "))
+                .set_expression_attribute_names(Some(
+                    DASHBOARD
+                        .iter()
+                        .map(|name| (format!("#{name}"), (*name).to_owned()))
+                        .collect(),
+                ))
                 .limit(i32::try_from(wanted).unwrap_or(i32::MAX))
                 .send()
                 .await
@@ -244,6 +252,27 @@ impl Integrations {
         Ok(Lapsing { rows, next })
     }
 }
+
+/// What a page of the dashboard reads of a connection: all that it must have,
+/// and nothing large but the refresh token, of which it shows that there is one.
+const DASHBOARD: [&str; 16] = [
+    "org_id",
+    "integration_id",
+    "platform",
+    "username",
+    "account_id",
+    "created_by",
+    "version",
+    "generation",
+    "grant",
+    "granted_at",
+    "refresh_token",
+    "access_expires_at",
+    "renewed_at",
+    "attempted_at",
+    "state",
+    "lapses_at",
+];
 
 fn describe(item: &Item) -> String {
     let part = |name| match item.get(name) {

@@ -113,8 +113,10 @@ impl Notifications {
                 .query(user, org, unread)
                 .scan_index_forward(false)
                 .set_exclusive_start_key(start)
-                // One more than wanted, to know whether there is a next page.
-                .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX))
+                // One more than wanted, to know whether there is a next page. It
+                // counts what is read, not what the filter leaves, so a filtered
+                // page takes whatever fits into an answer.
+                .set_limit((!unread).then(|| i32::try_from(limit + 1).unwrap_or(i32::MAX)))
                 .send()
                 .await
                 .map_err(|e| AwsError::new("dynamodb:Query", e))?;

@@ -64,6 +64,7 @@ impl Organizations {
             .table_name(&self.table)
             .key("org_id", text(org))
             .key("member_id", text(member_id))
+            .consistent_read(true)
             .send()
             .await
             .map_err(|e| AwsError::new("dynamodb:GetItem", e))?;
