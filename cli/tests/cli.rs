@@ -366,6 +366,23 @@ fn functions_elsewhere_are_told_their_environment_and_a_second_signal_ends_the_w
 }
 
 #[test]
+fn an_event_that_was_given_up_is_logged_with_its_cause_and_not_its_payload() {
+    // Nothing listens where the functions should be.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", free.local_addr().unwrap());
+    drop(free);
+    let mut stack = Running::start(&format!("--no-demo --functions {address}"));
+    assert!(stack.run("check --local --days 5").status.success());
+    stack.wait_until("it is given up", |stack| stack.printed().contains("ERROR"));
+    let printed = stack.terminate();
+    let line = printed.lines().find(|line| line.contains("ERROR")).unwrap();
+    for part in ["warden-check-tokens", "Local.Unreachable", &address] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(!line.contains("days"), "{line}");
+}
+
+#[test]
 fn missing_credentials_are_told_in_a_line() {
     let nowhere = TempDir::new().unwrap();
     // Machine metadata that refuse: of that the SDK warns at length.

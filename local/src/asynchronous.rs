@@ -137,6 +137,14 @@ impl UnderWay {
             tokio::time::sleep(self.inner.retry_delay).await;
         };
         if let Some(queue) = &spec.on_failure {
+            tracing::error!(
+                function = spec.name,
+                request_id = self.request_id,
+                condition,
+                error_type = error.error_type,
+                error_message = error.error_message,
+                "an event was given up and lies in the dead letters"
+            );
             let record = self.failure_record(&spec.arn, condition, attempts, &error);
             if self.inner.queues.send(queue, record.to_string()).is_none() {
                 tracing::error!(function = spec.name, queue, "no such failure destination");
