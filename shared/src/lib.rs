@@ -19,6 +19,7 @@ pub mod oauth;
 pub mod organization;
 pub mod place;
 pub mod platform;
+pub mod quota;
 pub mod redact;
 pub mod refresh;
 pub mod report;

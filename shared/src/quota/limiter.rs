@@ -1,0 +1,426 @@
+//! The limiter: what a caller asks, and what it costs DynamoDB.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use chrono::{DateTime, Utc};
+
+use super::item::{Item, Judgement, Span, Stored, WindowStanding, seconds};
+use super::key::QuotaKey;
+use super::policy::{PERMIT_SECONDS, Policies, Policy};
+use super::write::{self, Write};
+use crate::Clock;
+use crate::aws::AwsError;
+
+/// Within this a decision is made, or the store counts as unavailable.
+const TRY: Duration = Duration::from_millis(300);
+const TRIES: u32 = 2;
+/// For how long a denial is repeated without asking, at most: a reset is seen then.
+const REMEMBERED: u64 = 60;
+/// How many denials and stale names an instance remembers.
+const HELD: usize = 10_000;
+/// How often one decision may begin anew because others were quicker.
+const ROUNDS: u32 = 6;
+
+/// Decides who may call a platform, exactly, with one conditional write a decision.
+#[derive(Debug, Clone)]
+pub struct Limiter {
+    client: aws_sdk_dynamodb::Client,
+    table: String,
+    policies: Arc<Policies>,
+    clock: Clock,
+    memory: Arc<Mutex<Memory>>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    /// Denials that need not be asked for again, with the second until which.
+    denied: HashMap<QuotaKey, (u64, Denial)>,
+    /// Snapshots that were seen to be of no use any more.
+    stale: HashMap<QuotaKey, Vec<String>>,
+}
+
+/// The answer to [`Limiter::attempt`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// One call may be made before `use_by`.
+    Admitted(Permit),
+    /// No call may be made now.
+    Denied(Denial),
+}
+
+/// One call to the platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Permit {
+    /// The call must be made before this instant.
+    pub use_by: DateTime<Utc>,
+    /// What is left.
+    pub standing: Standing,
+}
+
+/// Why not, and when again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Denial {
+    /// Epoch seconds at which the next permit frees, if nobody takes it before.
+    pub retry_at: u64,
+    /// How both windows stand.
+    pub standing: Standing,
+}
+
+/// How both windows of a key stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Standing {
+    /// The long window.
+    pub period: WindowStanding,
+    /// The short window.
+    pub burst: WindowStanding,
+}
+
+/// A decision could not be made. It is not an allowance.
+#[derive(Debug, thiserror::Error)]
+pub enum QuotaError {
+    /// DynamoDB did not answer in time.
+    #[error("the quota store does not answer: {0}")]
+    Unavailable(AwsError),
+    /// Others changed the same item again and again.
+    #[error("the quota of this key is contended; try again")]
+    Contended,
+    /// The item was not one that we write; it was replaced by an exhausted one.
+    #[error("the quota item was damaged and now counts as exhausted")]
+    Damaged,
+}
+
+impl Standing {
+    fn of(item: &Item, policy: &Policy, now: DateTime<Utc>) -> Self {
+        Self {
+            period: item.standing(Span::Period, policy, now),
+            burst: item.standing(Span::Burst, policy, now),
+        }
+    }
+
+    /// What is left: the smaller of both windows'.
+    #[must_use]
+    pub fn remaining(&self) -> u32 {
+        self.period.remaining.min(self.burst.remaining)
+    }
+
+    /// Epoch seconds at which the next permit frees if none is left, else at
+    /// which the oldest counted epoch of the period frees.
+    #[must_use]
+    pub fn reset(&self) -> u64 {
+        let exhausted = [self.period, self.burst]
+            .into_iter()
+            .filter(|window| window.remaining == 0);
+        exhausted
+            .map(|window| window.reset)
+            .max()
+            .unwrap_or(self.period.reset)
+    }
+}
+
+impl Denial {
+    /// Seconds until the next permit frees, at least 1.
+    #[must_use]
+    pub fn retry_after(&self, now: DateTime<Utc>) -> u64 {
+        self.retry_at.saturating_sub(seconds(now)).max(1)
+    }
+}
+
+type Attributes = HashMap<String, AttributeValue>;
+
+enum Sent {
+    Done(Attributes),
+    /// The condition did not hold; the item as it was, if there is one.
+    Refused(Option<Attributes>),
+}
+
+impl Limiter {
+    /// A limiter on `table`, whose partition key is `quota_key`.
+    #[must_use]
+    pub fn new(
+        client: aws_sdk_dynamodb::Client,
+        table: impl Into<String>,
+        policies: Policies,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            client,
+            table: table.into(),
+            policies: Arc::new(policies),
+            clock,
+            memory: Arc::default(),
+        }
+    }
+
+    /// Every platform's policy.
+    #[must_use]
+    pub fn policies(&self) -> &Policies {
+        &self.policies
+    }
+
+    /// Takes a permit, if there is one: one conditional write. A denial is
+    /// remembered, and repeated without any call.
+    ///
+    /// # Errors
+    /// [`QuotaError`]: no decision, which is no allowance.
+    pub async fn attempt(&self, key: &QuotaKey) -> Result<Decision, QuotaError> {
+        let policy = self.policies.of(key.platform());
+        if let Some(denial) = self.remembered(key) {
+            return Ok(Decision::Denied(denial));
+        }
+        for _ in 0..ROUNDS {
+            let stale = self.memory().stale.remove(key).unwrap_or_default();
+            let sent = self
+                .send(key, |now| write::grant(&policy, now, &stale))
+                .await?;
+            let now = self.clock.now();
+            match sent {
+                (Sent::Done(attributes), _) => match Item::read(&attributes, &policy) {
+                    Stored::Current(item) => return Ok(self.admit(key, &policy, &item, now)),
+                    // What was just written cannot be trusted: no allowance.
+                    _ => return Err(self.replace_damaged(key, &policy, &attributes).await),
+                },
+                (Sent::Refused(None), _) => {
+                    let created = self.send(key, |now| write::create(&policy, now)).await?;
+                    // Lost that race: there is an item now, so the main form again.
+                    if let (Sent::Done(attributes), _) = created
+                        && let Stored::Current(item) = Item::read(&attributes, &policy)
+                    {
+                        return Ok(self.admit(key, &policy, &item, now));
+                    }
+                }
+                (Sent::Refused(Some(old)), sent_at) => match Item::read(&old, &policy) {
+                    Stored::Current(item) => {
+                        // By the clock of the write that was refused: a race with the
+                        // turn of an epoch begins anew.
+                        if let Judgement::Until(retry_at) = item.judge(&policy, sent_at) {
+                            return Ok(self.deny(key, &policy, &item, retry_at, now));
+                        }
+                    }
+                    Stored::OtherPolicy(item, windows) => {
+                        self.send(key, |now| {
+                            write::replace(&item.regridded(&policy, &windows, now), &policy, &old)
+                        })
+                        .await?;
+                    }
+                    Stored::Damaged => return Err(self.replace_damaged(key, &policy, &old).await),
+                },
+            }
+        }
+        Err(QuotaError::Contended)
+    }
+
+    /// How a key stands, by one eventually consistent read; takes nothing.
+    ///
+    /// # Errors
+    /// [`QuotaError::Unavailable`].
+    pub async fn remaining(&self, key: &QuotaKey) -> Result<Standing, QuotaError> {
+        let policy = self.policies.of(key.platform());
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("quota_key", AttributeValue::S(key.to_string()))
+            .send()
+            .await
+            .map_err(|e| QuotaError::Unavailable(AwsError::new("dynamodb:GetItem", e)))?;
+        let now = self.clock.now();
+        let item = match answer.item.map(|item| Item::read(&item, &policy)) {
+            None => Item::empty(),
+            Some(Stored::Current(item)) => item,
+            Some(Stored::OtherPolicy(item, windows)) => item.regridded(&policy, &windows, now),
+            Some(Stored::Damaged) => Item::exhausted(&policy, now),
+        };
+        Ok(Standing::of(&item, &policy, now))
+    }
+
+    /// Takes a permit, waiting for one at most `max`. If the next one frees
+    /// later than that, answers at once.
+    ///
+    /// # Errors
+    /// [`QuotaError`]: no decision, which is no allowance.
+    pub async fn wait_until_ready(
+        &self,
+        key: &QuotaKey,
+        max: Duration,
+    ) -> Result<Decision, QuotaError> {
+        let until = self.clock.precise() + max;
+        loop {
+            let decision = self.attempt(key).await?;
+            let Decision::Denied(denial) = decision else {
+                return Ok(decision);
+            };
+            let now = self.clock.precise();
+            // Waiters that were refused together do not come back together.
+            let jitter = Duration::from_secs_f64(rand::random::<f64>());
+            let wait = Duration::from_secs(denial.retry_after(now)) + jitter;
+            if now + wait > until {
+                return Ok(decision);
+            }
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Forgets what was granted to a key.
+    ///
+    /// # Errors
+    /// [`QuotaError::Unavailable`].
+    pub async fn reset(&self, key: &QuotaKey) -> Result<(), QuotaError> {
+        self.client
+            .delete_item()
+            .table_name(&self.table)
+            .key("quota_key", AttributeValue::S(key.to_string()))
+            .send()
+            .await
+            .map_err(|e| QuotaError::Unavailable(AwsError::new("dynamodb:DeleteItem", e)))?;
+        self.memory().denied.remove(key);
+        Ok(())
+    }
+
+    /// Calls `call` under a permit, waiting for one at most `wait`.
+    ///
+    /// # Errors
+    /// [`QuotaError`]; the inner `Err` is a denial, and `call` was not made.
+    pub async fn execute<T>(
+        &self,
+        key: &QuotaKey,
+        wait: Duration,
+        call: impl AsyncFnOnce() -> T,
+    ) -> Result<Result<T, Denial>, QuotaError> {
+        match self.wait_until_ready(key, wait).await? {
+            Decision::Admitted(_) => Ok(Ok(call().await)),
+            Decision::Denied(denial) => Ok(Err(denial)),
+        }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remembered(&self, key: &QuotaKey) -> Option<Denial> {
+        let now = seconds(self.clock.now());
+        let mut memory = self.memory();
+        let (until, denial) = *memory.denied.get(key)?;
+        if now < until {
+            return Some(denial);
+        }
+        memory.denied.remove(key);
+        None
+    }
+
+    fn admit(&self, key: &QuotaKey, policy: &Policy, item: &Item, now: DateTime<Utc>) -> Decision {
+        // A key used rarely leaves more behind than the next write clears by itself.
+        let stale = item.stale(policy, now);
+        if stale.len() > 4 {
+            let mut memory = self.memory();
+            if memory.stale.len() < HELD {
+                memory.stale.insert(key.clone(), stale);
+            }
+        }
+        Decision::Admitted(Permit {
+            use_by: now + chrono::TimeDelta::seconds(i64::from(PERMIT_SECONDS)),
+            standing: Standing::of(item, policy, now),
+        })
+    }
+
+    fn deny(
+        &self,
+        key: &QuotaKey,
+        policy: &Policy,
+        item: &Item,
+        retry_at: u64,
+        now: DateTime<Utc>,
+    ) -> Decision {
+        let denial = Denial {
+            retry_at,
+            standing: Standing::of(item, policy, now),
+        };
+        let mut memory = self.memory();
+        if memory.denied.len() >= HELD {
+            let now = seconds(now);
+            memory.denied.retain(|_, (until, _)| *until > now);
+        }
+        if memory.denied.len() < HELD {
+            let until = retry_at.min(seconds(now) + REMEMBERED);
+            memory.denied.insert(key.clone(), (until, denial));
+        }
+        Decision::Denied(denial)
+    }
+
+    /// A damaged item becomes an exhausted one: never an allowance by accident.
+    async fn replace_damaged(
+        &self,
+        key: &QuotaKey,
+        policy: &Policy,
+        old: &Attributes,
+    ) -> QuotaError {
+        tracing::error!(quota_key = %key, "a quota item was damaged and now counts as exhausted");
+        let replaced = self
+            .send(key, |now| {
+                write::replace(&Item::exhausted(policy, now), policy, old)
+            })
+            .await;
+        replaced.err().unwrap_or(QuotaError::Damaged)
+    }
+
+    /// Sends a write, built anew for each try so that its epoch is that of the
+    /// instant at which it is sent; tells that instant. A retried write whose
+    /// first try did arrive consumes one permit too many: the safe side.
+    async fn send(
+        &self,
+        key: &QuotaKey,
+        write: impl Fn(DateTime<Utc>) -> Write,
+    ) -> Result<(Sent, DateTime<Utc>), QuotaError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let now = self.clock.now();
+            let Write {
+                update,
+                condition,
+                values,
+            } = write(now);
+            let result = self
+                .client
+                .update_item()
+                .table_name(&self.table)
+                .key("quota_key", AttributeValue::S(key.to_string()))
+                .update_expression(update)
+                .condition_expression(condition)
+                .expression_attribute_names("#t", "ttl")
+                .set_expression_attribute_values(Some(values))
+                .return_values(ReturnValue::AllNew)
+                .return_values_on_condition_check_failure(
+                    ReturnValuesOnConditionCheckFailure::AllOld,
+                )
+                .customize()
+                .config_override(
+                    aws_sdk_dynamodb::Config::builder()
+                        .retry_config(RetryConfig::disabled())
+                        .timeout_config(TimeoutConfig::builder().operation_timeout(TRY).build()),
+                )
+                .send()
+                .await;
+            let error = match result {
+                Ok(answer) => return Ok((Sent::Done(answer.attributes.unwrap_or_default()), now)),
+                Err(error) => error,
+            };
+            if let Some(UpdateItemError::ConditionalCheckFailedException(refused)) =
+                error.as_service_error()
+            {
+                return Ok((Sent::Refused(refused.item.clone()), now));
+            }
+            if tries == TRIES {
+                return Err(QuotaError::Unavailable(AwsError::new(
+                    "dynamodb:UpdateItem",
+                    error,
+                )));
+            }
+        }
+    }
+}

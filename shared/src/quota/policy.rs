@@ -1,0 +1,149 @@
+//! How many calls a platform takes: the one table of defaults, and what a
+//! deployment puts in their place.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::window::{InvalidWindow, Window};
+use crate::Platform;
+use crate::variables::{InvalidVariable, Variables};
+
+/// The length of the burst window, in seconds.
+pub const BURST_SECONDS: u32 = 60;
+/// For how long a permit may be held before it is used, in seconds.
+pub const PERMIT_SECONDS: u32 = 30;
+
+/// The quota of one platform: at most `period.limit` calls in any
+/// `period.seconds`, and at most `burst.limit` in any [`BURST_SECONDS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// The long window.
+    pub period: Window,
+    /// The short window.
+    pub burst: Window,
+}
+
+/// Why a policy cannot be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPolicy {
+    /// The long window.
+    #[error("period: {0}")]
+    Period(InvalidWindow),
+    /// The short window.
+    #[error("burst: {0}")]
+    Burst(InvalidWindow),
+    /// More in a minute than in all.
+    #[error("burst must not be above limit")]
+    BurstAboveLimit,
+    /// The long window is the shorter one.
+    #[error("period must be at least {BURST_SECONDS} seconds, the length of the burst window")]
+    PeriodBelowBurst,
+}
+
+impl Policy {
+    /// At most `limit` calls in any `period` seconds, and `burst` in any
+    /// [`BURST_SECONDS`].
+    ///
+    /// # Errors
+    /// [`InvalidPolicy`] names the field.
+    pub fn new(limit: u32, period: u32, burst: u32) -> Result<Self, InvalidPolicy> {
+        if period < BURST_SECONDS {
+            return Err(InvalidPolicy::PeriodBelowBurst);
+        }
+        let policy = Self {
+            period: Window::period(limit, period).map_err(InvalidPolicy::Period)?,
+            burst: Window::burst(burst, BURST_SECONDS).map_err(InvalidPolicy::Burst)?,
+        };
+        if burst > limit {
+            return Err(InvalidPolicy::BurstAboveLimit);
+        }
+        Ok(policy)
+    }
+
+    /// Both windows; they are one concept, used twice.
+    #[must_use]
+    pub const fn windows(&self) -> [Window; 2] {
+        [self.period, self.burst]
+    }
+}
+
+/// The policies of every platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policies(BTreeMap<Platform, Policy>);
+
+/// A policy as it is written in `QUOTA_POLICIES`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    limit: u32,
+    period: u32,
+    burst: u32,
+}
+
+/// Limit, period in seconds, burst: the original system's table.
+const fn defaults(platform: Platform) -> (u32, u32, u32) {
+    const HOUR: u32 = 3_600;
+    match platform {
+        Platform::Meta | Platform::Instagram => (200, HOUR, 50),
+        Platform::Tiktok | Platform::TiktokBusiness | Platform::Snapchat => (100, HOUR, 25),
+        Platform::Linkedin => (100, 24 * HOUR, 20),
+        Platform::Twitter => (300, HOUR / 4, 100),
+        Platform::Google => (15_000, 24 * HOUR, 500),
+    }
+}
+
+impl Default for Policies {
+    fn default() -> Self {
+        Self(
+            Platform::ALL
+                .into_iter()
+                .filter_map(|platform| {
+                    let (limit, period, burst) = defaults(platform);
+                    Some((platform, Policy::new(limit, period, burst).ok()?))
+                })
+                .collect(),
+        )
+    }
+}
+
+impl Policies {
+    /// The defaults, replaced by those in `QUOTA_POLICIES`, such as
+    /// `{"meta":{"limit":200,"period":3600,"burst":50}}`, period in seconds.
+    ///
+    /// # Errors
+    /// [`InvalidVariable`] names the platform and the field.
+    pub fn from_variables(variables: &Variables) -> Result<Self, InvalidVariable> {
+        const NAME: &str = "QUOTA_POLICIES";
+        let mut policies = Self::default();
+        let Some(json) = variables.get(NAME) else {
+            return Ok(policies);
+        };
+        let written: BTreeMap<String, serde_json::Value> =
+            serde_json::from_str(json).map_err(|e| variables.invalid(NAME, e))?;
+        for (name, value) in written {
+            let platform: Platform = name.parse().map_err(|e| variables.invalid(NAME, e))?;
+            let Written {
+                limit,
+                period,
+                burst,
+            } = Written::deserialize(value)
+                .map_err(|e| variables.invalid(NAME, format!("{name}: {e}")))?;
+            let policy = Policy::new(limit, period, burst)
+                .map_err(|e| variables.invalid(NAME, format!("{name}.{e}")))?;
+            policies.0.insert(platform, policy);
+        }
+        Ok(policies)
+    }
+
+    /// The policy of a platform.
+    #[must_use]
+    pub fn of(&self, platform: Platform) -> Policy {
+        self.0[&platform]
+    }
+
+    /// Every platform's policy.
+    pub fn iter(&self) -> impl Iterator<Item = (Platform, Policy)> {
+        self.0.iter().map(|(platform, policy)| (*platform, *policy))
+    }
+}

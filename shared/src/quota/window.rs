@@ -1,0 +1,98 @@
+//! One rolling window and the grid of epochs on which it is kept exact.
+//!
+//! A window allows at most `limit` grants in any interval of `seconds`. Time
+//! falls into epochs; the item holds, for each recent epoch with traffic, the
+//! total of grants before that epoch's first one (a *snapshot*). A grant is
+//! allowed if, for every snapshot in range, fewer than `limit` grants were made
+//! since.
+
+use chrono::{DateTime, Utc};
+
+use super::policy::PERMIT_SECONDS;
+
+/// Bounds the difference between clocks together with a request's deadline, in seconds.
+const SKEW: u32 = 1;
+
+/// A limit on grants in any interval of a length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// At most so many grants ...
+    pub limit: u32,
+    /// ... in any so many seconds.
+    pub seconds: u32,
+    /// The length of an epoch, in seconds.
+    pub(super) epoch: u32,
+    /// So many epochs before the current one are in range.
+    pub(super) behind: u32,
+    /// So many after it: written by clocks that are ahead.
+    pub(super) ahead: u32,
+}
+
+/// Why a window cannot be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidWindow {
+    /// Nothing would ever pass.
+    #[error("must be at least 1")]
+    Zero,
+    /// Longer than a year, or more than a thousand million.
+    #[error("must be at most {0}")]
+    TooLarge(u32),
+}
+
+/// The longest window: a year.
+const MAX_SECONDS: u32 = 366 * 86_400;
+/// The largest limit.
+const MAX_LIMIT: u32 = 1_000_000_000;
+
+impl Window {
+    /// A long window: 30 epochs, and permits that may be held before they are used.
+    pub(super) fn period(limit: u32, seconds: u32) -> Result<Self, InvalidWindow> {
+        Self::on_grid(limit, seconds, 30, PERMIT_SECONDS)
+    }
+
+    /// A short window: 20 epochs, counting grants.
+    pub(super) fn burst(limit: u32, seconds: u32) -> Result<Self, InvalidWindow> {
+        Self::on_grid(limit, seconds, 20, 0)
+    }
+
+    fn on_grid(limit: u32, seconds: u32, epochs: u32, held: u32) -> Result<Self, InvalidWindow> {
+        if limit == 0 || seconds == 0 {
+            return Err(InvalidWindow::Zero);
+        }
+        if limit > MAX_LIMIT {
+            return Err(InvalidWindow::TooLarge(MAX_LIMIT));
+        }
+        if seconds > MAX_SECONDS {
+            return Err(InvalidWindow::TooLarge(MAX_SECONDS));
+        }
+        let epoch = seconds.div_ceil(epochs).max(2 * SKEW);
+        Ok(Self {
+            limit,
+            seconds,
+            epoch,
+            behind: (seconds + held + 2 * SKEW).div_ceil(epoch),
+            ahead: (2 * SKEW).div_ceil(epoch).max(1),
+        })
+    }
+
+    /// How far back a grant can matter, in seconds.
+    pub(super) fn reach(&self) -> u64 {
+        u64::from(self.behind) * u64::from(self.epoch)
+    }
+
+    /// The epoch that an instant falls into.
+    pub(super) fn epoch_of(&self, at: DateTime<Utc>) -> u64 {
+        u64::try_from(at.timestamp()).unwrap_or_default() / u64::from(self.epoch)
+    }
+
+    /// The epochs whose snapshots restrict a grant in `epoch`.
+    pub(super) fn range(&self, epoch: u64) -> std::ops::RangeInclusive<u64> {
+        epoch.saturating_sub(u64::from(self.behind))..=epoch + u64::from(self.ahead)
+    }
+
+    /// The instant at which a snapshot of `epoch` stops restricting, in epoch
+    /// seconds by the caller's clock.
+    pub(super) fn frees_at(&self, epoch: u64) -> u64 {
+        (epoch + u64::from(self.behind) + 1) * u64::from(self.epoch)
+    }
+}

@@ -1,0 +1,136 @@
+//! The writes, as DynamoDB expressions.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
+
+use super::item::{Item, Span, just_left};
+use super::policy::Policy;
+
+/// One conditional `UpdateItem`. `ttl` is a reserved word, and the only name
+/// that needs a placeholder; every other was chosen so that it needs none.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Write {
+    pub(super) update: String,
+    pub(super) condition: String,
+    pub(super) values: HashMap<String, AttributeValue>,
+}
+
+fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+/// Clocks differ, and DynamoDB deletes late anyway.
+const TTL_SLACK: u64 = 60;
+
+/// The main form: grants one permit, or changes nothing. `stale` are names of
+/// snapshots that the item was last seen to hold for nothing.
+pub(super) fn grant(policy: &Policy, now: DateTime<Utc>, stale: &[String]) -> Write {
+    let (mut set, mut remove, mut exist, mut violated) = (vec![], vec![], vec![], vec![]);
+    let mut ends_at = 0;
+    for span in Span::BOTH {
+        let window = span.of(policy);
+        let epoch = window.epoch_of(now);
+        let (lag, snapshot) = (span.lag(policy), span.snapshot(epoch));
+        // The right-hand side reads the value before this update.
+        set.push(format!("{snapshot}=if_not_exists({snapshot},n)"));
+        set.push(format!("{lag}={lag}+:1"));
+        exist.push(format!("attribute_exists({lag})"));
+        // A comparison with a missing attribute is false, so epochs without
+        // traffic restrict nothing.
+        violated.extend(
+            window
+                .range(epoch)
+                .map(|e| format!("{}<={lag}", span.snapshot(e))),
+        );
+        remove.extend(just_left(window, epoch).map(|e| span.snapshot(e)));
+        ends_at = ends_at.max(window.frees_at(epoch));
+    }
+    let more: Vec<_> = stale
+        .iter()
+        .filter(|name| !remove.contains(name))
+        .cloned()
+        .collect();
+    remove.extend(more);
+    Write {
+        update: format!(
+            "SET n=n+:1,{},#t=:t REMOVE {}",
+            set.join(","),
+            remove.join(",")
+        ),
+        condition: format!(
+            "attribute_exists(n) AND {} AND NOT ({})",
+            exist.join(" AND "),
+            violated.join(" OR ")
+        ),
+        values: HashMap::from([
+            (":1".to_owned(), number(1)),
+            (":t".to_owned(), number(ends_at + TTL_SLACK)),
+        ]),
+    }
+}
+
+/// The first grant of a key.
+pub(super) fn create(policy: &Policy, now: DateTime<Utc>) -> Write {
+    let mut first = Item::empty();
+    for span in Span::BOTH {
+        first
+            .snapshots
+            .insert((span, span.of(policy).epoch_of(now)), 0);
+    }
+    first.granted = 1;
+    let mut write = replace(&first, policy, &HashMap::new());
+    write.condition = "attribute_not_exists(quota_key)".to_owned();
+    write
+}
+
+/// Puts `item` in the place of what was read, if that is still there: its `n`
+/// unchanged, or still as damaged as it was.
+pub(super) fn replace(
+    item: &Item,
+    policy: &Policy,
+    old: &HashMap<String, AttributeValue>,
+) -> Write {
+    let mut values = HashMap::new();
+    let mut set = Vec::new();
+    let mut put = |name: String, value: AttributeValue| {
+        let placeholder = format!(":v{}", values.len());
+        set.push((name, placeholder.clone()));
+        values.insert(placeholder, value);
+    };
+    put("n".to_owned(), number(item.granted));
+    for span in Span::BOTH {
+        put(span.lag(policy), number(item.lag(span, policy)));
+    }
+    for ((span, epoch), snapshot) in &item.snapshots {
+        put(span.snapshot(*epoch), number(snapshot));
+    }
+    put("#t".to_owned(), number(item.ends_at(policy) + TTL_SLACK));
+    let remove: Vec<_> = old
+        .keys()
+        .filter(|name| !["quota_key", "ttl"].contains(&name.as_str()))
+        .filter(|name| set.iter().all(|(kept, _)| kept != *name))
+        .cloned()
+        .collect();
+    let condition = match old.get("n") {
+        Some(n) => {
+            values.insert(":n".to_owned(), n.clone());
+            "n=:n".to_owned()
+        }
+        None => "attribute_not_exists(n)".to_owned(),
+    };
+    let set: Vec<_> = set
+        .into_iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let mut update = format!("SET {}", set.join(","));
+    if !remove.is_empty() {
+        update = format!("{update} REMOVE {}", remove.join(","));
+    }
+    Write {
+        update,
+        condition,
+        values,
+    }
+}
