@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use tokio::sync::Notify;
 
 /// Where "now" comes from. Cheap to clone; clones of one clock move together.
 #[derive(Debug, Clone)]
@@ -13,8 +14,15 @@ pub struct Clock(Source);
 enum Source {
     /// The system's clock, shifted by so many milliseconds.
     System(Arc<AtomicI64>),
-    /// A clock that stands still until it is told otherwise: milliseconds since the epoch.
-    Frozen(Arc<AtomicI64>),
+    /// A clock that stands still until it is told otherwise.
+    Frozen(Arc<Frozen>),
+}
+
+#[derive(Debug)]
+struct Frozen {
+    /// Milliseconds since the epoch.
+    at: AtomicI64,
+    moved: Notify,
 }
 
 impl Clock {
@@ -27,9 +35,10 @@ impl Clock {
     /// A clock that stands at `at` until [`Clock::advance`] or [`Clock::set`].
     #[must_use]
     pub fn frozen(at: DateTime<Utc>) -> Self {
-        Self(Source::Frozen(Arc::new(AtomicI64::new(
-            at.timestamp_millis(),
-        ))))
+        Self(Source::Frozen(Arc::new(Frozen {
+            at: AtomicI64::new(at.timestamp_millis()),
+            moved: Notify::new(),
+        })))
     }
 
     /// Now, in whole seconds: the resolution in which instants are stored, so
@@ -47,16 +56,24 @@ impl Clock {
             Source::System(shift) => {
                 system_now() + TimeDelta::milliseconds(shift.load(Ordering::SeqCst))
             }
-            Source::Frozen(at) => {
-                DateTime::from_timestamp_millis(at.load(Ordering::SeqCst)).unwrap_or_default()
+            Source::Frozen(frozen) => {
+                DateTime::from_timestamp_millis(frozen.at.load(Ordering::SeqCst))
+                    .unwrap_or_default()
             }
         }
     }
 
     /// Moves this clock, and every clone of it, forward (or back, if negative).
     pub fn advance(&self, by: TimeDelta) {
-        let (Source::System(millis) | Source::Frozen(millis)) = &self.0;
-        millis.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
+        match &self.0 {
+            Source::System(shift) => {
+                shift.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
+            }
+            Source::Frozen(frozen) => {
+                frozen.at.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
+                frozen.moved.notify_waiters();
+            }
+        }
     }
 
     /// Sets this clock, and every clone of it, to `at`; a system clock runs on from there.
@@ -65,7 +82,30 @@ impl Clock {
             Source::System(shift) => {
                 shift.store((at - system_now()).num_milliseconds(), Ordering::SeqCst)
             }
-            Source::Frozen(millis) => millis.store(at.timestamp_millis(), Ordering::SeqCst),
+            Source::Frozen(frozen) => {
+                frozen.at.store(at.timestamp_millis(), Ordering::SeqCst);
+                frozen.moved.notify_waiters();
+            }
+        }
+    }
+
+    /// Returns once this clock shows `until`. A frozen one must be moved there
+    /// by somebody else meanwhile.
+    pub async fn sleep_until(&self, until: DateTime<Utc>) {
+        match &self.0 {
+            Source::System(_) => {
+                let left = (until - self.precise()).to_std().unwrap_or_default();
+                tokio::time::sleep(left).await;
+            }
+            Source::Frozen(frozen) => loop {
+                let mut moved = std::pin::pin!(frozen.moved.notified());
+                // Listening before looking, or a move in between would be missed.
+                moved.as_mut().enable();
+                if self.precise() >= until {
+                    return;
+                }
+                moved.await;
+            },
         }
     }
 }
@@ -91,6 +131,22 @@ mod tests {
         assert_eq!(clone.now(), start + TimeDelta::days(2));
         clone.set(start);
         assert_eq!(clock.now(), start);
+    }
+
+    #[tokio::test]
+    async fn whoever_sleeps_on_a_frozen_clock_wakes_when_it_is_moved() {
+        let start = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let clock = Clock::frozen(start);
+        let sleeper = clock.clone();
+        let slept = tokio::spawn(async move {
+            sleeper.sleep_until(start + TimeDelta::seconds(10)).await;
+            sleeper.now()
+        });
+        for _ in 0..5 {
+            tokio::task::yield_now().await;
+            clock.advance(TimeDelta::seconds(2));
+        }
+        assert_eq!(slept.await.unwrap(), start + TimeDelta::seconds(10));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::item::{Item, Judgement, Span, Stored, WindowStanding, seconds};
 use super::key::QuotaKey;
@@ -257,12 +257,12 @@ impl Limiter {
             };
             let now = self.clock.precise();
             // Waiters that were refused together do not come back together.
-            let jitter = Duration::from_secs_f64(rand::random::<f64>());
-            let wait = Duration::from_secs(denial.retry_after(now)) + jitter;
+            let jitter = TimeDelta::milliseconds(rand::random_range(0..1_000));
+            let wait = TimeDelta::seconds(denial.retry_after(now).cast_signed()) + jitter;
             if now + wait > until {
                 return Ok(decision);
             }
-            tokio::time::sleep(wait).await;
+            self.clock.sleep_until(now + wait).await;
         }
     }
 
@@ -323,7 +323,7 @@ impl Limiter {
             }
         }
         Decision::Admitted(Permit {
-            use_by: now + chrono::TimeDelta::seconds(i64::from(PERMIT_SECONDS)),
+            use_by: now + TimeDelta::seconds(i64::from(PERMIT_SECONDS)),
             standing: Standing::of(item, policy, now),
         })
     }

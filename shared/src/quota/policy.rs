@@ -147,3 +147,87 @@ impl Policies {
         self.0.iter().map(|(platform, policy)| (*platform, *policy))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<Policies, String> {
+        let variables = [("QUOTA_POLICIES".to_owned(), json.to_owned())]
+            .into_iter()
+            .collect();
+        Policies::from_variables(&variables).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_platform_has_a_default() {
+        assert_eq!(Policies::default().iter().count(), Platform::ALL.len());
+        let meta = Policies::default().of(Platform::Meta);
+        assert_eq!(
+            (meta.period.limit, meta.period.seconds, meta.burst.limit),
+            (200, 3_600, 50)
+        );
+        assert_eq!((meta.period.epoch, meta.burst.epoch), (120, 3));
+        assert_eq!(read(""), Ok(Policies::default()));
+    }
+
+    #[test]
+    fn a_deployment_replaces_them_and_nonsense_is_named() {
+        let policies = read(r#"{"facebook":{"limit":60,"period":60,"burst":20}}"#).unwrap();
+        assert_eq!(
+            policies.of(Platform::Meta),
+            Policy::new(60, 60, 20).unwrap()
+        );
+        assert_eq!(
+            policies.of(Platform::Google),
+            Policies::default().of(Platform::Google)
+        );
+        for (json, named) in [
+            ("[]", "QUOTA_POLICIES"),
+            ("{", "QUOTA_POLICIES"),
+            (
+                r#"{"myspace":{"limit":1,"period":60,"burst":1}}"#,
+                "unknown platform \"myspace\"",
+            ),
+            (
+                r#"{"meta":{"limit":0,"period":60,"burst":1}}"#,
+                "meta.period: must be at least 1",
+            ),
+            (
+                r#"{"meta":{"limit":5,"period":60,"burst":0}}"#,
+                "meta.burst: must be at least 1",
+            ),
+            (
+                r#"{"meta":{"limit":5,"period":59,"burst":1}}"#,
+                "meta.period must be at least 60",
+            ),
+            (
+                r#"{"meta":{"limit":5,"period":60,"burst":6}}"#,
+                "meta.burst must not be above limit",
+            ),
+            (
+                r#"{"meta":{"limit":-1,"period":60,"burst":1}}"#,
+                "meta: invalid value",
+            ),
+            (
+                r#"{"meta":{"limit":1.5,"period":60,"burst":1}}"#,
+                "meta: invalid type",
+            ),
+            (
+                r#"{"meta":{"limit":5,"period":60}}"#,
+                "meta: missing field `burst`",
+            ),
+            (
+                r#"{"meta":{"limit":5,"period":60,"burst":1,"x":1}}"#,
+                "meta: unknown field `x`",
+            ),
+            (
+                r#"{"meta":{"limit":5,"period":99999999,"burst":1}}"#,
+                "must be at most",
+            ),
+        ] {
+            let error = read(json).unwrap_err();
+            assert!(error.contains(named), "{json}: {error}");
+        }
+    }
+}
