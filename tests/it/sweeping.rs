@@ -132,12 +132,7 @@ async fn an_outage_that_lasts_reaches_people_and_so_does_its_end() {
         world.pass(TimeDelta::minutes(5));
         world.check(json!({})).await;
     }
-    let types: Vec<_> = world
-        .notifications("olga", "acme")
-        .await
-        .iter()
-        .map(|n| n["type"].as_str().unwrap().to_owned())
-        .collect();
+    let types = world.told("olga").await;
     assert_eq!(
         types,
         ["integration_token_refreshed", "integration_token_expired"]
@@ -171,12 +166,7 @@ async fn a_refused_grant_is_concluded_when_confirmed_and_told_once() {
     assert_eq!(row.attention_at, None);
     world.pass(TimeDelta::days(3));
     assert_eq!(world.check(json!({})).await.examined, 0);
-    let types: Vec<_> = world
-        .notifications("olga", "acme")
-        .await
-        .iter()
-        .map(|n| n["type"].as_str().unwrap().to_owned())
-        .collect();
+    let types = world.told("olga").await;
     assert_eq!(types[0], "integration_reconnect_required");
     // Unproven, within an hour of its end: people had been warned as well.
     assert_eq!(types[1..], ["integration_token_expiring"]);
@@ -635,12 +625,7 @@ async fn a_reconnect_that_fails_at_once_is_no_good_news() {
     line["access_token"] = json!("at-m-again");
     world.import(&[line]).await;
     world.check(json!({})).await;
-    let types: Vec<_> = world
-        .notifications("olga", "acme")
-        .await
-        .iter()
-        .map(|n| n["type"].as_str().unwrap().to_owned())
-        .collect();
+    let types = world.told("olga").await;
     assert!(
         types
             .iter()

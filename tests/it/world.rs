@@ -198,6 +198,14 @@ impl World {
         }
     }
 
+    /// Of what kinds a person's notifications in `acme` are, newest first.
+    pub(crate) async fn told(&self, user: &str) -> Vec<String> {
+        let all = self.notifications(user, "acme").await;
+        all.iter()
+            .map(|n| n["type"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
     /// Every item of a table, read by its keys' partitions.
     pub(crate) async fn partition(&self, table: &str, name: &str, value: &str) -> Vec<Value> {
         let mut pages = self

@@ -1,0 +1,205 @@
+use super::*;
+use crate::Platform;
+use crate::attention::tests::{at, connection};
+use crate::lapse::Severity;
+
+const DAY: i64 = 86_400;
+
+fn renewed(access_days: i64) -> Renewed {
+    Renewed {
+        access_token: Sealed(vec![3]),
+        refresh_token: Some(Sealed(vec![4])),
+        lifetimes: Lifetimes {
+            access: Some(TimeDelta::days(access_days)),
+            ..Lifetimes::default()
+        },
+        sent_at: at(0),
+    }
+}
+
+fn refused() -> Verdict {
+    Verdict::ReconnectNeeded(ReconnectReason::GrantRefused)
+}
+
+#[test]
+fn an_extension_that_moves_nothing_proves_nothing() {
+    let mut row = connection(Platform::Meta, false, -DAY, Some(59 * DAY));
+    row.renew(renewed(59), at(0));
+    assert_eq!(
+        (row.renewed_at, row.access_expires_at),
+        (None, Some(at(59 * DAY)))
+    );
+    assert_eq!(
+        row.generation, 2,
+        "the token may be another one all the same"
+    );
+    assert_eq!(
+        row.refresh_due_at(at(0)),
+        Some(at(29 * DAY)),
+        "from half of its life on"
+    );
+    row.renew(renewed(60), at(0));
+    assert_eq!(
+        (row.renewed_at, row.access_expires_at),
+        (Some(at(0)), Some(at(60 * DAY)))
+    );
+}
+
+#[test]
+fn an_extension_that_ends_earlier_than_believed_is_believed() {
+    let mut row = connection(Platform::Meta, false, -DAY, Some(60 * DAY));
+    row.renew(renewed(20), at(0));
+    assert_eq!(
+        (row.renewed_at, row.access_expires_at),
+        (None, Some(at(20 * DAY)))
+    );
+}
+
+#[test]
+fn a_refusal_is_remembered_through_a_blip_and_while_a_person_is_awaited() {
+    let mut row = connection(Platform::Twitter, true, -3_600, Some(3_600));
+    row.fail(&refused(), at(0), 0.0);
+    row.fail(
+        &Verdict::Transient(crate::verdict::Transient::ServerError),
+        at(60),
+        0.0,
+    );
+    row.fail(&refused(), at(120), 0.0);
+    assert!(matches!(row.state, State::ReconnectRequired { .. }));
+    let mut row = connection(Platform::Google, true, -3_600, Some(3_600));
+    let action = crate::verdict::PlatformAction::AdministratorPolicy;
+    row.fail(&Verdict::PlatformActionNeeded(action), at(0), 0.0);
+    row.fail(&refused(), at(DAY), 0.0);
+    assert!(matches!(row.state, State::ReconnectRequired { .. }));
+}
+
+#[test]
+fn a_refusal_counts_when_it_is_confirmed() {
+    let mut row = connection(Platform::Twitter, true, -3_600, Some(3_600));
+    row.fail(&refused(), at(0), 0.0);
+    assert!(matches!(
+        row.state,
+        State::Retrying {
+            reason: RetryReason::Refused,
+            ..
+        }
+    ));
+    row.fail(&refused(), at(60), 0.0);
+    assert!(matches!(row.state, State::ReconnectRequired { since, .. } if since == at(60)));
+    assert!(
+        row.access_token.is_some(),
+        "the access token may still live"
+    );
+}
+
+#[test]
+fn no_failure_but_evidence_changes_what_people_must_do() {
+    use crate::verdict::Transient;
+    for verdict in [
+        Verdict::Transient(Transient::ServerError),
+        Verdict::Throttled(None),
+        Verdict::AppMisconfigured,
+    ] {
+        let mut row = connection(Platform::Google, true, -1_800, Some(1_800));
+        for n in 0..50 {
+            row.fail(&verdict, at(n * 60), 0.5);
+        }
+        assert!(
+            matches!(row.state, State::Retrying { failures: 50, .. }),
+            "{verdict:?}"
+        );
+    }
+}
+
+#[test]
+fn pauses_grow_and_stay_within_bounds() {
+    let year = TimeDelta::days(365);
+    assert_eq!(pause(0, year, 0.0), TimeDelta::minutes(1));
+    assert_eq!(pause(9, year, 0.0), TimeDelta::minutes(1));
+    assert!(pause(0, year, 0.999) < TimeDelta::minutes(2));
+    let late = pause(20, year, 0.999);
+    assert!(
+        late > TimeDelta::minutes(59) && late < TimeDelta::hours(1),
+        "{late}"
+    );
+    assert!(pause(20, TimeDelta::minutes(8), 0.999) < TimeDelta::minutes(8));
+    let mut row = connection(Platform::Google, true, -7_200, Some(-3_600));
+    for n in 0..10 {
+        row.fail(&Verdict::AppMisconfigured, at(n), 0.999);
+    }
+    assert!(row.refresh_due_at(at(9)) > Some(at(50 * 60)));
+}
+
+#[test]
+fn a_platforms_retry_after_is_kept() {
+    let mut row = connection(Platform::Snapchat, true, -1_800, Some(1_800));
+    row.fail(
+        &Verdict::Throttled(Some(TimeDelta::minutes(20))),
+        at(0),
+        0.0,
+    );
+    assert_eq!(row.refresh_due_at(at(0)), Some(at(1_200)));
+}
+
+#[test]
+fn a_fixed_clock_does_not_drift() {
+    let mut row = connection(Platform::Linkedin, true, -DAY, Some(DAY));
+    row.refresh_expires_at = Some(at(300 * DAY));
+    let mut answer = renewed(60);
+    answer.lifetimes.refresh = Some(TimeDelta::days(300) + TimeDelta::seconds(7));
+    row.renew(answer.clone(), at(0));
+    assert_eq!(row.refresh_expires_at, Some(at(300 * DAY)));
+    answer.lifetimes.refresh = Some(TimeDelta::days(365));
+    row.renew(answer, at(0));
+    assert_eq!(row.refresh_expires_at, Some(at(365 * DAY)));
+}
+
+#[test]
+fn people_hear_of_a_rescue_and_not_of_routine() {
+    let mut hourly = connection(Platform::Google, true, -1_800, Some(1_800));
+    hourly.renew(renewed(1), at(0));
+    assert_eq!(hourly.told.owed, None);
+    // Long-lived and inside its warning window.
+    let mut saved = connection(Platform::Linkedin, true, -55 * DAY, Some(5 * DAY));
+    saved.renew(renewed(60), at(0));
+    assert_eq!(
+        saved.told.owed,
+        Some(Rescue {
+            at: at(0),
+            episode: Some(at(5 * DAY))
+        })
+    );
+    // Long-lived, with time to spare.
+    let mut early = connection(Platform::Linkedin, true, -40 * DAY, Some(20 * DAY));
+    early.renew(renewed(60), at(0));
+    assert_eq!(early.told.owed, None);
+    // Short-lived, but people had been told.
+    let mut alerted = connection(Platform::Google, true, -1_800, Some(1_800));
+    alerted.told.lapse = Some(crate::announcement::ToldLapse {
+        lapses_at: at(1_800),
+        rung: Severity::Critical,
+    });
+    alerted.renew(renewed(1), at(0));
+    assert!(alerted.told.owed.is_some() && alerted.told.lapse.is_none());
+}
+
+#[test]
+fn permissions_that_went_missing_are_noticed() {
+    let mut row = connection(Platform::Google, true, -1_800, Some(1_800));
+    row.scopes = vec!["read".to_owned(), "write".to_owned()];
+    let mut answer = renewed(1);
+    answer.lifetimes.scopes = vec!["read".to_owned()];
+    row.renew(answer.clone(), at(0));
+    assert_eq!(
+        (row.missing_scopes.as_slice(), row.permission_lost_at),
+        (&["write".to_owned()][..], Some(at(0)))
+    );
+    row.renew(answer.clone(), at(60));
+    assert_eq!(row.permission_lost_at, Some(at(0)));
+    answer.lifetimes.scopes.push("write".to_owned());
+    row.renew(answer, at(120));
+    assert_eq!(
+        (row.missing_scopes.len(), row.permission_lost_at),
+        (0, None)
+    );
+}
