@@ -6,7 +6,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{check::Check, completions::Completions, import::Import, local::Local};
-use crate::commands::{token, token::Token};
+use crate::commands::{quota::Quota, token, token::Token};
 use crate::output::{Outcome, Output};
 
 /// Keeps a company's connections to ad and social platforms alive
@@ -29,6 +29,7 @@ pub(crate) enum Command {
     Local(Local),
     Import(Import),
     Check(Check),
+    Quota(Quota),
     Token(Token),
     Completions(Completions),
 }
@@ -65,6 +66,7 @@ impl Command {
             Self::Local(local) => local.run(output).await,
             Self::Import(import) => import.run(output).await,
             Self::Check(check) => check.run(output).await,
+            Self::Quota(quota) => quota.run(output).await,
             Self::Token(token) => token.run(output).await,
             Self::Completions(completions) => completions.run(output),
         }
@@ -96,12 +98,14 @@ mod tests {
     fn everything_has_help() {
         let mut command = Cli::command();
         command.build();
-        for command in std::iter::once(&command).chain(command.get_subcommands()) {
+        let mut all = vec![&command];
+        while let Some(command) = all.pop() {
             let name = command.get_name();
             assert!(command.get_about().is_some(), "{name}");
             for argument in command.get_arguments() {
                 assert!(argument.get_help().is_some(), "{name} {argument}");
             }
+            all.extend(command.get_subcommands());
         }
         assert_eq!(read("check --help").unwrap_err().exit_code(), 0);
         let local = read("local --help").unwrap_err().to_string();
@@ -125,6 +129,58 @@ mod tests {
         refused("token --local", "--user");
         refused("token --user a#b --local", "user_id must be");
         assert!(read("token --user olga --local").is_ok());
+    }
+
+    #[test]
+    fn a_quota_is_named_by_platform_and_connection() {
+        let known = "known are meta, instagram";
+        let id = "must be 1 to 128 characters";
+        for operation in ["show", "reset", "wait"] {
+            for (what, because) in [
+                ("", "<PLATFORM>"),
+                ("meta", "<ORG/INTEGRATION>"),
+                ("myspace acme/7", known),
+                ("Meta acme/7", known),
+                ("meta acme", "as in acme/7f0c"),
+                ("meta acme/", id),
+                ("meta /7", id),
+                ("meta acme/7/8", id),
+                ("meta acme/7#8", id),
+                ("meta acme/7 8", "unexpected argument"),
+            ] {
+                refused(&format!("quota {operation} {what}"), because);
+            }
+            for platform in ["meta", "facebook", "x", "google_ads"] {
+                assert!(read(&format!("quota {operation} {platform} a:1/auth0|7 --local")).is_ok());
+            }
+        }
+        refused("quota", "Usage");
+        refused("quota list meta", "unexpected argument");
+        assert!(read("quota list --json --local --data-dir x").unwrap().json);
+    }
+
+    #[test]
+    fn a_wait_is_bounded() {
+        for bad in [
+            "-1",
+            "+1",
+            "1.5",
+            "1m",
+            "31622401",
+            "18446744073709551616",
+            "",
+        ] {
+            let error = Cli::read(["warden", "quota", "wait", "x", "a/b", "--max", bad]);
+            let text = error.unwrap_err().to_string();
+            let because = "a whole number of seconds from 0 to 31622400";
+            assert!(text.contains(because), "{bad}: {text}");
+        }
+        for good in ["0", "60", "31622400"] {
+            assert!(
+                read(&format!("quota wait x a/b --max {good}")).is_ok(),
+                "{good}"
+            );
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod commands;
 mod demo;
 mod output;
 mod progress;
+mod quota;
 mod report;
 mod table;
 mod target;

@@ -12,18 +12,22 @@ use check_tokens::CheckTokens;
 use clap::Args;
 use local::{Addresses, Environment};
 use shared::import::Importer;
+use shared::quota::{Limiter, Policies};
 use shared::sealing::Sealer;
 use shared::store::{Integrations, Notifications, Organizations};
 use shared::{Clock, Variables};
 
 const CHECK_TOKENS: &str = "CheckTokensFunction";
+const NOTIFY: &str = "NotifyFunction";
+const API: &str = "ApiFunction";
 
 /// What a command needs to know, and the output of the deployed stack that says it.
-const OUTPUTS: [(&str, &str); 8] = [
+const OUTPUTS: [(&str, &str); 9] = [
     ("INTEGRATIONS_TABLE", "IntegrationsTableName"),
     ("ORGANIZATIONS_TABLE", "OrganizationsTableName"),
     ("NOTIFICATIONS_TABLE", "NotificationsTableName"),
     ("AUDIT_TABLE", "AuditTableName"),
+    ("QUOTAS_TABLE", "QuotasTableName"),
     ("ALERTS_TOPIC_ARN", "AlertsTopicArn"),
     ("TOKEN_KEY_ID", "TokenKeyArn"),
     ("PLATFORM_CREDENTIALS", "PlatformSecretArn"),
@@ -67,12 +71,38 @@ enum Source {
     Aws(Variables),
 }
 
+/// What the running local stack is configured with.
+fn environment(place: &Place) -> anyhow::Result<Environment> {
+    Environment::new(&Addresses::read(&place.data_dir.path)?)
+}
+
+impl Source {
+    /// What a function is configured with; in AWS, where nobody tells us, what
+    /// this process is.
+    fn variables(&self, function: &str) -> Variables {
+        match self {
+            Self::Local(environment) => environment.variables(function),
+            Self::Aws(variables) => variables.clone(),
+        }
+    }
+}
+
+/// Every platform's policy in the place that the command line means. It is
+/// configuration: nothing is called for it.
+pub(crate) fn policies(place: &Place) -> anyhow::Result<Policies> {
+    let source = if place.local {
+        Source::Local(environment(place)?)
+    } else {
+        Source::Aws(Variables::of_process())
+    };
+    Ok(Policies::from_variables(&source.variables(API))?)
+}
+
 impl Target {
     /// The place that the command line means; `needed` variables are there.
     pub(crate) async fn of(place: &Place, needed: &[&str]) -> anyhow::Result<Self> {
         if place.local {
-            let addresses = Addresses::read(&place.data_dir.path)?;
-            return Ok(Self::local(&Environment::new(&addresses)?));
+            return Ok(Self::local(&environment(place)?));
         }
         let variables = Variables::of_process();
         // Before the SDK goes looking for a region and credentials.
@@ -133,10 +163,7 @@ impl Target {
 
     /// The function that checks tokens, wired in this process.
     pub(crate) async fn check_tokens(&self, clock: Clock) -> anyhow::Result<CheckTokens> {
-        let variables = match &self.source {
-            Source::Local(environment) => environment.variables(CHECK_TOKENS),
-            Source::Aws(variables) => variables.clone(),
-        };
+        let variables = self.source.variables(CHECK_TOKENS);
         CheckTokens::wire(&self.sdk, &variables, clock).context("the check could not be set up")
     }
 
@@ -154,6 +181,14 @@ impl Target {
         ))
     }
 
+    pub(crate) const LIMITER_NEEDS: [&str; 1] = ["QUOTAS_TABLE"];
+
+    pub(crate) fn limiter(&self, clock: Clock) -> anyhow::Result<Limiter> {
+        let policies = Policies::from_variables(&self.source.variables(API))?;
+        let table = self.variable("QUOTAS_TABLE")?;
+        Ok(Limiter::new(self.dynamodb(), table, policies, clock))
+    }
+
     fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(&self.sdk)
     }
@@ -161,7 +196,7 @@ impl Target {
     fn variable(&self, name: &str) -> anyhow::Result<String> {
         let value = match &self.source {
             // A table has one name, whichever function uses it.
-            Source::Local(environment) => [CHECK_TOKENS, "NotifyFunction"]
+            Source::Local(environment) => [CHECK_TOKENS, NOTIFY, API]
                 .iter()
                 .find_map(|function| Some(environment.variables(function).get(name)?.to_owned())),
             Source::Aws(variables) => {
@@ -249,7 +284,8 @@ mod tests {
     fn whatever_is_needed_has_an_output() {
         let needed = Target::CHECK_TOKENS_NEEDS
             .into_iter()
-            .chain(Target::IMPORTER_NEEDS);
+            .chain(Target::IMPORTER_NEEDS)
+            .chain(Target::LIMITER_NEEDS);
         for name in needed {
             assert!(OUTPUTS.iter().any(|(known, _)| *known == name), "{name}");
         }

@@ -102,6 +102,18 @@ impl Running {
         addresses["gateway"].as_str().unwrap().to_owned()
     }
 
+    /// What the functions have in their environment.
+    fn functions_env(&self) -> Vec<(String, String)> {
+        let addresses = fs::read(self.path().join("local.json")).unwrap();
+        let addresses = serde_json::from_slice(&addresses).unwrap();
+        let environment = local::Environment::new(&addresses).unwrap();
+        let lines = environment.env_file().unwrap();
+        let pairs = lines.lines().map(|line| line.split_once('=').unwrap());
+        pairs
+            .map(|(name, value)| (name.to_owned(), value.trim_matches('\'').to_owned()))
+            .collect()
+    }
+
     fn token(&self, user: &str) -> String {
         let output = self.run(&format!("token --user {user} --local"));
         assert!(output.status.success(), "{}", text(&output.stderr));
@@ -310,6 +322,72 @@ async fn the_demo_shows_every_state_and_agrees_with_the_api() {
 }
 
 #[test]
+fn permits_are_taken_until_none_is_left_and_after_a_reset_again() {
+    let stack = Running::start("--no-demo");
+    let output = stack.run("quota list --local --json");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let burst = object(&output)["linkedin"]["burst"].as_u64().unwrap();
+    assert_eq!(burst, 20);
+    let output = stack.run("quota list --local");
+    assert!(text(&output.stdout).contains("linkedin"), "{output:?}");
+
+    let output = stack.run("quota wait linkedin acme/7 --local");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let use_by = text(&output.stdout).trim_end();
+    chrono::DateTime::parse_from_rfc3339(use_by).unwrap();
+    let output = stack.run("quota show linkedin acme/7 --local --json");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(object(&output)["remaining"], burst - 1);
+    let output = stack.run("quota show linkedin acme/7 --local");
+    assert!(text(&output.stdout).contains("in 1 minute"), "{output:?}");
+
+    // A script elsewhere, with a policy of its own and the process's environment:
+    // two in a minute, of which one is taken already.
+    let elsewhere = |arguments: &str| {
+        warden(stack.path(), arguments)
+            .envs(stack.functions_env())
+            .env(
+                "QUOTA_POLICIES",
+                r#"{"linkedin":{"limit":2,"period":60,"burst":2}}"#,
+            )
+            .output()
+            .unwrap()
+    };
+    let output = elsewhere("quota wait linkedin acme/7 --max 0 --json");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let permit = object(&output);
+    assert_eq!(
+        (&permit["decision"], &permit["remaining"]),
+        (&json!("admitted"), &json!(0))
+    );
+    let began = Instant::now();
+    let output = elsewhere("quota wait linkedin acme/7 --max 30 --json");
+    assert!(began.elapsed() < Duration::from_secs(20));
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let denial = object(&output);
+    assert_eq!(denial["decision"], "denied");
+    assert!(denial["retry_after"].as_u64().unwrap() > 30, "{denial}");
+    let output = elsewhere("quota wait linkedin acme/7 --max 0");
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stdout);
+    assert!(told.starts_with("no permit for linkedin acme/7: the next one frees in"));
+
+    // Another connection's quota is its own, and so is this one's after a reset.
+    let output = elsewhere("quota show linkedin acme/8 --json");
+    assert_eq!(object(&output)["remaining"], 2);
+    let output = elsewhere("quota reset linkedin acme/7 --json");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let expected = json!({"platform": "linkedin", "org_id": "acme", "integration_id": "7"});
+    assert_eq!(object(&output), expected);
+    let output = stack.run("quota show linkedin acme/7 --local");
+    assert_eq!(text(&output.stdout).matches("nothing taken").count(), 2);
+    assert_eq!(
+        elsewhere("quota wait linkedin acme/7").status.code(),
+        Some(0)
+    );
+}
+
+#[test]
 fn an_import_that_was_not_clean_shows_in_the_exit_code() {
     let files = TempDir::new().unwrap();
     let file = files.path().join("export.jsonl");
@@ -439,6 +517,19 @@ fn wrong_usage_is_told_from_failure() {
         ("token --user olga --local", 1, "warden local"),
         ("check --sync", 1, "TOKEN_KEY_ID (output TokenKeyArn)"),
         ("check", 1, "CHECK_TOKENS_FUNCTION"),
+        ("quota show myspace acme/7", 2, "known are meta"),
+        ("quota show x acme", 2, "as in acme/7f0c"),
+        (
+            "quota wait x acme/7 --max 1m",
+            2,
+            "a whole number of seconds",
+        ),
+        (
+            "quota wait x acme/7",
+            1,
+            "QUOTAS_TABLE (output QuotasTableName)",
+        ),
+        ("quota list --local", 1, "warden local"),
         ("import /no/such/file", 1, "/no/such/file cannot be read"),
         ("import --local /dev/null", 1, "warden local"),
         ("import /", 1, "/ is a directory, not a file"),

@@ -1,5 +1,6 @@
 //! Where a running stack answers: what `local.json` holds.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -29,6 +30,9 @@ pub struct Addresses {
     pub issuer: String,
     /// The simulated platforms.
     pub platforms: String,
+    /// Values of the template's parameters that were asked for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
 }
 
 impl Addresses {

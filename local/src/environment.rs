@@ -49,10 +49,16 @@ impl Environment {
             ("AuthAudience", issuer::AUDIENCE),
             ("PlatformEndpoints", &endpoints),
         ];
+        let template = Template::parse(EMBEDDED)?;
+        for name in addresses.parameters.keys() {
+            template.check_parameter(name)?;
+        }
         let inputs = Inputs {
             parameters: parameters
+                .into_iter()
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into(),
+                .chain(addresses.parameters.clone())
+                .collect(),
             sqs: addresses.sqs.clone(),
         };
         let endpoints = [
@@ -66,7 +72,7 @@ impl Environment {
         let endpoints =
             endpoints.map(|(service, url)| (format!("AWS_ENDPOINT_URL_{service}"), url.clone()));
         Ok(Self {
-            model: Arc::new(Template::parse(EMBEDDED)?.resolve(&inputs)?),
+            model: Arc::new(template.resolve(&inputs)?),
             endpoints: Endpoints(Arc::new(endpoints.into())),
         })
     }
@@ -167,6 +173,7 @@ mod tests {
     fn environment() -> Environment {
         let at = |port: u16| format!("http://127.0.0.1:{port}");
         let addresses = Addresses {
+            parameters: std::collections::BTreeMap::new(),
             gateway: at(1),
             dynamodb: at(2),
             sns: at(3),

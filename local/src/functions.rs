@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::App;
+use aws_config::SdkConfig;
 use check_tokens::CheckTokens;
 use http::Response;
 use http_body_util::{BodyExt, Full};
@@ -15,7 +16,7 @@ use rate_limit_authorizer::Authorizer;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use shared::Clock;
+use shared::{Clock, Variables};
 use tower::{ServiceExt, service_fn};
 
 use crate::environment::Environment;
@@ -30,18 +31,26 @@ pub async fn handlers(
     environment: &Environment,
     clock: &Clock,
 ) -> anyhow::Result<BTreeMap<String, Handler>> {
-    let sdk = environment.sdk_config();
-    let variables = |name| environment.variables(name);
-    let sweep = CheckTokens::wire(&sdk, &variables("CheckTokensFunction"), clock.clone())?;
-    let notify = Notify::wire(&sdk, &variables("NotifyFunction"), clock.clone())?;
-    let variables_of_authorizer = variables("RateLimitAuthorizerFunction");
-    let authorizer = Arc::new(Authorizer::wire(
-        &sdk,
-        &variables_of_authorizer,
-        clock.clone(),
-    )?);
-    let app = App::wire(&sdk, &variables("ApiFunction"), clock.clone())?;
-    let router = api::router(app);
+    let of = |function: &str| (environment.sdk_config(), environment.variables(function));
+    handlers_of(of, clock)
+}
+
+/// The handlers, each wired from what `configuration` says for its logical id.
+///
+/// # Errors
+/// When a function cannot start, as it could not in AWS.
+pub fn handlers_of(
+    configuration: impl Fn(&str) -> (SdkConfig, Variables),
+    clock: &Clock,
+) -> anyhow::Result<BTreeMap<String, Handler>> {
+    let (sdk, variables) = configuration("CheckTokensFunction");
+    let sweep = CheckTokens::wire(&sdk, &variables, clock.clone())?;
+    let (sdk, variables) = configuration("NotifyFunction");
+    let notify = Notify::wire(&sdk, &variables, clock.clone())?;
+    let (sdk, variables) = configuration("RateLimitAuthorizerFunction");
+    let authorizer = Arc::new(Authorizer::wire(&sdk, &variables, clock.clone())?);
+    let (sdk, variables) = configuration("ApiFunction");
+    let router = api::router(App::wire(&sdk, &variables, clock.clone())?);
     // `lambda_http` makes futures that cannot change threads out of axum's
     // streaming bodies; ours are small, so they are collected first.
     let collected = service_fn(move |request: Request| {

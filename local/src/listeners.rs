@@ -1,5 +1,7 @@
 //! A loopback port for everything that is served.
 
+use std::collections::BTreeMap;
+
 use tokio::net::TcpListener;
 
 use crate::addresses::Addresses;
@@ -41,6 +43,7 @@ impl Listeners {
             secretsmanager: secretsmanager_url,
             issuer: issuer_url,
             platforms: platforms_url,
+            parameters: BTreeMap::new(),
         };
         let listeners = Self {
             gateway,

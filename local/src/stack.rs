@@ -43,6 +43,8 @@ pub struct Options {
     pub data_dir: Option<PathBuf>,
     /// Where the functions run, if not in this process.
     pub functions: Option<Url>,
+    /// Values of the template's parameters, in place of its defaults.
+    pub parameters: BTreeMap<String, String>,
     /// The time.
     pub clock: Clock,
     /// Whether the template's schedules tick.
@@ -59,6 +61,7 @@ impl Default for Options {
             dynamodb_port: 0,
             data_dir: None,
             functions: None,
+            parameters: BTreeMap::new(),
             clock: Clock::system(),
             schedules: false,
             retry_delay: Duration::ZERO,
@@ -105,7 +108,9 @@ impl Stack {
             Some(path) => Some(DataDir::open(path).await?),
             None => None,
         };
-        let (listeners, addresses) = Listeners::bind(options.port, options.dynamodb_port).await?;
+        let (listeners, mut addresses) =
+            Listeners::bind(options.port, options.dynamodb_port).await?;
+        addresses.parameters = options.parameters;
         let environment = Environment::new(&addresses)?;
         let model = environment.model();
         let directory = data_dir.as_ref().map(DataDir::path);

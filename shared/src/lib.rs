@@ -14,6 +14,7 @@ pub mod import;
 pub mod integration;
 pub mod lapse;
 pub mod logging;
+pub mod metrics;
 pub mod notification;
 pub mod oauth;
 pub mod organization;

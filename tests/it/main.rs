@@ -8,6 +8,8 @@ mod identity;
 mod imports;
 mod mixture;
 mod notifying;
+mod quota_engine;
+mod quotas;
 mod secrets;
 mod sweeping;
 mod world;

@@ -2,8 +2,10 @@
 //! handlers behind the real gateway, simulated platforms, and a clock that
 //! stands still.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
-use local::{Options, Stack};
+use local::{Environment, Handler, Options, Stack};
 use serde_json::{Value, json};
 use shared::import::{Importer, Progress, Summary};
 use shared::integration::Integration;
@@ -44,13 +46,20 @@ impl World {
     }
 
     pub(crate) async fn with(options: Options) -> Self {
+        Self::wired(options, local::functions::handlers).await
+    }
+
+    /// With functions that `wire` makes.
+    pub(crate) async fn wired<W>(options: Options, wire: W) -> Self
+    where
+        W: AsyncFnOnce(&Environment, &Clock) -> anyhow::Result<BTreeMap<String, Handler>>,
+    {
         let clock = Clock::frozen(start());
-        let stack = Stack::start(Options {
+        let options = Options {
             clock: clock.clone(),
             ..options
-        })
-        .await
-        .unwrap();
+        };
+        let stack = Stack::start_with(options, wire).await.unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { stack, clock, http }
     }
@@ -169,9 +178,13 @@ impl World {
         }
     }
 
+    pub(crate) async fn send_as(&self, user: &str, method: &str, path: &str) -> Answer {
+        let authorization = format!("Bearer {}", self.token(user));
+        self.send(method, path, Some(&authorization)).await
+    }
+
     pub(crate) async fn get_as(&self, user: &str, path: &str) -> Answer {
-        self.send("GET", path, Some(&format!("Bearer {}", self.token(user))))
-            .await
+        self.send_as(user, "GET", path).await
     }
 
     pub(crate) async fn expiring(&self, user: &str, org: &str, days: u32) -> Value {

@@ -41,6 +41,11 @@ pub(crate) struct Local {
     /// that file with --env-file
     #[arg(long, value_name = "URL", value_parser = http_url)]
     functions: Option<Url>,
+    /// Give a parameter of the template another value, such as
+    /// QuotaPolicies='{"meta":{"limit":60,"period":60,"burst":20}}'; may be
+    /// given several times
+    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parameter)]
+    parameters: Vec<(String, String)>,
     /// Load no demo
     #[arg(long)]
     no_demo: bool,
@@ -66,6 +71,11 @@ struct Imported {
     file: String,
     #[serde(flatten)]
     summary: Summary,
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 impl Local {
@@ -97,6 +107,7 @@ impl Local {
             dynamodb_port: self.dynamodb_port,
             data_dir: Some(self.data_dir.path.clone()),
             functions: self.functions.clone(),
+            parameters: self.parameters.iter().cloned().collect(),
             clock: clock.clone(),
             schedules: true,
             retry_delay: RETRY_DELAY,
@@ -254,6 +265,7 @@ mod tests {
         let url = || "http://127.0.0.1:1".to_owned();
         let ready = Ready {
             addresses: Addresses {
+                parameters: std::collections::BTreeMap::new(),
                 gateway: "http://127.0.0.1:3000".to_owned(),
                 dynamodb: url(),
                 sns: url(),

@@ -4,4 +4,5 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod import;
 pub(crate) mod local;
+pub(crate) mod quota;
 pub(crate) mod token;

@@ -1,5 +1,5 @@
-//! The caller, if the authorizer says that they belong to the organisation in
-//! the path.
+//! The caller as the authorizer describes them: somebody with a valid token, or
+//! a member of the organisation in the path.
 
 use std::collections::HashMap;
 
@@ -42,10 +42,22 @@ impl Member {
         &self.place
     }
 
-    /// Whether the caller may register, reconnect, check and disconnect connections.
+    /// Whether the caller may register, reconnect, check and disconnect
+    /// connections, and reset their quotas.
     #[must_use]
     pub fn manages(&self) -> bool {
         self.manages
+    }
+
+    /// Lets only those pass who do.
+    ///
+    /// # Errors
+    /// The 403 for everybody else.
+    pub fn must_manage(&self) -> Result<(), Problem> {
+        let problem = "You may not manage the connections of this organisation.";
+        self.manages
+            .then_some(())
+            .ok_or_else(|| Problem::forbidden(problem))
     }
 
     /// The member that the authorizer's context describes, if it is about this
@@ -80,14 +92,33 @@ impl<S: Sync> FromRequestParts<S> for Member {
             .get::<MatchedPath>()
             .and_then(|route| Place::of(route.as_str(), parts.uri.path()))
             .ok_or_else(|| Problem::not_found("There is no such route."))?;
-        match parts.request_context_ref() {
-            Some(RequestContext::ApiGatewayV1(context)) => {
-                Self::of(place, &context.authorizer.fields)
-            }
-            // No authorizer stands before a function URL.
-            _ => None,
-        }
-        .ok_or_else(Problem::forbidden)
+        context(parts)
+            .and_then(|context| Self::of(place, context))
+            .ok_or_else(|| Problem::forbidden("You are not a member of this organisation."))
+    }
+}
+
+/// What the authorizer has said of the caller. No authorizer stands before a
+/// function URL.
+pub(crate) fn context(parts: &Parts) -> Option<&HashMap<String, Value>> {
+    match parts.request_context_ref()? {
+        RequestContext::ApiGatewayV1(context) => Some(&context.authorizer.fields),
+        _ => None,
+    }
+}
+
+/// Somebody with a valid token, whatever they are a member of.
+#[derive(Debug)]
+pub(crate) struct Caller;
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let user = context(parts).and_then(|context| context.get("user_id")?.as_str());
+        user.filter(|user| UserId::new(*user).is_ok())
+            .map(|_| Self)
+            .ok_or_else(|| Problem::forbidden("Only a caller with a valid token may see this."))
     }
 }
 

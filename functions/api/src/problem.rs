@@ -3,7 +3,11 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use shared::quota::QuotaError;
 use shared::store::StoreError;
+
+/// Seconds; the gateway's own 503 says the same (`infra/template.yaml`).
+const RETRY_AFTER: u32 = 5;
 
 /// Why a request was not answered as asked. Rendered at the edge, where the
 /// request's id is known.
@@ -11,6 +15,8 @@ use shared::store::StoreError;
 pub struct Problem {
     status: StatusCode,
     detail: String,
+    /// Seconds after which trying again makes sense.
+    retry_after: Option<u32>,
     /// What operators see of an internal error, and clients never.
     cause: Option<String>,
 }
@@ -30,6 +36,7 @@ impl Problem {
         Self {
             status,
             detail: detail.into(),
+            retry_after: None,
             cause: None,
         }
     }
@@ -38,15 +45,24 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
-    pub(crate) fn forbidden() -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "You are not a member of this organisation.",
-        )
+    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, detail)
     }
 
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    pub(crate) fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, detail)
+    }
+
+    /// What is needed does not answer right now.
+    pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
+        Self {
+            retry_after: Some(RETRY_AFTER),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        }
     }
 
     pub(crate) fn method_not_allowed() -> Self {
@@ -73,9 +89,22 @@ impl From<StoreError> for Problem {
     }
 }
 
+impl From<QuotaError> for Problem {
+    fn from(error: QuotaError) -> Self {
+        Self {
+            cause: Some(error.to_string()),
+            ..Self::unavailable("The quota store does not answer. Please try again.")
+        }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
+        if let Some(seconds) = self.retry_after {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         response.extensions_mut().insert(self);
         response
     }

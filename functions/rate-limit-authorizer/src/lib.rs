@@ -1,5 +1,5 @@
-//! The authorizer in front of the dashboard API: who calls, and what they are
-//! to the organisation in the path.
+//! The authorizer in front of the API: who calls, what they are to the
+//! organisation in the path, and whether the platform's quota admits the call.
 
 mod claims;
 mod discovery;
@@ -7,6 +7,8 @@ mod error;
 mod identity;
 mod issuer;
 mod keys;
+mod members;
+mod meter;
 
 use std::collections::BTreeMap;
 
@@ -16,14 +18,18 @@ use aws_lambda_events::apigw::{
 };
 use aws_lambda_events::iam::{IamPolicyEffect, IamPolicyStatement};
 use lambda_runtime::LambdaEvent;
+use shared::metrics::Metrics;
 use shared::organization::Membership;
 use shared::place::Place;
+use shared::quota::Field;
 use shared::store::Organizations;
 use shared::variables::InvalidVariable;
 use shared::{Clock, UserId, Variables};
 
 pub use error::{Error, Refusal};
 use identity::Identity;
+use members::Members;
+use meter::{Meter, Metering};
 
 /// What API Gateway asks: the event of a REQUEST authorizer.
 pub type Request = ApiGatewayCustomAuthorizerRequestTypeRequest;
@@ -35,13 +41,17 @@ pub type Response = ApiGatewayCustomAuthorizerResponse<BTreeMap<String, String>>
 #[derive(Debug)]
 pub struct Authorizer {
     identity: Identity,
-    organizations: Organizations,
+    members: Members,
+    meter: Meter,
 }
 
 impl Authorizer {
     /// Wires the function: `ORGANIZATIONS_TABLE`; `AUTH_ISSUER` and
     /// `AUTH_AUDIENCE`; optionally `AUTH_JWKS` (a key set that is used in place
-    /// of the issuer's own) and `AUTH_USER_CLAIM` (default `sub`).
+    /// of the issuer's own) and `AUTH_USER_CLAIM` (default `sub`);
+    /// `QUOTAS_TABLE`; optionally `QUOTA_POLICIES` (JSON in place of default
+    /// policies) and `QUOTA_ON_FAILURE` (`refuse`, the default, or `allow`:
+    /// what a metered call is when the quota store does not answer).
     ///
     /// # Errors
     /// Names the variable that is missing or unusable.
@@ -50,18 +60,27 @@ impl Authorizer {
         variables: &Variables,
         clock: Clock,
     ) -> Result<Self, InvalidVariable> {
+        let dynamodb = aws_sdk_dynamodb::Client::new(sdk);
+        let table = variables.required("ORGANIZATIONS_TABLE")?;
+        let organizations = Organizations::new(dynamodb.clone(), table);
         Ok(Self {
-            identity: Identity::wire(variables, clock)?,
-            organizations: Organizations::new(
-                aws_sdk_dynamodb::Client::new(sdk),
-                variables.required("ORGANIZATIONS_TABLE")?,
-            ),
+            identity: Identity::wire(variables, clock.clone())?,
+            members: Members::new(organizations, clock.clone()),
+            meter: Meter::wire(dynamodb, variables, clock)?,
         })
     }
 
-    /// Judges one request. Everyone with an identity is let through; what they
-    /// are to the organisation stands in the context, and the API behind
-    /// answers 403 or 404.
+    /// The function with its metrics going somewhere.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.meter.metrics = metrics;
+        self
+    }
+
+    /// Judges one request. Everyone with an identity is let through, unless the
+    /// quota of a metered route is used up: that is what a denial means, always.
+    /// What they are to the organisation stands in the context, and the API
+    /// behind answers 403, 404, or 503 where there was no decision.
     ///
     /// # Errors
     /// [`Error::Unauthorized`] is the gateway's 401; any other is its 503.
@@ -80,24 +99,30 @@ impl Authorizer {
         let user = self.identity.of(request).await?;
         let template = request.resource.as_deref().unwrap_or_default();
         let path = request.path.as_deref().unwrap_or_default();
+        // A place that the path does not spell canonically is not in the
+        // context, and counts nothing: the API answers 404.
         let Some(place) = Place::of(template, path) else {
-            return Ok(allow(method_arn, &user, None));
+            return Ok(respond(method_arn, &user, None, None));
         };
-        let membership = self.organizations.membership(&place.org, &user).await?;
-        Ok(allow(
-            method_arn,
-            &user,
-            Some((&place, membership.as_ref())),
-        ))
+        let membership = self.members.of(&place.org, &user).await?;
+        let metering = match &membership {
+            Some(_) => {
+                let request_id = request.request_context.request_id.as_deref();
+                self.meter.take(&place, request_id).await
+            }
+            None => None, // a stranger spends nobody's quota
+        };
+        let place = Some((&place, membership.as_ref()));
+        Ok(respond(method_arn, &user, place, metering))
     }
 }
 
-/// Lets `user` through, with what is known of them. A place that
-/// the path does not spell canonically is not in the context: the API answers 404.
-fn allow(
+/// What is known of `user`, and whether they are let through.
+fn respond(
     method_arn: &str,
     user: &UserId,
     place: Option<(&Place, Option<&Membership>)>,
+    metering: Option<Metering>,
 ) -> Response {
     let mut context = BTreeMap::new();
     let mut tell = |name: &str, value: &str| context.insert(name.to_owned(), value.to_owned());
@@ -113,9 +138,17 @@ fn allow(
         }
     }
     tell("member", is_member);
+    let (effect, fields): (_, Vec<Field>) = match metering {
+        None => (IamPolicyEffect::Allow, vec![]),
+        Some(Metering::Pass(fields)) => (IamPolicyEffect::Allow, fields),
+        Some(Metering::Denied(fields)) => (IamPolicyEffect::Deny, fields),
+    };
+    for (name, value) in &fields {
+        tell(name, value);
+    }
 
     let mut statement = IamPolicyStatement::default();
-    statement.effect = IamPolicyEffect::Allow;
+    statement.effect = effect;
     statement.action = vec!["execute-api:Invoke".to_owned()];
     statement.resource = vec![every_method(method_arn)];
     let mut policy = ApiGatewayCustomAuthorizerPolicy::default();
@@ -131,7 +164,7 @@ fn allow(
 /// Every method of the stage that `method_arn` belongs to. Not the ARN itself:
 /// its path is the caller's, who could write a policy's wildcards into it or
 /// exceed what a policy may hold (512 characters). Nothing is cached, so this
-/// allows no more than the one request.
+/// allows or denies no more than the one request.
 fn every_method(method_arn: &str) -> String {
     let mut parts = method_arn.splitn(3, '/');
     let (api, stage) = (

@@ -17,6 +17,7 @@ use issuer::{Issuer, Keypair};
 fn variables(issuer: &str, more: &[(&str, &str)]) -> Variables {
     let base = [
         ("ORGANIZATIONS_TABLE", "organizations"),
+        ("QUOTAS_TABLE", "quotas"),
         ("AUTH_ISSUER", issuer),
         ("AUTH_AUDIENCE", "warden"),
     ];
@@ -113,7 +114,7 @@ async fn a_table_that_does_not_answer_is_no_refusal() {
 fn the_context_says_what_the_caller_is() {
     let place = Place::of("/api/{orgId}/{integrationId}", "/api/acme/7").unwrap();
     let user = UserId::new("ian").unwrap();
-    let context = |membership| allow("arn", &user, Some((&place, membership))).context;
+    let context = |membership| respond("arn", &user, Some((&place, membership)), None).context;
     let stranger = json!({
         "user_id": "ian", "org_id": "acme", "integration_id": "7", "member": "false",
     });
@@ -246,6 +247,9 @@ fn what_is_configured_wrongly_is_named() {
             r#"{"keys":[{"kty":"oct","kid":"a","k":"AAAA"}]}"#,
         ),
         ("AUTH_USER_CLAIM", "email"),
+        ("QUOTAS_TABLE", ""),
+        ("QUOTA_POLICIES", "{"),
+        ("QUOTA_ON_FAILURE", "perhaps"),
     ] {
         let variables = variables("https://id.example", &[(name, value)]);
         let error = wire(&variables, &clock).unwrap_err().to_string();

@@ -22,7 +22,12 @@ async fn stack() -> Stack {
                 "policyDocument": {"Version": "2012-10-17", "Statement": [{
                     "Effect": effect, "Action": "execute-api:Invoke", "Resource": event["methodArn"],
                 }]},
-                "context": {"org": event["pathParameters"]["orgId"], "limit": 200},
+                "context": {
+                    "org": event["pathParameters"]["orgId"], "platform": "meta", "limit": 200,
+                    "remaining": "0", "reset": "1763460000", "retry_after": "3600",
+                    "reset_at": "2025-11-18 10:00:00",
+                    "rate_limit": "\"period\";r=0;t=3600",
+                },
             }))
         });
         let api = handler(async |event: Value, _| {
@@ -86,7 +91,11 @@ async fn a_call_passes_the_authorizer_and_reaches_the_function_as_aws_sends_it()
     assert_eq!(context["path"], format!("/v1{NOTIFICATIONS}"));
     assert_eq!(
         context["authorizer"],
-        json!({"principalId": "ian", "org": "acme", "limit": "200"})
+        json!({
+            "principalId": "ian", "org": "acme", "platform": "meta", "limit": "200",
+            "remaining": "0", "reset": "1763460000", "retry_after": "3600",
+            "reset_at": "2025-11-18 10:00:00", "rate_limit": "\"period\";r=0;t=3600",
+        })
     );
     // lambda_http's own types read it.
     serde_json::from_value::<aws_lambda_events::event::apigw::ApiGatewayProxyRequest>(event)
@@ -98,7 +107,6 @@ async fn a_call_passes_the_authorizer_and_reaches_the_function_as_aws_sends_it()
 async fn each_outcome_of_the_authorizer_has_its_gateway_response() {
     let stack = stack().await;
     let outcomes: BTreeMap<&str, u16> = [
-        ("deny", 403),
         ("Unauthorized", 401),
         ("Unauthorized!", 503),
         ("malformed", 503),
@@ -126,6 +134,32 @@ async fn each_outcome_of_the_authorizer_has_its_gateway_response() {
     let open = call(&stack, "GET", "/health", None).await;
     assert_eq!(open.status, 200);
     assert_eq!(open.body["requestContext"].get("authorizer"), None);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_denial_is_the_originals_429() {
+    let stack = stack().await;
+    let answer = call(&stack, "GET", NOTIFICATIONS, Some("deny")).await;
+    assert_eq!(answer.status, 429);
+    let expected = json!({
+        "error": "Rate limit exceeded",
+        "message": "Too many requests to meta API. Please try again later.",
+        "retry_after": 3600, "reset_at": "2025-11-18 10:00:00", "limit": 200,
+    });
+    assert_eq!(answer.body, expected);
+    for (name, value) in [
+        ("content-type", "application/json"),
+        ("retry-after", "3600"),
+        ("x-ratelimit-limit", "200"),
+        ("x-ratelimit-remaining", "0"),
+        ("x-ratelimit-reset", "1763460000"),
+        ("ratelimit", "\"period\";r=0;t=3600"),
+    ] {
+        assert_eq!(answer.headers[name], value, "{name}");
+    }
+    // This authorizer does not say it, so it is left out.
+    assert!(!answer.headers.contains_key("ratelimit-policy"));
     stack.stop().await;
 }
 

@@ -55,6 +55,19 @@ pub struct Template {
 }
 
 impl Template {
+    /// Checks that there is a parameter of this name.
+    ///
+    /// # Errors
+    /// [`TemplateError`] if there is none.
+    pub fn check_parameter(&self, name: &str) -> Result<(), TemplateError> {
+        if self.parameters.contains_key(name) {
+            return Ok(());
+        }
+        let known: Vec<_> = self.parameters.keys().map(String::as_str).collect();
+        let problem = format!("no such parameter; there are {}", known.join(", "));
+        Err(TemplateError::at(format!("Parameters.{name}"), problem))
+    }
+
     /// Reads a template and checks that everything in it is known.
     ///
     /// # Errors
@@ -243,7 +256,7 @@ pub(crate) mod tests {
         );
         assert_eq!(model.topics[0].subscriptions[0].function, "NotifyFunction");
         assert_eq!(model.schedules.len(), 2);
-        assert_eq!(model.api.routes.len(), 4);
+        assert_eq!(model.api.routes.len(), 8);
         let health = model.api.routes.iter().find(|r| r.path == "/health");
         assert_eq!(health.unwrap().authorizer, None);
     }

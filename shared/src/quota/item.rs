@@ -307,7 +307,13 @@ impl Item {
     ) -> WindowStanding {
         let window = span.of(policy);
         let oldest = self.in_range(span, window, now).next();
-        let used = oldest.map_or(0, |(_, snapshot)| self.granted - snapshot);
+        // Not the oldest epoch's: a clock that is ahead can have left a smaller
+        // total in a later epoch.
+        let least = self
+            .in_range(span, window, now)
+            .map(|(_, snapshot)| snapshot)
+            .min();
+        let used = least.map_or(0, |snapshot| self.granted - snapshot);
         let used = u32::try_from(used).unwrap_or(u32::MAX);
         let lag = self.lag(span, policy);
         let blocked = self

@@ -1,6 +1,7 @@
 //! The limiter: what a caller asks, and what it costs DynamoDB.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::item::{Item, Judgement, Span, Stored, WindowStanding, seconds};
+use super::decision::{Decision, Denial, Permit, QuotaError, Standing};
+use super::item::{Item, Judgement, Stored, seconds};
 use super::key::QuotaKey;
 use super::policy::{PERMIT_SECONDS, Policies, Policy};
 use super::write::{self, Write};
@@ -35,6 +37,7 @@ pub struct Limiter {
     policies: Arc<Policies>,
     clock: Clock,
     memory: Arc<Mutex<Memory>>,
+    calls: Arc<AtomicU64>,
 }
 
 #[derive(Debug, Default)]
@@ -43,92 +46,6 @@ struct Memory {
     denied: HashMap<QuotaKey, (u64, Denial)>,
     /// Snapshots that were seen to be of no use any more.
     stale: HashMap<QuotaKey, Vec<String>>,
-}
-
-/// The answer to [`Limiter::attempt`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    /// One call may be made before `use_by`.
-    Admitted(Permit),
-    /// No call may be made now.
-    Denied(Denial),
-}
-
-/// One call to the platform.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Permit {
-    /// The call must be made before this instant.
-    pub use_by: DateTime<Utc>,
-    /// What is left.
-    pub standing: Standing,
-}
-
-/// Why not, and when again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Denial {
-    /// Epoch seconds at which the next permit frees, if nobody takes it before.
-    pub retry_at: u64,
-    /// How both windows stand.
-    pub standing: Standing,
-}
-
-/// How both windows of a key stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-pub struct Standing {
-    /// The long window.
-    pub period: WindowStanding,
-    /// The short window.
-    pub burst: WindowStanding,
-}
-
-/// A decision could not be made. It is not an allowance.
-#[derive(Debug, thiserror::Error)]
-pub enum QuotaError {
-    /// DynamoDB did not answer in time.
-    #[error("the quota store does not answer: {0}")]
-    Unavailable(AwsError),
-    /// Others changed the same item again and again.
-    #[error("the quota of this key is contended; try again")]
-    Contended,
-    /// The item was not one that we write; it was replaced by an exhausted one.
-    #[error("the quota item was damaged and now counts as exhausted")]
-    Damaged,
-}
-
-impl Standing {
-    fn of(item: &Item, policy: &Policy, now: DateTime<Utc>) -> Self {
-        Self {
-            period: item.standing(Span::Period, policy, now),
-            burst: item.standing(Span::Burst, policy, now),
-        }
-    }
-
-    /// What is left: the smaller of both windows'.
-    #[must_use]
-    pub fn remaining(&self) -> u32 {
-        self.period.remaining.min(self.burst.remaining)
-    }
-
-    /// Epoch seconds at which the next permit frees if none is left, else at
-    /// which the oldest counted epoch of the period frees.
-    #[must_use]
-    pub fn reset(&self) -> u64 {
-        let exhausted = [self.period, self.burst]
-            .into_iter()
-            .filter(|window| window.remaining == 0);
-        exhausted
-            .map(|window| window.reset)
-            .max()
-            .unwrap_or(self.period.reset)
-    }
-}
-
-impl Denial {
-    /// Seconds until the next permit frees, at least 1.
-    #[must_use]
-    pub fn retry_after(&self, now: DateTime<Utc>) -> u64 {
-        self.retry_at.saturating_sub(seconds(now)).max(1)
-    }
 }
 
 type Attributes = HashMap<String, AttributeValue>;
@@ -154,6 +71,7 @@ impl Limiter {
             policies: Arc::new(policies),
             clock,
             memory: Arc::default(),
+            calls: Arc::default(),
         }
     }
 
@@ -161,6 +79,16 @@ impl Limiter {
     #[must_use]
     pub fn policies(&self) -> &Policies {
         &self.policies
+    }
+
+    /// How many requests this limiter, clones included, has sent to DynamoDB.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    fn count_call(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Takes a permit, if there is one: one conditional write. A denial is
@@ -221,6 +149,7 @@ impl Limiter {
     /// [`QuotaError::Unavailable`].
     pub async fn remaining(&self, key: &QuotaKey) -> Result<Standing, QuotaError> {
         let policy = self.policies.of(key.platform());
+        self.count_call();
         let answer = self
             .client
             .get_item()
@@ -249,7 +178,10 @@ impl Limiter {
         key: &QuotaKey,
         max: Duration,
     ) -> Result<Decision, QuotaError> {
-        let until = self.clock.precise() + max;
+        let until = TimeDelta::from_std(max)
+            .ok()
+            .and_then(|max| self.clock.precise().checked_add_signed(max))
+            .unwrap_or(DateTime::<Utc>::MAX_UTC);
         loop {
             let decision = self.attempt(key).await?;
             let Decision::Denied(denial) = decision else {
@@ -271,6 +203,7 @@ impl Limiter {
     /// # Errors
     /// [`QuotaError::Unavailable`].
     pub async fn reset(&self, key: &QuotaKey) -> Result<(), QuotaError> {
+        self.count_call();
         self.client
             .delete_item()
             .table_name(&self.table)
@@ -385,6 +318,7 @@ impl Limiter {
                 condition,
                 values,
             } = write(now);
+            self.count_call();
             let result = self
                 .client
                 .update_item()

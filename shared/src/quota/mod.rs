@@ -39,17 +39,21 @@
 //! # }
 //! ```
 
+mod decision;
 mod item;
 mod key;
 mod limiter;
 #[cfg(test)]
 mod model;
 mod policy;
+mod told;
 mod window;
 mod write;
 
+pub use decision::{Decision, Denial, Permit, QuotaError, Standing};
 pub use item::WindowStanding;
 pub use key::QuotaKey;
-pub use limiter::{Decision, Denial, Limiter, Permit, QuotaError, Standing};
+pub use limiter::Limiter;
 pub use policy::{BURST_SECONDS, InvalidPolicy, PERMIT_SECONDS, Policies, Policy};
+pub use told::Field;
 pub use window::{InvalidWindow, Window};

@@ -65,12 +65,18 @@ impl Window {
         if seconds > MAX_SECONDS {
             return Err(InvalidWindow::TooLarge(MAX_SECONDS));
         }
-        let epoch = seconds.div_ceil(epochs).max(2 * SKEW);
+        // A short window that permits outlast by much would otherwise need more
+        // epochs in range than the item and the expression have room for.
+        let covered = seconds + held + 2 * SKEW;
+        let epoch = seconds
+            .div_ceil(epochs)
+            .max(covered.div_ceil(epochs + 3))
+            .max(2 * SKEW);
         Ok(Self {
             limit,
             seconds,
             epoch,
-            behind: (seconds + held + 2 * SKEW).div_ceil(epoch),
+            behind: covered.div_ceil(epoch),
             ahead: (2 * SKEW).div_ceil(epoch).max(1),
         })
     }

@@ -27,7 +27,7 @@ const TTL_SLACK: u64 = 60;
 /// The main form: grants one permit, or changes nothing. `stale` are names of
 /// snapshots that the item was last seen to hold for nothing.
 pub(super) fn grant(policy: &Policy, now: DateTime<Utc>, stale: &[String]) -> Write {
-    let (mut set, mut remove, mut exist, mut violated) = (vec![], vec![], vec![], vec![]);
+    let (mut set, mut remove, mut number_typed, mut violated) = (vec![], vec![], vec![], vec![]);
     let mut ends_at = 0;
     for span in Span::BOTH {
         let window = span.of(policy);
@@ -36,7 +36,7 @@ pub(super) fn grant(policy: &Policy, now: DateTime<Utc>, stale: &[String]) -> Wr
         // The right-hand side reads the value before this update.
         set.push(format!("{snapshot}=if_not_exists({snapshot},n)"));
         set.push(format!("{lag}={lag}+:1"));
-        exist.push(format!("attribute_exists({lag})"));
+        number_typed.push(format!("attribute_type({lag},:n)"));
         // A comparison with a missing attribute is false, so epochs without
         // traffic restrict nothing.
         violated.extend(
@@ -60,12 +60,15 @@ pub(super) fn grant(policy: &Policy, now: DateTime<Utc>, stale: &[String]) -> Wr
             remove.join(",")
         ),
         condition: format!(
-            "attribute_exists(n) AND {} AND NOT ({})",
-            exist.join(" AND "),
+            "attribute_type(n,:n) AND {} AND NOT ({})",
+            number_typed.join(" AND "),
             violated.join(" OR ")
         ),
         values: HashMap::from([
             (":1".to_owned(), number(1)),
+            // Not merely there: arithmetic on another type would be an error
+            // that says nothing of the item.
+            (":n".to_owned(), AttributeValue::S("N".to_owned())),
             (":t".to_owned(), number(ends_at + TTL_SLACK)),
         ]),
     }

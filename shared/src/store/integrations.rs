@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Item, StoreError, number, parse, render, text};
 use crate::aws::AwsError;
 use crate::integration::Integration;
-use crate::{IntegrationId, OrgId};
+use crate::{IntegrationId, OrgId, Platform};
 
 /// The connections.
 #[derive(Debug, Clone)]
@@ -66,6 +66,22 @@ pub struct Lapsing {
     pub next: Option<(DateTime<Utc>, IntegrationId)>,
 }
 
+/// A page of all of an organisation's connections, in the order of their ids.
+#[derive(Debug)]
+pub struct Connections {
+    /// The connections and what they connect to.
+    pub rows: Vec<(IntegrationId, Platform)>,
+    /// The last of this page, if there is another.
+    pub next: Option<IntegrationId>,
+}
+
+/// What a quota is about, out of a connection's row.
+#[derive(Deserialize)]
+struct Connection {
+    integration_id: IntegrationId,
+    platform: Platform,
+}
+
 impl Integrations {
     /// The connections in `table`.
     #[must_use]
@@ -92,6 +108,76 @@ impl Integrations {
             .await
             .map_err(|e| AwsError::new("dynamodb:GetItem", e))?;
         answer.item.map(|item| parse(key, item)).transpose()
+    }
+
+    /// The platform of one connection, strongly consistent: one that was just
+    /// registered is there.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer, or the row is damaged.
+    pub async fn platform_of(&self, key: &Key) -> Result<Option<Platform>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("org_id", text(&key.org_id))
+            .key("integration_id", text(&key.integration_id))
+            .projection_expression(CONNECTION)
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|e| AwsError::new("dynamodb:GetItem", e))?;
+        let row = answer.item.map(|item| parse::<Connection>(key, item));
+        Ok(row.transpose()?.map(|row| row.platform))
+    }
+
+    /// An organisation's connections, also those that never lapse, at most
+    /// `limit`, beginning after `start`.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer, or a row is damaged.
+    pub async fn of_organization(
+        &self,
+        org: &OrgId,
+        limit: usize,
+        start: Option<&IntegrationId>,
+    ) -> Result<Connections, StoreError> {
+        let mut rows = Vec::new();
+        let mut from_key = start.map(|id| {
+            Item::from([
+                ("org_id".into(), text(org)),
+                ("integration_id".into(), text(id)),
+            ])
+        });
+        // One more than is asked for, to know whether there is another page.
+        while rows.len() <= limit {
+            let wanted = limit + 1 - rows.len();
+            let answer = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("org_id = :org")
+                .expression_attribute_values(":org", text(org))
+                .projection_expression(CONNECTION)
+                .set_exclusive_start_key(from_key)
+                .limit(i32::try_from(wanted).unwrap_or(i32::MAX))
+                .send()
+                .await
+                .map_err(|e| AwsError::new("dynamodb:Query", e))?;
+            for item in answer.items.unwrap_or_default() {
+                let what = describe(&item);
+                let row = parse::<Connection>(what, item)?;
+                rows.push((row.integration_id, row.platform));
+            }
+            from_key = answer.last_evaluated_key;
+            if from_key.is_none() {
+                break;
+            }
+        }
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| more).map(|(id, _)| id.clone());
+        Ok(Connections { rows, next })
     }
 
     /// Stores a connection that did not exist.
@@ -252,6 +338,9 @@ impl Integrations {
         Ok(Lapsing { rows, next })
     }
 }
+
+/// What [`Connection`] reads; none of the names is reserved.
+const CONNECTION: &str = "org_id, integration_id, platform";
 
 /// What a page of the dashboard reads of a connection: all that it must have,
 /// and nothing large but the refresh token, of which it shows that there is one.

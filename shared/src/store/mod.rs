@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
 
 pub use audit::{Audit, Stream};
-pub use integrations::{Conflict, Integrations, Key, Lapsing};
+pub use integrations::{Conflict, Connections, Integrations, Key, Lapsing};
 pub use notifications::{Delivered, Notifications, Page};
 pub use organizations::{Organizations, Put};
 

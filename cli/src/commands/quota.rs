@@ -1,0 +1,160 @@
+//! `warden quota`.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use shared::quota::{Decision, Limiter};
+use shared::store::Key;
+use shared::{Clock, IntegrationId, OrgId, Platform};
+
+use crate::output::{Outcome, Output};
+use crate::progress;
+use crate::quota::{Answer, Meter, Policy, Waited, policies_table};
+use crate::target::{self, Place, Target};
+
+/// The longest wait, in seconds: no policy's period is longer.
+const MAX_WAIT: u64 = 366 * 86_400;
+
+/// See the platforms' quotas, and take permits to call them
+#[derive(Debug, Args)]
+#[command(after_help = "Without --local, QUOTA_POLICIES must be what the deployed functions have.")]
+pub(crate) struct Quota {
+    #[command(subcommand)]
+    operation: Operation,
+}
+
+#[derive(Debug, Subcommand)]
+enum Operation {
+    /// Print every platform's policy
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Print how a connection's quota stands; takes nothing
+    Show {
+        #[command(flatten)]
+        of: Metered,
+    },
+    /// Take a permit for one call, waiting for one if need be, and print until when to use it
+    #[command(
+        after_help = "Exit code 1, at once, if no permit frees within --max; it says when one does.\n\
+            Only the permit is looked at, not whether there is such a connection. It relies on\n\
+            this machine's clock being right to the second."
+    )]
+    Wait {
+        #[command(flatten)]
+        of: Metered,
+        /// Wait at most so long; 0 only tries
+        #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, allow_negative_numbers = true)]
+        max: Duration,
+    },
+    /// Forget what was granted to a connection
+    Reset {
+        #[command(flatten)]
+        of: Metered,
+    },
+}
+
+/// Whose quota, and where.
+#[derive(Debug, Args)]
+struct Metered {
+    /// The platform's name, or one of facebook, x, google_ads
+    platform: Platform,
+    /// The organisation and its connection
+    #[arg(value_name = "ORG/INTEGRATION", value_parser = connection)]
+    connection: Key,
+    #[command(flatten)]
+    place: Place,
+}
+
+fn connection(text: &str) -> Result<Key, String> {
+    let (org_id, integration_id) = text
+        .split_once('/')
+        .ok_or("it must be the organisation's id and the integration's, as in acme/7f0c")?;
+    Ok(Key {
+        org_id: OrgId::new(org_id).map_err(|e| e.to_string())?,
+        integration_id: IntegrationId::new(integration_id).map_err(|e| e.to_string())?,
+    })
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let whole = text.bytes().all(|b| b.is_ascii_digit()).then_some(text);
+    whole
+        .and_then(|text| text.parse().ok())
+        .filter(|seconds| *seconds <= MAX_WAIT)
+        .map(Duration::from_secs)
+        .ok_or_else(|| format!("it must be a whole number of seconds from 0 to {MAX_WAIT}"))
+}
+
+impl Metered {
+    async fn open(self, clock: &Clock) -> anyhow::Result<(Meter, Limiter)> {
+        let target = Target::of(&self.place, &Target::LIMITER_NEEDS).await?;
+        let meter = Meter {
+            platform: self.platform,
+            connection: self.connection,
+        };
+        Ok((meter, target.limiter(clock.clone())?))
+    }
+}
+
+impl Quota {
+    pub(crate) async fn run(self, output: &Output) -> anyhow::Result<Outcome> {
+        let clock = Clock::system();
+        match self.operation {
+            Operation::List { place } => list(&place, output),
+            Operation::Show { of } => show(of, &clock, output).await,
+            Operation::Wait { of, max } => wait(of, max, &clock, output).await,
+            Operation::Reset { of } => reset(of, &clock, output).await,
+        }
+    }
+}
+
+fn list(place: &Place, output: &Output) -> anyhow::Result<Outcome> {
+    let policies = target::policies(place)?;
+    let object = Policy::all(&policies);
+    output.answer(&object, || policies_table(&policies))?;
+    Ok(Outcome::Fine)
+}
+
+async fn show(of: Metered, clock: &Clock, output: &Output) -> anyhow::Result<Outcome> {
+    let (meter, limiter) = of.open(clock).await?;
+    let standing = limiter.remaining(&meter.key()).await?;
+    let now = clock.now();
+    let answer = Answer::new(&meter, &standing);
+    output.answer(&answer, || answer.render(now))?;
+    Ok(Outcome::Fine)
+}
+
+async fn wait(
+    of: Metered,
+    max: Duration,
+    clock: &Clock,
+    output: &Output,
+) -> anyhow::Result<Outcome> {
+    let (meter, limiter) = of.open(clock).await?;
+    let key = meter.key();
+    // A decision has little time. This opens the connection and fetches the
+    // credentials before it, and says what is wrong if either fails.
+    limiter.remaining(&key).await?;
+    let spinner = progress::spinner();
+    spinner.set_message(format!("waiting for a permit for {meter}"));
+    let decision = limiter.wait_until_ready(&key, max).await;
+    spinner.finish_and_clear();
+    let decision = decision?;
+    let now = clock.now();
+    let waited = Waited::new(&meter, &decision, now);
+    output.answer(&waited, || waited.render(now))?;
+    Ok(Outcome::fine_if(matches!(decision, Decision::Admitted(_))))
+}
+
+async fn reset(of: Metered, clock: &Clock, output: &Output) -> anyhow::Result<Outcome> {
+    let (meter, limiter) = of.open(clock).await?;
+    limiter.reset(&meter.key()).await?;
+    output.answer(&meter, || {
+        format!(
+            "nothing counts as granted to {meter} any more; whoever was refused before may be \
+             refused for another minute"
+        )
+    })?;
+    Ok(Outcome::Fine)
+}

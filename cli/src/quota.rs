@@ -1,0 +1,347 @@
+//! Quotas, for people and programs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use comfy_table::{CellAlignment, Table};
+use serde::Serialize;
+use shared::Platform;
+use shared::lapse::humanly;
+use shared::quota::{
+    BURST_SECONDS, Decision, Permit, Policies, QuotaKey, Standing, WindowStanding,
+};
+use shared::store::Key;
+
+use crate::table;
+
+/// A policy as `QUOTA_POLICIES` takes it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Policy {
+    limit: u32,
+    /// In seconds.
+    period: u32,
+    burst: u32,
+}
+
+impl Policy {
+    /// Those of all platforms; what this becomes, `QUOTA_POLICIES` takes.
+    pub(crate) fn all(policies: &Policies) -> BTreeMap<Platform, Self> {
+        let written = policies.iter().map(|(platform, policy)| {
+            let written = Self {
+                limit: policy.period.limit,
+                period: policy.period.seconds,
+                burst: policy.burst.limit,
+            };
+            (platform, written)
+        });
+        written.collect()
+    }
+}
+
+/// The policies of all platforms.
+pub(crate) fn policies_table(policies: &Policies) -> String {
+    let burst = format!("In any {}", length(BURST_SECONDS));
+    let mut table = table::table(["Platform", "Limit", "In any", &burst]);
+    for (platform, policy) in policies.iter() {
+        table.add_row([
+            platform.name().to_owned(),
+            policy.period.limit.to_string(),
+            length(policy.period.seconds),
+            policy.burst.limit.to_string(),
+        ]);
+    }
+    align_right(&mut table, &[1, 3]);
+    table::render(table)
+}
+
+fn align_right(table: &mut Table, columns: &[usize]) {
+    for column in columns {
+        if let Some(column) = table.column_mut(*column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+/// A length of time in the largest unit in which it is whole. Not days: to a
+/// rolling window they are nothing but 24 hours.
+fn length(seconds: u32) -> String {
+    let (count, unit) = match seconds {
+        _ if seconds.is_multiple_of(3_600) => (seconds / 3_600, "hour"),
+        _ if seconds.is_multiple_of(60) => (seconds / 60, "minute"),
+        _ => (seconds, "second"),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
+}
+
+/// What a quota is counted for.
+#[derive(Debug, Serialize)]
+pub(crate) struct Meter {
+    pub(crate) platform: Platform,
+    #[serde(flatten)]
+    pub(crate) connection: Key,
+}
+
+impl Meter {
+    pub(crate) fn key(&self) -> QuotaKey {
+        let Key {
+            org_id,
+            integration_id,
+        } = self.connection.clone();
+        QuotaKey::new(self.platform, org_id, integration_id)
+    }
+}
+
+impl fmt::Display for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Key {
+            org_id,
+            integration_id,
+        } = &self.connection;
+        write!(f, "{} {org_id}/{integration_id}", self.platform)
+    }
+}
+
+/// How a quota stands.
+#[derive(Debug, Serialize)]
+pub(crate) struct Answer<'a> {
+    #[serde(flatten)]
+    meter: &'a Meter,
+    /// The smaller of both windows'.
+    remaining: u32,
+    #[serde(flatten)]
+    standing: &'a Standing,
+}
+
+impl<'a> Answer<'a> {
+    pub(crate) fn new(meter: &'a Meter, standing: &'a Standing) -> Self {
+        Self {
+            meter,
+            remaining: standing.remaining(),
+            standing,
+        }
+    }
+
+    pub(crate) fn render(&self, now: DateTime<Utc>) -> String {
+        let mut table = table::table(["In any", "Limit", "Remaining", "Resets"]);
+        for window in [self.standing.period, self.standing.burst] {
+            table.add_row([
+                length(window.seconds),
+                window.limit.to_string(),
+                window.remaining.to_string(),
+                resets(&window, now),
+            ]);
+        }
+        align_right(&mut table, &[1, 2]);
+        format!("{}\n\n{}", self.meter, table::render(table))
+    }
+}
+
+fn resets(window: &WindowStanding, now: DateTime<Utc>) -> String {
+    if window.remaining == window.limit {
+        "nothing taken".to_owned()
+    } else {
+        // One that is over by the time it is shown resets now.
+        humanly(instant(window.reset).max(now), now)
+    }
+}
+
+/// From epoch seconds.
+fn instant(seconds: u64) -> DateTime<Utc> {
+    let seconds = i64::try_from(seconds).ok();
+    seconds
+        .and_then(|seconds| DateTime::from_timestamp(seconds, 0))
+        .unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// What waiting for a permit came to.
+#[derive(Debug, Serialize)]
+pub(crate) struct Waited<'a> {
+    #[serde(flatten)]
+    came_to: CameTo,
+    #[serde(flatten)]
+    answer: Answer<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "decision", rename_all = "snake_case")]
+enum CameTo {
+    Admitted {
+        /// The call must be made before this.
+        use_by: DateTime<Utc>,
+    },
+    Denied {
+        /// When the next permit frees.
+        retry_at: DateTime<Utc>,
+        /// The same in seconds from now.
+        retry_after: u64,
+    },
+}
+
+impl<'a> Waited<'a> {
+    pub(crate) fn new(meter: &'a Meter, decision: &'a Decision, now: DateTime<Utc>) -> Self {
+        let (came_to, standing) = match decision {
+            Decision::Admitted(Permit { use_by, standing }) => {
+                (CameTo::Admitted { use_by: *use_by }, standing)
+            }
+            Decision::Denied(denial) => {
+                let came_to = CameTo::Denied {
+                    retry_at: instant(denial.retry_at),
+                    retry_after: denial.retry_after(now),
+                };
+                (came_to, &denial.standing)
+            }
+        };
+        Self {
+            came_to,
+            answer: Answer::new(meter, standing),
+        }
+    }
+
+    /// Of a permit, `use_by` alone: a script reads it.
+    pub(crate) fn render(&self, now: DateTime<Utc>) -> String {
+        let exact = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        match self.came_to {
+            CameTo::Admitted { use_by } => exact(use_by),
+            CameTo::Denied { retry_at, .. } => format!(
+                "no permit for {}: the next one frees {}, at {}",
+                self.answer.meter,
+                humanly(retry_at.max(now), now),
+                exact(retry_at)
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use shared::quota::Denial;
+    use shared::{IntegrationId, OrgId, Variables};
+
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000; // 2027-01-15T08:00:00Z
+
+    fn meter() -> Meter {
+        Meter {
+            platform: Platform::Linkedin,
+            connection: Key {
+                org_id: OrgId::new("acme").unwrap(),
+                integration_id: IntegrationId::new("7").unwrap(),
+            },
+        }
+    }
+
+    fn standing(remaining: u32) -> Standing {
+        let window = |limit, seconds, remaining, reset| WindowStanding {
+            limit,
+            seconds,
+            remaining,
+            reset,
+        };
+        Standing {
+            period: window(100, 86_400, 80 + remaining, NOW + 7_260),
+            burst: window(20, 60, remaining, NOW + 65),
+        }
+    }
+
+    #[test]
+    fn what_list_prints_is_what_quota_policies_takes() {
+        let variables = |policies: &str| -> Variables {
+            let variable = ("QUOTA_POLICIES".to_owned(), policies.to_owned());
+            std::iter::once(variable).collect()
+        };
+        let own = variables(r#"{"x":{"limit":7,"period":90,"burst":3}}"#);
+        let policies = Policies::from_variables(&own).unwrap();
+        let printed = serde_json::to_value(Policy::all(&policies)).unwrap();
+        assert_eq!(printed.as_object().unwrap().len(), Platform::ALL.len());
+        assert_eq!(
+            printed["twitter"],
+            json!({"limit": 7, "period": 90, "burst": 3})
+        );
+        let read = Policies::from_variables(&variables(&printed.to_string())).unwrap();
+        assert_eq!(read, policies);
+    }
+
+    #[test]
+    fn every_policy_is_a_row() {
+        let text = policies_table(&Policies::default());
+        let rows: Vec<Vec<&str>> = text
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        assert_eq!(rows.len(), 2 + Platform::ALL.len(), "{text}");
+        for row in [
+            "Platform Limit In any In any 1 minute",
+            "meta 200 1 hour 50",
+            "linkedin 100 24 hours 20",
+            "twitter 300 15 minutes 100",
+            "google 15000 24 hours 500",
+        ] {
+            assert!(rows.iter().any(|of| of.join(" ") == row), "{row}: {text}");
+        }
+        assert_eq!(length(90), "90 seconds");
+    }
+
+    #[test]
+    fn a_standing_shows_both_windows() {
+        let (meter, now) = (meter(), instant(NOW));
+        let some = standing(3);
+        let text = Answer::new(&meter, &some).render(now);
+        assert!(text.starts_with("linkedin acme/7\n\n"), "{text}");
+        for row in ["100 83 in 2 hours", "20 3 in 1 minute"] {
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(text.contains(row), "{row}: {text}");
+        }
+        let fresh = standing(20);
+        let text = Answer::new(&meter, &fresh).render(now);
+        assert_eq!(text.matches("nothing taken").count(), 2, "{text}");
+        // Between the answer and its printing a second may pass.
+        let text = Answer::new(&meter, &some).render(instant(NOW + 66));
+        assert!(text.contains("in 0 seconds"), "{text}");
+    }
+
+    #[test]
+    fn a_standing_is_one_object() {
+        let (meter, some) = (meter(), standing(3));
+        let object: Value = serde_json::to_value(Answer::new(&meter, &some)).unwrap();
+        let expected = json!({
+            "platform": "linkedin", "org_id": "acme", "integration_id": "7", "remaining": 3,
+            "period": {"limit": 100, "seconds": 86_400, "remaining": 83, "reset": NOW + 7_260},
+            "burst": {"limit": 20, "seconds": 60, "remaining": 3, "reset": NOW + 65},
+        });
+        assert_eq!(object, expected);
+    }
+
+    #[test]
+    fn a_permit_says_until_when_and_a_denial_from_when() {
+        let (meter, now) = (meter(), instant(NOW));
+        let admitted = Decision::Admitted(Permit {
+            use_by: instant(NOW + 30),
+            standing: standing(3),
+        });
+        let waited = Waited::new(&meter, &admitted, now);
+        assert_eq!(waited.render(now), "2027-01-15T08:00:30Z");
+        let object: Value = serde_json::to_value(&waited).unwrap();
+        assert_eq!(object["decision"], "admitted");
+        assert_eq!(object["use_by"], "2027-01-15T08:00:30Z");
+        assert_eq!(object["burst"]["remaining"], 3);
+
+        let denied = Decision::Denied(Denial {
+            retry_at: NOW + 65,
+            standing: standing(0),
+        });
+        let waited = Waited::new(&meter, &denied, now);
+        assert_eq!(
+            waited.render(now),
+            "no permit for linkedin acme/7: the next one frees in 1 minute, at 2027-01-15T08:01:05Z"
+        );
+        let object: Value = serde_json::to_value(&waited).unwrap();
+        assert_eq!(object["decision"], "denied");
+        assert_eq!(object["retry_at"], "2027-01-15T08:01:05Z");
+        assert_eq!(object["retry_after"], 65);
+        assert_eq!(object["remaining"], 0);
+    }
+}

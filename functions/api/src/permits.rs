@@ -1,0 +1,75 @@
+//! Permits: the caller will call the platform itself.
+
+use serde::Serialize;
+use shared::quota::Standing;
+use shared::store::{Integrations, Key};
+use shared::{IntegrationId, OrgId, Platform};
+
+use crate::metered::Metered;
+use crate::problem::Problem;
+
+/// One call to the platform, made before `use_by`. Where the quota store did
+/// not answer and the deployment lets calls pass then, there are no numbers.
+#[derive(Debug, Serialize)]
+pub(crate) struct Permit {
+    platform: Platform,
+    org_id: OrgId,
+    integration_id: IntegrationId,
+    use_by: String,
+    #[serde(flatten)]
+    quota: Option<Quota>,
+}
+
+/// How a quota stands, as every answer shows it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Quota {
+    limit: u32,
+    remaining: u32,
+    reset: u64,
+    #[serde(flatten)]
+    windows: Standing,
+}
+
+impl From<Standing> for Quota {
+    fn from(windows: Standing) -> Self {
+        Self {
+            limit: windows.period.limit,
+            remaining: windows.remaining(),
+            reset: windows.reset(),
+            windows,
+        }
+    }
+}
+
+/// Hands out the permit that the authorizer took. It is spent even where it is
+/// of no use: a refund would break exactness for little.
+pub(crate) async fn hand_out(
+    integrations: &Integrations,
+    metered: Metered,
+) -> Result<Permit, Problem> {
+    let key = Key {
+        org_id: metered.org,
+        integration_id: metered.integration,
+    };
+    match integrations.platform_of(&key).await? {
+        None => return Err(unknown_integration()),
+        Some(platform) if platform != metered.platform => {
+            return Err(Problem::conflict(format!(
+                "This integration is of {platform}, not of {}.",
+                metered.platform
+            )));
+        }
+        Some(_) => {}
+    }
+    Ok(Permit {
+        platform: metered.platform,
+        org_id: key.org_id,
+        integration_id: key.integration_id,
+        use_by: metered.use_by.to_rfc3339(),
+        quota: metered.standing.map(Quota::from),
+    })
+}
+
+pub(crate) fn unknown_integration() -> Problem {
+    Problem::not_found("The organisation has no such integration.")
+}

@@ -1,0 +1,78 @@
+//! What callers are to organisations, remembered for a short while.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use shared::organization::Membership;
+use shared::store::{Organizations, StoreError};
+use shared::{Clock, OrgId, UserId};
+
+/// For how long a membership that was given or taken may go unseen.
+const REMEMBERED: TimeDelta = TimeDelta::seconds(60);
+/// How many are remembered at once.
+const HELD: usize = 10_000;
+
+/// Memberships, read at most once in [`REMEMBERED`].
+#[derive(Debug)]
+pub(crate) struct Members {
+    organizations: Organizations,
+    clock: Clock,
+    known: Mutex<HashMap<(OrgId, UserId), Known>>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    read_at: DateTime<Utc>,
+    membership: Option<Membership>,
+}
+
+impl Known {
+    /// Not either when the clock was set back.
+    fn holds(&self, now: DateTime<Utc>) -> bool {
+        (TimeDelta::zero()..REMEMBERED).contains(&(now - self.read_at))
+    }
+}
+
+impl Members {
+    pub(crate) fn new(organizations: Organizations, clock: Clock) -> Self {
+        Self {
+            organizations,
+            clock,
+            known: Mutex::default(),
+        }
+    }
+
+    /// What `user` is to `org`, no older than [`REMEMBERED`]. That somebody is
+    /// a stranger is remembered too, an error never.
+    pub(crate) async fn of(
+        &self,
+        org: &OrgId,
+        user: &UserId,
+    ) -> Result<Option<Membership>, StoreError> {
+        let key = (org.clone(), user.clone());
+        let read_at = self.clock.now();
+        if let Some(known) = self.known().get(&key).filter(|known| known.holds(read_at)) {
+            return Ok(known.membership.clone());
+        }
+        let membership = self.organizations.membership(org, user).await?;
+        let mut all = self.known();
+        if all.len() >= HELD {
+            all.retain(|_, known| known.holds(read_at));
+        }
+        // All of them fresh: dropping them costs reads, keeping them memory.
+        if all.len() >= HELD {
+            all.clear();
+        }
+        let known = Known {
+            read_at,
+            membership: membership.clone(),
+        };
+        all.insert(key, known);
+        Ok(membership)
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<(OrgId, UserId), Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,143 @@
+//! Metering: one permit for each call of a metered route.
+
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chrono::TimeDelta;
+use shared::metrics::Metrics;
+use shared::place::Place;
+use shared::quota::{Decision, Field, Limiter, PERMIT_SECONDS, Policies, QuotaError, QuotaKey};
+use shared::variables::InvalidVariable;
+use shared::{Clock, Platform, Variables};
+
+/// What a metered call is when the quota store does not answer
+/// (`QUOTA_ON_FAILURE`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OnFailure {
+    /// Let through to an API that answers 503.
+    Refuse,
+    /// Let through without a permit: quotas may be exceeded meanwhile.
+    Allow,
+}
+
+impl FromStr for OnFailure {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "refuse" => Ok(Self::Refuse),
+            "allow" => Ok(Self::Allow),
+            _ => Err("must be refuse or allow"),
+        }
+    }
+}
+
+/// Takes permits, and counts how that went.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    limiter: Limiter,
+    on_failure: OnFailure,
+    clock: Clock,
+    pub(crate) metrics: Metrics,
+    /// Calls to DynamoDB that a metric has told of.
+    told_calls: AtomicU64,
+}
+
+/// How a metered call fares; the fields are for the authorizer's context.
+#[derive(Debug)]
+pub(crate) enum Metering {
+    /// Pass it on.
+    Pass(Vec<Field>),
+    /// The quota is used up.
+    Denied(Vec<Field>),
+}
+
+impl Meter {
+    pub(crate) fn wire(
+        dynamodb: aws_sdk_dynamodb::Client,
+        variables: &Variables,
+        clock: Clock,
+    ) -> Result<Self, InvalidVariable> {
+        Ok(Self {
+            limiter: Limiter::new(
+                dynamodb,
+                variables.required("QUOTAS_TABLE")?,
+                Policies::from_variables(variables)?,
+                clock.clone(),
+            ),
+            on_failure: variables.parsed("QUOTA_ON_FAILURE", OnFailure::Refuse)?,
+            clock,
+            metrics: Metrics::default(),
+            told_calls: AtomicU64::new(0),
+        })
+    }
+
+    /// Takes a permit for the call of a member, if its route is metered: if it
+    /// has a platform, and a connection to count for, in its path.
+    pub(crate) async fn take(&self, place: &Place, request_id: Option<&str>) -> Option<Metering> {
+        let platform = place.platform?;
+        let key = QuotaKey::new(platform, place.org.clone(), place.integration.clone()?);
+        let decision = self.limiter.attempt(&key).await;
+        self.count(platform, &decision);
+        let now = self.clock.now();
+        Some(match decision {
+            Ok(Decision::Admitted(permit)) => {
+                let mut fields = permit.fields(now);
+                fields.push(("quota", "admitted".to_owned()));
+                Metering::Pass(fields)
+            }
+            Ok(Decision::Denied(denial)) => Metering::Denied(denial.fields(now)),
+            Err(cause) => {
+                tracing::error!(request_id, quota_key = %key, %cause, "no decision about a quota");
+                // An item that is damaged or fought over is not a store that
+                // does not answer: never an allowance.
+                let waived = self.on_failure == OnFailure::Allow
+                    && matches!(cause, QuotaError::Unavailable(_));
+                Metering::Pass(if waived {
+                    let use_by = now + TimeDelta::seconds(i64::from(PERMIT_SECONDS));
+                    vec![
+                        ("quota", "waived".to_owned()),
+                        ("use_by", use_by.timestamp().to_string()),
+                    ]
+                } else {
+                    vec![("quota", "unavailable".to_owned())]
+                })
+            }
+        })
+    }
+
+    fn count(&self, platform: Platform, decision: &Result<Decision, QuotaError>) {
+        let (admitted, denied, failed) = match decision {
+            Ok(Decision::Admitted(_)) => (1, 0, 0),
+            Ok(Decision::Denied(_)) => (0, 1, 0),
+            Err(_) => (0, 0, 1),
+        };
+        // Of this decision alone in Lambda, where an instance makes one at a
+        // time; in any case right in sum.
+        let calls = self.limiter.calls();
+        let told = self.told_calls.swap(calls, Ordering::Relaxed);
+        let counts = [
+            ("QuotaAdmitted", admitted),
+            ("QuotaDenied", denied),
+            ("QuotaStoreErrors", failed),
+            ("QuotaStoreCalls", calls.saturating_sub(told)),
+        ];
+        let at = self.clock.precise();
+        self.metrics
+            .count(at, ("platform", platform.name()), &counts);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happens_on_failure_is_spelled_out() {
+        assert_eq!("refuse".parse(), Ok(OnFailure::Refuse));
+        assert_eq!("allow".parse(), Ok(OnFailure::Allow));
+        for other in ["", "Allow", "deny", "true"] {
+            assert!(other.parse::<OnFailure>().is_err(), "{other}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The quota limiter on a real engine: the one that `DYNAMODB_ENDPOINT` names,
+//! else the embedded one. `tests/dynamodb-local.sh` runs this suite on DynamoDB
+//! Local.
+
+mod concurrency;
+mod counter;
+mod differential;
+mod engine;
+mod probes;
+mod rolling;
+mod sizes;
+
+use engine::Engine;
+use shared::quota::{Policies, QuotaKey};
+use shared::{IntegrationId, OrgId, Platform, Variables};
+
+/// Meta's policy, as a deployment sets it.
+fn policies(limit: u32, period: u32, burst: u32) -> Policies {
+    let json = format!(r#"{{"meta":{{"limit":{limit},"period":{period},"burst":{burst}}}}}"#);
+    let variables: Variables = [("QUOTA_POLICIES".to_owned(), json)].into_iter().collect();
+    Policies::from_variables(&variables).unwrap()
+}
+
+/// A key of Meta's.
+fn key(integration: &str) -> QuotaKey {
+    QuotaKey::new(
+        Platform::Meta,
+        OrgId::new("acme").unwrap(),
+        IntegrationId::new(integration).unwrap(),
+    )
+}
+
+/// Epoch length in seconds, and how many epochs before the current one count:
+/// for a window of `length` seconds of so many epochs, whose permits may be
+/// `held`. A second description of the grid, to be held against the first.
+fn grid(length: i64, epochs: i64, held: i64) -> (i64, i64) {
+    let up = |a: i64, b: i64| (a + b - 1) / b;
+    let covered = length + held + 2;
+    let epoch = up(length, epochs).max(up(covered, epochs + 3)).max(2);
+    (epoch, up(covered, epoch))
+}

@@ -1,0 +1,880 @@
+//! Quotas through the gateway: the quota half of the original system's test
+//! checklist, one test a line, named after it; whose permits they are; and what
+//! happens when something is broken.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::types::AttributeValue;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, TimeDelta};
+use local::{Environment, Options};
+use serde_json::{Value, json};
+use shared::quota::{Decision, Limiter, Policies, QuotaKey};
+use shared::{IntegrationId, OrgId, Platform, Variables};
+
+use crate::world::{Answer, World, acme, connection};
+
+const PERMITS: &str = "/api/platforms/meta/acme/fb/permits";
+const AUTHORIZER: &str = "RateLimitAuthorizerFunction";
+const API: &str = "ApiFunction";
+
+/// Three in a minute, four in an hour.
+fn small() -> Value {
+    json!({"meta": {"limit": 4, "period": 3_600, "burst": 3}})
+}
+
+fn variables_of(environment: &Environment, function: &str, more: &[(&str, String)]) -> Variables {
+    let own = environment.model().functions[function].variables.clone();
+    let more = more
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone()));
+    own.into_iter().chain(more).collect()
+}
+
+/// The same environment, but for the endpoint of DynamoDB.
+fn sdk_at(environment: &Environment, endpoint: &str) -> SdkConfig {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::from_static("us-east-1"))
+        .credentials_provider(environment.sdk_config().credentials_provider().unwrap())
+        .endpoint_url(endpoint)
+        .build()
+}
+
+/// A stack with these variables besides, whose authorizer may have a DynamoDB
+/// of its own.
+async fn stack_with(more: &[(&str, String)], authorizers_store: Option<String>) -> World {
+    let world = World::wired(Options::default(), async |environment, clock| {
+        let configuration = |function: &str| {
+            let sdk = match &authorizers_store {
+                Some(endpoint) if function == AUTHORIZER => sdk_at(environment, endpoint),
+                _ => environment.sdk_config(),
+            };
+            (sdk, variables_of(environment, function, more))
+        };
+        local::functions::handlers_of(configuration, clock)
+    })
+    .await;
+    world.import(&acme()).await;
+    world
+        .import(&[
+            json!({"type": "organization", "org_id": "globex", "name": "Globex", "owner_id": "gus"}),
+            connection("fb", "meta", Some(TimeDelta::days(60)), false),
+            connection("fb2", "meta", None, false),
+            connection("tw", "twitter", Some(TimeDelta::days(60)), true),
+        ])
+        .await;
+    world
+}
+
+async fn world(policies: Value) -> World {
+    stack_with(&[("QUOTA_POLICIES", policies.to_string())], None).await
+}
+
+async fn permit(world: &World) -> Answer {
+    world.send_as("mia", "POST", PERMITS).await
+}
+
+async fn statuses(world: &World, count: usize) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    for _ in 0..count {
+        statuses.push(permit(world).await.status);
+    }
+    statuses
+}
+
+fn number(answer: &Answer, header: &str) -> i64 {
+    let value = answer.headers[header].to_str().unwrap();
+    value.parse().unwrap()
+}
+
+fn assert_problem(answer: &Answer, status: u16) {
+    assert_eq!(answer.status, status, "{}", answer.text);
+    let content_type = &answer.headers["content-type"];
+    assert_eq!(content_type, "application/problem+json", "{}", answer.text);
+    assert_eq!(answer.json()["status"], status);
+}
+
+fn table(world: &World) -> String {
+    world.variable(AUTHORIZER, "QUOTAS_TABLE")
+}
+
+/// Every item of the quotas table. Only a test may scan.
+async fn items(world: &World) -> Vec<HashMap<String, AttributeValue>> {
+    let scan = world.dynamodb().scan().table_name(table(world));
+    scan.send().await.unwrap().items.unwrap_or_default()
+}
+
+/// What was ever granted, by key.
+async fn granted(world: &World) -> Vec<(String, u64)> {
+    let mut granted: Vec<_> = items(world)
+        .await
+        .iter()
+        .map(|item| {
+            let key = item["quota_key"].as_s().unwrap().clone();
+            (key, item["n"].as_n().unwrap().parse().unwrap())
+        })
+        .collect();
+    granted.sort();
+    granted
+}
+
+fn fb(n: u64) -> Vec<(String, u64)> {
+    vec![("meta#acme#fb".to_owned(), n)]
+}
+
+fn key(integration: &str) -> QuotaKey {
+    QuotaKey::new(
+        Platform::Meta,
+        OrgId::new("acme").unwrap(),
+        IntegrationId::new(integration).unwrap(),
+    )
+}
+
+/// A limiter as a service of one's own would have it.
+fn limiter(world: &World, policies: &Value) -> Limiter {
+    let variables = [("QUOTA_POLICIES".to_owned(), policies.to_string())];
+    let policies = Policies::from_variables(&variables.into_iter().collect()).unwrap();
+    Limiter::new(
+        world.dynamodb(),
+        table(world),
+        policies,
+        world.clock.clone(),
+    )
+}
+
+// ---- The checklist ----
+
+#[tokio::test]
+async fn limiter_allows_under_the_limit() {
+    let world = world(json!({})).await;
+    for taken in 1..=50 {
+        let answer = permit(&world).await;
+        assert_eq!(answer.status, 200, "{taken}: {}", answer.text);
+        assert_eq!(number(&answer, "x-ratelimit-remaining"), 50 - taken);
+    }
+    assert_eq!(granted(&world).await, fb(50));
+}
+
+#[tokio::test]
+async fn blocks_over_it() {
+    let world = world(small()).await;
+    assert_eq!(statuses(&world, 5).await, [200, 200, 200, 429, 429]);
+    assert_eq!(granted(&world).await, fb(3));
+    // Another connection has a quota of its own.
+    let other = world
+        .send_as("mia", "POST", "/api/platforms/meta/acme/fb2/permits")
+        .await;
+    assert_eq!(other.status, 200);
+    // After the minute there is one left of the hour, whoever asks.
+    world.pass(TimeDelta::seconds(66));
+    assert_eq!(statuses(&world, 2).await, [200, 429]);
+    assert_eq!(world.send_as("olga", "POST", PERMITS).await.status, 429);
+}
+
+#[tokio::test]
+async fn headers_present() {
+    let world = world(json!({})).await;
+    let answer = permit(&world).await;
+    let now = world.now().timestamp();
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.headers["x-ratelimit-limit"], "200");
+    assert_eq!(answer.headers["x-ratelimit-remaining"], "49");
+    let reset = number(&answer, "x-ratelimit-reset");
+    assert!(
+        (now + 3_600..=now + 3_600 + 240).contains(&reset),
+        "{reset}"
+    );
+    assert_eq!(
+        answer.headers["ratelimit-policy"],
+        r#""period";q=200;w=3600, "burst";q=50;w=60"#
+    );
+    let body = answer.json();
+    let burst = body["burst"]["reset"].as_i64().unwrap() - now;
+    assert!((60..=66).contains(&burst), "{burst}");
+    let expected = format!(
+        r#""period";r=199;t={}, "burst";r=49;t={burst}"#,
+        reset - now
+    );
+    assert_eq!(answer.headers["ratelimit"], expected);
+    assert_eq!(
+        body,
+        json!({
+            "platform": "meta", "org_id": "acme", "integration_id": "fb",
+            "use_by": "2026-11-23T09:00:30+00:00", "limit": 200, "remaining": 49, "reset": reset,
+            "period": {"limit": 200, "seconds": 3_600, "remaining": 199, "reset": reset},
+            "burst": {"limit": 50, "seconds": 60, "remaining": 49, "reset": now + burst},
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_429_with_correct_retry_after() {
+    let world = world(json!({})).await;
+    assert_eq!(statuses(&world, 50).await, [200; 50]);
+    world.pass(TimeDelta::seconds(7));
+    let denied = permit(&world).await;
+    assert_eq!(denied.status, 429);
+    let wait = number(&denied, "retry-after");
+    assert!((1..=60).contains(&wait), "{wait}");
+    let reset = world.now() + TimeDelta::seconds(wait);
+    assert_eq!(
+        denied.text,
+        format!(
+            concat!(
+                r#"{{"error": "Rate limit exceeded", "#,
+                r#""message": "Too many requests to meta API. Please try again later.", "#,
+                r#""retry_after": {}, "reset_at": "{}", "limit": 200}}"#
+            ),
+            wait,
+            reset.format("%Y-%m-%d %H:%M:%S")
+        )
+    );
+    assert_eq!(denied.headers["content-type"], "application/json");
+    assert_eq!(denied.headers["x-ratelimit-limit"], "200");
+    assert_eq!(denied.headers["x-ratelimit-remaining"], "0");
+    assert_eq!(number(&denied, "x-ratelimit-reset"), reset.timestamp());
+    assert_eq!(
+        denied.headers["ratelimit-policy"],
+        r#""period";q=200;w=3600, "burst";q=50;w=60"#
+    );
+    let rate_limit = denied.headers["ratelimit"].to_str().unwrap();
+    let burst = format!(r#", "burst";r=0;t={wait}"#);
+    assert!(
+        rate_limit.starts_with(r#""period";r=150;t="#) && rate_limit.ends_with(&burst),
+        "{rate_limit}"
+    );
+    // Not a second before, though nobody asks again meanwhile.
+    world.pass(TimeDelta::seconds(wait - 1));
+    let denied = permit(&world).await;
+    assert_eq!((denied.status, number(&denied, "retry-after")), (429, 1));
+    world.pass(TimeDelta::seconds(1));
+    assert_eq!(permit(&world).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_window_resets() {
+    let world = world(json!({"meta": {"limit": 3, "period": 600, "burst": 3}})).await;
+    assert_eq!(statuses(&world, 4).await, [200, 200, 200, 429]);
+    world.pass(TimeDelta::seconds(600));
+    let denied = permit(&world).await;
+    assert_eq!(denied.status, 429, "the last permit may be used 30 s late");
+    world.pass(TimeDelta::seconds(number(&denied, "retry-after")));
+    let answer = permit(&world).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.headers["x-ratelimit-remaining"], "2");
+    assert_eq!(statuses(&world, 3).await, [200, 200, 429]);
+}
+
+#[tokio::test]
+async fn waiting_works() {
+    let world = world(small()).await;
+    assert_eq!(statuses(&world, 3).await, [200; 3]);
+    let (limiter, key) = (limiter(&world, &small()), key("fb"));
+    // Waiting cannot help within this budget: answered at once.
+    let answer = limiter.wait_until_ready(&key, Duration::from_secs(30));
+    let Decision::Denied(denial) = answer.await.unwrap() else {
+        panic!("there was none left");
+    };
+    let free = DateTime::from_timestamp(i64::try_from(denial.retry_at).unwrap(), 0).unwrap();
+    world.clock.set(free - TimeDelta::seconds(1));
+    let waiting = limiter.wait_until_ready(&key, Duration::from_secs(30));
+    let passing = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        world.pass(TimeDelta::seconds(2));
+    };
+    let (decision, ()) = tokio::join!(waiting, passing);
+    assert!(matches!(decision.unwrap(), Decision::Admitted(_)));
+    assert_eq!(granted(&world).await, fb(4));
+}
+
+#[tokio::test]
+async fn the_platform_is_taken_from_the_route() {
+    let world = world(json!({})).await;
+    assert_eq!(permit(&world).await.headers["x-ratelimit-limit"], "200");
+    let twitter = world
+        .send_as("mia", "POST", "/api/platforms/twitter/acme/tw/permits")
+        .await;
+    assert_eq!(twitter.headers["x-ratelimit-limit"], "300");
+    assert_eq!(twitter.json()["platform"], "twitter");
+    let keys = [
+        ("meta#acme#fb".to_owned(), 1),
+        ("twitter#acme#tw".to_owned(), 1),
+    ];
+    assert_eq!(granted(&world).await, keys);
+}
+
+#[tokio::test]
+async fn execute_works_from_a_service() {
+    let world = world(small()).await;
+    let (limiter, key) = (limiter(&world, &small()), key("fb"));
+    let mut called = 0;
+    for _ in 0..3 {
+        let answer = limiter.execute(&key, Duration::ZERO, async || {
+            called += 1;
+            "an answer"
+        });
+        assert_eq!(answer.await.unwrap(), Ok("an answer"));
+    }
+    let answer = limiter
+        .execute(&key, Duration::ZERO, async || panic!("no permit"))
+        .await;
+    let denial = answer.unwrap().unwrap_err();
+    assert!(denial.retry_after(world.now()) >= 1);
+    assert_eq!(called, 3);
+    // The service's calls and the route's count together.
+    assert_eq!(permit(&world).await.status, 429);
+    // One write to begin with an item, one a decision, none for a repeated denial.
+    assert_eq!(limiter.calls(), 5);
+    limiter
+        .execute(&key, Duration::ZERO, async || panic!("no permit"))
+        .await
+        .unwrap()
+        .unwrap_err();
+    assert_eq!(limiter.calls(), 5);
+}
+
+#[tokio::test]
+async fn reset_works() {
+    let world = world(json!({"meta": {"limit": 2, "period": 3_600, "burst": 2}})).await;
+    assert_eq!(statuses(&world, 3).await, [200, 200, 429]);
+    let path = "/api/dashboard/acme/integrations/fb/rate-limit";
+    assert_problem(&world.send_as("mia", "DELETE", path).await, 403);
+    assert_problem(&world.send_as("gus", "DELETE", path).await, 403);
+    let unknown = path.replace("/fb/", "/nothing/");
+    assert_problem(&world.send_as("ian", "DELETE", &unknown).await, 404);
+    assert_eq!(granted(&world).await, fb(2));
+    for user in ["ian", "olga"] {
+        let answer = world.send_as(user, "DELETE", path).await;
+        assert_eq!((answer.status, &*answer.text), (204, ""), "{user}");
+    }
+    assert!(items(&world).await.is_empty());
+    // Within a minute every instance of the authorizer has seen it.
+    world.pass(TimeDelta::seconds(60));
+    assert_eq!(statuses(&world, 3).await, [200, 200, 429]);
+}
+
+// ---- Whose permits they are ----
+
+#[tokio::test]
+async fn nobody_else_spends_an_organisations_permits() {
+    let world = world(small()).await;
+    assert_eq!(permit(&world).await.status, 200);
+    for user in ["gus", "carl", "nobody"] {
+        let answer = world.send_as(user, "POST", PERMITS).await;
+        assert_problem(&answer, 403);
+        assert!(!answer.headers.contains_key("x-ratelimit-limit"));
+    }
+    assert_problem(&world.send("POST", PERMITS, None).await, 401);
+    let own = PERMITS.replace("acme", "globex");
+    // Gus's own organisation has no such connection, and it is its own key.
+    assert_problem(&world.send_as("gus", "POST", &own).await, 404);
+    let expected = [
+        ("meta#acme#fb".to_owned(), 1),
+        ("meta#globex#fb".to_owned(), 1),
+    ];
+    assert_eq!(granted(&world).await, expected);
+    assert_eq!(permit(&world).await.headers["x-ratelimit-remaining"], "1");
+}
+
+#[tokio::test]
+async fn other_spellings_get_nowhere_and_count_nothing() {
+    let world = world(small()).await;
+    let long = PERMITS.replace("/fb/", &format!("/{}/", "x".repeat(10_000)));
+    for path in [
+        "/api/platforms/facebook/acme/fb/permits",
+        "/api/platforms/Meta/acme/fb/permits",
+        "/api/platforms/myspace/acme/fb/permits",
+        "/api/platforms/%6deta/acme/fb/permits",
+        "/api/platforms/meta/%61cme/fb/permits",
+        "/api/platforms/meta/acme/%66b/permits",
+        "/api/platforms/meta/acme/fb%2F/permits",
+        "/api/platforms/meta/acme%2Ffb/fb/permits",
+        "/api/platforms/meta/acme/fb%23x/permits",
+        "/api/platforms/meta/acme//permits",
+        "/api/platforms/meta/acme/fb/permits/",
+        "/api/platforms/meta/acme/fb/Permits",
+        &long,
+    ] {
+        for user in ["mia", "gus"] {
+            let answer = world.send_as(user, "POST", path).await;
+            assert_problem(&answer, 404);
+            assert!(answer.text.len() < 1_000, "{}", answer.text);
+        }
+    }
+    assert_problem(&world.send_as("mia", "GET", PERMITS).await, 404);
+    assert!(items(&world).await.is_empty());
+    // What is wrong with the platform is said.
+    for (name, expected) in [
+        ("facebook", "In paths this platform is called meta."),
+        ("myspace", "unknown platform \"myspace\"; known are meta, "),
+    ] {
+        let path = PERMITS.replace("meta", name);
+        let answer = world.send_as("mia", "POST", &path).await.json();
+        let detail = answer["detail"].as_str().unwrap();
+        assert!(detail.contains(expected), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_integration_and_one_of_another_platform_are_told_with_headers() {
+    let world = world(json!({})).await;
+    for (path, status, limit) in [
+        ("/api/platforms/meta/acme/nothing/permits", 404, "200"),
+        ("/api/platforms/meta/acme/tw/permits", 409, "200"),
+        ("/api/platforms/twitter/acme/fb/permits", 409, "300"),
+    ] {
+        for _ in 0..2 {
+            let answer = world.send_as("mia", "POST", path).await;
+            assert_problem(&answer, status);
+            assert_eq!(answer.headers["x-ratelimit-limit"], limit, "{path}");
+            for name in [
+                "x-ratelimit-remaining",
+                "x-ratelimit-reset",
+                "ratelimit-policy",
+                "ratelimit",
+            ] {
+                assert!(answer.headers.contains_key(name), "{path} {name}");
+            }
+        }
+    }
+    // None of it was of the connection's own quota.
+    let own = granted(&world).await;
+    assert!(own.iter().all(|(key, _)| key != "meta#acme#fb"), "{own:?}");
+}
+
+#[tokio::test]
+async fn a_membership_is_remembered_for_a_minute_at_most() {
+    let world = world(json!({})).await;
+    let zoe = || world.send_as("zoe", "POST", PERMITS);
+    assert_eq!(zoe().await.status, 403);
+    let member = json!({"type": "member", "org_id": "acme", "user_id": "zoe", "permissions": []});
+    world.import(&[member]).await;
+    world.pass(TimeDelta::seconds(59));
+    assert_eq!(zoe().await.status, 403);
+    world.pass(TimeDelta::seconds(1));
+    assert_eq!(zoe().await.status, 200);
+    let key = [("org_id", "acme"), ("member_id", "user#zoe")];
+    let key = key.map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())));
+    world
+        .dynamodb()
+        .delete_item()
+        .table_name(world.variable(AUTHORIZER, "ORGANIZATIONS_TABLE"))
+        .set_key(Some(key.into()))
+        .send()
+        .await
+        .unwrap();
+    world.pass(TimeDelta::seconds(60));
+    assert_eq!(zoe().await.status, 403);
+    assert_eq!(granted(&world).await, fb(1));
+}
+
+// ---- What there is to see ----
+
+#[tokio::test]
+async fn every_callers_platforms() {
+    let world = world(small()).await;
+    assert_problem(&world.send("GET", "/api/platforms", None).await, 401);
+    let answer = world.get_as("nobody", "/api/platforms").await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let platforms = answer.json()["platforms"].clone();
+    assert_eq!(platforms.as_array().unwrap().len(), 8);
+    assert_eq!(
+        platforms[0],
+        json!({
+            "platform": "meta", "platform_name": "Facebook", "limit": 4,
+            "period": {"limit": 4, "seconds": 3_600}, "burst": {"limit": 3, "seconds": 60},
+        })
+    );
+}
+
+#[tokio::test]
+async fn an_organisations_rate_limits_are_all_there_and_cost_nothing() {
+    let world = world(small()).await;
+    let more: Vec<_> = (0..105)
+        .map(|n| connection(&format!("n{n:03}"), "google", None, false))
+        .collect();
+    world.import(&more).await;
+    assert_eq!(statuses(&world, 2).await, [200, 200]);
+    let path = "/api/dashboard/acme/rate-limits";
+    assert_problem(&world.get_as("gus", path).await, 403);
+    assert_problem(&world.get_as("mia", &format!("{path}?next=x")).await, 400);
+    let mut rows = Vec::new();
+    let mut next = String::new();
+    let mut pages = 0;
+    loop {
+        let answer = world.get_as("mia", &format!("{path}{next}")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let page = answer.json();
+        assert_eq!(page["platforms"].as_array().unwrap().len(), 8);
+        rows.extend(page["integrations"].as_array().unwrap().clone());
+        pages += 1;
+        match page["next"].as_str() {
+            Some(cursor) => next = format!("?next={cursor}"),
+            None => break,
+        }
+    }
+    assert_eq!((rows.len(), pages), (108, 2));
+    let ids: Vec<_> = rows
+        .iter()
+        .map(|row| row["integration_id"].as_str())
+        .collect();
+    assert!(ids.is_sorted());
+    let of = |id: &str| rows.iter().find(|row| row["integration_id"] == id).unwrap();
+    let fb_row = of("fb");
+    let fields = ["platform", "limit", "remaining"].map(|name| fb_row[name].clone());
+    assert_eq!(fields, [json!("meta"), json!(4), json!(1)]);
+    assert_eq!(fb_row["period"]["remaining"], 2);
+    assert_eq!(fb_row["burst"]["remaining"], 1);
+    assert_eq!(of("n104")["remaining"], 500);
+    assert_eq!(granted(&world).await, fb(2));
+    let empty = world
+        .get_as("gus", "/api/dashboard/globex/rate-limits")
+        .await
+        .json();
+    assert_eq!(empty["integrations"], json!([]));
+    assert_eq!(empty["next"], Value::Null);
+}
+
+// ---- What is broken ----
+
+#[test]
+fn nonsense_policies_are_refused_by_name() {
+    let environment = Environment::new(&local::Addresses {
+        parameters: std::collections::BTreeMap::new(),
+        gateway: String::new(),
+        dynamodb: "http://127.0.0.1:1".to_owned(),
+        sns: String::new(),
+        sqs: String::new(),
+        kms: String::new(),
+        lambda: String::new(),
+        secretsmanager: String::new(),
+        issuer: "http://127.0.0.1:1".to_owned(),
+        platforms: "http://127.0.0.1:1".to_owned(),
+    })
+    .unwrap();
+    let clock = shared::Clock::system();
+    let wire = |policies: &str| {
+        let of = |function| {
+            let more = [("QUOTA_POLICIES", policies.to_owned())];
+            variables_of(&environment, function, &more)
+        };
+        let sdk = environment.sdk_config();
+        let authorizer =
+            rate_limit_authorizer::Authorizer::wire(&sdk, &of(AUTHORIZER), clock.clone());
+        let api = api::App::wire(&sdk, &of(API), clock.clone());
+        (
+            authorizer.map(|_| ()).map_err(|e| e.to_string()),
+            api.map(|_| ()).map_err(|e| e.to_string()),
+        )
+    };
+    for (policies, problem) in [
+        (
+            r#"{"meta":{"limit":0,"period":3600,"burst":1}}"#,
+            "meta.period: must be at least 1",
+        ),
+        (
+            r#"{"meta":{"limit":5,"period":3600,"burst":0}}"#,
+            "meta.burst: must be at least 1",
+        ),
+        (
+            r#"{"meta":{"limit":-5,"period":3600,"burst":5}}"#,
+            "meta: invalid value: integer `-5`",
+        ),
+        (
+            r#"{"meta":{"limit":1.5,"period":3600,"burst":1}}"#,
+            "meta: invalid type: floating point",
+        ),
+        (
+            r#"{"meta":{"limit":5,"period":3600,"burst":6}}"#,
+            "meta.burst must not be above limit",
+        ),
+        (
+            r#"{"meta":{"limit":5,"period":59,"burst":5}}"#,
+            "meta.period must be at least 60",
+        ),
+        (
+            r#"{"meta":{"limit":5,"period":0,"burst":5}}"#,
+            "meta.period must be at least 60",
+        ),
+        (
+            r#"{"meta":{"limit":5000000000,"period":60,"burst":5}}"#,
+            "meta: invalid value",
+        ),
+        (
+            r#"{"meta":{"limit":5,"period":99999999,"burst":5}}"#,
+            "meta.period: must be at most",
+        ),
+        (
+            r#"{"meta":{"limit":5,"period":3600}}"#,
+            "meta: missing field `burst`",
+        ),
+        (
+            r#"{"meta":{"limit":5,"period":3600,"burst":5,"x":1}}"#,
+            "meta: unknown field `x`",
+        ),
+        (
+            r#"{"myspace":{"limit":5,"period":3600,"burst":5}}"#,
+            "unknown platform \"myspace\"",
+        ),
+        (r#"{"meta":5}"#, "meta: invalid type"),
+        ("[]", "invalid type"),
+        ("{", "EOF"),
+        ("meta=200", "expected value"),
+    ] {
+        let (authorizer, api) = wire(policies);
+        let error = authorizer.unwrap_err();
+        let expected = format!("environment variable QUOTA_POLICIES: {problem}");
+        assert!(error.starts_with(&expected), "{policies}: {error}");
+        assert_eq!(api.unwrap_err(), error);
+    }
+    for policies in [
+        "",
+        "{}",
+        r#"{"facebook":{"limit":5,"period":60,"burst":5}}"#,
+    ] {
+        assert_eq!(wire(policies), (Ok(()), Ok(())), "{policies}");
+    }
+}
+
+async fn put(world: &World, item: HashMap<String, AttributeValue>) {
+    let put = world.dynamodb().put_item().table_name(table(world));
+    put.set_item(Some(item)).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_item_is_never_an_allowance() {
+    let world = world(small()).await;
+    let limiter = limiter(&world, &small());
+    let text = || Some(AttributeValue::S("0".to_owned()));
+    let whole = |n: i64| Some(AttributeValue::N(n.to_string()));
+    let fraction = || Some(AttributeValue::N("1.5".to_owned()));
+    let truth = || Some(AttributeValue::Bool(true));
+    // Lagged copies begin with l, snapshots with p0 and b0.
+    for (what, changes) in [
+        ("n-gone", vec![("n", None)]),
+        ("n-text", vec![("n", text())]),
+        ("n-truth", vec![("n", truth())]),
+        ("n-negative", vec![("n", whole(-3))]),
+        ("n-turned-back", vec![("n", whole(0))]),
+        ("n-turned-on", vec![("n", whole(1_000))]),
+        ("n-fraction", vec![("n", fraction())]),
+        ("lag-gone", vec![("lb", None)]),
+        ("lags-gone", vec![("lb", None), ("lp", None)]),
+        (
+            "n-and-lags-gone",
+            vec![("n", None), ("lb", None), ("lp", None)],
+        ),
+        ("lag-text", vec![("lb", text())]),
+        ("lag-low", vec![("lb", whole(-100))]),
+        ("lags-low", vec![("lb", whole(-9)), ("lp", whole(-9))]),
+        ("lag-fraction", vec![("lb", fraction())]),
+        ("snapshots-text", vec![("b0", text()), ("p0", text())]),
+        ("snapshot-truth", vec![("b0", truth())]),
+        ("snapshot-negative", vec![("b0", whole(-1))]),
+        ("snapshots-high", vec![("b0", whole(70)), ("p0", whole(70))]),
+        (
+            "all-gone",
+            vec![
+                ("n", None),
+                ("lb", None),
+                ("lp", None),
+                ("b0", None),
+                ("p0", None),
+            ],
+        ),
+    ] {
+        world.import(&[connection(what, "meta", None, false)]).await;
+        for _ in 0..3 {
+            let decision = limiter.attempt(&key(what)).await.unwrap();
+            assert!(matches!(decision, Decision::Admitted(_)), "{what}");
+        }
+        let mut item = items(&world).await;
+        item.retain(|item| item["quota_key"].as_s().unwrap().ends_with(what));
+        let mut item = item.remove(0);
+        for (start, value) in changes {
+            let name = item
+                .keys()
+                .find(|name| name.starts_with(start))
+                .unwrap()
+                .clone();
+            match value {
+                Some(value) => item.insert(name, value),
+                None => item.remove(&name),
+            };
+        }
+        put(&world, item).await;
+        let path = PERMITS.replace("/fb/", &format!("/{what}/"));
+        let mut statuses = Vec::new();
+        for _ in 0..3 {
+            statuses.push(world.send_as("mia", "POST", &path).await.status);
+        }
+        // It becomes an exhausted one by itself.
+        let refused = statuses[0] == 503 || statuses[0] == 429;
+        assert!(
+            refused && statuses[1..] == [429, 429],
+            "{what}: {statuses:?}"
+        );
+    }
+    // And frees up like any other.
+    world.pass(TimeDelta::seconds(4_000));
+    for row in items(&world).await {
+        let what = row["quota_key"]
+            .as_s()
+            .unwrap()
+            .rsplit('#')
+            .next()
+            .unwrap()
+            .to_owned();
+        let path = PERMITS.replace("/fb/", &format!("/{what}/"));
+        let answer = world.send_as("mia", "POST", &path).await;
+        assert_eq!(answer.status, 200, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn an_item_of_an_older_policy_still_counts() {
+    let world = world(small()).await;
+    let older = json!({"meta": {"limit": 100, "period": 7_200, "burst": 10}});
+    let old = limiter(&world, &older);
+    for _ in 0..3 {
+        assert!(matches!(
+            old.attempt(&key("fb")).await.unwrap(),
+            Decision::Admitted(_)
+        ));
+    }
+    // Three in this minute, so none left; and one of the hour.
+    assert_eq!(permit(&world).await.status, 429);
+    world.pass(TimeDelta::seconds(66));
+    assert_eq!(statuses(&world, 2).await, [200, 429]);
+    assert_eq!(granted(&world).await, fb(4));
+}
+
+/// What stands between the authorizer and its DynamoDB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    None,
+    Hang,
+    Throttle,
+    ServerError,
+}
+
+/// Passes everything on to DynamoDB, except updates as `fault` says.
+async fn faulty_store(upstream: Arc<Mutex<String>>, fault: Arc<Mutex<Fault>>) -> String {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let serve = move |headers: HeaderMap, body: Bytes| {
+        let (http, upstream, fault) = (http.clone(), upstream.clone(), fault.clone());
+        async move {
+            let target = headers["x-amz-target"].to_str().unwrap().to_owned();
+            let fault = *fault.lock().unwrap();
+            if target.ends_with(".UpdateItem") && fault != Fault::None {
+                return broken(fault).await;
+            }
+            let upstream = upstream.lock().unwrap().clone();
+            let request = http.post(upstream).headers(headers).body(body);
+            let answer = request.send().await.unwrap();
+            let status = StatusCode::from_u16(answer.status().as_u16()).unwrap();
+            let head = answer.headers().clone();
+            (status, head, answer.bytes().await.unwrap()).into_response()
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let router = axum::Router::new().fallback(serve);
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    address
+}
+
+async fn broken(fault: Fault) -> Response {
+    let (status, code) = match fault {
+        Fault::Throttle => (400, "ProvisionedThroughputExceededException"),
+        Fault::ServerError => (500, "InternalServerError"),
+        _ => {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            (500, "InternalServerError")
+        }
+    };
+    let body =
+        json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": "no"});
+    let status = StatusCode::from_u16(status).unwrap();
+    let head = [("content-type", "application/x-amz-json-1.0")];
+    (status, head, body.to_string()).into_response()
+}
+
+/// A stack whose authorizer reaches DynamoDB through a fault.
+async fn faulty(more: &[(&str, String)]) -> (World, Arc<Mutex<Fault>>) {
+    let fault = Arc::new(Mutex::new(Fault::None));
+    let upstream = Arc::new(Mutex::new(String::new()));
+    let endpoint = faulty_store(upstream.clone(), fault.clone()).await;
+    let world = stack_with(more, Some(endpoint)).await;
+    *upstream.lock().unwrap() = world.stack.addresses().dynamodb.clone();
+    (world, fault)
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_is_503_and_no_allowance() {
+    let (world, fault) = faulty(&[]).await;
+    assert_eq!(permit(&world).await.status, 200);
+    for broken in [Fault::Hang, Fault::Throttle, Fault::ServerError] {
+        *fault.lock().unwrap() = broken;
+        let began = std::time::Instant::now();
+        let answer = permit(&world).await;
+        assert_problem(&answer, 503);
+        assert_eq!(answer.headers["retry-after"], "5", "{broken:?}");
+        assert!(!answer.headers.contains_key("x-ratelimit-limit"));
+        assert!(began.elapsed() < Duration::from_secs(3), "{broken:?}");
+        // Strangers are told so, not that something is broken.
+        assert_problem(&world.send_as("gus", "POST", PERMITS).await, 403);
+        // Other routes need no quota.
+        let other = world.get_as("mia", "/api/dashboard/acme/rate-limits").await;
+        assert_eq!(other.status, 200, "{}", other.text);
+    }
+    *fault.lock().unwrap() = Fault::None;
+    assert_eq!(permit(&world).await.headers["x-ratelimit-remaining"], "48");
+}
+
+#[tokio::test]
+async fn a_deployment_may_let_calls_pass_while_the_store_does_not_answer() {
+    let allow = [
+        ("QUOTA_ON_FAILURE", "allow".to_owned()),
+        ("QUOTA_POLICIES", small().to_string()),
+    ];
+    let (world, fault) = faulty(&allow).await;
+    *fault.lock().unwrap() = Fault::Throttle;
+    let answer = permit(&world).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let expected = json!({
+        "platform": "meta", "org_id": "acme", "integration_id": "fb",
+        "use_by": "2026-11-23T09:00:30+00:00",
+    });
+    assert_eq!(answer.json(), expected);
+    assert!(!answer.headers.contains_key("x-ratelimit-limit"));
+    assert_problem(&world.send_as("gus", "POST", PERMITS).await, 403);
+    // What answers, but holds nonsense, is no store that does not answer.
+    *fault.lock().unwrap() = Fault::None;
+    let key = (
+        "quota_key".to_owned(),
+        AttributeValue::S("meta#acme#fb".to_owned()),
+    );
+    let nonsense = ("n".to_owned(), AttributeValue::S("many".to_owned()));
+    put(&world, HashMap::from([key, nonsense])).await;
+    assert_eq!(statuses(&world, 2).await, [503, 429]);
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_reached_at_all_is_503() {
+    // A port on which nothing listens, for memberships too.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let dead = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let world = stack_with(&[], Some(dead)).await;
+    let answer = permit(&world).await;
+    assert_problem(&answer, 503);
+    assert_eq!(answer.headers["retry-after"], "5");
+    assert!(items(&world).await.is_empty());
+}
