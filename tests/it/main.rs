@@ -9,6 +9,7 @@ mod imports;
 mod mixture;
 mod notifying;
 mod quota_engine;
+mod quota_faults;
 mod quotas;
 mod secrets;
 mod sweeping;
