@@ -56,7 +56,7 @@ impl Span {
     }
 
     /// The window that a lagged copy's name tells of.
-    fn parse_lag(name: &str) -> Option<(Self, Window)> {
+    pub(super) fn parse_lag(name: &str) -> Option<(Self, Window)> {
         let (limit, seconds) = name.get(2..)?.split_once('_')?;
         let (limit, seconds) = (limit.parse().ok()?, seconds.parse().ok()?);
         let (span, window) = match name.get(..2)? {

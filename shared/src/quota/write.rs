@@ -89,7 +89,7 @@ pub(super) fn create(policy: &Policy, now: DateTime<Utc>) -> Write {
 }
 
 /// Puts `item` in the place of what was read, if that is still there: its `n`
-/// unchanged, or still as damaged as it was.
+/// and its lagged copies unchanged, however damaged.
 pub(super) fn replace(
     item: &Item,
     policy: &Policy,
@@ -116,13 +116,20 @@ pub(super) fn replace(
         .filter(|name| set.iter().all(|(kept, _)| kept != *name))
         .cloned()
         .collect();
-    let condition = match old.get("n") {
-        Some(n) => {
-            values.insert(":n".to_owned(), n.clone());
-            "n=:n".to_owned()
-        }
-        None => "attribute_not_exists(n)".to_owned(),
+    // The lagged copies too: else two policies that replace the same item at
+    // once could leave behind a copy that one of them does not advance.
+    let mut conditions = match old.get("n") {
+        Some(_) => vec![],
+        None => vec!["attribute_not_exists(n)".to_owned()],
     };
+    let unchanged = old
+        .iter()
+        .filter(|(name, _)| *name == "n" || Span::parse_lag(name).is_some());
+    for (number, (name, value)) in unchanged.enumerate() {
+        values.insert(format!(":o{number}"), value.clone());
+        conditions.push(format!("{name}=:o{number}"));
+    }
+    let condition = conditions.join(" AND ");
     let set: Vec<_> = set
         .into_iter()
         .map(|(name, value)| format!("{name}={value}"))
