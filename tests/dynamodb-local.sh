@@ -28,10 +28,11 @@ POM
   touch "$home/complete"
 fi
 
-# What takes long does so before the engine runs.
+# What takes long does so before the engine runs. The whole workspace, so that
+# features are those of the other builds and nothing is built twice.
 if [ $# -eq 0 ]; then
-  cargo test -p tests --test it --locked --no-run
-  set -- cargo test -p tests --test it --locked quota_engine -- --nocapture
+  cargo test --workspace --test it --locked --no-run
+  set -- cargo test --workspace --test it --locked quota_engine -- --nocapture
 fi
 
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
