@@ -431,7 +431,8 @@ fn functions_elsewhere_are_told_their_environment_and_a_second_signal_ends_the_w
     }
 
     assert!(stack.run("check --local").status.success());
-    silent.accept().unwrap();
+    // Held: closed, it would be an answer of a kind.
+    let _accepted = silent.accept().unwrap();
     stack.signal("-TERM");
     stack.wait_until("it is stopping", |stack| {
         stack.printed().ends_with("stopping\n")
