@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{check::Check, completions::Completions, import::Import, local::Local};
+use crate::commands::{audit::Audit, check::Check, completions::Completions};
+use crate::commands::{import::Import, local::Local};
 use crate::commands::{quota::Quota, token, token::Token};
 use crate::output::{Outcome, Output};
 
@@ -29,6 +30,7 @@ pub(crate) enum Command {
     Local(Local),
     Import(Import),
     Check(Check),
+    Audit(Audit),
     Quota(Quota),
     Token(Token),
     Completions(Completions),
@@ -66,6 +68,7 @@ impl Command {
             Self::Local(local) => local.run(output).await,
             Self::Import(import) => import.run(output).await,
             Self::Check(check) => check.run(output).await,
+            Self::Audit(audit) => audit.run(output).await,
             Self::Quota(quota) => quota.run(output).await,
             Self::Token(token) => token.run(output).await,
             Self::Completions(completions) => completions.run(output),
@@ -157,6 +160,35 @@ mod tests {
         refused("quota", "Usage");
         refused("quota list meta", "unexpected argument");
         assert!(read("quota list --json --local --data-dir x").unwrap().json);
+    }
+
+    #[test]
+    fn one_connection_is_checked_by_the_function_and_without_conditions() {
+        for (what, because) in [
+            ("--integration acme", "as in acme/7f0c"),
+            ("--integration acme/7#8", "must be 1 to 128 characters"),
+            ("--integration", "a value is required"),
+            ("--integration acme/7 --sync", "cannot be used with"),
+            ("--integration acme/7 --days 7", "cannot be used with"),
+            (
+                "--integration acme/7 --no-auto-refresh",
+                "cannot be used with",
+            ),
+        ] {
+            refused(&format!("check {what}"), because);
+        }
+        assert!(read("check --integration a:1/auth0|7 --local --json").is_ok());
+    }
+
+    #[test]
+    fn an_audit_is_of_one_connection_and_bounded() {
+        refused("audit", "<ORG/INTEGRATION>");
+        refused("audit acme", "as in acme/7f0c");
+        for bad in ["0", "-1", "+1", "1.5", "1001", "all"] {
+            let because = "a whole number from 1 to 1000";
+            refused(&format!("audit acme/7 --limit {bad}"), because);
+        }
+        assert!(read("audit acme/7 --limit 1000 --local --json").is_ok());
     }
 
     #[test]

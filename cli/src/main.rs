@@ -2,7 +2,9 @@
 
 mod arguments;
 mod commands;
+mod connection;
 mod demo;
+mod history;
 mod output;
 mod progress;
 mod quota;

@@ -14,7 +14,7 @@ use local::{Addresses, Environment};
 use shared::import::Importer;
 use shared::quota::{Limiter, Policies};
 use shared::sealing::Sealer;
-use shared::store::{Integrations, Notifications, Organizations};
+use shared::store::{Audit, Integrations, Notifications, Organizations};
 use shared::{Clock, Variables};
 
 const CHECK_TOKENS: &str = "CheckTokensFunction";
@@ -181,6 +181,13 @@ impl Target {
         ))
     }
 
+    pub(crate) const AUDIT_NEEDS: [&str; 1] = ["AUDIT_TABLE"];
+
+    pub(crate) fn audit(&self, clock: Clock) -> anyhow::Result<Audit> {
+        let table = self.variable("AUDIT_TABLE")?;
+        Ok(Audit::new(self.dynamodb(), table, clock))
+    }
+
     pub(crate) const LIMITER_NEEDS: [&str; 1] = ["QUOTAS_TABLE"];
 
     pub(crate) fn limiter(&self, clock: Clock) -> anyhow::Result<Limiter> {
@@ -285,6 +292,7 @@ mod tests {
         let needed = Target::CHECK_TOKENS_NEEDS
             .into_iter()
             .chain(Target::IMPORTER_NEEDS)
+            .chain(Target::AUDIT_NEEDS)
             .chain(Target::LIMITER_NEEDS);
         for name in needed {
             assert!(OUTPUTS.iter().any(|(known, _)| *known == name), "{name}");

@@ -244,6 +244,66 @@ async fn the_whole_loop_runs_from_the_command_line() {
     );
 }
 
+/// A stack with one connection, acme/2.
+fn with_a_connection() -> Running {
+    let stack = Running::start("--no-demo");
+    let expires_at = chrono::DateTime::from_timestamp(4_000_000_000, 0).unwrap();
+    let connection = json!({
+        "type": "integration", "org_id": "acme", "integration_id": "2", "platform": "google",
+        "username": "acme", "account_id": "2", "created_by": "ian",
+        "access_token": "planted-2", "refresh_token": "planted-3",
+        "token_expires_at": expires_at, "is_active": true,
+    });
+    let organization = EXPORT.lines().next().unwrap();
+    let file = stack.path().join("export.jsonl");
+    fs::write(&file, format!("{organization}\n{connection}\n")).unwrap();
+    let output = stack.run(&format!("import {} --local", file.display()));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    stack
+}
+
+#[test]
+fn a_connections_history_is_told_newest_first() {
+    let stack = with_a_connection();
+    let output = stack.run("audit acme/2 --local");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "nothing is recorded of acme/2\n");
+    let output = stack.run("audit acme/2 --local --json");
+    let expected = json!({"org_id": "acme", "integration_id": "2", "history": []});
+    assert_eq!(object(&output), expected);
+
+    assert!(stack.run("check --sync --local").status.success());
+    let output = stack.run("audit acme/2 --local --limit 5");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let told = text(&output.stdout);
+    for part in ["refresh", "renewed", " ms ", "2096-10-02T07:06:40Z -> "] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let output = stack.run("audit acme/2 --local --json");
+    let history = &object(&output)["history"];
+    let first = ["kind", "verdict"].map(|name| history[0][name].clone());
+    assert_eq!(first, [json!("attempt"), json!("renewed")], "{history}");
+    assert!(!text(&output.stdout).contains("planted"));
+}
+
+#[test]
+fn one_connection_is_checked_and_what_came_of_it_said() {
+    let stack = with_a_connection();
+    let output = stack.run("check --integration acme/2 --local --json");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let checked = object(&output);
+    assert_eq!(checked["verdict"], "renewed", "{checked}");
+    let output = stack.run("check --integration acme/2 --local");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).starts_with("acme/2: "), "{output:?}");
+    let output = stack.run("check --integration acme/3 --local");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(
+        text(&output.stdout).starts_with("acme/3: not found\n"),
+        "{output:?}"
+    );
+}
+
 #[tokio::test]
 async fn the_demo_shows_every_state_and_agrees_with_the_api() {
     let mut stack = Running::start("--json");
@@ -263,7 +323,7 @@ async fn the_demo_shows_every_state_and_agrees_with_the_api() {
             ("renews-itself", "healthy, renews itself"),
             ("expiring", "expiring: "),
             ("expired", "expired"),
-            ("platform-down", "retrying: platform failed"),
+            ("platform-down", "retrying: "),
             ("access-withdrawn", "reconnect: "),
             ("switched-off", "disconnected"),
         ] {
@@ -531,6 +591,12 @@ fn wrong_usage_is_told_from_failure() {
             "QUOTAS_TABLE (output QuotasTableName)",
         ),
         ("quota list --local", 1, "warden local"),
+        ("check --integration acme", 2, "as in acme/7f0c"),
+        ("check --integration acme/7 --sync", 2, "cannot be used"),
+        ("check --integration acme/7", 1, "CHECK_TOKENS_FUNCTION"),
+        ("audit acme/7 --limit 0", 2, "from 1 to 1000"),
+        ("audit acme/7", 1, "AUDIT_TABLE (output AuditTableName)"),
+        ("audit acme/7 --local", 1, "warden local"),
         ("import /no/such/file", 1, "/no/such/file cannot be read"),
         ("import --local /dev/null", 1, "warden local"),
         ("import /", 1, "/ is a directory, not a file"),

@@ -22,6 +22,8 @@ pub struct Addresses {
     pub sqs: String,
     /// KMS.
     pub kms: String,
+    /// S3.
+    pub s3: String,
     /// Lambda's invoke API.
     pub lambda: String,
     /// Secrets Manager.

@@ -140,7 +140,7 @@ mod tests {
     async fn what_is_announced_is_ours_to_read_and_goes_with_us() {
         let directory = tempfile::tempdir().unwrap();
         let addresses: Addresses = serde_json::from_value(serde_json::json!({
-            "gateway": "", "dynamodb": "", "sns": "", "sqs": "", "kms": "", "lambda": "",
+            "gateway": "", "dynamodb": "", "sns": "", "sqs": "", "kms": "", "s3": "", "lambda": "",
             "secretsmanager": "", "issuer": "", "platforms": "",
         }))
         .unwrap();

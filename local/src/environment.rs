@@ -66,6 +66,7 @@ impl Environment {
             ("SNS", &addresses.sns),
             ("SQS", &addresses.sqs),
             ("KMS", &addresses.kms),
+            ("S3", &addresses.s3),
             ("LAMBDA", &addresses.lambda),
             ("SECRETS_MANAGER", &addresses.secretsmanager),
         ];
@@ -179,6 +180,7 @@ mod tests {
             sns: at(3),
             sqs: at(4),
             kms: at(5),
+            s3: at(10),
             lambda: at(6),
             secretsmanager: at(7),
             issuer: at(8),
@@ -205,6 +207,7 @@ mod tests {
             ("AWS_SECRET_ACCESS_KEY", "local"),
             ("AWS_REGION", REGION),
             ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:2"),
+            ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:10"),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:7"),
         ] {
             assert_eq!(read[name], value, "{name}");

@@ -15,6 +15,7 @@ pub(crate) struct Listeners {
     pub(crate) sns: TcpListener,
     pub(crate) sqs: TcpListener,
     pub(crate) kms: TcpListener,
+    pub(crate) s3: TcpListener,
     pub(crate) lambda: TcpListener,
     pub(crate) secretsmanager: TcpListener,
     pub(crate) issuer: TcpListener,
@@ -29,6 +30,7 @@ impl Listeners {
         let (sns, sns_url) = free().await?;
         let (sqs, sqs_url) = free().await?;
         let (kms, kms_url) = free().await?;
+        let (s3, s3_url) = free().await?;
         let (lambda, lambda_url) = free().await?;
         let (secretsmanager, secretsmanager_url) = free().await?;
         let (issuer, issuer_url) = free().await?;
@@ -39,6 +41,7 @@ impl Listeners {
             sns: sns_url,
             sqs: sqs_url,
             kms: kms_url,
+            s3: s3_url,
             lambda: lambda_url,
             secretsmanager: secretsmanager_url,
             issuer: issuer_url,
@@ -51,6 +54,7 @@ impl Listeners {
             sns,
             sqs,
             kms,
+            s3,
             lambda,
             secretsmanager,
             issuer,

@@ -15,6 +15,7 @@ use crate::addresses::Addresses;
 use crate::asynchronous::Asynchronous;
 use crate::aws::kms::{self, Kms};
 use crate::aws::lambda::Lambda;
+use crate::aws::s3::S3;
 use crate::aws::secrets::{self, Secrets};
 use crate::aws::sns::Sns;
 use crate::aws::sqs::{Message, Queues};
@@ -121,10 +122,14 @@ impl Stack {
         let credentials = platform_credentials(data_dir.as_ref(), &platforms)?;
         let kms = Kms::new(model.keys.clone(), &key_material(data_dir.as_ref())?)?;
 
+        let objects = data_dir.as_ref().map(|directory| directory.file("s3"));
+        let s3 = S3::open(model.buckets.clone(), objects)?;
+
         let mut servers = Servers::new();
         servers.serve_database(listeners.dynamodb, database.clone());
         servers.serve(listeners.sqs, queues.router());
         servers.serve(listeners.kms, kms.router());
+        servers.serve(listeners.s3, s3.router());
         let secrets = Secrets::new(model.secrets.clone(), &credentials);
         servers.serve(listeners.secretsmanager, secrets.router());
         servers.serve(listeners.issuer, issuer.router());

@@ -136,9 +136,9 @@ impl Integration {
             State::ReconnectRequired { reason, since } => {
                 self.untold(since, Announcement::ReconnectRequired { reason })
             }
-            State::PlatformActionRequired { action, since, .. } => {
-                self.untold(since, Announcement::PlatformActionRequired { action })
-            }
+            State::PlatformActionRequired { action, since, .. } => self
+                .untold(since, Announcement::PlatformActionRequired { action })
+                .or_else(|| self.untold_end(now)),
             State::Disconnected { .. } => None,
         };
         [rescue, permission, condition]
@@ -153,6 +153,22 @@ impl Integration {
         what: Announcement,
     ) -> Option<(DateTime<Utc>, Announcement)> {
         (self.told.state_since != Some(since)).then_some((since, what))
+    }
+
+    /// The end of a connection that waited for its owner in vain: nothing can
+    /// renew it any more, so that acting on the platform no longer helps.
+    fn untold_end(&self, now: DateTime<Utc>) -> Option<(DateTime<Utc>, Announcement)> {
+        if self.refresh_due_at(now).is_some() {
+            return None;
+        }
+        let lapses_at = self.lapse(now)?;
+        let end = ToldLapse {
+            lapses_at,
+            rung: Severity::Expired,
+        };
+        let rung = Severity::Expired;
+        (self.told.lapse.as_ref() != Some(&end))
+            .then_some((lapses_at, Announcement::Lapse { lapses_at, rung }))
     }
 
     /// The rung it is on, if people have not heard of it; else the next one.

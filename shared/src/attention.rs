@@ -5,8 +5,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::announcement::Telling;
 use crate::digest;
-use crate::integration::{Integration, RetryReason, State};
+use crate::integration::{Integration, Lease, RetryReason, State};
 use crate::platform::RefreshModel;
+use crate::refresh::attempt::LEASE;
 
 /// A refresh is due at least this long before the token ends.
 const LEAST_MARGIN: TimeDelta = TimeDelta::minutes(10);
@@ -47,18 +48,50 @@ impl Integration {
         DAILY.min(self.access_life().max(TimeDelta::hours(1)))
     }
 
+    /// A refusal that is not confirmed may be about our application: the second
+    /// one decides, and people are not told of the first.
+    fn patience_with_failures(&self) -> TimeDelta {
+        match self.state {
+            State::Retrying {
+                reason: RetryReason::Refused,
+                ..
+            } => DAILY,
+            _ => self.patience(),
+        }
+    }
+
     /// Whether the last refresh of this grant worked, counting failures that
     /// say nothing about the grant only once they last: a blip alerts nobody.
     #[must_use]
     pub fn is_proven(&self, now: DateTime<Utc>) -> bool {
-        self.renewed_at.is_some()
-            && match self.state {
-                State::Active => true,
-                State::Retrying { since, .. } => now < since + self.patience(),
-                State::ReconnectRequired { .. }
-                | State::PlatformActionRequired { .. }
-                | State::Disconnected { .. } => false,
-            }
+        self.proven_until().is_some_and(|until| {
+            // What the refresh token's end finds proven stays so: from then on
+            // that end is what people are told of, not an earlier one as well.
+            let ended = self
+                .refresh_expires_at
+                .filter(|_| self.refresh_token.is_some());
+            now < until || ended.is_some_and(|end| end <= now && end < until)
+        })
+    }
+
+    /// Until when it counts as proven, if it does; where nothing ends that, for ever.
+    fn proven_until(&self) -> Option<DateTime<Utc>> {
+        self.renewed_at?;
+        let ends = self.access_expires_at;
+        let until = match self.state {
+            // Nobody may have tried: a broken application, a sweep that does
+            // not run. Then it is not working either, in the end.
+            State::Active => ends.map_or(DateTime::<Utc>::MAX_UTC, |end| end + DAILY),
+            State::Retrying { since, .. } => since + self.patience_with_failures(),
+            State::ReconnectRequired { .. }
+            | State::PlatformActionRequired { .. }
+            | State::Disconnected { .. } => return None,
+        };
+        // What has ended cannot be extended any more.
+        Some(match (self.refresh_model(), ends) {
+            (RefreshModel::Extend, Some(end)) => until.min(end),
+            _ => until,
+        })
     }
 
     /// The instant at which the connection stops working unless a person acts;
@@ -87,25 +120,44 @@ impl Integration {
             return None;
         }
         let due = self.refresh_due_at(now)?;
+        // Patience, but not so long that nothing of the token's life is left to act in.
+        let awaited_from = |since: DateTime<Utc>| {
+            let half = self
+                .access_expires_at
+                .map_or(DAILY, |end| (end - since) / 2);
+            Some(since + self.patience().min(half.max(TimeDelta::hours(1))))
+        };
         match self.state {
-            State::Active if self.attempted_at.is_none() => {
-                Some(due.max(now + TimeDelta::seconds(1)))
-            }
-            // Failures that say nothing about the grant: patience, but not so
-            // long that nothing of the token's life is left to act in.
+            State::Active if self.attempted_at.is_none() => awaited_from(due),
+            // Failures that say nothing about the grant.
             State::Retrying {
                 since,
-                reason: RetryReason::Transient | RetryReason::Throttled | RetryReason::Application,
+                reason: RetryReason::Transient | RetryReason::Throttled | RetryReason::InDoubt,
                 ..
-            } => {
-                let half = self
-                    .access_expires_at
-                    .map_or(DAILY, |end| (end - since) / 2);
-                Some(since + self.patience().min(half.max(TimeDelta::hours(1))))
-            }
+            } => awaited_from(since),
             _ => None,
         }
         .filter(|until| now < *until)
+    }
+
+    /// Whether the platform would refresh it now, due or not.
+    #[must_use]
+    pub fn is_refreshable(&self, now: DateTime<Utc>) -> bool {
+        self.access_token.is_some()
+            && self.refresh_model() != RefreshModel::None
+            && self.refresh_ends_at().is_none_or(|end| now < end)
+            && self.issued() + self.platform.minimum_age() <= now
+    }
+
+    /// When what refreshes it ends.
+    fn refresh_ends_at(&self) -> Option<DateTime<Utc>> {
+        match self.refresh_model() {
+            RefreshModel::None => None,
+            // "You can not use an expired token to request a long-lived token" (Meta);
+            // the same holds for Instagram.
+            RefreshModel::Extend => self.access_expires_at,
+            RefreshModel::Rotating | RefreshModel::Static => self.refresh_expires_at,
+        }
     }
 
     /// When the credential should be refreshed; `None` if nothing but a person
@@ -113,14 +165,11 @@ impl Integration {
     #[must_use]
     pub fn refresh_due_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let model = self.refresh_model();
-        let ended = match model {
-            RefreshModel::None => return None,
-            // "You can not use an expired token to request a long-lived token" (Meta);
-            // the same holds for Instagram.
-            RefreshModel::Extend => self.access_expires_at,
-            RefreshModel::Rotating | RefreshModel::Static => self.refresh_expires_at,
-        };
-        if self.access_token.is_none() || ended.is_some_and(|end| end <= now) {
+        let ended = self.refresh_ends_at();
+        if model == RefreshModel::None
+            || self.access_token.is_none()
+            || ended.is_some_and(|end| end <= now)
+        {
             return None;
         }
         let due = match self.state {
@@ -129,6 +178,8 @@ impl Integration {
                 next_attempt_at, ..
             } => next_attempt_at,
             State::PlatformActionRequired { next_check_at, .. } => next_check_at,
+            // Cleared up at once: the sooner, the more of the access token's life is left.
+            State::Active if self.is_in_doubt() => now,
             State::Active => self.refresh_due_when_active(model),
         };
         let due = due.max(self.issued() + self.platform.minimum_age());
@@ -191,18 +242,25 @@ impl Integration {
         if let Some(lease) = &self.lease {
             return Some(lease.until);
         }
-        let patience_ends = match self.state {
-            // At this instant the lapse moves to the access token's end.
-            State::Retrying { since, .. } if self.is_proven(now) => Some(since + self.patience()),
-            State::Retrying { .. } => self.verdict_awaited_until(now),
-            _ => None,
-        };
+        // At this instant the lapse moves to the access token's end.
+        let patience_ends = self
+            .proven_until()
+            .filter(|until| now < *until && *until < DateTime::<Utc>::MAX_UTC)
+            .or_else(|| match self.state {
+                State::Retrying { .. } => self.verdict_awaited_until(now),
+                _ => None,
+            });
         let told = self
             .announcements(now, Telling::default())
             .into_iter()
             .map(|(at, _)| at)
             .min();
-        [self.refresh_due_at(now), told, patience_ends]
+        let in_vain = self
+            .intent
+            .as_ref()
+            .filter(|_| self.parked_in_vain().is_some())
+            .map(|intent| intent.at + LEASE);
+        [self.refresh_due_at(now), told, patience_ends, in_vain]
             .into_iter()
             .flatten()
             .min()
@@ -214,6 +272,29 @@ impl Integration {
         self.lease
             .as_ref()
             .is_some_and(|lease| lease.attempt == attempt)
+    }
+
+    /// Whether an exchange of its credential was begun whose end nobody has
+    /// recorded: the platform may have replaced the token.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        self.is_in_doubt_but_for(self.lease.as_ref())
+    }
+
+    /// The same, where the intent of `holder` itself leaves no doubt.
+    pub(crate) fn is_in_doubt_but_for(&self, holder: Option<&Lease>) -> bool {
+        self.intent.as_ref().is_some_and(|intent| {
+            intent.generation == self.generation
+                && holder.is_none_or(|lease| lease.attempt != intent.attempt)
+        })
+    }
+
+    /// The generation of a credential that may be parked in vain: an exchange
+    /// was begun, and the credential was replaced or erased since.
+    #[must_use]
+    pub fn parked_in_vain(&self) -> Option<u64> {
+        let intent = self.intent.as_ref()?;
+        (intent.generation != self.generation).then_some(intent.generation + 1)
     }
 
     /// Whether somebody holds the right to refresh it.

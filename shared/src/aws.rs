@@ -34,6 +34,14 @@ impl AwsError {
         Self { call, cause }
     }
 
+    /// An error in reading an answer.
+    pub(crate) fn failed(call: &'static str, error: &dyn std::error::Error) -> Self {
+        Self {
+            call,
+            cause: error.to_string(),
+        }
+    }
+
     /// An error of an answer that lacks what the service promises.
     #[must_use]
     pub fn incomplete(call: &'static str, what: &str) -> Self {

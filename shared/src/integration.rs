@@ -98,6 +98,10 @@ pub struct Integration {
     /// Someone is refreshing it right now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
+    /// An exchange whose end nobody has recorded. Once no lease protects it,
+    /// the connection is in doubt: the platform may have replaced the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
     /// What people have been told, and still must be.
     #[serde(default)]
     pub told: Told,
@@ -171,8 +175,8 @@ pub enum RetryReason {
     Throttled,
     /// The platform refused the grant once; a second refusal in a later sweep confirms it.
     Refused,
-    /// The platform refuses our application, which is not the connection's fault.
-    Application,
+    /// No answer came to an exchange that may have replaced the token.
+    InDoubt,
     /// The platform refuses the exchange for want of a permission.
     Permission,
 }
@@ -185,6 +189,18 @@ pub struct Lease {
     /// Until when.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub until: DateTime<Utc>,
+}
+
+/// An exchange of a single-use refresh token that was begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// The attempt that began it.
+    pub attempt: String,
+    /// When.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub at: DateTime<Utc>,
+    /// The generation of the credential that it sent.
+    pub generation: u64,
 }
 
 /// Optional instants as epoch seconds, absent where there is none.

@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod announcement;
+pub mod application;
 pub mod attention;
 pub mod aws;
 pub mod clock;
@@ -18,11 +19,13 @@ pub mod metrics;
 pub mod notification;
 pub mod oauth;
 pub mod organization;
+pub mod parking;
 pub mod place;
 pub mod platform;
 pub mod quota;
 pub mod redact;
 pub mod refresh;
+pub mod registration;
 pub mod report;
 pub mod sealing;
 pub mod store;

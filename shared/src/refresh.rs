@@ -2,6 +2,7 @@
 //! one that lost a race can be applied again to the row as it is now.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::announcement::Rescue;
 use crate::integration::{Integration, RetryReason, Sealed, State};
@@ -9,8 +10,10 @@ use crate::lapse::Window;
 use crate::platform::RefreshModel;
 use crate::verdict::{ReconnectReason, Verdict};
 
+pub mod attempt;
+
 /// A credential from a platform's answer, sealed for the generation it will have.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Renewed {
     /// The access token.
     pub access_token: Sealed,
@@ -23,13 +26,24 @@ pub struct Renewed {
 }
 
 /// What an answer says of the new credential's life.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lifetimes {
     /// Of the access token.
     pub access: Option<TimeDelta>,
     /// Of the refresh token.
     pub refresh: Option<TimeDelta>,
     /// What the grant allows.
+    pub scopes: Vec<String>,
+}
+
+/// What a free probe saw of an access token that lives.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// When it ends, if the probe says so.
+    pub access_expires_at: Option<DateTime<Utc>>,
+    /// Until when the platform lets us read the person's data (Meta).
+    pub data_access_expires_at: Option<DateTime<Utc>>,
+    /// What the grant allows; empty if the probe does not say.
     pub scopes: Vec<String>,
 }
 
@@ -85,6 +99,7 @@ impl Integration {
         self.renewed_at = proves.then_some(now);
         self.state = State::Active;
         self.lease = None;
+        self.intent = None;
         self.take_scopes(scopes, now);
         self.owe_news_of_rescue(&before, now);
     }
@@ -155,14 +170,24 @@ impl Integration {
         self.grant += 1;
         self.access_token = None;
         self.refresh_token = None;
+        // The intent stays: it says that an answer to the old credential may be
+        // parked, which is to be removed.
         self.lease = None;
         self.told.owed = None;
         self.state = State::Disconnected { since: now };
     }
 
-    /// Takes over a refusal. `luck` in `[0, 1)` places the next attempt.
-    pub fn fail(&mut self, verdict: &Verdict, now: DateTime<Utc>, luck: f64) {
+    /// Takes over a refusal. `luck` in `[0, 1)` places the next attempt. What is
+    /// not `conclusive` says nothing about the grant, however often it comes.
+    pub fn fail(&mut self, verdict: &Verdict, conclusive: bool, now: DateTime<Utc>, luck: f64) {
         self.lease = None;
+        self.intent = None;
+        // One about our application says nothing about the connection; and what
+        // is known to be dead was tried because somebody asked.
+        let known_dead = matches!(self.state, State::ReconnectRequired { .. });
+        if known_dead || *verdict == Verdict::AppMisconfigured {
+            return;
+        }
         self.attempted_at = Some(now);
         if matches!(
             verdict,
@@ -171,7 +196,9 @@ impl Integration {
             self.told.owed = None;
         }
         self.state = match verdict {
-            Verdict::ReconnectNeeded(ReconnectReason::GrantRefused) if !self.was_refused() => {
+            Verdict::ReconnectNeeded(ReconnectReason::GrantRefused)
+                if !(conclusive && self.was_refused()) =>
+            {
                 self.retrying(RetryReason::Refused, None, now, luck)
             }
             Verdict::ReconnectNeeded(reason) => State::ReconnectRequired {
@@ -192,14 +219,96 @@ impl Integration {
                 }
             }
             Verdict::Transient(_) => self.retrying(RetryReason::Transient, None, now, luck),
-            Verdict::Throttled(wait) => self.retrying(RetryReason::Throttled, *wait, now, luck),
-            Verdict::AppMisconfigured => self.retrying(RetryReason::Application, None, now, luck),
+            Verdict::Throttled { wait, .. } => {
+                self.retrying(RetryReason::Throttled, *wait, now, luck)
+            }
+            Verdict::AppMisconfigured => self.state.clone(),
             Verdict::PermissionLost => {
                 self.permission_lost_at = self.permission_lost_at.or(Some(now));
                 // Only a person can give it back: a look a day is enough.
                 self.retrying(RetryReason::Permission, Some(RECHECK), now, luck)
             }
         };
+    }
+
+    /// Gives it back untried; an earlier doubt remains. One whose doubt could not
+    /// be looked into is looked into later.
+    pub fn release(&mut self, unknown: bool, now: DateTime<Utc>, luck: f64) {
+        let holder = self.lease.take();
+        if self.is_in_doubt_but_for(holder.as_ref()) {
+            if unknown {
+                self.state = self.retrying(RetryReason::InDoubt, None, now, luck);
+            }
+        } else {
+            self.intent = None;
+        }
+    }
+
+    /// Takes over that nobody knows whether the platform has replaced the token.
+    pub fn doubt(&mut self, verdict: &Verdict, now: DateTime<Utc>, luck: f64) {
+        let wait = match verdict {
+            Verdict::Throttled { wait, .. } => *wait,
+            _ => None,
+        };
+        self.lease = None;
+        if matches!(self.state, State::ReconnectRequired { .. }) {
+            self.intent = None;
+            return;
+        }
+        self.attempted_at = Some(now);
+        self.state = self.retrying(RetryReason::InDoubt, wait, now, luck);
+    }
+
+    /// Takes over that the platform has replaced the token and the answer is
+    /// gone. The access token is kept for as long as it lives, and people hear
+    /// at once when that is, by the platform's own word if `probed` has it.
+    pub fn lose_rotation(&mut self, probed: Option<&Result<Seen, Verdict>>, now: DateTime<Utc>) {
+        self.lease = None;
+        self.intent = None;
+        self.attempted_at = Some(now);
+        self.told.owed = None;
+        match probed {
+            Some(Ok(seen)) => self.see(seen, now),
+            Some(Err(Verdict::ReconnectNeeded(_))) => {
+                self.access_expires_at = Some(self.access_expires_at.map_or(now, |at| at.min(now)));
+            }
+            Some(Err(_)) | None => {}
+        }
+        self.state = State::ReconnectRequired {
+            reason: ReconnectReason::RotationLost,
+            since: now,
+        };
+    }
+
+    /// Takes over that its credential can no longer be opened.
+    pub fn damage(&mut self, now: DateTime<Utc>) {
+        self.lease = None;
+        self.intent = None;
+        self.told.owed = None;
+        self.state = State::ReconnectRequired {
+            reason: ReconnectReason::CredentialDamaged,
+            since: now,
+        };
+    }
+
+    /// Takes over what a probe saw of the access token.
+    pub fn see(&mut self, seen: &Seen, now: DateTime<Utc>) {
+        let before = self.access_expires_at;
+        if let Some(end) = seen.access_expires_at {
+            self.access_expires_at = Some(end);
+            // An extension that moved the end after all.
+            if self.refresh_model() == RefreshModel::Extend
+                && self.attempted_at == Some(now)
+                && Some(end) > before.map(|old| old + TREMBLE)
+            {
+                self.issued_at = Some(now);
+                self.renewed_at = Some(now);
+            }
+        }
+        if seen.data_access_expires_at.is_some() {
+            self.data_access_expires_at = seen.data_access_expires_at;
+        }
+        self.take_scopes(seen.scopes.clone(), now);
     }
 
     /// Whether the platform refused the grant the last time too: one refusal
@@ -271,5 +380,7 @@ fn pause(failures: u32, eighth_of_life_left: TimeDelta, luck: f64) -> TimeDelta 
     PAUSES.0 + TimeDelta::seconds(spread)
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

@@ -30,12 +30,19 @@ pub struct Report {
     pub conflicts: u64,
     /// Connections with nothing to do, or in someone else's hands.
     pub skipped: u64,
+    /// Refreshes that were due, but not tried: the platform holds our
+    /// application back, or refuses it.
+    #[serde(default)]
+    pub held_back: u64,
     /// Failed refreshes by verdict.
     pub refresh_failures: BTreeMap<String, u64>,
     /// Connections that could not be handled, with the reason: the rest went on.
     pub failures: Vec<Failure>,
     /// Failures beyond those listed.
     pub failures_unlisted: u64,
+    /// What only an operator can look into.
+    #[serde(default)]
+    pub operator_events: Vec<String>,
     /// Whether the deadline came first; the next sweep goes on from here.
     pub cut_short: bool,
 }
@@ -78,6 +85,8 @@ impl Report {
         self.alerts_published += other.alerts_published;
         self.conflicts += other.conflicts;
         self.skipped += other.skipped;
+        self.held_back += other.held_back;
+        self.operator_events.extend(other.operator_events);
         self.failures_unlisted += other.failures_unlisted;
         self.cut_short |= other.cut_short;
         for (verdict, count) in other.refresh_failures {
@@ -97,6 +106,26 @@ impl Report {
     pub fn is_complete(&self) -> bool {
         self.failures.is_empty() && !self.cut_short
     }
+}
+
+/// What came of looking at one connection because somebody asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// The organisation.
+    pub org_id: String,
+    /// The connection.
+    pub integration_id: String,
+    /// `renewed`, `unchanged`, `alive`, a verdict's name, or why nothing was
+    /// tried: `busy`, `held_back`, `breaker_open`, `disconnected`, `not_found`, `nothing_to_ask`.
+    pub verdict: String,
+    /// The same for people: what happened, and what to do.
+    pub message: String,
+    /// When the access token now ends.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it is tried again, if it is.
+    pub next_attempt_at: Option<DateTime<Utc>>,
+    /// The attempt's id in the audit, if something was asked of the platform.
+    pub attempt_id: Option<String>,
 }
 
 /// One attempt at refreshing a connection, as an audit row. Never a token.

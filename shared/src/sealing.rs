@@ -60,6 +60,9 @@ pub enum SealingError {
     /// The sealed value was damaged, or belongs to another row, field or generation.
     #[error("the sealed {0} cannot be opened: damaged, or moved from another row or generation")]
     NotOpenable(&'static str),
+    /// Nothing was sent: no data key to seal an answer with.
+    #[error("KMS gave no data key, so nothing was sent to the platform")]
+    NoKey,
     /// The cryptographic library refused, which it never should.
     #[error("sealing failed")]
     Cipher,
@@ -94,6 +97,13 @@ pub struct Sealer {
     key_id: String,
     clock: Clock,
     keys: Arc<Mutex<Keys>>,
+}
+
+/// A data key and its wrapped form, as every value sealed with it begins.
+#[derive(Debug, Clone)]
+pub struct DataKey {
+    header: Vec<u8>,
+    key: Arc<LessSafeKey>,
 }
 
 #[derive(Debug, Default)]
@@ -150,32 +160,26 @@ impl Sealer {
             .map_err(|_| SealingError::NotOpenable(place.field.name()))
     }
 
+    /// A data key at hand: what it seals needs nothing more from KMS.
+    ///
+    /// # Errors
+    /// [`SealingError::Kms`] when none can be had.
+    pub async fn data_key(&self) -> Result<DataKey, SealingError> {
+        let (wrapped, key) = self.sealing_key().await?;
+        // Checked here, so that a key at hand is one that can be written down.
+        let length = u16::try_from(wrapped.len()).map_err(|_| SealingError::Cipher)?;
+        Ok(DataKey {
+            header: [&[FORMAT][..], &length.to_be_bytes(), &wrapped].concat(),
+            key,
+        })
+    }
+
     pub(crate) async fn seal_bytes(
         &self,
         place: Place<'_>,
         bytes: &[u8],
     ) -> Result<Sealed, SealingError> {
-        let (wrapped, key) = self.sealing_key().await?;
-        let mut nonce = [0; NONCE_LEN];
-        rand::fill(&mut nonce).map_err(|_| SealingError::Cipher)?;
-        let mut text = bytes.to_vec();
-        key.seal_in_place_append_tag(
-            Nonce::assume_unique_for_key(nonce),
-            place.associated_data(),
-            &mut text,
-        )
-        .map_err(|_| SealingError::Cipher)?;
-        let length = u16::try_from(wrapped.len()).map_err(|_| SealingError::Cipher)?;
-        Ok(Sealed(
-            [
-                &[FORMAT][..],
-                &length.to_be_bytes(),
-                &wrapped,
-                &nonce,
-                &text,
-            ]
-            .concat(),
-        ))
+        self.data_key().await?.seal_bytes(place, bytes)
     }
 
     pub(crate) async fn open_bytes(
@@ -254,6 +258,30 @@ impl Sealer {
             .await
             .hold(wrapped.to_vec(), Arc::clone(&key), now);
         Ok(key)
+    }
+}
+
+impl DataKey {
+    /// Seals `secret` for `place`.
+    ///
+    /// # Errors
+    /// [`SealingError::Cipher`], which never happens.
+    pub fn seal(&self, place: Place<'_>, secret: &SecretString) -> Result<Sealed, SealingError> {
+        self.seal_bytes(place, secret.expose_secret().as_bytes())
+    }
+
+    fn seal_bytes(&self, place: Place<'_>, bytes: &[u8]) -> Result<Sealed, SealingError> {
+        let mut nonce = [0; NONCE_LEN];
+        rand::fill(&mut nonce).map_err(|_| SealingError::Cipher)?;
+        let mut text = bytes.to_vec();
+        self.key
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                place.associated_data(),
+                &mut text,
+            )
+            .map_err(|_| SealingError::Cipher)?;
+        Ok(Sealed([&self.header[..], &nonce, &text].concat()))
     }
 }
 

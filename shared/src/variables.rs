@@ -34,6 +34,13 @@ impl Variables {
             .collect()
     }
 
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The value of `name`; an empty one counts as absent, because a
     /// CloudFormation parameter cannot be left unset.
     #[must_use]

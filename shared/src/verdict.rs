@@ -12,8 +12,13 @@ use serde::{Deserialize, Serialize};
 pub enum Verdict {
     /// It may well work next time.
     Transient(Transient),
-    /// The platform wants us to wait, for as long as it said, if it did.
-    Throttled(Option<TimeDelta>),
+    /// The platform wants us to wait.
+    Throttled {
+        /// For how long, if it said.
+        wait: Option<TimeDelta>,
+        /// Whom it holds back.
+        whom: Throttled,
+    },
     /// The grant is dead.
     ReconnectNeeded(ReconnectReason),
     /// The grant waits for its owner to do something on the platform itself.
@@ -22,6 +27,15 @@ pub enum Verdict {
     PermissionLost,
     /// Our application is refused, whatever the connection: only we can mend it.
     AppMisconfigured,
+}
+
+/// Whom a platform holds back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Throttled {
+    /// Our application, with every connection.
+    Application,
+    /// One connection: its user, page, or ad account.
+    Connection,
 }
 
 /// The ways in which an exchange can fail for now.
@@ -56,6 +70,11 @@ pub enum ReconnectReason {
     PasswordChanged,
     /// Nobody used it for too long.
     Inactive,
+    /// The platform replaced the refresh token, and its answer was lost before
+    /// we had stored it: our fault.
+    RotationLost,
+    /// What we stored of it cannot be opened: our fault.
+    CredentialDamaged,
 }
 
 /// What a person must do on the platform before anything else helps.
@@ -70,13 +89,25 @@ pub enum PlatformAction {
     AdministratorPolicy,
 }
 
+impl Transient {
+    /// Whether the platform may have done what it was asked for: then a
+    /// single-use token may be used up.
+    #[must_use]
+    pub const fn may_have_acted(self) -> bool {
+        match self {
+            Self::NoAnswer | Self::ServerError | Self::Unintelligible => true,
+            Self::Unreachable | Self::Unopenable => false,
+        }
+    }
+}
+
 impl Verdict {
     /// The name under which reports and audit rows count it.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Transient(_) => "transient",
-            Self::Throttled(_) => "throttled",
+            Self::Throttled { .. } => "throttled",
             Self::ReconnectNeeded(_) => "reconnect_needed",
             Self::PlatformActionNeeded(_) => "platform_action_needed",
             Self::PermissionLost => "permission_lost",
@@ -106,6 +137,10 @@ impl fmt::Display for ReconnectReason {
             Self::AppRemoved => "the application was removed from the account",
             Self::PasswordChanged => "the account's password was changed",
             Self::Inactive => "the account was not used for too long",
+            Self::RotationLost => {
+                "an answer of the platform was lost on the way to us, and with it the new token"
+            }
+            Self::CredentialDamaged => "the stored token can no longer be read",
         })
     }
 }

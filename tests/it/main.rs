@@ -6,11 +6,14 @@
 mod checklist;
 mod identity;
 mod imports;
+mod independent;
 mod mixture;
 mod notifying;
+mod outages;
 mod quota_engine;
 mod quota_faults;
 mod quotas;
+mod registering;
 mod secrets;
 mod sweeping;
 mod world;

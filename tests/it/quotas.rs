@@ -552,6 +552,7 @@ fn nonsense_policies_are_refused_by_name() {
         sns: String::new(),
         sqs: String::new(),
         kms: String::new(),
+        s3: String::new(),
         lambda: String::new(),
         secretsmanager: String::new(),
         issuer: "http://127.0.0.1:1".to_owned(),

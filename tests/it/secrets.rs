@@ -187,8 +187,19 @@ async fn no_token_appears_anywhere_in_the_clear() {
 
     world.stack.stop().await;
     let mut bytes = 0;
-    for entry in std::fs::read_dir(directory.path()).unwrap() {
-        let path = entry.unwrap().path();
+    let mut directories = vec![directory.path().to_owned()];
+    let mut files = Vec::new();
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                files.push(path);
+            }
+        }
+    }
+    for path in files {
         let content = std::fs::read(&path).unwrap();
         bytes += content.len();
         assert_clean(&path.file_name().unwrap().to_string_lossy(), &content);

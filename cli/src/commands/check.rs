@@ -1,14 +1,21 @@
 //! `warden check`.
 
+use anyhow::{Context, bail};
+use aws_sdk_lambda::config::StalledStreamProtectionConfig;
+use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
 use check_tokens::Request;
+use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use shared::Clock;
 use shared::aws::AwsError;
 use shared::lapse::{InvalidWindow, Window};
+use shared::report::Checked;
+use shared::store::Key;
 
+use crate::connection::connection;
 use crate::output::{Outcome, Output};
 use crate::target::{Place, Target};
 use crate::{progress, report};
@@ -22,6 +29,14 @@ pub(crate) struct Check {
     /// Only alert, refresh nothing
     #[arg(long)]
     no_auto_refresh: bool,
+    /// Only this connection, now: wait for the function, and say what came of it
+    #[arg(
+        long,
+        value_name = "ORG/INTEGRATION",
+        value_parser = connection,
+        conflicts_with_all = ["days", "no_auto_refresh", "sync"]
+    )]
+    integration: Option<Key>,
     /// Run the check in this process and print its report, not in the background
     #[arg(long)]
     sync: bool,
@@ -36,7 +51,9 @@ fn days(text: &str) -> Result<u32, InvalidWindow> {
 
 impl Check {
     pub(crate) async fn run(self, output: &Output) -> anyhow::Result<Outcome> {
-        if self.sync {
+        if let Some(key) = &self.integration {
+            self.one(key, output).await
+        } else if self.sync {
             self.here(output).await
         } else {
             self.in_the_background(output).await
@@ -52,7 +69,43 @@ impl Check {
         if self.no_auto_refresh {
             payload.insert("auto_refresh".to_owned(), json!(false));
         }
+        if let Some(key) = &self.integration {
+            payload.insert("integration".to_owned(), json!(key));
+        }
         Value::Object(payload)
+    }
+
+    async fn one(&self, key: &Key, output: &Output) -> anyhow::Result<Outcome> {
+        let target = Target::of(&self.place, &["CHECK_TOKENS_FUNCTION"]).await?;
+        let function = target.check_tokens_function()?;
+        let config = aws_sdk_lambda::config::Builder::from(target.sdk())
+            // Asked twice, it would ask the platform twice.
+            .retry_config(RetryConfig::disabled())
+            // Nothing flows while it works, and that is no stall.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        let spinner = progress::spinner();
+        spinner.set_message(format!("checking {key}"));
+        let answer = aws_sdk_lambda::Client::from_conf(config.build())
+            .invoke()
+            .function_name(&function)
+            .payload(Blob::new(self.payload().to_string()))
+            .send()
+            .await;
+        spinner.finish_and_clear();
+        let answer = answer.map_err(|e| AwsError::new("lambda:Invoke", e))?;
+        let payload = answer.payload.map(Blob::into_inner).unwrap_or_default();
+        if answer.function_error.is_some() {
+            let error: Value = serde_json::from_slice(&payload).unwrap_or_default();
+            let message = error["errorMessage"]
+                .as_str()
+                .unwrap_or("it did not say why");
+            bail!("{function} failed: {message}");
+        }
+        let checked: Checked = serde_json::from_slice(&payload)
+            .with_context(|| format!("{function} did not answer what it checked"))?;
+        output.answer(&checked, || words(&checked))?;
+        let fine = ["renewed", "unchanged", "alive"].contains(&checked.verdict.as_str());
+        Ok(Outcome::fine_if(fine))
     }
 
     async fn here(self, output: &Output) -> anyhow::Result<Outcome> {
@@ -96,6 +149,29 @@ impl Check {
     }
 }
 
+/// What came of a check, in words.
+fn words(checked: &Checked) -> String {
+    let Checked {
+        org_id,
+        integration_id,
+        verdict,
+        message,
+        ..
+    } = checked;
+    let exact = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let mut text = format!(
+        "{org_id}/{integration_id}: {}\n{message}",
+        verdict.replace('_', " ")
+    );
+    if let Some(at) = checked.expires_at {
+        text += &format!("\nthe access token ends at {}", exact(at));
+    }
+    if let Some(at) = checked.next_attempt_at {
+        text += &format!("\nit is tried again at {}", exact(at));
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -119,5 +195,26 @@ mod tests {
             assert_eq!(line.check.payload(), payload);
             assert!(Request::parse(&line.check.payload()).is_ok());
         }
+    }
+
+    #[test]
+    fn one_connection_is_asked_for_by_its_key() {
+        let line = Line::parse_from("check --integration acme/auth0|7".split(' '));
+        let integration = json!({"org_id": "acme", "integration_id": "auth0|7"});
+        assert_eq!(line.check.payload(), json!({ "integration": integration }));
+    }
+
+    #[test]
+    fn a_verdict_is_said_in_words() {
+        let checked: Checked = serde_json::from_value(json!({
+            "org_id": "acme", "integration_id": "7", "verdict": "held_back",
+            "message": "The platform asked us to wait.", "expires_at": "2027-01-15T08:00:00Z",
+            "next_attempt_at": "2027-01-15T07:00:00Z", "attempt_id": null,
+        }))
+        .unwrap();
+        let expected = "acme/7: held back\nThe platform asked us to wait.\n\
+            the access token ends at 2027-01-15T08:00:00Z\n\
+            it is tried again at 2027-01-15T07:00:00Z";
+        assert_eq!(words(&checked), expected);
     }
 }

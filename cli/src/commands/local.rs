@@ -271,6 +271,7 @@ mod tests {
                 sns: url(),
                 sqs: url(),
                 kms: url(),
+                s3: url(),
                 lambda: url(),
                 secretsmanager: url(),
                 issuer: url(),

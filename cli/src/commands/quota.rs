@@ -5,8 +5,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use shared::quota::{Decision, Limiter};
 use shared::store::Key;
-use shared::{Clock, IntegrationId, OrgId, Platform};
+use shared::{Clock, Platform};
 
+use crate::connection::connection;
 use crate::output::{Outcome, Output};
 use crate::progress;
 use crate::quota::{Answer, Meter, Policy, Waited, policies_table};
@@ -65,16 +66,6 @@ struct Metered {
     connection: Key,
     #[command(flatten)]
     place: Place,
-}
-
-fn connection(text: &str) -> Result<Key, String> {
-    let (org_id, integration_id) = text
-        .split_once('/')
-        .ok_or("it must be the organisation's id and the integration's, as in acme/7f0c")?;
-    Ok(Key {
-        org_id: OrgId::new(org_id).map_err(|e| e.to_string())?,
-        integration_id: IntegrationId::new(integration_id).map_err(|e| e.to_string())?,
-    })
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

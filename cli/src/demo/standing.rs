@@ -96,7 +96,7 @@ const fn failure(reason: RetryReason) -> &'static str {
         RetryReason::Transient => "platform failed",
         RetryReason::Throttled => "asked to wait",
         RetryReason::Refused => "refused once",
-        RetryReason::Application => "our app is refused",
+        RetryReason::InDoubt => "in doubt: an answer was lost",
         RetryReason::Permission => "permission missing",
     }
 }
@@ -107,6 +107,8 @@ const fn death(reason: ReconnectReason) -> &'static str {
         ReconnectReason::Expired => "expired",
         ReconnectReason::Revoked => "withdrawn",
         ReconnectReason::AppRemoved => "app removed",
+        ReconnectReason::RotationLost => "rotation lost",
+        ReconnectReason::CredentialDamaged => "stored token damaged",
         ReconnectReason::PasswordChanged => "password changed",
         ReconnectReason::Inactive => "unused too long",
     }

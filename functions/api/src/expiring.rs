@@ -20,7 +20,7 @@ const MOST: usize = 10_000;
 /// The most bytes of rows in one answer, as they stand in the JSON string that
 /// Lambda hands over: a response may have 6 MB there. Only names far longer
 /// than real ones reach it before [`MOST`] does.
-const MOST_BYTES: usize = 5_500_000;
+pub(crate) const MOST_BYTES: usize = 5_500_000;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -158,7 +158,7 @@ fn page(
 }
 
 /// The length of JSON as part of a JSON string.
-fn escaped_length(json: &str) -> usize {
+pub(crate) fn escaped_length(json: &str) -> usize {
     let escapes = json.bytes().filter(|byte| matches!(byte, b'"' | b'\\'));
     json.len() + escapes.count() + ",".len()
 }

@@ -1,7 +1,9 @@
 //! The dashboard API, behind API Gateway and its authorizer.
 
+mod checking;
 mod edge;
 mod expiring;
+mod integrations;
 mod member;
 mod metered;
 mod notifications;
@@ -9,38 +11,52 @@ mod permits;
 mod problem;
 mod query;
 mod rate_limits;
+mod registering;
+mod standing;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::Uri;
 use axum::middleware::{from_extractor, from_fn};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use http::StatusCode;
 use serde_json::{Value, json};
 use shared::place::Place;
 use shared::quota::{Limiter, Policies};
-use shared::store::{Integrations, Notifications};
+use shared::registration::{Disconnected, disconnect};
+use shared::report::Checked;
+use shared::sealing::Sealer;
+use shared::store::{Act, Audit, Deed, Integrations, Key, Notifications};
 use shared::variables::InvalidVariable;
 use shared::{Clock, Variables};
 use tower::Layer;
 
+use checking::{Asked, CheckTokens};
 use member::Caller;
 pub use member::Member;
 use metered::Metered;
+use permits::unknown_integration;
 pub use problem::Problem;
+use standing::Standing;
 
 /// The function, wired.
 #[derive(Debug, Clone)]
 pub struct App {
     integrations: Integrations,
     notifications: Notifications,
+    audit: Audit,
     limiter: Limiter,
+    /// Only to seal: nothing here may open a token.
+    sealer: Sealer,
+    check_tokens: CheckTokens,
     clock: Clock,
 }
 
 impl App {
     /// Wires the function: `INTEGRATIONS_TABLE`, `NOTIFICATIONS_TABLE`,
-    /// `QUOTAS_TABLE`, and optionally `QUOTA_POLICIES` (the authorizer's).
+    /// `AUDIT_TABLE`, `QUOTAS_TABLE`, `TOKEN_KEY_ID`, `CHECK_TOKENS_FUNCTION`,
+    /// and optionally `QUOTA_POLICIES` (the authorizer's).
     ///
     /// # Errors
     /// Names the variable that is missing or unusable.
@@ -59,14 +75,33 @@ impl App {
                 dynamodb.clone(),
                 variables.required("NOTIFICATIONS_TABLE")?,
             ),
+            audit: Audit::new(
+                dynamodb.clone(),
+                variables.required("AUDIT_TABLE")?,
+                clock.clone(),
+            ),
             limiter: Limiter::new(
                 dynamodb,
                 variables.required("QUOTAS_TABLE")?,
                 Policies::from_variables(variables)?,
                 clock.clone(),
             ),
+            sealer: Sealer::new(
+                aws_sdk_kms::Client::new(sdk),
+                variables.required("TOKEN_KEY_ID")?,
+                clock.clone(),
+            ),
+            check_tokens: CheckTokens::new(sdk, variables.required("CHECK_TOKENS_FUNCTION")?),
             clock,
         })
+    }
+
+    /// Records what a person did. It is done, whether or not that succeeds.
+    async fn record(&self, member: &Member, key: Key, act: Deed) {
+        let by = member.user().clone();
+        if let Err(error) = self.audit.record_act(key, Act { act, by }).await {
+            tracing::error!(%error, ?act, "the audit row of an act could not be written");
+        }
     }
 }
 
@@ -76,6 +111,20 @@ pub fn router(app: App) -> Router {
         .route(
             "/api/dashboard/{orgId}/integrations/expiring-tokens",
             get(expiring_tokens),
+        )
+        .route(
+            "/api/dashboard/{orgId}/integrations",
+            get(list_integrations),
+        )
+        .route(
+            "/api/dashboard/{orgId}/integrations/{integrationId}",
+            get(one_integration)
+                .put(register_integration)
+                .delete(disconnect_integration),
+        )
+        .route(
+            "/api/dashboard/{orgId}/integrations/{integrationId}/check",
+            post(check_integration),
         )
         .route(
             "/api/dashboard/{orgId}/notifications",
@@ -127,6 +176,84 @@ async fn expiring_tokens(
     Ok(Json(answer))
 }
 
+async fn list_integrations(
+    member: Member,
+    State(app): State<App>,
+    uri: Uri,
+) -> Result<Json<integrations::Listing>, Problem> {
+    let query = integrations::Query::parse(uri.query())?;
+    let now = app.clock.now();
+    let listing = integrations::list(&app.integrations, member.org(), &query, now).await?;
+    Ok(Json(listing))
+}
+
+async fn one_integration(
+    member: Member,
+    State(app): State<App>,
+) -> Result<Json<integrations::One>, Problem> {
+    let key = member.connection()?;
+    let now = app.clock.now();
+    let one = integrations::one(&app.integrations, &app.audit, &key, now).await?;
+    Ok(Json(one))
+}
+
+async fn register_integration(
+    member: Member,
+    State(app): State<App>,
+    request: Request,
+) -> Result<(StatusCode, Json<Standing>), Problem> {
+    member.must_manage()?;
+    let key = member.connection()?;
+    let registration = registering::read(request).await?;
+    let now = app.clock.now();
+    let registered = registration
+        .store(&key, member.user(), &app.integrations, &app.sealer, now)
+        .await?;
+    let (status, act) = if registered.created {
+        (StatusCode::CREATED, Deed::Registered)
+    } else {
+        (StatusCode::OK, Deed::Replaced)
+    };
+    app.record(&member, key, act).await;
+    Ok((status, Json(Standing::of(&registered.row, now))))
+}
+
+async fn disconnect_integration(
+    member: Member,
+    State(app): State<App>,
+) -> Result<StatusCode, Problem> {
+    member.must_manage()?;
+    let key = member.connection()?;
+    match disconnect(&key, &app.integrations, app.clock.now()).await? {
+        Disconnected::Unknown => return Err(unknown_integration()),
+        Disconnected::Already => {}
+        Disconnected::Now => app.record(&member, key, Deed::Disconnected).await,
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn check_integration(member: Member, State(app): State<App>) -> Result<Response, Problem> {
+    member.must_manage()?;
+    let key = member.connection()?;
+    match app.check_tokens.ask(&key).await? {
+        Asked::Done(Checked { verdict, .. }) if verdict == "not_found" => {
+            Err(unknown_integration())
+        }
+        Asked::Done(checked) => Ok(Json(checked).into_response()),
+        Asked::GoesOn => {
+            let Key {
+                org_id,
+                integration_id,
+            } = key;
+            let message = format!(
+                "The check takes longer than usual and goes on. Its result will be in the history \
+                 of /api/dashboard/{org_id}/integrations/{integration_id}."
+            );
+            Ok((StatusCode::ACCEPTED, Json(json!({ "message": message }))).into_response())
+        }
+    }
+}
+
 async fn list_notifications(
     member: Member,
     State(app): State<App>,
@@ -162,7 +289,9 @@ async fn rate_limits(
 
 async fn reset_rate_limit(member: Member, State(app): State<App>) -> Result<StatusCode, Problem> {
     member.must_manage()?;
-    rate_limits::reset(&app.integrations, &app.limiter, member.place()).await?;
+    let key = member.connection()?;
+    rate_limits::reset(&app.integrations, &app.limiter, &key).await?;
+    app.record(&member, key, Deed::QuotaReset).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -10,8 +10,10 @@ use lambda_http::request::RequestContext;
 use serde_json::Value;
 use shared::organization::Permission;
 use shared::place::Place;
+use shared::store::Key;
 use shared::{OrgId, UserId};
 
+use crate::permits::unknown_integration;
 use crate::problem::Problem;
 
 /// A member of the organisation in the path. There is no other way to the
@@ -40,6 +42,18 @@ impl Member {
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// The connection in the path.
+    ///
+    /// # Errors
+    /// The 404 of a path that names none.
+    pub fn connection(&self) -> Result<Key, Problem> {
+        let integration = self.place.integration.clone();
+        Ok(Key {
+            org_id: self.place.org.clone(),
+            integration_id: integration.ok_or_else(unknown_integration)?,
+        })
     }
 
     /// Whether the caller may register, reconnect, check and disconnect

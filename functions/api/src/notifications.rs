@@ -9,9 +9,8 @@ use shared::store::{Notifications, StoreError};
 use shared::{OrgId, UserId};
 
 use crate::problem::Problem;
-use crate::query::Parameters;
+use crate::query::{LIMITS, Parameters, limit};
 
-const MOST: usize = 100;
 const USUAL: usize = 20;
 
 /// What is asked for.
@@ -51,7 +50,7 @@ impl Query {
     pub(crate) fn parse(query: Option<&str>) -> Result<Self, Problem> {
         let parameters = Parameters::parse(query, &["unread", "limit", "next"])?;
         let unread = parameters.get("unread", "true or false", |value| value.parse().ok())?;
-        let limit = parameters.get("limit", "a whole number from 1 to 100", limit)?;
+        let limit = parameters.get("limit", LIMITS, limit)?;
         let next = parameters.get("next", "what the page before said", position)?;
         Ok(Self {
             unread: unread.unwrap_or(false),
@@ -59,12 +58,6 @@ impl Query {
             next,
         })
     }
-}
-
-fn limit(value: &str) -> Option<usize> {
-    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-    let limit = value.parse().ok().filter(|_| digits)?;
-    (1..=MOST).contains(&limit).then_some(limit)
 }
 
 /// An id in a key: without the `#` that separates, whatever else it is.

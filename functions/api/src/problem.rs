@@ -4,6 +4,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use shared::quota::QuotaError;
+use shared::registration::ActError;
 use shared::store::StoreError;
 
 /// Seconds; the gateway's own 503 says the same (`infra/template.yaml`).
@@ -65,6 +66,23 @@ impl Problem {
         }
     }
 
+    pub(crate) fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    }
+
+    /// What we asked in turn gave no answer that could be handed on.
+    pub(crate) fn bad_gateway(detail: impl Into<String>, cause: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, detail).because(cause)
+    }
+
+    /// The same with what only operators see.
+    pub(crate) fn because(self, cause: impl std::fmt::Display) -> Self {
+        Self {
+            cause: Some(cause.to_string()),
+            ..self
+        }
+    }
+
     pub(crate) fn method_not_allowed() -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -73,13 +91,8 @@ impl Problem {
     }
 
     pub(crate) fn internal(cause: impl std::fmt::Display) -> Self {
-        Self {
-            cause: Some(cause.to_string()),
-            ..Self::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "Something went wrong on our side.",
-            )
-        }
+        let detail = "Something went wrong on our side.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail).because(cause)
     }
 }
 
@@ -89,12 +102,21 @@ impl From<StoreError> for Problem {
     }
 }
 
+impl From<ActError> for Problem {
+    fn from(error: ActError) -> Self {
+        match error {
+            ActError::Contended => {
+                Self::unavailable("Others kept changing this integration. Please try again.")
+                    .because(error)
+            }
+            ActError::Store(_) | ActError::Sealing(_) => Self::internal(error),
+        }
+    }
+}
+
 impl From<QuotaError> for Problem {
     fn from(error: QuotaError) -> Self {
-        Self {
-            cause: Some(error.to_string()),
-            ..Self::unavailable("The quota store does not answer. Please try again.")
-        }
+        Self::unavailable("The quota store does not answer. Please try again.").because(error)
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use shared::IntegrationId;
 use url::form_urlencoded;
 
 use crate::problem::Problem;
@@ -52,6 +55,27 @@ impl Parameters {
             Problem::bad_request(format!("{name} must be {allowed}, not {}.", shown(value)))
         })
     }
+}
+
+/// How many rows are asked for.
+pub(crate) const LIMITS: &str = "a whole number from 1 to 100";
+
+/// Reads a number of rows, as [`LIMITS`] says.
+pub(crate) fn limit(value: &str) -> Option<usize> {
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    let limit = value.parse().ok().filter(|_| digits)?;
+    (1..=100).contains(&limit).then_some(limit)
+}
+
+/// What to ask for as `next` to go on after this connection.
+pub(crate) fn cursor(last: &IntegrationId) -> String {
+    BASE64.encode(last.as_str())
+}
+
+/// The connection that a cursor is about.
+pub(crate) fn position(cursor: &str) -> Option<IntegrationId> {
+    let id = String::from_utf8(BASE64.decode(cursor).ok()?).ok()?;
+    IntegrationId::new(id).ok()
 }
 
 /// A value as it is repeated to whoever sent it: quoted, without control

@@ -1,17 +1,14 @@
 //! How an organisation's quotas stand, and their reset.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
-use shared::place::Place;
 use shared::quota::{Limiter, Policies, Policy, QuotaKey, Window};
 use shared::store::{Integrations, Key};
 use shared::{IntegrationId, OrgId, Platform};
 
 use crate::permits::{Quota, unknown_integration};
 use crate::problem::Problem;
-use crate::query::Parameters;
+use crate::query::{Parameters, cursor, position};
 
 /// The most integrations in one answer.
 const MOST: usize = 100;
@@ -72,11 +69,6 @@ impl Query {
     }
 }
 
-fn position(cursor: &str) -> Option<IntegrationId> {
-    let id = String::from_utf8(BASE64.decode(cursor).ok()?).ok()?;
-    IntegrationId::new(id).ok()
-}
-
 impl Platforms {
     pub(crate) fn of(policies: &Policies) -> Self {
         let platforms = policies.iter().map(PlatformPolicy::from).collect();
@@ -124,7 +116,7 @@ pub(crate) async fn list(
             .buffered(AT_ONCE)
             .try_collect()
             .await?,
-        next: page.next.map(|id| BASE64.encode(id.as_str())),
+        next: page.next.as_ref().map(cursor),
     })
 }
 
@@ -133,16 +125,11 @@ pub(crate) async fn list(
 pub(crate) async fn reset(
     integrations: &Integrations,
     limiter: &Limiter,
-    place: &Place,
+    key: &Key,
 ) -> Result<(), Problem> {
-    let integration_id = place.integration.clone().ok_or_else(unknown_integration)?;
-    let key = Key {
-        org_id: place.org.clone(),
-        integration_id,
-    };
-    let platform = integrations.platform_of(&key).await?;
+    let platform = integrations.platform_of(key).await?;
     let platform = platform.ok_or_else(unknown_integration)?;
-    let key = QuotaKey::new(platform, key.org_id, key.integration_id);
+    let key = QuotaKey::new(platform, key.org_id.clone(), key.integration_id.clone());
     Ok(limiter.reset(&key).await?)
 }
 

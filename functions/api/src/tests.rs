@@ -12,11 +12,16 @@ fn app() -> App {
     let sdk = SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .build();
-    let variables = ["INTEGRATIONS_TABLE", "NOTIFICATIONS_TABLE", "QUOTAS_TABLE"]
-        .map(|name| (name.to_owned(), "t".to_owned()))
-        .into_iter()
-        .collect();
-    App::wire(&sdk, &variables, Clock::system()).unwrap()
+    let variables = [
+        "INTEGRATIONS_TABLE",
+        "NOTIFICATIONS_TABLE",
+        "AUDIT_TABLE",
+        "QUOTAS_TABLE",
+        "TOKEN_KEY_ID",
+        "CHECK_TOKENS_FUNCTION",
+    ];
+    let variables = variables.map(|name| (name.to_owned(), "t".to_owned()));
+    App::wire(&sdk, &variables.into_iter().collect(), Clock::system()).unwrap()
 }
 
 /// A REST API's proxy event, as its stage `v1` sends it.
@@ -72,6 +77,11 @@ async fn health_needs_nobody_and_no_stage() {
 async fn every_route_of_members_refuses_everybody_else() {
     for (method, path) in [
         ("GET", EXPIRING),
+        ("GET", "/api/dashboard/acme/integrations"),
+        ("GET", "/api/dashboard/acme/integrations/7"),
+        ("PUT", "/api/dashboard/acme/integrations/7"),
+        ("DELETE", "/api/dashboard/acme/integrations/7"),
+        ("POST", "/api/dashboard/acme/integrations/7/check"),
         ("GET", "/api/dashboard/acme/notifications"),
         ("POST", "/api/dashboard/acme/notifications/001-a/read"),
         ("GET", "/api/dashboard/acme/rate-limits"),
@@ -272,15 +282,39 @@ async fn nobodys_quota_is_spent_by_who_is_no_member_of_this_very_place() {
 }
 
 #[tokio::test]
-async fn only_who_manages_resets_a_quota() {
-    let path = "/api/dashboard/acme/integrations/7/rate-limit";
-    for (permissions, expected) in [("", 403), ("billing", 403), ("manage_integrations", 500)] {
-        let mut event = authorized("DELETE", path);
-        let context = &mut event["requestContext"]["authorizer"];
-        context["integration_id"] = json!("7");
-        context["permissions"] = json!(permissions);
-        assert_eq!(send(event).await.0, expected, "{permissions}");
+async fn only_who_manages_changes_a_connection() {
+    let one = "/api/dashboard/acme/integrations/7";
+    for (method, path, passes) in [
+        ("DELETE", format!("{one}/rate-limit"), 500),
+        ("PUT", one.to_owned(), 400),
+        ("DELETE", one.to_owned(), 500),
+        ("POST", format!("{one}/check"), 503),
+    ] {
+        for (permissions, expected) in
+            [("", 403), ("billing", 403), ("manage_integrations", passes)]
+        {
+            let mut event = authorized(method, &path);
+            let context = &mut event["requestContext"]["authorizer"];
+            context["integration_id"] = json!("7");
+            context["permissions"] = json!(permissions);
+            assert_eq!(
+                send(event).await.0,
+                expected,
+                "{method} {path} {permissions}"
+            );
+        }
     }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_is_not_read() {
+    let mut event = authorized("PUT", "/api/dashboard/acme/integrations/7");
+    event["requestContext"]["authorizer"]["integration_id"] = json!("7");
+    event["requestContext"]["authorizer"]["permissions"] = json!("manage_integrations");
+    event["body"] = json!("x".repeat(200_000));
+    let (status, headers, body) = send(event).await;
+    assert_eq!((status, &body["status"]), (413, &json!(413)));
+    assert_eq!(headers["content-type"], json!(["application/problem+json"]));
 }
 
 #[tokio::test]

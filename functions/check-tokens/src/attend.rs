@@ -1,27 +1,22 @@
 //! One connection that needs attention: refresh it if that is due, tell people
 //! what they must know, leave it where the next sweep will find it in time.
 
-use chrono::{DateTime, TimeDelta, Utc};
 use shared::alert::Alert;
+use shared::application::Standing;
 use shared::aws::AwsError;
-use shared::integration::{Integration, Lease, Sealed};
+use shared::integration::{Integration, Sealed, State};
 use shared::lapse::Severity;
-use shared::oauth::{Answer, Credentials, Granted, Tokens};
-use shared::refresh::Renewed;
-use shared::report::{Attempt, Report};
-use shared::sealing::{Field, Place, SealingError};
+use shared::oauth::{Credentials, Tokens};
+use shared::refresh::attempt::{LEASE, Outcome};
+use shared::report::Report;
+use shared::sealing::{Field, SealingError};
 use shared::store::{Conflict, Key, StoreError, Stream as AuditStream};
-use shared::verdict::{Transient, Verdict};
 use tracing::warn;
 
-use crate::sweep::Terms;
+use crate::exchange::{Exchanged, UNOPENABLE, place};
+use crate::operations::Operation;
+use crate::sweep::Sweep;
 use crate::{CheckTokens, Request};
-
-/// For how long an attempt holds a connection: the exchange, storing what it
-/// brought, and clocks that differ.
-const LEASE: TimeDelta = TimeDelta::seconds(60);
-/// How often a write is tried again after a lost race or a failing store.
-const TRIES: u32 = 5;
 
 /// Why a connection could not be handled.
 #[derive(Debug, thiserror::Error)]
@@ -34,72 +29,220 @@ pub(crate) enum AttendError {
     Publish(#[from] AwsError),
 }
 
+/// Why a connection is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Something is due.
+    Due,
+    /// To see whether a broken application works again.
+    Trial,
+    /// Somebody asked.
+    Asked,
+}
+
+/// What was tried.
+#[derive(Debug)]
+pub(crate) enum Tried {
+    /// Nothing was to be tried.
+    Nothing,
+    /// The platform holds our application back, or refuses it.
+    HeldBack(Standing),
+    /// A refresh, by its verdict's name and the attempt's id.
+    Refresh(String, String),
+}
+
 impl CheckTokens {
     pub(crate) async fn attend(
         &self,
         key: &Key,
-        terms: Terms<'_>,
+        why: Why,
+        sweep: &Sweep<'_>,
         report: &mut Report,
     ) -> Result<(), AttendError> {
-        let Terms {
-            request,
-            horizon,
-            credentials,
-        } = terms;
         let now = self.clock.now();
-        let row = self.integrations.get(key).await?;
+        let row = match self.integrations.get(key).await {
+            Err(error @ StoreError::Damaged { .. }) => {
+                self.set_aside(key, &error, sweep).await?;
+                return Err(error.into());
+            }
+            row => row?,
+        };
         // The index lags behind the table: only the row itself says what is due.
-        let due = |row: &Integration| row.attention_at.is_some_and(|at| at <= horizon);
-        let Some(mut row) = row.filter(|row| due(row) && !row.is_leased(now)) else {
+        let due = |row: &Integration| match why {
+            Why::Due => row.attention_at.is_some_and(|at| at <= sweep.horizon),
+            Why::Trial => row.is_refreshable(now) && row.refresh_due_at(now).is_some(),
+            Why::Asked => row.is_refreshable(now),
+        };
+        let Some(row) = row.filter(|row| due(row) && !row.is_leased(now)) else {
             report.skipped += 1;
             return Ok(());
         };
-        row.lease = None; // one that has ended is nobody's
         report.examined += 1;
-
-        let refresh_is_due = row.refresh_due_at(now).is_some_and(|at| at <= now);
-        let mut unopenable = None;
-        if refresh_is_due
-            && !request.without_refresh
-            && let Some(credentials) = credentials
-        {
-            // Opened before the claim: no attempt without a credential.
-            let refreshed = match self.open(&row).await {
-                Ok(Some(tokens)) => self.refresh(row, &tokens, credentials, report).await?,
-                Ok(None) => Some(row),
-                Err(error) => {
-                    unopenable = Some(error);
-                    self.put_off(row, report).await?
-                }
-            };
-            let Some(refreshed) = refreshed else {
-                return Ok(());
-            };
-            row = refreshed;
-        }
-        let row = self.tell(row, request, report).await?;
-        let now = self.clock.now();
-        if let Some(lapses_at) = row.lapse(now) {
-            report.count_severity(Severity::of(lapses_at, now, request.telling().window));
-        }
-        unopenable.map_or(Ok(()), |error| Err(error.into()))
+        self.handle_row(row, why, sweep, report).await.map(|_| ())
     }
 
-    /// A connection whose credential cannot be opened backs off like one whose
-    /// platform fails, so that people hear of it before it lapses.
+    /// Handles a row that nobody holds.
+    pub(crate) async fn handle_row(
+        &self,
+        mut row: Integration,
+        why: Why,
+        sweep: &Sweep<'_>,
+        report: &mut Report,
+    ) -> Result<Tried, AttendError> {
+        let now = self.clock.now();
+        row.lease = None; // one that has ended is nobody's
+        self.clear_parking(&mut row).await;
+        let refresh_is_due = match why {
+            Why::Due => row.refresh_due_at(now).is_some_and(|at| at <= now),
+            Why::Trial | Why::Asked => row.is_refreshable(now),
+        };
+        let mut tried = Tried::Nothing;
+        let mut failure = None;
+        if refresh_is_due
+            && !sweep.request.without_refresh
+            && let Some(credentials) = sweep.credentials
+        {
+            // Asked when it is its turn: what the ones before it met counts.
+            let _turn = self.turn(row.platform).await;
+            let standing = sweep.standings.admit(row.platform).await;
+            if standing == Standing::Open {
+                let (now_is, what, error) = self.refresh(row, credentials, sweep, report).await?;
+                (tried, failure) = (what, error);
+                match now_is {
+                    Some(after) => row = after,
+                    None => return failure.map_or(Ok(tried), Err),
+                }
+            } else {
+                report.held_back += 1;
+                tried = Tried::HeldBack(standing);
+            }
+        }
+        let row = self.tell(row, sweep.request, report).await?;
+        let now = self.clock.now();
+        if let Some(lapses_at) = row.lapse(now) {
+            report.count_severity(Severity::of(lapses_at, now, sweep.request.telling().window));
+        }
+        failure.map_or(Ok(tried), Err)
+    }
+
+    /// Removes what an earlier attempt may have parked for a credential that a
+    /// person has replaced or erased since.
+    async fn clear_parking(&self, row: &mut Integration) {
+        let Some(generation) = row.parked_in_vain() else {
+            return;
+        };
+        let ended = |at| at + LEASE <= self.clock.now();
+        if row.intent.as_ref().is_some_and(|intent| ended(intent.at))
+            && self.remove_parked(&Key::from(&*row), generation).await
+        {
+            row.intent = None;
+        }
+    }
+
+    pub(crate) async fn remove_parked(&self, key: &Key, generation: u64) -> bool {
+        let removed = self.parking.remove(key, generation).await;
+        removed
+            .inspect_err(|error| warn!(%error, %key, "a parked credential could not be removed"))
+            .is_ok()
+    }
+
+    /// A row that cannot be read is reported once, and then no more.
+    async fn set_aside(
+        &self,
+        key: &Key,
+        error: &StoreError,
+        sweep: &Sweep<'_>,
+    ) -> Result<(), AttendError> {
+        let problem = error.to_string();
+        if self
+            .integrations
+            .set_aside(key, &problem, self.clock.now())
+            .await?
+        {
+            sweep.operations.add(Operation::row_damaged(key, &problem));
+        }
+        Ok(())
+    }
+
+    /// Refreshes a row; without one in return it is in others' hands, or
+    /// nobody knows how it is.
+    async fn refresh(
+        &self,
+        row: Integration,
+        credentials: &Credentials,
+        sweep: &Sweep<'_>,
+        report: &mut Report,
+    ) -> Result<(Option<Integration>, Tried, Option<AttendError>), AttendError> {
+        // Opened before the claim: no attempt without a credential.
+        let (access, refresh) = (row.access_token.as_ref(), row.refresh_token.as_ref());
+        let tokens = match self.open(&row, row.generation, access, refresh).await {
+            Ok(Some(tokens)) => tokens,
+            Ok(None) => return Ok((Some(row), Tried::Nothing, None)),
+            Err(error) => {
+                let row = self.put_off(row, &error, sweep, report).await?;
+                return Ok((row, Tried::Nothing, Some(error.into())));
+            }
+        };
+        let key = Key::from(&row);
+        let untouched = row.clone();
+        let Exchanged {
+            end,
+            entry,
+            happened,
+        } = self.exchange(row, &tokens, credentials, sweep).await;
+        let outcome = end.outcome;
+        count(&outcome, &entry.verdict, report);
+        let tried = Tried::Refresh(entry.verdict.clone(), entry.attempt_id.clone());
+        if outcome == Outcome::RotationLost {
+            sweep.operations.add(Operation::rotation_lost(&key));
+        }
+        if happened {
+            let id = entry.attempt_id.clone();
+            if let Err(error) = self
+                .audit
+                .record(AuditStream::Attempts(key), &id, entry)
+                .await
+            {
+                warn!(%error, "an attempt's audit row could not be written");
+            }
+        }
+        if outcome == Outcome::NoKey {
+            // Backs off as if it could not be opened: KMS does not answer.
+            let error = SealingError::NoKey;
+            let row = self.put_off(untouched, &error, sweep, report).await?;
+            return Ok((row, tried, Some(error.into())));
+        }
+        Ok((end.row, tried, None))
+    }
+
+    /// A connection whose credential cannot be opened, or an answer to it not
+    /// sealed, backs off like one whose platform fails, so that people hear of
+    /// it before it lapses. One that is damaged never will be: they hear at once.
     async fn put_off(
         &self,
         mut row: Integration,
+        error: &SealingError,
+        sweep: &Sweep<'_>,
         report: &mut Report,
     ) -> Result<Option<Integration>, AttendError> {
         let now = self.clock.now();
-        row.fail(
-            &Verdict::Transient(Transient::Unopenable),
-            now,
-            rand::random(),
-        );
+        let damaged = matches!(error, SealingError::NotOpenable(_));
+        if damaged {
+            row.damage(now);
+        } else if row.is_in_doubt() {
+            row.doubt(&UNOPENABLE, now, rand::random());
+        } else {
+            row.fail(&UNOPENABLE, true, now, rand::random());
+        }
         match self.integrations.replace(row, now).await {
-            Ok(row) => Ok(Some(row)),
+            Ok(row) => {
+                if damaged {
+                    let key = Key::from(&row);
+                    let operation = Operation::credential_damaged(&key, &error.to_string());
+                    sweep.operations.add(operation);
+                }
+                Ok(Some(row))
+            }
             Err(Conflict::Lost(_)) => {
                 report.conflicts += 1;
                 Ok(None)
@@ -110,7 +253,7 @@ impl CheckTokens {
 
     /// Publishes what is due to be told, then records that it was. A crash in
     /// between repeats the publication, which `notify` recognises.
-    async fn tell(
+    pub(crate) async fn tell(
         &self,
         mut row: Integration,
         request: Request,
@@ -144,135 +287,20 @@ impl CheckTokens {
         }
     }
 
-    /// Refreshes a connection; `None` if somebody else was quicker.
-    async fn refresh(
+    /// Opens a credential of this row that was sealed for `generation`.
+    pub(crate) async fn open(
         &self,
-        mut row: Integration,
-        tokens: &Tokens,
-        credentials: &Credentials,
-        report: &mut Report,
-    ) -> Result<Option<Integration>, AttendError> {
-        let attempt = format!("{:016x}", rand::random::<u64>());
-        let claimed_at = self.clock.now();
-        row.lease = Some(Lease {
-            attempt: attempt.clone(),
-            until: claimed_at + LEASE,
-        });
-        let claimed = match self.integrations.replace(row, claimed_at).await {
-            Ok(claimed) => claimed,
-            Err(Conflict::Lost(_)) => {
-                report.conflicts += 1;
-                return Ok(None);
-            }
-            Err(Conflict::Failed(error)) => return Err(error.into()),
-        };
-
-        let sent_at = self.clock.precise();
-        let answer = self
-            .oauth
-            .refresh(
-                claimed.platform,
-                claimed.refresh_model(),
-                credentials,
-                tokens,
-            )
-            .await;
-        let duration = self.clock.precise() - sent_at;
-        let Answer { result, request_id } = answer;
-        let (outcome, code) = match result {
-            Ok(granted) => (
-                Ok(self.seal(&claimed, granted, tokens, claimed_at).await?),
-                None,
-            ),
-            Err(refused) => (Err(refused.verdict), refused.code),
-        };
-        let before = claimed.access_expires_at;
-        let key = Key::from(&claimed);
-        let stored = self.store_outcome(claimed, &attempt, &outcome).await?;
-
-        let verdict = match (&outcome, &stored) {
-            (_, None) => "superseded",
-            (Ok(_), Some(row)) if row.renewed_at.is_none() => "unchanged",
-            (Ok(_), Some(_)) => "renewed",
-            (Err(verdict), Some(_)) => verdict.name(),
-        };
-        match &outcome {
-            _ if stored.is_none() => report.conflicts += 1,
-            Ok(_) => report.auto_refreshed += 1,
-            Err(_) => {
-                report.refresh_failed += 1;
-                *report
-                    .refresh_failures
-                    .entry(verdict.to_owned())
-                    .or_default() += 1;
-            }
-        }
-        let entry = Attempt {
-            attempt_id: attempt.clone(),
-            verdict: verdict.to_owned(),
-            code,
-            platform_request_id: request_id,
-            duration_ms: duration.num_milliseconds(),
-            expired_at: before,
-            expires_at: stored.as_ref().and_then(|row| row.access_expires_at),
-        };
-        if let Err(error) = self
-            .audit
-            .record(AuditStream::Attempts(key), &attempt, entry)
-            .await
-        {
-            warn!(%error, "an attempt's audit row could not be written");
-        }
-        Ok(stored)
-    }
-
-    /// Applies an outcome to the row as it is by now. New tokens win over
-    /// anything but a newer credential, whoever holds the lease; a refusal
-    /// counts only while the lease is ours.
-    async fn store_outcome(
-        &self,
-        claimed: Integration,
-        attempt: &str,
-        outcome: &Result<Renewed, Verdict>,
-    ) -> Result<Option<Integration>, AttendError> {
-        let generation = claimed.generation;
-        let luck = rand::random::<f64>();
-        let mut row = claimed;
-        let mut tries = 0;
-        loop {
-            let now = self.clock.now();
-            let mut next = row.clone();
-            match outcome {
-                Ok(renewed) => next.renew(renewed.clone(), now),
-                Err(verdict) => next.fail(verdict, now, luck),
-            }
-            tries += 1;
-            match self.integrations.replace(next, now).await {
-                Ok(stored) => return Ok(Some(stored)),
-                Err(Conflict::Lost(Some(current)))
-                    if tries < TRIES
-                        && current.generation == generation
-                        && (outcome.is_ok() || current.holds(attempt)) =>
-                {
-                    row = *current;
-                }
-                Err(Conflict::Lost(_)) => return Ok(None),
-                Err(Conflict::Failed(_)) if tries < TRIES => {}
-                Err(Conflict::Failed(error)) => return Err(error.into()),
-            }
-        }
-    }
-
-    async fn open(&self, row: &Integration) -> Result<Option<Tokens>, SealingError> {
-        let place = |field| place(row, field, row.generation);
-        let Some(access_token) = &row.access_token else {
+        row: &Integration,
+        generation: u64,
+        access: Option<&Sealed>,
+        refresh: Option<&Sealed>,
+    ) -> Result<Option<Tokens>, SealingError> {
+        let place = |field| place(row, field, generation);
+        let Some(access) = access else {
             return Ok(None);
         };
-        let access_token = self
-            .sealer
-            .open(place(Field::AccessToken), access_token)
-            .await?;
-        let refresh_token = match &row.refresh_token {
+        let access_token = self.sealer.open(place(Field::AccessToken), access).await?;
+        let refresh_token = match refresh {
             Some(sealed) => Some(self.sealer.open(place(Field::RefreshToken), sealed).await?),
             None => None,
         };
@@ -281,41 +309,31 @@ impl CheckTokens {
             refresh_token,
         }))
     }
+}
 
-    /// Seals what came, for the generation it will be. An answer without a
-    /// refresh token leaves the old one in force.
-    async fn seal(
-        &self,
-        row: &Integration,
-        granted: Granted,
-        old: &Tokens,
-        sent_at: DateTime<Utc>,
-    ) -> Result<Renewed, SealingError> {
-        let place = |field| place(row, field, row.generation + 1);
-        let new = &granted.tokens;
-        let access_token = self
-            .sealer
-            .seal(place(Field::AccessToken), &new.access_token)
-            .await?;
-        let refresh_token: Option<Sealed> =
-            match new.refresh_token.as_ref().or(old.refresh_token.as_ref()) {
-                Some(token) => Some(self.sealer.seal(place(Field::RefreshToken), token).await?),
-                None => None,
-            };
-        Ok(Renewed {
-            access_token,
-            refresh_token,
-            lifetimes: granted.lifetimes,
-            sent_at,
-        })
+/// Counts an attempt.
+fn count(outcome: &Outcome, verdict: &str, report: &mut Report) {
+    match outcome {
+        Outcome::Renewed | Outcome::Recovered => report.auto_refreshed += 1,
+        Outcome::Superseded => report.conflicts += 1,
+        // Not begun: the next sweep goes on from here.
+        Outcome::Released => report.cut_short = true,
+        _ => {
+            report.refresh_failed += 1;
+            *report
+                .refresh_failures
+                .entry(verdict.to_owned())
+                .or_default() += 1;
+        }
     }
 }
 
-fn place(row: &Integration, field: Field, generation: u64) -> Place<'_> {
-    Place {
-        org_id: &row.org_id,
-        integration_id: &row.integration_id,
-        field,
-        generation,
-    }
+/// Whether a platform's own word keeps a connection from being tried, even if
+/// somebody asks.
+pub(crate) fn told_to_wait(row: &Integration, now: chrono::DateTime<chrono::Utc>) -> bool {
+    matches!(
+        row.state,
+        State::Retrying { reason: shared::integration::RetryReason::Throttled, next_attempt_at, .. }
+            if next_attempt_at > now
+    )
 }

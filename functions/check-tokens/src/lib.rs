@@ -1,20 +1,31 @@
 //! The sweep: finds the connections that need attention, refreshes what can be
 //! refreshed, tells people what only they can mend, and reports.
 
+mod applications;
 mod attend;
+mod check;
+mod exchange;
+mod operations;
 mod request;
 mod sweep;
 
-use lambda_runtime::{Diagnostic, LambdaEvent};
-use serde_json::Value;
-use shared::oauth::{Endpoints, OAuthClient};
-use shared::report::Report;
-use shared::sealing::Sealer;
-use shared::store::{Audit, Integrations};
-use shared::topic::Topic;
-use shared::{Clock, Variables};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-pub use request::{InvalidRequest, Request};
+use lambda_runtime::{Diagnostic, LambdaEvent};
+use serde::Serialize;
+use serde_json::Value;
+use shared::metrics::Metrics;
+use shared::oauth::{Endpoints, OAuthClient};
+use shared::parking::Parking;
+use shared::report::{Checked, Report};
+use shared::sealing::Sealer;
+use shared::store::{Applications, Audit, Integrations};
+use shared::topic::Topic;
+use shared::{Clock, Platform, Variables};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+pub use request::{InvalidRequest, Invocation, Request};
 
 /// The function, wired.
 #[derive(Debug, Clone)]
@@ -25,8 +36,23 @@ pub struct CheckTokens {
     oauth: OAuthClient,
     credentials: PlatformSecret,
     topic: Topic,
+    parking: Parking,
+    applications: Applications,
+    metrics: Metrics,
     clock: Clock,
     concurrency: usize,
+    /// How many exchanges run at once with each platform.
+    turns: Arc<BTreeMap<Platform, Semaphore>>,
+}
+
+/// What an invocation answers.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// Of a sweep.
+    Swept(Box<Report>),
+    /// Of a check of one connection.
+    Checked(Checked),
 }
 
 /// The secret with our client ids and secrets. Read by every sweep, so that one
@@ -62,6 +88,9 @@ pub enum SweepError {
     /// Part of the index could not be read, so there may be more that is due.
     #[error("not everything that is due could be found: {0}")]
     Index(shared::store::StoreError),
+    /// The one connection that was to be checked could not be handled.
+    #[error("the connection could not be checked: {0}")]
+    Connection(String),
 }
 
 impl From<SweepError> for Diagnostic {
@@ -75,9 +104,11 @@ impl From<SweepError> for Diagnostic {
 
 impl CheckTokens {
     /// Wires the function: `INTEGRATIONS_TABLE`, `AUDIT_TABLE`,
+    /// `QUOTAS_TABLE` (where our applications' rows are), `PARKED_BUCKET`,
     /// `ALERTS_TOPIC_ARN`, `TOKEN_KEY_ID`, `PLATFORM_CREDENTIALS` (the id of
-    /// the secret), and optionally `PLATFORM_ENDPOINTS` and
-    /// `SWEEP_CONCURRENCY` (connections handled at once, default 32).
+    /// the secret), and optionally `PLATFORM_ENDPOINTS`, `SWEEP_CONCURRENCY`
+    /// (connections handled at once, default 256) and `PLATFORM_CONCURRENCY`
+    /// (of these, exchanges at once with each platform, default 32).
     ///
     /// # Errors
     /// [`WireError`] names the variable or the secret.
@@ -92,18 +123,22 @@ impl CheckTokens {
             id: variables.required("PLATFORM_CREDENTIALS")?.to_owned(),
         };
         let endpoints = Endpoints::from_variables(variables)?;
-        let concurrency = variables.parsed("SWEEP_CONCURRENCY", 32_usize)?;
-        if concurrency == 0 {
-            return Err(variables
-                .invalid("SWEEP_CONCURRENCY", "must be at least 1")
-                .into());
-        }
+        let at_least_one = |name, default: usize| match variables.parsed(name, default)? {
+            0 => Err(variables.invalid(name, "must be at least 1")),
+            number => Ok(number),
+        };
+        let concurrency = at_least_one("SWEEP_CONCURRENCY", 256)?;
+        let turns = at_least_one("PLATFORM_CONCURRENCY", 32)?;
         Ok(Self {
             integrations: Integrations::new(
                 dynamodb.clone(),
                 variables.required("INTEGRATIONS_TABLE")?,
             ),
-            audit: Audit::new(dynamodb, variables.required("AUDIT_TABLE")?, clock.clone()),
+            audit: Audit::new(
+                dynamodb.clone(),
+                variables.required("AUDIT_TABLE")?,
+                clock.clone(),
+            ),
             sealer: Sealer::new(
                 aws_sdk_kms::Client::new(sdk),
                 variables.required("TOKEN_KEY_ID")?,
@@ -115,20 +150,47 @@ impl CheckTokens {
                 aws_sdk_sns::Client::new(sdk),
                 variables.required("ALERTS_TOPIC_ARN")?,
             ),
+            parking: Parking::new(sdk, variables.required("PARKED_BUCKET")?),
+            applications: Applications::new(dynamodb, variables.required("QUOTAS_TABLE")?),
+            metrics: Metrics::default(),
             clock,
             concurrency,
+            turns: Arc::new(
+                Platform::ALL
+                    .into_iter()
+                    .map(|platform| (platform, Semaphore::new(turns)))
+                    .collect(),
+            ),
         })
     }
 
-    /// Handles one invocation: sweeps until its deadline at most.
+    /// The same, with metrics that go somewhere.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// Waits for a turn with a platform.
+    async fn turn(&self, platform: Platform) -> Option<SemaphorePermit<'_>> {
+        // Never closed, so there always is one.
+        self.turns[&platform].acquire().await.ok()
+    }
+
+    /// Handles one invocation, until its deadline at most.
     ///
     /// # Errors
     /// [`SweepError`]; a connection that fails is in the report instead.
-    pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Report, SweepError> {
-        let request = Request::parse(&event.payload)?;
+    pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Answer, SweepError> {
+        let invocation = Invocation::parse(&event.payload)?;
         let deadline = i64::try_from(event.context.deadline)
             .ok()
             .and_then(chrono::DateTime::from_timestamp_millis);
-        self.sweep(request, deadline, |_| {}).await
+        Ok(match invocation {
+            Invocation::Sweep(request) => {
+                Answer::Swept(Box::new(self.sweep(request, deadline, |_| {}).await?))
+            }
+            Invocation::Check(key) => Answer::Checked(self.check(&key, deadline).await?),
+        })
     }
 }

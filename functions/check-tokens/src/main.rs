@@ -2,6 +2,7 @@
 
 use check_tokens::CheckTokens;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use shared::metrics::Metrics;
 use shared::{Clock, Variables, aws, logging};
 
 #[tokio::main]
@@ -10,7 +11,7 @@ async fn main() -> Result<(), Error> {
     logging::to_stdout_as_json(&variables);
     let sdk = aws::config_of_process().await;
     let function = CheckTokens::wire(&sdk, &variables, Clock::system())?;
-    let function = &function;
+    let function = &function.with_metrics(Metrics::to_stdout());
     run(service_fn(|event: LambdaEvent<serde_json::Value>| {
         function.handle(event)
     }))

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use shared::announcement::Telling;
 use shared::lapse::Window;
+use shared::store::Key;
 
 /// The invocation's payload: `{}` for what is due, or, by hand,
 /// `{"days": N, "auto_refresh": bool}`.
@@ -14,6 +15,15 @@ pub struct Request {
     pub window: Window,
     /// Only alert, refresh nothing.
     pub without_refresh: bool,
+}
+
+/// What an invocation asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Invocation {
+    /// Whatever is due.
+    Sweep(Request),
+    /// One connection, now: `{"integration": {"org_id": "...", "integration_id": "..."}}`.
+    Check(Key),
 }
 
 /// A payload that is not a request.
@@ -29,6 +39,27 @@ pub struct InvalidRequest(String);
 struct Payload {
     days: Option<serde_json::Number>,
     auto_refresh: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Check {
+    integration: Key,
+}
+
+impl Invocation {
+    /// Reads an invocation's payload.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`] names the field.
+    pub fn parse(payload: &Value) -> Result<Self, InvalidRequest> {
+        if payload.get("integration").is_none() {
+            return Request::parse(payload).map(Self::Sweep);
+        }
+        let Check { integration } =
+            Check::deserialize(payload).map_err(|e| InvalidRequest(e.to_string()))?;
+        Ok(Self::Check(integration))
+    }
 }
 
 impl Request {

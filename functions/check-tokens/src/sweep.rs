@@ -6,29 +6,31 @@ use std::future::ready;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use futures::{FutureExt, Stream, StreamExt, stream};
 use shared::attention::attention_shards;
-use shared::oauth::Credentials;
+use shared::oauth::{Credentials, CredentialsError};
+use shared::refresh::attempt::{EXCHANGE, PERSIST};
 use shared::report::{Failure, Report};
 use shared::store::{Key, StoreError, Stream as AuditStream};
 use tracing::{info, warn};
 
+use crate::applications::Standings;
+use crate::attend::Why;
+use crate::operations::Operations;
 use crate::{CheckTokens, Request, SweepError};
 
-/// No connection is begun with less than this left before the deadline: the
-/// longest exchange with a platform, and as much again to store what it brought.
-const TIME_FOR_ONE: TimeDelta =
-    TimeDelta::seconds(2 * shared::oauth::TIMEOUT.as_secs().cast_signed());
-
-/// On what terms a sweep handles each connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Terms<'a> {
+/// On what terms a sweep handles each connection, and what comes up meanwhile.
+#[derive(Debug)]
+pub(crate) struct Sweep<'a> {
     pub(crate) request: Request,
     /// Until when needing attention counts as due.
     pub(crate) horizon: DateTime<Utc>,
+    pub(crate) deadline: Option<DateTime<Utc>>,
     /// Who we are to the platforms; without it nothing can be refreshed.
     pub(crate) credentials: Option<&'a Credentials>,
+    pub(crate) standings: Standings<'a>,
+    pub(crate) operations: Operations,
 }
 
 impl CheckTokens {
@@ -45,29 +47,28 @@ impl CheckTokens {
         mut progress: impl FnMut(&Report),
     ) -> Result<Report, SweepError> {
         let began = self.clock.precise();
-        let horizon = match request.telling().window {
-            usual if usual == shared::lapse::Window::default() => self.clock.now(),
-            longer => self.clock.now() + longer.length(),
-        };
         let cut_short = AtomicBool::new(false);
         let in_time = || {
-            let in_time = deadline.is_none_or(|end| self.clock.now() + TIME_FOR_ONE < end);
+            let in_time = deadline.is_none_or(|end| self.clock.now() + EXCHANGE + PERSIST < end);
             cut_short.fetch_or(!in_time, Ordering::Relaxed);
             in_time
         };
         let mut report = Report::default();
-        let credentials = Credentials::fetch(&self.credentials.client, &self.credentials.id).await;
-        let terms = Terms {
-            request,
-            horizon,
-            credentials: credentials.as_ref().ok(),
-        };
+        let credentials = self.fetch_credentials().await;
+        let sweep = self
+            .begin_sweep(request, deadline, credentials.as_ref().ok())
+            .await;
+        for key in sweep.standings.trials().await {
+            if let Ok(one) = self.attend_or_report(Ok(key), Why::Trial, &sweep).await {
+                report.add(one);
+            }
+        }
         let mut index_error = None;
         for class in ['f', 's'] {
             let mut attended = self
-                .due(class, horizon)
+                .due(class, sweep.horizon)
                 .take_while(|_| ready(in_time()))
-                .map(|key| self.attend_or_report(key, terms))
+                .map(|key| self.attend_or_report(key, Why::Due, &sweep))
                 .buffer_unordered(self.concurrency);
             while let Some(one) = attended.next().await {
                 match one {
@@ -77,13 +78,44 @@ impl CheckTokens {
                 progress(&report);
             }
         }
-        report.cut_short = cut_short.into_inner();
+        report.cut_short |= cut_short.into_inner();
+        report.operator_events = self.finish_sweep(sweep).await;
         self.conclude(&report, began).await;
         if let Some(error) = index_error {
             return Err(SweepError::Index(error));
         }
         credentials?;
         Ok(report)
+    }
+
+    pub(crate) async fn fetch_credentials(&self) -> Result<Credentials, CredentialsError> {
+        Credentials::fetch(&self.credentials.client, &self.credentials.id).await
+    }
+
+    pub(crate) async fn begin_sweep<'a>(
+        &'a self,
+        request: Request,
+        deadline: Option<DateTime<Utc>>,
+        credentials: Option<&'a Credentials>,
+    ) -> Sweep<'a> {
+        let now = self.clock.now();
+        Sweep {
+            request,
+            horizon: match request.telling().window {
+                usual if usual == shared::lapse::Window::default() => now,
+                longer => now + longer.length(),
+            },
+            deadline,
+            credentials,
+            standings: Standings::load(&self.applications, &self.clock).await,
+            operations: Operations::default(),
+        }
+    }
+
+    /// Writes down what the sweep showed, and tells the operator.
+    pub(crate) async fn finish_sweep(&self, sweep: Sweep<'_>) -> Vec<String> {
+        sweep.standings.save().await;
+        self.tell_operator(sweep.operations.take()).await
     }
 
     /// The keys in all partitions of one class that need attention until
@@ -111,12 +143,13 @@ impl CheckTokens {
     async fn attend_or_report(
         &self,
         key: Result<Key, StoreError>,
-        terms: Terms<'_>,
+        why: Why,
+        sweep: &Sweep<'_>,
     ) -> Result<Report, StoreError> {
         let key = key?;
         let mut report = Report::default();
         // Not even a panic in one connection may stop the others.
-        let attended = AssertUnwindSafe(self.attend(&key, terms, &mut report))
+        let attended = AssertUnwindSafe(self.attend(&key, why, sweep, &mut report))
             .catch_unwind()
             .await;
         let problem = match attended {
@@ -155,6 +188,7 @@ impl CheckTokens {
             alerts_published = report.alerts_published,
             conflicts = report.conflicts,
             skipped = report.skipped,
+            held_back = report.held_back,
             failures = report.failures.len(),
             cut_short = report.cut_short,
             duration_ms = (self.clock.precise() - began).num_milliseconds(),

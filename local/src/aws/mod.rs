@@ -3,6 +3,7 @@
 
 pub mod kms;
 pub mod lambda;
+pub mod s3;
 pub mod secrets;
 pub mod sns;
 pub mod sqs;

@@ -213,7 +213,7 @@ pub(super) fn text<'a>(parameters: &'a Parameters, name: &str) -> Option<&'a str
     (!value.is_empty()).then_some(value)
 }
 
-fn json_texts(body: &[u8]) -> Option<Parameters> {
+pub(super) fn json_texts(body: &[u8]) -> Option<Parameters> {
     let Ok(Value::Object(object)) = serde_json::from_slice(body) else {
         return None;
     };

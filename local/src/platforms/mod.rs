@@ -80,7 +80,7 @@ const fn paths(platform: Platform) -> [&'static str; 3] {
         Platform::Tiktok => [
             "/tiktok/v2/oauth/token/",
             "/tiktok/v2/auth/authorize/",
-            "/tiktok",
+            "/tiktok/v2",
         ],
         Platform::TiktokBusiness => [
             "/tiktok_business/open_api/v1.3/tt_user/oauth2/refresh_token/",
@@ -95,13 +95,13 @@ const fn paths(platform: Platform) -> [&'static str; 3] {
         Platform::Twitter => [
             "/twitter/2/oauth2/token",
             "/twitter/i/oauth2/authorize",
-            "/twitter",
+            "/twitter/2",
         ],
         Platform::Google => ["/google/token", "/google/o/oauth2/v2/auth", "/google"],
         Platform::Snapchat => [
             "/snapchat/login/oauth2/access_token",
             "/snapchat/login/oauth2/authorize",
-            "/snapchat",
+            "/snapchat/v1",
         ],
     }
 }
@@ -119,6 +119,9 @@ const fn probe_path(platform: Platform) -> &'static str {
         Platform::Snapchat => "/snapchat/v1/me",
     }
 }
+
+/// The free probe of a TikTok account's token; [`probe_path`] is an advertiser's.
+const TOKEN_INFO: &str = "/tiktok_business/open_api/v1.3/tt_user/token_info/get/";
 
 /// The value of `PLATFORM_ENDPOINTS` for simulators served at `base`.
 #[must_use]
@@ -164,6 +167,10 @@ impl Platforms {
                         self.route(probe, platform, Purpose::Probe),
                     )
             })
+            .route(
+                TOKEN_INFO,
+                self.route(MethodFilter::POST, Platform::TiktokBusiness, Purpose::Probe),
+            )
             .route("/control", control)
             .with_state(self.clone())
     }

@@ -4,8 +4,9 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use serde_json::{Value, json};
 use shared::Platform;
 
+use super::TOKEN_INFO;
 use super::answer::{Answer, graph, trace_id};
-use super::exchange::{Client, Parameters, form, identify, query, text};
+use super::exchange::{Client, Parameters, form, identify, json_texts, query, text};
 use super::fault::{self, Fault};
 use super::grant::{Denied, Instant, Sight};
 use super::rules::Rules;
@@ -13,13 +14,17 @@ use super::rules::Rules;
 /// A probe, read but not yet judged.
 pub(super) struct Probe {
     parameters: Parameters,
+    /// Whether it asks about a TikTok account's token.
+    of_account: bool,
     header_token: Option<String>,
 }
 
 impl Probe {
     pub(super) fn read(platform: Platform, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Self {
+        let of_account = uri.path() == TOKEN_INFO;
         let parameters = match platform {
             Platform::Linkedin => form(body),
+            _ if of_account => json_texts(body).unwrap_or_default(),
             _ => query(uri),
         };
         let header_token = match platform {
@@ -30,6 +35,7 @@ impl Probe {
         };
         Self {
             parameters,
+            of_account,
             header_token: header_token.map(str::to_owned),
         }
     }
@@ -39,6 +45,7 @@ impl Probe {
         match platform {
             Platform::Meta => text(&self.parameters, "input_token"),
             Platform::Linkedin => text(&self.parameters, "token"),
+            _ if self.of_account => text(&self.parameters, "access_token"),
             Platform::Instagram => {
                 text(&self.parameters, "access_token").or(self.header_token.as_deref())
             }
@@ -47,16 +54,21 @@ impl Probe {
     }
 
     /// Who asks, where the platform wants to know; the client's id.
-    pub(super) fn caller(
-        &self,
+    pub(super) fn caller<'a>(
+        &'a self,
         platform: Platform,
-        client: Option<&Client>,
-    ) -> Result<&str, Answer> {
+        client: Option<&'a Client>,
+    ) -> Result<&'a str, Answer> {
         let pair = match platform {
             Platform::Meta => {
                 text(&self.parameters, "access_token").and_then(|both| both.split_once('|'))
             }
             Platform::Linkedin => self.pair("client_id", "client_secret"),
+            // The token and the application's id are enough.
+            _ if self.of_account => {
+                let id = text(&self.parameters, "app_id");
+                id.zip(Some(client.map_or("", |client| client.secret.as_str())))
+            }
             Platform::TiktokBusiness => self.pair("app_id", "secret"),
             _ => return Ok(""),
         };
@@ -73,70 +85,77 @@ impl Probe {
             })
     }
 
+    /// How long a token lives that a probe is the first to show.
+    pub(super) fn adopted_life(&self, platform: Platform, rules: &Rules) -> Option<i64> {
+        match platform {
+            // An advertiser's token, which nothing ends but a revocation.
+            Platform::TiktokBusiness if !self.of_account => None,
+            _ => Some(rules.access_life),
+        }
+    }
+
+    /// The answer about a token.
+    pub(super) fn answer(
+        &self,
+        platform: Platform,
+        rules: &Rules,
+        caller: &str,
+        seen: Result<Sight, Denied>,
+        now: Instant,
+    ) -> Answer {
+        match platform {
+            Platform::Meta => return debug_token(rules, caller, seen),
+            Platform::Linkedin => return introspection(caller, seen),
+            _ => {}
+        }
+        let sight = match seen {
+            Ok(Sight {
+                denied: Some(denied),
+                ..
+            })
+            | Err(denied) => return fault::probe(platform, Some(denied)),
+            Ok(sight) => sight,
+        };
+        let id = subject(&sight.grant);
+        let answer = Answer::ok(&match platform {
+            Platform::Tiktok => json!({
+                "data": {"user": {"open_id": sight.grant, "display_name": "A user"}},
+                "error": {"code": "ok", "message": "", "log_id": trace_id()},
+            }),
+            Platform::TiktokBusiness if self.of_account => json!({
+                "code": 0,
+                "message": "OK",
+                "request_id": trace_id(),
+                "data": {"app_id": caller, "creator_id": id, "scope": "user.info.basic,video.list"},
+            }),
+            Platform::TiktokBusiness => json!({
+                "code": 0,
+                "message": "OK",
+                "request_id": trace_id(),
+                "data": {"list": [{"advertiser_id": id, "advertiser_name": "An advertiser"}]},
+            }),
+            Platform::Twitter => json!({
+                "data": {"id": id, "name": "A user", "username": format!("user_{id}")},
+            }),
+            Platform::Google => json!({"resourceNames": [format!("customers/{id}")]}),
+            Platform::Snapchat => json!({
+                "request_status": "SUCCESS",
+                "request_id": trace_id(),
+                "me": {"id": sight.grant, "display_name": "A user"},
+            }),
+            _ => json!({"id": id, "user_id": id, "username": format!("user_{id}")}),
+        });
+        match platform {
+            Platform::Twitter => answer
+                .with("x-rate-limit-limit", "75")
+                .with("x-rate-limit-remaining", "74")
+                .with("x-rate-limit-reset", (now + 900).to_string()),
+            _ => answer,
+        }
+    }
+
     fn pair(&self, id: &str, secret: &str) -> Option<(&str, &str)> {
         Some((text(&self.parameters, id)?, text(&self.parameters, secret)?))
-    }
-}
-
-/// How long a token lives that a probe is the first to show.
-pub(super) fn adopted_life(platform: Platform, rules: &Rules) -> Option<i64> {
-    match platform {
-        // An advertiser's token, which nothing ends but a revocation.
-        Platform::TiktokBusiness => None,
-        _ => Some(rules.access_life),
-    }
-}
-
-/// The answer about a token.
-pub(super) fn answer(
-    platform: Platform,
-    rules: &Rules,
-    caller: &str,
-    seen: Result<Sight, Denied>,
-    now: Instant,
-) -> Answer {
-    match platform {
-        Platform::Meta => return debug_token(rules, caller, seen),
-        Platform::Linkedin => return introspection(caller, seen),
-        _ => {}
-    }
-    let sight = match seen {
-        Ok(Sight {
-            denied: Some(denied),
-            ..
-        })
-        | Err(denied) => return fault::probe(platform, Some(denied)),
-        Ok(sight) => sight,
-    };
-    let id = subject(&sight.grant);
-    let answer = Answer::ok(&match platform {
-        Platform::Tiktok => json!({
-            "data": {"user": {"open_id": sight.grant, "display_name": "A user"}},
-            "error": {"code": "ok", "message": "", "log_id": trace_id()},
-        }),
-        Platform::TiktokBusiness => json!({
-            "code": 0,
-            "message": "OK",
-            "request_id": trace_id(),
-            "data": {"list": [{"advertiser_id": id, "advertiser_name": "An advertiser"}]},
-        }),
-        Platform::Twitter => json!({
-            "data": {"id": id, "name": "A user", "username": format!("user_{id}")},
-        }),
-        Platform::Google => json!({"resourceNames": [format!("customers/{id}")]}),
-        Platform::Snapchat => json!({
-            "request_status": "SUCCESS",
-            "request_id": trace_id(),
-            "me": {"id": sight.grant, "display_name": "A user"},
-        }),
-        _ => json!({"id": id, "user_id": id, "username": format!("user_{id}")}),
-    });
-    match platform {
-        Platform::Twitter => answer
-            .with("x-rate-limit-limit", "75")
-            .with("x-rate-limit-remaining", "74")
-            .with("x-rate-limit-reset", (now + 900).to_string()),
-        _ => answer,
     }
 }
 

@@ -10,7 +10,7 @@ use super::exchange::{self, Client, Exchange};
 use super::fault::{self, Fault};
 use super::grant::Instant;
 use super::ledger::Ledger;
-use super::probe::{self, Probe};
+use super::probe::Probe;
 use super::rules::Rules;
 use super::script::{Action, Armed, Requests};
 use super::{Counts, lineage, named};
@@ -222,8 +222,8 @@ impl Simulator {
         let Some(token) = request.token(platform) else {
             return fault::probe(platform, None);
         };
-        let life = probe::adopted_life(platform, &self.rules);
+        let life = request.adopted_life(platform, &self.rules);
         let seen = self.ledger.look(&self.rules, life, token, now);
-        probe::answer(platform, &self.rules, caller, seen, now)
+        request.answer(platform, &self.rules, caller, seen, now)
     }
 }

@@ -414,3 +414,87 @@ fn the_sample_events_are_what_the_functions_read() {
         assert!(serde_json::from_str::<Value>(event).unwrap().is_object());
     }
 }
+
+#[tokio::test]
+async fn parked_credentials_are_found_by_their_key_also_after_a_restart() {
+    use shared::parking::{Parking, ParkingError};
+    use shared::refresh::{Lifetimes, Renewed};
+    let directory = tempfile::tempdir().unwrap();
+    let options = || Options {
+        data_dir: Some(directory.path().to_owned()),
+        ..Options::default()
+    };
+    let parking = |stack: &Stack| {
+        let variables = stack.environment().variables("CheckTokensFunction");
+        let bucket = variables.required("PARKED_BUCKET").unwrap().to_owned();
+        Parking::new(&stack.environment().sdk_config(), bucket)
+    };
+    let key = |org: &str, id: &str| shared::store::Key {
+        org_id: shared::OrgId::new(org).unwrap(),
+        integration_id: shared::IntegrationId::new(id).unwrap(),
+    };
+    let renewed = |byte: u8| Renewed {
+        access_token: shared::integration::Sealed(vec![byte; 300]),
+        refresh_token: Some(shared::integration::Sealed(vec![byte])),
+        lifetimes: Lifetimes {
+            access: Some(chrono::TimeDelta::seconds(7_200)),
+            ..Lifetimes::default()
+        },
+        sent_at: chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+    };
+    let ids = [
+        ("acme", "7"),
+        ("..", "."),
+        ("a|b:c@d", "x.y_z-1"),
+        (".", ".."),
+    ];
+    let stack = Stack::start(options()).await.unwrap();
+    for (n, (org, id)) in (0..).zip(ids) {
+        let parking = parking(&stack);
+        assert_eq!(parking.find(&key(org, id), 2).await.unwrap(), None);
+        parking.park(&key(org, id), 2, &renewed(n)).await.unwrap();
+    }
+    let elsewhere = Parking::new(&stack.environment().sdk_config(), "no-such-bucket");
+    let error = elsewhere.find(&key("acme", "7"), 2).await.unwrap_err();
+    assert!(matches!(error, ParkingError::Aws(_)), "{error}");
+    assert!(error.to_string().contains("NoSuchBucket"), "{error}");
+    stack.stop().await;
+
+    let stack = Stack::start(options()).await.unwrap();
+    for (n, (org, id)) in (0..).zip(ids) {
+        let parking = parking(&stack);
+        assert_eq!(
+            parking.find(&key(org, id), 2).await.unwrap(),
+            Some(renewed(n))
+        );
+        assert_eq!(parking.find(&key(org, id), 3).await.unwrap(), None);
+        parking.remove(&key(org, id), 2).await.unwrap();
+        parking.remove(&key(org, id), 2).await.unwrap();
+        assert_eq!(parking.find(&key(org, id), 2).await.unwrap(), None);
+    }
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_parked_object_that_is_not_ours_is_damaged_and_not_absent() {
+    use shared::parking::{Parking, ParkingError};
+    let stack = Stack::start(Options::default()).await.unwrap();
+    let variables = stack.environment().variables("CheckTokensFunction");
+    let bucket = variables.required("PARKED_BUCKET").unwrap();
+    let parking = Parking::new(&stack.environment().sdk_config(), bucket);
+    let key = shared::store::Key {
+        org_id: shared::OrgId::new("acme").unwrap(),
+        integration_id: shared::IntegrationId::new("7").unwrap(),
+    };
+    let object = format!("{}/{bucket}/parked/acme/7/2", stack.addresses().s3);
+    for body in [String::new(), "{}".to_owned(), " ".repeat(65 * 1024)] {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let put = client.put(&object).body(body).send().await.unwrap();
+        assert_eq!(put.status(), 200);
+        let error = parking.find(&key, 2).await.unwrap_err();
+        assert!(matches!(error, ParkingError::Damaged(_)), "{error}");
+    }
+    parking.remove(&key, 2).await.unwrap();
+    assert_eq!(parking.find(&key, 2).await.unwrap(), None);
+    stack.stop().await;
+}

@@ -254,9 +254,10 @@ pub(crate) mod tests {
             check.variables["ALERTS_TOPIC_ARN"],
             "arn:aws:sns:us-east-1:000000000000:warden-alerts"
         );
+        assert_eq!(model.buckets, [check.variables["PARKED_BUCKET"].as_str()]);
         assert_eq!(model.topics[0].subscriptions[0].function, "NotifyFunction");
         assert_eq!(model.schedules.len(), 2);
-        assert_eq!(model.api.routes.len(), 8);
+        assert_eq!(model.api.routes.len(), 13);
         let health = model.api.routes.iter().find(|r| r.path == "/health");
         assert_eq!(health.unwrap().authorizer, None);
     }

@@ -26,6 +26,8 @@ pub struct Model {
     pub schedules: Vec<Schedule>,
     pub(crate) topics: Vec<Topic>,
     pub(crate) queues: Vec<Queue>,
+    /// Names of S3 buckets.
+    pub(crate) buckets: Vec<String>,
     /// ARNs of KMS keys.
     pub(crate) keys: Vec<String>,
     pub(crate) secrets: Vec<Secret>,
@@ -157,6 +159,7 @@ pub(super) fn read(resolver: &Resolver) -> Result<Model, TemplateError> {
         schedules: Vec::new(),
         topics: Vec::new(),
         queues: Vec::new(),
+        buckets: Vec::new(),
         keys: Vec::new(),
         secrets: Vec::new(),
     };
@@ -167,6 +170,7 @@ pub(super) fn read(resolver: &Resolver) -> Result<Model, TemplateError> {
         let attribute = |name| resolver.attribute(id, name, &place);
         match resource.kind.as_str() {
             "AWS::DynamoDB::Table" => model.tables.push(table(attribute("Name")?, properties)),
+            "AWS::S3::Bucket" => model.buckets.push(attribute("Name")?),
             "AWS::KMS::Key" => model.keys.push(attribute("Arn")?),
             "AWS::SNS::Topic" => model.topics.push(Topic {
                 arn: attribute("TopicArn")?,

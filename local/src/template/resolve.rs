@@ -149,6 +149,11 @@ impl<'a> Resolver<'a> {
             ("AWS::SQS::Queue", "QueueUrl") => {
                 format!("{}/{ACCOUNT}/{}", self.sqs, name("QueueName")?)
             }
+            // S3 takes no capitals.
+            ("AWS::S3::Bucket", "Name") => name("BucketName")?.to_lowercase(),
+            ("AWS::S3::Bucket", "Arn") => {
+                format!("arn:aws:s3:::{}", name("BucketName")?.to_lowercase())
+            }
             ("AWS::KMS::Key", "KeyId") => derived_uuid(id),
             ("AWS::KMS::Key", "Arn") => arn("kms", format!("key/{}", derived_uuid(id))),
             ("AWS::SecretsManager::Secret", "Name") => name("Name")?,

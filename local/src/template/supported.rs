@@ -32,6 +32,7 @@ const PEOPLE: &str = "for people";
 const TYPES_WITHOUT: &[(&str, &str)] = &[
     ("AWS::Logs::LogGroup", "the process has one log, its own"),
     ("AWS::SQS::QueuePolicy", NO_IAM),
+    ("AWS::S3::BucketPolicy", NO_IAM),
 ];
 
 /// Paths from the resource, lists left out, `*` for any one key.
@@ -92,6 +93,22 @@ const TYPES: &[(&str, Properties)] = &[
                 Without("rotation cannot be seen from outside"),
             ),
             ("Properties.KeyPolicy", Without(NO_IAM)),
+        ],
+    ),
+    (
+        "AWS::S3::Bucket",
+        &[
+            ("Properties.BucketName", Runs),
+            ("Properties.PublicAccessBlockConfiguration", Without(NO_IAM)),
+            ("Properties.OwnershipControls", Without(NO_IAM)),
+            (
+                "Properties.BucketEncryption",
+                Without("what is stored is sealed anyway"),
+            ),
+            (
+                "Properties.LifecycleConfiguration",
+                Without("what nobody fetched is deleted by hand"),
+            ),
         ],
     ),
     (
@@ -241,6 +258,14 @@ const PARAMETER: Properties = &[
     ),
     (
         "ConstraintDescription",
+        Without("constrains what a person types when deploying"),
+    ),
+    (
+        "MinValue",
+        Without("constrains what a person types when deploying"),
+    ),
+    (
+        "MaxValue",
         Without("constrains what a person types when deploying"),
     ),
     (

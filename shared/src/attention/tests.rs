@@ -45,6 +45,7 @@ pub(crate) fn connection(
         missing_scopes: Vec::new(),
         permission_lost_at: None,
         lease: None,
+        intent: None,
         told: Told::default(),
         lapses_at: None,
         attention_at: None,

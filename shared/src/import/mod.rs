@@ -5,14 +5,13 @@ mod file;
 mod record;
 
 use chrono::{DateTime, Utc};
-use secrecy::SecretString;
 
-use crate::announcement::Told;
+use crate::Clock;
 use crate::integration::{Integration, Sealed, State};
 use crate::organization::{Member, Organization};
+use crate::registration::generation_after_damage;
 use crate::sealing::{Field, Place, Sealer, SealingError};
-use crate::store::{Conflict, Integrations, Organizations, Put, StoreError};
-use crate::{Clock, IntegrationId, OrgId};
+use crate::store::{Conflict, Found, Integrations, Key, Organizations, Put, StoreError};
 
 pub use file::{Progress, Summary};
 pub use record::{BadLine, IntegrationLine, MAX_LINE, MemberLine, OrganizationLine, Record};
@@ -101,18 +100,26 @@ impl Importer {
 
     async fn store_integration(&self, line: &IntegrationLine) -> Result<Imported, ImportError> {
         let now = self.clock.now();
-        let mut stored = self.integrations.get(&line.key()).await?;
+        let mut found = self.integrations.find(&line.key).await?;
         // Losing a race to a sweep is normal; losing it five times is not.
         for _ in 0..5 {
-            let written = match stored {
-                None => {
-                    let row = self.register(line, None, now).await?;
+            let written = match found {
+                Found::Nothing => {
+                    let row = self.register(line, None, 1, now).await?;
                     self.integrations
                         .create(row, now)
                         .await
                         .map(|_| Imported::Created)
                 }
-                Some(row) => match self.merge(line, row, now).await? {
+                Found::Damaged { version } => {
+                    let generation = generation_after_damage(now);
+                    let row = self.register(line, None, generation, now).await?;
+                    self.integrations
+                        .mend(row, version, now)
+                        .await
+                        .map(|_| Imported::Changed)
+                }
+                Found::Row(row) => match self.merge(line, *row, now).await? {
                     (None, outcome) => return Ok(outcome),
                     (Some(row), outcome) => {
                         self.integrations.replace(row, now).await.map(|_| outcome)
@@ -121,7 +128,7 @@ impl Importer {
             };
             match written {
                 Ok(outcome) => return Ok(outcome),
-                Err(Conflict::Lost(current)) => stored = current.map(|row| *row),
+                Err(Conflict::Lost(_)) => found = self.integrations.find(&line.key).await?,
                 Err(Conflict::Failed(error)) => return Err(error.into()),
             }
         }
@@ -135,14 +142,32 @@ impl Importer {
         mut stored: Integration,
         now: DateTime<Utc>,
     ) -> Result<(Option<Integration>, Imported), ImportError> {
-        let place = imported_place(&line.org_id, &line.integration_id);
         let digest = line.digest();
-        let known = match &stored.imported {
-            Some(sealed) => self.sealer.open_bytes(place, sealed).await?,
+        let remembered = match &stored.imported {
+            Some(sealed) => {
+                self.sealer
+                    .open_bytes(remembered(&line.key), sealed)
+                    .await?
+            }
             None => Vec::new(),
         };
+        let (known, grant) = remembered
+            .split_at_checked(record::DIGEST)
+            .unwrap_or_default();
         let disconnected = matches!(stored.state, State::Disconnected { .. });
-        if known == digest && stored.platform == line.platform {
+        let same_tokens = known.get(..record::TOKENS) == digest.get(..record::TOKENS);
+        let same_grant = grant == stored.grant.to_be_bytes();
+        // A person has replaced these very tokens, or disconnected them, since:
+        // whatever the line says of them is of the past.
+        if same_tokens && !same_grant {
+            let outcome = if known == digest {
+                Imported::Unchanged
+            } else {
+                Imported::Older
+            };
+            return Ok((None, outcome));
+        }
+        if known == digest && stored.platform == line.registration.platform {
             return Ok(if line.describe(&mut stored) {
                 (Some(stored), Imported::Changed)
             } else {
@@ -151,8 +176,7 @@ impl Importer {
         }
         let newer = line.is_newer_than(&stored);
         if !line.is_active {
-            let about_this_grant = line.access_token.is_none()
-                || known.get(..record::TOKENS) == digest.get(..record::TOKENS);
+            let about_this_grant = line.registration.access_token.is_none() || same_tokens;
             if !(disconnected || newer || about_this_grant) {
                 return Ok((None, Imported::Older));
             }
@@ -160,13 +184,13 @@ impl Importer {
                 stored.disconnect(now);
             }
             line.describe(&mut stored);
-            stored.imported = Some(self.sealer.seal_bytes(place, &digest).await?);
+            stored.imported = Some(self.remember(line, stored.grant).await?);
             return Ok((Some(stored), Imported::Changed));
         }
         if !(disconnected || newer) {
             return Ok((None, Imported::Older));
         }
-        let row = self.register(line, Some(&stored), now).await?;
+        let row = self.register(line, Some(&stored), 1, now).await?;
         Ok((Some(row), Imported::Changed))
     }
 
@@ -175,81 +199,42 @@ impl Importer {
         &self,
         line: &IntegrationLine,
         stored: Option<&Integration>,
+        first_generation: u64,
         now: DateTime<Utc>,
     ) -> Result<Integration, ImportError> {
-        let generation = stored.map_or(1, |row| row.generation + 1);
-        let IntegrationLine {
-            org_id,
-            integration_id,
-            ..
-        } = line;
-        let place = |field| Place {
-            org_id,
-            integration_id,
-            field,
-            generation,
-        };
-        let seal =
-            async |field, token: &Option<SecretString>| -> Result<Option<Sealed>, SealingError> {
-                match token {
-                    // A disconnected connection has no tokens, whoever disconnected it.
-                    Some(token) if line.is_active => {
-                        self.sealer.seal(place(field), token).await.map(Some)
-                    }
-                    _ => Ok(None),
-                }
-            };
-        let row = Integration {
-            org_id: org_id.clone(),
-            integration_id: integration_id.clone(),
-            platform: line.platform,
-            username: line.username.clone(),
-            account_id: line.account_id.clone(),
-            created_by: line.created_by.clone(),
-            scopes: line.scopes.clone(),
-            metadata: line.metadata.clone(),
-            version: stored.map_or(0, |row| row.version),
-            generation,
-            grant: stored.map_or(1, |row| row.grant + 1),
-            granted_at: now,
-            access_token: seal(Field::AccessToken, &line.access_token).await?,
-            refresh_token: seal(Field::RefreshToken, &line.refresh_token).await?,
-            imported: Some(
-                self.sealer
-                    .seal_bytes(imported_place(org_id, integration_id), &line.digest())
-                    .await?,
-            ),
-            issued_at: line.token_issued_at,
-            access_expires_at: line.token_expires_at,
-            refresh_expires_at: line.refresh_token_expires_at,
-            data_access_expires_at: line.data_access_expires_at,
-            idle_expires_at: None,
-            renewed_at: None,
-            attempted_at: None,
-            state: if line.is_active {
-                State::Active
-            } else {
-                State::Disconnected { since: now }
-            },
-            missing_scopes: Vec::new(),
-            permission_lost_at: None,
-            lease: None,
-            told: Told::default(),
-            lapses_at: None,
-            attention_at: None,
-            attention_shard: None,
-        };
-        Ok(match stored {
-            Some(before) => row.following(before, now),
-            None => row,
-        })
+        let mut row = line
+            .registration
+            .row(
+                &line.key,
+                &line.created_by,
+                stored,
+                first_generation,
+                &self.sealer,
+                now,
+            )
+            .await?;
+        row.imported = Some(self.remember(line, row.grant).await?);
+        if !line.is_active {
+            // It has no tokens, whoever disconnected it.
+            (row.access_token, row.refresh_token) = (None, None);
+            row.state = State::Disconnected { since: now };
+        }
+        Ok(row)
+    }
+
+    /// What the row keeps of a line, and the grant that it was then: a later
+    /// one is a person's act.
+    async fn remember(&self, line: &IntegrationLine, grant: u64) -> Result<Sealed, SealingError> {
+        let mut bytes = line.digest();
+        bytes.extend(grant.to_be_bytes());
+        self.sealer.seal_bytes(remembered(&line.key), &bytes).await
     }
 }
 
-fn imported_place<'a>(org_id: &'a OrgId, integration_id: &'a IntegrationId) -> Place<'a> {
+fn remembered(key: &Key) -> Place<'_> {
     Place {
-        org_id,
-        integration_id,
+        org_id: &key.org_id,
+        integration_id: &key.integration_id,
         field: Field::Imported,
         generation: 0,
     }

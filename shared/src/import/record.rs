@@ -6,17 +6,15 @@ use serde::{Deserialize, Deserializer};
 
 use crate::integration::Integration;
 use crate::organization::Permission;
+use crate::registration::{InvalidRegistration, Registration, check_name};
 use crate::store::Key;
 use crate::{IntegrationId, OrgId, Platform, UserId, digest, redact};
 
 /// The longest line, in bytes. A row of DynamoDB holds 400 kB in all.
 pub const MAX_LINE: usize = 128 * 1024;
-/// How much of a digest is about the tokens.
+/// How much of a digest is about the tokens, and how long it is.
 pub(super) const TOKENS: usize = 64;
-/// The longest name, in characters.
-const MAX_NAME: usize = 512;
-/// The longest token, in bytes. The longest seen in the field are under 4 kB.
-const MAX_TOKEN: usize = 16 * 1024;
+pub(super) const DIGEST: usize = 96;
 
 /// One line of an import.
 #[derive(Debug, Deserialize)]
@@ -50,32 +48,68 @@ pub struct MemberLine {
 
 /// A line of type `integration`.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "IntegrationFields")]
 pub struct IntegrationLine {
-    pub(super) org_id: OrgId,
-    pub(super) integration_id: IntegrationId,
-    #[serde(deserialize_with = "platform")]
-    pub(super) platform: Platform,
-    pub(super) username: String,
-    pub(super) account_id: String,
+    pub(super) key: Key,
     pub(super) created_by: UserId,
-    #[serde(default)]
-    pub(super) access_token: Option<SecretString>,
-    #[serde(default)]
-    pub(super) refresh_token: Option<SecretString>,
-    #[serde(default)]
-    pub(super) token_expires_at: Option<DateTime<Utc>>,
-    #[serde(default)]
-    pub(super) token_issued_at: Option<DateTime<Utc>>,
-    #[serde(default)]
-    pub(super) refresh_token_expires_at: Option<DateTime<Utc>>,
-    #[serde(default)]
-    pub(super) data_access_expires_at: Option<DateTime<Utc>>,
-    #[serde(default)]
-    pub(super) scopes: Vec<String>,
-    #[serde(default)]
-    pub(super) metadata: serde_json::Map<String, serde_json::Value>,
+    pub(super) registration: Registration,
     pub(super) is_active: bool,
+}
+
+/// The same, as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IntegrationFields {
+    org_id: OrgId,
+    integration_id: IntegrationId,
+    #[serde(deserialize_with = "platform")]
+    platform: Platform,
+    username: String,
+    account_id: String,
+    created_by: UserId,
+    #[serde(default)]
+    access_token: Option<SecretString>,
+    #[serde(default)]
+    refresh_token: Option<SecretString>,
+    #[serde(default)]
+    token_expires_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    token_issued_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    refresh_token_expires_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    data_access_expires_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    scopes: Vec<String>,
+    #[serde(default)]
+    metadata: serde_json::Map<String, serde_json::Value>,
+    is_active: bool,
+}
+
+impl From<IntegrationFields> for IntegrationLine {
+    fn from(fields: IntegrationFields) -> Self {
+        Self {
+            key: Key {
+                org_id: fields.org_id,
+                integration_id: fields.integration_id,
+            },
+            created_by: fields.created_by,
+            registration: Registration {
+                platform: fields.platform,
+                username: fields.username,
+                account_id: fields.account_id,
+                access_token: fields.access_token,
+                refresh_token: fields.refresh_token,
+                token_issued_at: fields.token_issued_at,
+                token_expires_at: fields.token_expires_at,
+                refresh_token_expires_at: fields.refresh_token_expires_at,
+                data_access_expires_at: fields.data_access_expires_at,
+                scopes: fields.scopes,
+                metadata: Some(fields.metadata),
+            },
+            is_active: fields.is_active,
+        }
+    }
 }
 
 fn platform<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Platform, D::Error> {
@@ -90,6 +124,12 @@ fn platform<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Platform, D::E
 #[error("{0}")]
 pub struct BadLine(String);
 
+impl From<InvalidRegistration> for BadLine {
+    fn from(invalid: InvalidRegistration) -> Self {
+        Self(invalid.to_string())
+    }
+}
+
 impl Record {
     /// Reads a line.
     ///
@@ -101,7 +141,7 @@ impl Record {
         }
         let record: Self = serde_json::from_slice(line).map_err(|e| BadLine(explain(&e)))?;
         match &record {
-            Self::Organization(line) => name("name", &line.name)?,
+            Self::Organization(line) => check_name("name", &line.name)?,
             Self::Member(_) => {}
             Self::Integration(line) => line.validate()?,
         }
@@ -114,7 +154,7 @@ impl Record {
         match self {
             Self::Organization(line) => &line.org_id,
             Self::Member(line) => &line.org_id,
-            Self::Integration(line) => &line.org_id,
+            Self::Integration(line) => &line.key.org_id,
         }
     }
 
@@ -125,9 +165,7 @@ impl Record {
         match self {
             Self::Organization(line) => format!("organization {}", line.org_id),
             Self::Member(line) => format!("member {}/{}", line.org_id, line.user_id),
-            Self::Integration(line) => {
-                format!("integration {}/{}", line.org_id, line.integration_id)
-            }
+            Self::Integration(line) => line.key.to_string(),
         }
     }
 }
@@ -165,55 +203,12 @@ fn explain(error: &serde_json::Error) -> String {
     format!("{text} ({place})")
 }
 
-fn name(field: &str, value: &str) -> Result<(), BadLine> {
-    if value.trim().is_empty() || value.chars().count() > MAX_NAME {
-        return Err(BadLine(format!(
-            "{field} must be 1 to {MAX_NAME} characters"
-        )));
-    }
-    Ok(())
-}
-
 impl IntegrationLine {
     fn validate(&self) -> Result<(), BadLine> {
-        name("username", &self.username)?;
-        name("account_id", &self.account_id)?;
-        for (field, token) in [
-            ("access_token", &self.access_token),
-            ("refresh_token", &self.refresh_token),
-        ] {
-            if let Some(token) = token {
-                let length = token.expose_secret().len();
-                if token.expose_secret().trim().is_empty() || length > MAX_TOKEN {
-                    return Err(BadLine(format!(
-                        "{field} must be 1 to {MAX_TOKEN} bytes, or null"
-                    )));
-                }
-            }
-        }
-        if self.is_active && self.access_token.is_none() {
+        self.registration.validate()?;
+        if self.is_active && self.registration.access_token.is_none() {
             return Err(BadLine(
                 "missing field `access_token` of an active integration".to_owned(),
-            ));
-        }
-        for (field, at) in [
-            ("token_expires_at", self.token_expires_at),
-            ("token_issued_at", self.token_issued_at),
-            ("refresh_token_expires_at", self.refresh_token_expires_at),
-            ("data_access_expires_at", self.data_access_expires_at),
-        ] {
-            // Date arithmetic far from these years means a wrong unit, and could overflow.
-            if at.is_some_and(|at| !(946_684_800..4_102_444_800).contains(&at.timestamp())) {
-                return Err(BadLine(format!(
-                    "{field} must lie between the years 2000 and 2100"
-                )));
-            }
-        }
-        if let (Some(issued), Some(expires)) = (self.token_issued_at, self.token_expires_at)
-            && issued >= expires
-        {
-            return Err(BadLine(
-                "token_issued_at must be before token_expires_at".to_owned(),
             ));
         }
         Ok(())
@@ -225,32 +220,29 @@ impl IntegrationLine {
         let token = |token: &Option<SecretString>| {
             digest::sha256(&[token.as_ref().map_or("", |token| token.expose_secret())])
         };
+        let of = &self.registration;
         let rest = (
-            self.token_issued_at,
-            self.token_expires_at,
-            self.refresh_token_expires_at,
-            self.data_access_expires_at,
+            of.token_issued_at,
+            of.token_expires_at,
+            of.refresh_token_expires_at,
+            of.data_access_expires_at,
             self.is_active,
         );
         let rest = digest::sha256(&[&format!("{rest:?}")]);
-        [token(&self.access_token), token(&self.refresh_token), rest].concat()
-    }
-
-    pub(super) fn key(&self) -> Key {
-        Key {
-            org_id: self.org_id.clone(),
-            integration_id: self.integration_id.clone(),
-        }
+        [token(&of.access_token), token(&of.refresh_token), rest].concat()
     }
 
     /// Takes over what the line says beside the credential; tells whether that
     /// changed anything.
     pub(super) fn describe(&self, stored: &mut Integration) -> bool {
         let before = stored.clone();
-        stored.username.clone_from(&self.username);
-        stored.account_id.clone_from(&self.account_id);
+        let of = &self.registration;
+        stored.username.clone_from(&of.username);
+        stored.account_id.clone_from(&of.account_id);
         stored.created_by.clone_from(&self.created_by);
-        stored.metadata.clone_from(&self.metadata);
+        stored
+            .metadata
+            .clone_from(&of.metadata.clone().unwrap_or_default());
         *stored != before
     }
 
@@ -259,12 +251,13 @@ impl IntegrationLine {
         if stored.access_token.is_none() {
             return true;
         }
-        match (self.token_issued_at, stored.issued_at) {
+        let of = &self.registration;
+        match (of.token_issued_at, stored.issued_at) {
             (Some(ours), Some(theirs)) => ours > theirs,
             // A token without an end outlives any other.
             _ => {
                 let end = |at: Option<DateTime<Utc>>| at.unwrap_or(DateTime::<Utc>::MAX_UTC);
-                end(self.token_expires_at) > end(stored.access_expires_at)
+                end(of.token_expires_at) > end(stored.access_expires_at)
             }
         }
     }

@@ -1,5 +1,5 @@
-//! What a platform's answer to a refresh says. Pure: status, headers and body
-//! in, tokens or a verdict out.
+//! What an answer says. Pure: status, headers and body in; tokens, a sight of
+//! the access token, or a verdict out.
 //!
 //! What bites: a 200 may carry an error (TikTok, TikTok Business, Snapchat); a
 //! 400 may be a throttle (Meta); a 401 here is about our application, not about
@@ -10,10 +10,12 @@ use reqwest::header::HeaderMap;
 use secrecy::SecretString;
 use serde_json::Value;
 
+use super::dialect::{Dialect, Sight};
+use super::rule::{self, Asked, UNCLEAR};
+use super::wait;
 use super::{Answer, Granted, Tokens};
-use crate::Platform;
 use crate::refresh::Lifetimes;
-use crate::verdict::{PlatformAction, ReconnectReason, Transient, Verdict};
+use crate::verdict::{Throttled, Transient, Verdict};
 
 /// The head of an answer.
 pub(super) struct Head {
@@ -34,34 +36,37 @@ pub struct Unsuccessful {
 /// overflow a date.
 const LONGEST_LIFE: u64 = 100 * 366 * 86_400;
 
-/// Reads an answer.
-pub(super) fn read(platform: Platform, head: &Head, body: &[u8], now: DateTime<Utc>) -> Answer {
-    let json: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-    let request_id = ["/error/fbtrace_id", "/log_id", "/request_id"]
-        .into_iter()
-        .find_map(|place| json.pointer(place)?.as_str())
-        .filter(|id| {
-            id.len() <= 64
-                && id
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-        })
-        .map(str::to_owned);
-    let result = granted(platform, head, &json).ok_or_else(|| refused(platform, head, &json, now));
-    Answer { result, request_id }
+/// Reads the answer to an exchange.
+pub(super) fn exchanged(dialect: &Dialect, head: &Head, body: &[u8], now: DateTime<Utc>) -> Answer {
+    let json = parsed(body);
+    // A missing or blank access token is no success, whatever the status. What
+    // is no success, and no error of theirs either, is unclear: they may have acted.
+    let tokens = head.is_success().then(|| (dialect.granted)(&json));
+    let result = tokens
+        .flatten()
+        .and_then(granted)
+        .ok_or_else(|| judge(dialect, Asked::Exchange, head, &json, now));
+    Answer {
+        result,
+        request_id: request_id(&json),
+    }
 }
 
-/// New tokens, if the answer has them: a missing or blank access token is no
-/// success, whatever the status.
-fn granted(platform: Platform, head: &Head, json: &Value) -> Option<Granted> {
-    if !(200..300).contains(&head.status) {
-        return None;
-    }
-    let fields = match platform {
-        Platform::TiktokBusiness if json["code"] == 0 => &json["data"],
-        Platform::TiktokBusiness => return None,
-        _ => json,
-    };
+/// Reads the answer to a probe: the token lives only if the platform says so in
+/// its own way.
+pub(super) fn probed(dialect: &Dialect, head: &Head, body: &[u8], now: DateTime<Utc>) -> Sight {
+    let json = parsed(body);
+    let said = head.is_success().then(|| (dialect.seen)(&json, now));
+    said.flatten()
+        .unwrap_or_else(|| Err(judge(dialect, Asked::Probe, head, &json, now)))
+}
+
+/// What is no JSON, or only the beginning of some, says nothing.
+fn parsed(body: &[u8]) -> Value {
+    serde_json::from_slice(body).unwrap_or(Value::Null)
+}
+
+fn granted(fields: &Value) -> Option<Granted> {
     let token = |name: &str| {
         let text = fields[name].as_str()?.trim();
         (!text.is_empty()).then(|| SecretString::from(text))
@@ -89,9 +94,58 @@ fn granted(platform: Platform, head: &Head, json: &Value) -> Option<Granted> {
     })
 }
 
+fn judge(
+    dialect: &Dialect,
+    asked: Asked,
+    head: &Head,
+    json: &Value,
+    now: DateTime<Utc>,
+) -> Unsuccessful {
+    let fault = (dialect.fault)(json);
+    let rule = rule::find(dialect.rules, asked, head.status, &fault);
+    let verdict = match rule.map_or(UNCLEAR, |rule| rule.means.clone()) {
+        Verdict::Throttled { wait: usual, whom } => Verdict::Throttled {
+            wait: fault
+                .wait
+                .or_else(|| wait::of_throttle(&head.headers, now))
+                .or(usual),
+            whom,
+        },
+        // A failing platform that says when to come back is obeyed as well.
+        Verdict::Transient(Transient::ServerError) => match wait::retry_after(&head.headers, now) {
+            None => Verdict::Transient(Transient::ServerError),
+            wait => Verdict::Throttled {
+                wait,
+                whom: Throttled::Application,
+            },
+        },
+        other => other,
+    };
+    Unsuccessful {
+        verdict,
+        code: fault.code_to_keep(),
+    }
+}
+
+/// The platform's id of the request: Meta's, TikTok's (whose API nests it), and
+/// TikTok Business's or Snapchat's.
+fn request_id(json: &Value) -> Option<String> {
+    const PLACES: [&str; 4] = [
+        "/error/fbtrace_id",
+        "/log_id",
+        "/error/log_id",
+        "/request_id",
+    ];
+    let id = PLACES
+        .into_iter()
+        .find_map(|place| json.pointer(place)?.as_str())?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    (!id.is_empty() && id.len() <= 64 && id.bytes().all(plain)).then(|| id.to_owned())
+}
+
 /// Scopes are separated by space (X, Google, Snapchat), comma (TikTok), either
 /// (LinkedIn), or come as a list (TikTok Business).
-fn scopes(value: &Value) -> Vec<String> {
+pub(super) fn scopes(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => text
             .split([' ', ','])
@@ -106,166 +160,14 @@ fn scopes(value: &Value) -> Vec<String> {
     }
 }
 
-fn refused(platform: Platform, head: &Head, json: &Value, now: DateTime<Utc>) -> Unsuccessful {
-    let (verdict, code) = match platform {
-        Platform::Meta | Platform::Instagram => graph(&json["error"]),
-        Platform::TiktokBusiness => tiktok_business(json),
-        _ => oauth(platform, json),
-    };
-    let by_status = match head.status {
-        429 => Verdict::Throttled(None),
-        500.. => Verdict::Transient(Transient::ServerError),
-        _ => Verdict::Transient(Transient::Unintelligible),
-    };
-    let verdict = verdict.unwrap_or(by_status);
-    let verdict = match verdict {
-        // A failing platform that says when to come back is obeyed as well.
-        Verdict::Throttled(None) | Verdict::Transient(Transient::ServerError) => {
-            match (wait(&head.headers, now), verdict) {
-                (None, verdict) => verdict,
-                (wait, _) => Verdict::Throttled(wait),
-            }
-        }
-        other => other,
-    };
-    Unsuccessful { verdict, code }
+/// Epoch seconds; 0 is never.
+pub(super) fn instant(value: &Value) -> Option<DateTime<Utc>> {
+    let seconds = value.as_i64().filter(|seconds| *seconds > 0)?;
+    DateTime::from_timestamp(seconds, 0)
 }
 
-/// How long the platform asks us to wait, at most a day: `Retry-After` in
-/// seconds or as a date (RFC 9110, 10.2.3), X's `x-rate-limit-reset` as an
-/// instant, or Meta's minutes to regain access.
-fn wait(headers: &HeaderMap, now: DateTime<Utc>) -> Option<TimeDelta> {
-    let text = |name: &str| Some(headers.get(name)?.to_str().ok()?.trim().to_owned());
-    let number = |name: &str| text(name)?.parse::<i64>().ok();
-    let date = || {
-        let date = DateTime::parse_from_rfc2822(&text("retry-after")?).ok()?;
-        Some((date.to_utc() - now).num_seconds())
-    };
-    let wait = number("retry-after")
-        .or_else(date)
-        .or_else(|| number("x-rate-limit-reset").map(|at| at.saturating_sub(now.timestamp())))
-        .or_else(|| business_use_case_wait(headers))?;
-    (wait > 0).then(|| TimeDelta::seconds(wait.min(86_400)))
+impl Head {
+    fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
 }
-
-/// `X-Business-Use-Case-Usage` maps a business id to a list of usages.
-fn business_use_case_wait(headers: &HeaderMap) -> Option<i64> {
-    let usage: Value =
-        serde_json::from_slice(headers.get("x-business-use-case-usage")?.as_bytes()).ok()?;
-    usage
-        .as_object()?
-        .values()
-        .filter_map(Value::as_array)
-        .flatten()
-        .filter_map(|entry| entry["estimated_time_to_regain_access"].as_i64())
-        .max()
-        .map(|minutes| minutes.saturating_mul(60))
-}
-
-type Classified = (Option<Verdict>, Option<String>);
-
-/// The Graph API's errors (guides/error-handling); Instagram shares them.
-fn graph(error: &Value) -> Classified {
-    use ReconnectReason::{AppRemoved, Expired, Inactive, PasswordChanged, Revoked};
-    let Some(code) = error["code"].as_i64() else {
-        return (None, None);
-    };
-    let subcode = error["error_subcode"].as_i64();
-    let verdict = match (code, subcode) {
-        // HTTP 400, not 429; before `is_transient`, which throttles carry too.
-        (4 | 17 | 32 | 341 | 368 | 613 | 80_000..=80_006 | 80_008 | 80_009 | 80_014, _) => {
-            Verdict::Throttled(None)
-        }
-        _ if error["is_transient"] == true => Verdict::Transient(Transient::ServerError),
-        (_, Some(99)) => Verdict::Transient(Transient::ServerError),
-        (190, Some(458)) => Verdict::ReconnectNeeded(AppRemoved),
-        (190, Some(459)) => Verdict::PlatformActionNeeded(PlatformAction::LogIn),
-        (190, Some(464)) => Verdict::PlatformActionNeeded(PlatformAction::ConfirmAccount),
-        (190, _)
-            if error["message"]
-                .as_str()
-                .is_some_and(|text| text.contains("till you log in to")) =>
-        {
-            Verdict::PlatformActionNeeded(PlatformAction::LogIn)
-        }
-        (190, Some(460)) => Verdict::ReconnectNeeded(PasswordChanged),
-        (190, Some(463)) => Verdict::ReconnectNeeded(Expired),
-        (190, Some(468 | 493)) => Verdict::ReconnectNeeded(Inactive),
-        (190 | 102, _) => Verdict::ReconnectNeeded(Revoked),
-        (101, _) => Verdict::AppMisconfigured,
-        (3 | 10 | 200..=299, _) => Verdict::PermissionLost,
-        (1 | 2 | 104 | 960, _) => Verdict::Transient(Transient::ServerError),
-        _ => Verdict::Transient(Transient::Unintelligible),
-    };
-    let code = subcode.map_or_else(|| code.to_string(), |subcode| format!("{code}/{subcode}"));
-    (Some(verdict), Some(code))
-}
-
-/// TikTok Business answers 200 and decides by `code`
-/// (tiktok-business-api-sdk, `tiktok_code.py`).
-fn tiktok_business(json: &Value) -> Classified {
-    use ReconnectReason::{Expired, Revoked};
-    let Some(code) = json["code"].as_i64() else {
-        return (None, None);
-    };
-    let verdict = match code {
-        40_103 => Verdict::ReconnectNeeded(Expired),
-        40_105..=40_107 | 40_110 | 40_114 | 40_131 => Verdict::ReconnectNeeded(Revoked),
-        40_101 | 40_104 | 40_108 | 40_113 | 40_118 | 40_124 | 40_125 => Verdict::AppMisconfigured,
-        40_001 | 40_130 => Verdict::PermissionLost,
-        40_100 | 40_132 | 61_000 | 51_021 => Verdict::Throttled(None),
-        40_201 | 40_202 | 50_000..=52_999 | 60_001 => Verdict::Transient(Transient::ServerError),
-        _ => Verdict::Transient(Transient::Unintelligible),
-    };
-    (Some(verdict), Some(code.to_string()))
-}
-
-/// RFC 6749, section 5.2, and what the platforms make of it.
-fn oauth(platform: Platform, json: &Value) -> Classified {
-    // X's API-style errors are problem details without `error`; TikTok's nest it.
-    let error = json["error"]
-        .as_str()
-        .or_else(|| json["error"]["code"].as_str());
-    let Some(error) = error else {
-        return (None, None);
-    };
-    let description = json["error_description"].as_str().unwrap_or_default();
-    let about_the_token = match platform {
-        // "Value passed for the token was invalid."
-        Platform::Twitter => description.contains("token was invalid"),
-        // "The provided authorization grant or refresh token is invalid, expired or revoked."
-        Platform::Linkedin => description.contains("refresh token is invalid"),
-        _ => false,
-    };
-    let verdict = match error {
-        "invalid_grant" if json["error_subtype"] == "invalid_rapt" => {
-            Verdict::PlatformActionNeeded(PlatformAction::AdministratorPolicy)
-        }
-        "invalid_grant" => Verdict::ReconnectNeeded(ReconnectReason::GrantRefused),
-        "invalid_request" if about_the_token => {
-            Verdict::ReconnectNeeded(ReconnectReason::GrantRefused)
-        }
-        "invalid_client"
-        | "unauthorized_client"
-        | "deleted_client"
-        | "org_internal"
-        | "unsupported_grant_type"
-        | "invalid_scope" => Verdict::AppMisconfigured,
-        "rate_limit_exceeded" | "slow_down" => Verdict::Throttled(None),
-        "server_error" | "temporarily_unavailable" | "internal_error" | "internal_failure" => {
-            Verdict::Transient(Transient::ServerError)
-        }
-        _ => return (None, safe(error)),
-    };
-    (Some(verdict), safe(error))
-}
-
-/// An error code is short lower-case words; anything else could be a token
-/// echoed back.
-fn safe(code: &str) -> Option<String> {
-    let plain = code.len() <= 40 && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    plain.then(|| code.to_owned())
-}
-
-#[cfg(test)]
-mod tests;

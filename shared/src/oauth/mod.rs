@@ -3,18 +3,33 @@
 
 mod answer;
 mod config;
-mod request;
+mod dialect;
+mod google;
+mod graph;
+mod linkedin;
+mod probe;
+mod rfc6749;
+mod rule;
+mod snapchat;
+#[cfg(test)]
+mod tests;
+mod tiktok;
+mod tiktok_business;
+mod twitter;
+mod wait;
 
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 pub use answer::Unsuccessful;
 pub use config::{ClientCredentials, Credentials, CredentialsError, Endpoints, PlatformEndpoints};
 pub use reqwest::Error as HttpError;
 
+use self::dialect::Ask;
 use crate::platform::RefreshModel;
 use crate::refresh::Lifetimes;
+pub use crate::refresh::Seen;
 use crate::verdict::{Transient, Verdict};
 use crate::{Clock, Platform};
 
@@ -88,18 +103,34 @@ impl OAuthClient {
         credentials: &Credentials,
         tokens: &Tokens,
     ) -> Answer {
-        let endpoints = self.endpoints.of(platform);
-        let credentials = credentials.of(platform);
-        let Some(request) =
-            request::build(&self.http, platform, model, endpoints, credentials, tokens)
-        else {
+        let dialect = dialect::of(platform);
+        let ask = self.ask(platform, credentials, tokens);
+        let request = match model {
+            RefreshModel::None => None,
+            _ => (dialect.refresh)(&ask),
+        };
+        let Some(request) = request else {
             return Answer::failed(Verdict::AppMisconfigured, Some("no_client_credentials"));
         };
         match self.send(request).await {
             Ok((head, body)) => {
-                answer::read(platform, &head, &body, self.clock.now()).without_echoes_of(tokens)
+                answer::exchanged(dialect, &head, &body, self.clock.now()).without_echoes_of(&ask)
             }
             Err(verdict) => Answer::failed(Verdict::Transient(verdict), None),
+        }
+    }
+
+    fn ask<'a>(
+        &'a self,
+        platform: Platform,
+        credentials: &'a Credentials,
+        tokens: &'a Tokens,
+    ) -> Ask<'a> {
+        Ask {
+            http: &self.http,
+            endpoints: self.endpoints.of(platform),
+            client: credentials.of(platform),
+            tokens,
         }
     }
 
@@ -108,7 +139,8 @@ impl OAuthClient {
         request: reqwest::RequestBuilder,
     ) -> Result<(answer::Head, Vec<u8>), Transient> {
         let mut response = request.send().await.map_err(|error| {
-            if error.is_connect() {
+            // Or it could not even be written down: nothing was sent.
+            if error.is_connect() || error.is_builder() {
                 Transient::Unreachable
             } else {
                 Transient::NoAnswer
@@ -130,14 +162,13 @@ impl OAuthClient {
 }
 
 impl Answer {
-    /// A request id that is part of what we sent is a platform's echo of a
-    /// token, and must not be kept.
-    fn without_echoes_of(mut self, sent: &Tokens) -> Self {
-        let sent = [Some(&sent.access_token), sent.refresh_token.as_ref()];
-        self.request_id = self.request_id.filter(|id| {
-            let mut tokens = sent.iter().flatten().map(|token| token.expose_secret());
-            !tokens.any(|token| token.contains(id.as_str()) || id.contains(token))
-        });
+    /// A text that is part of what we sent is a platform's echo of a token, and
+    /// must not be kept.
+    fn without_echoes_of(mut self, ask: &Ask<'_>) -> Self {
+        self.request_id = self.request_id.filter(|id| !is_echo(id, ask));
+        self.result = self
+            .result
+            .map_err(|refused| refused.without_echoes_of(ask));
         self
     }
 
@@ -150,4 +181,20 @@ impl Answer {
             request_id: None,
         }
     }
+}
+
+impl Unsuccessful {
+    /// The same of its code. Words of eight letters are long enough not to be in
+    /// a token by chance, shorter ones too short to give one away.
+    fn without_echoes_of(mut self, ask: &Ask<'_>) -> Self {
+        self.code = self
+            .code
+            .filter(|code| code.len() < 8 || !is_echo(code, ask));
+        self
+    }
+}
+
+fn is_echo(text: &str, ask: &Ask<'_>) -> bool {
+    ask.secrets()
+        .any(|secret| !secret.is_empty() && (secret.contains(text) || text.contains(secret)))
 }

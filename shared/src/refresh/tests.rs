@@ -2,6 +2,7 @@ use super::*;
 use crate::Platform;
 use crate::attention::tests::{at, connection};
 use crate::lapse::Severity;
+use crate::verdict::Throttled;
 
 const DAY: i64 = 86_400;
 
@@ -58,25 +59,26 @@ fn an_extension_that_ends_earlier_than_believed_is_believed() {
 #[test]
 fn a_refusal_is_remembered_through_a_blip_and_while_a_person_is_awaited() {
     let mut row = connection(Platform::Twitter, true, -3_600, Some(3_600));
-    row.fail(&refused(), at(0), 0.0);
+    row.fail(&refused(), true, at(0), 0.0);
     row.fail(
         &Verdict::Transient(crate::verdict::Transient::ServerError),
+        true,
         at(60),
         0.0,
     );
-    row.fail(&refused(), at(120), 0.0);
+    row.fail(&refused(), true, at(120), 0.0);
     assert!(matches!(row.state, State::ReconnectRequired { .. }));
     let mut row = connection(Platform::Google, true, -3_600, Some(3_600));
     let action = crate::verdict::PlatformAction::AdministratorPolicy;
-    row.fail(&Verdict::PlatformActionNeeded(action), at(0), 0.0);
-    row.fail(&refused(), at(DAY), 0.0);
+    row.fail(&Verdict::PlatformActionNeeded(action), true, at(0), 0.0);
+    row.fail(&refused(), true, at(DAY), 0.0);
     assert!(matches!(row.state, State::ReconnectRequired { .. }));
 }
 
 #[test]
 fn a_refusal_counts_when_it_is_confirmed() {
     let mut row = connection(Platform::Twitter, true, -3_600, Some(3_600));
-    row.fail(&refused(), at(0), 0.0);
+    row.fail(&refused(), true, at(0), 0.0);
     assert!(matches!(
         row.state,
         State::Retrying {
@@ -84,7 +86,7 @@ fn a_refusal_counts_when_it_is_confirmed() {
             ..
         }
     ));
-    row.fail(&refused(), at(60), 0.0);
+    row.fail(&refused(), true, at(60), 0.0);
     assert!(matches!(row.state, State::ReconnectRequired { since, .. } if since == at(60)));
     assert!(
         row.access_token.is_some(),
@@ -97,18 +99,28 @@ fn no_failure_but_evidence_changes_what_people_must_do() {
     use crate::verdict::Transient;
     for verdict in [
         Verdict::Transient(Transient::ServerError),
-        Verdict::Throttled(None),
-        Verdict::AppMisconfigured,
+        Verdict::Throttled {
+            wait: None,
+            whom: Throttled::Connection,
+        },
     ] {
         let mut row = connection(Platform::Google, true, -1_800, Some(1_800));
         for n in 0..50 {
-            row.fail(&verdict, at(n * 60), 0.5);
+            row.fail(&verdict, true, at(n * 60), 0.5);
         }
         assert!(
             matches!(row.state, State::Retrying { failures: 50, .. }),
             "{verdict:?}"
         );
     }
+}
+
+#[test]
+fn our_own_misconfiguration_changes_nothing_of_a_connection() {
+    let mut row = connection(Platform::Google, true, -1_800, Some(1_800));
+    let before = row.clone();
+    row.fail(&Verdict::AppMisconfigured, false, at(0), 0.5);
+    assert_eq!(row, before);
 }
 
 #[test]
@@ -125,7 +137,12 @@ fn pauses_grow_and_stay_within_bounds() {
     assert!(pause(20, TimeDelta::minutes(8), 0.999) < TimeDelta::minutes(8));
     let mut row = connection(Platform::Google, true, -7_200, Some(-3_600));
     for n in 0..10 {
-        row.fail(&Verdict::AppMisconfigured, at(n), 0.999);
+        row.fail(
+            &Verdict::Transient(crate::verdict::Transient::ServerError),
+            true,
+            at(n),
+            0.999,
+        );
     }
     assert!(row.refresh_due_at(at(9)) > Some(at(50 * 60)));
 }
@@ -134,7 +151,11 @@ fn pauses_grow_and_stay_within_bounds() {
 fn a_platforms_retry_after_is_kept() {
     let mut row = connection(Platform::Snapchat, true, -1_800, Some(1_800));
     row.fail(
-        &Verdict::Throttled(Some(TimeDelta::minutes(20))),
+        &Verdict::Throttled {
+            wait: Some(TimeDelta::minutes(20)),
+            whom: Throttled::Connection,
+        },
+        true,
         at(0),
         0.0,
     );

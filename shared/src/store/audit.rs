@@ -1,12 +1,14 @@
 //! The audit table: what was done, in streams, in the order of time. Never a token.
 
-use chrono::TimeDelta;
-use serde::Serialize;
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 
-use super::{StoreError, number, render, text};
-use crate::Clock;
+use super::{Item, StoreError, number, parse, render, text};
 use crate::aws::AwsError;
+use crate::report::Attempt;
 use crate::store::Key;
+use crate::{Clock, UserId};
 
 /// How long audit rows are kept.
 const KEPT: TimeDelta = TimeDelta::days(400);
@@ -24,14 +26,82 @@ pub struct Audit {
 pub enum Stream {
     /// One row a sweep.
     Sweeps,
-    /// One row an attempt at refreshing this connection.
+    /// One row for each thing that only an operator can look into.
+    Operations,
+    /// One row an attempt at refreshing this connection, one a person's act.
     Attempts(Key),
+}
+
+/// What a person did to a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Act {
+    /// What.
+    pub act: Deed,
+    /// Who.
+    pub by: UserId,
+}
+
+/// What a person can do to a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deed {
+    /// Made it.
+    Registered,
+    /// Gave it a new credential.
+    Replaced,
+    /// Switched it off.
+    Disconnected,
+    /// Had what was granted of its quota forgotten.
+    QuotaReset,
+}
+
+/// Something that happened to a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// When it was recorded.
+    pub at: DateTime<Utc>,
+    /// What.
+    #[serde(flatten)]
+    pub what: Happening,
+}
+
+/// What a row of a connection's stream is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Happening {
+    /// An attempt at refreshing it.
+    Attempt(Attempt),
+    /// A person's act.
+    Act(Act),
+}
+
+impl Entry {
+    fn read(key: &Key, item: Item) -> Result<Self, StoreError> {
+        let millis = match item.get("at") {
+            Some(AttributeValue::S(at)) => at.split('#').next().and_then(|at| at.parse().ok()),
+            _ => None,
+        };
+        let at = millis.and_then(DateTime::from_timestamp_millis);
+        let at = at.ok_or_else(|| StoreError::Damaged {
+            what: format!("the audit of {key}"),
+            problem: "its time is none".to_owned(),
+        })?;
+        let what = format!("the audit of {key} at {at}");
+        // Only a person's act has one.
+        let what = if item.contains_key("act") {
+            Happening::Act(parse(what, item)?)
+        } else {
+            Happening::Attempt(parse(what, item)?)
+        };
+        Ok(Self { at, what })
+    }
 }
 
 impl std::fmt::Display for Stream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sweeps => f.write_str("sweep"),
+            Self::Operations => f.write_str("operations"),
             Self::Attempts(key) => write!(f, "integration#{}#{}", key.org_id, key.integration_id),
         }
     }
@@ -76,5 +146,49 @@ impl Audit {
             .await
             .map_err(|e| AwsError::new("dynamodb:PutItem", e))?;
         Ok(())
+    }
+
+    /// Adds a person's act.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn record_act(&self, key: Key, act: Act) -> Result<(), StoreError> {
+        let id = format!("{:016x}", rand::random::<u64>());
+        self.record(Stream::Attempts(key), &id, act).await
+    }
+
+    /// What happened to a connection last, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer, or a row is damaged.
+    pub async fn history(&self, key: &Key, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        let stream = Stream::Attempts(key.clone());
+        let mut entries = Vec::new();
+        let mut from_key = None;
+        while entries.len() < limit {
+            let wanted = limit - entries.len();
+            let answer = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("#stream = :stream")
+                .expression_attribute_names("#stream", "stream")
+                .expression_attribute_values(":stream", text(&stream))
+                .scan_index_forward(false)
+                .consistent_read(true)
+                .set_exclusive_start_key(from_key)
+                .limit(i32::try_from(wanted).unwrap_or(i32::MAX))
+                .send()
+                .await
+                .map_err(|e| AwsError::new("dynamodb:Query", e))?;
+            for item in answer.items.unwrap_or_default() {
+                entries.push(Entry::read(key, item)?);
+            }
+            from_key = answer.last_evaluated_key;
+            if from_key.is_none() {
+                break;
+            }
+        }
+        Ok(entries)
     }
 }

@@ -1,10 +1,16 @@
 //! The integrations table and its indexes.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use chrono::{DateTime, Utc};
 use futures::{Stream, TryStreamExt};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use tracing::warn;
 
 use super::{Item, StoreError, number, parse, render, text};
 use crate::aws::AwsError;
@@ -42,6 +48,31 @@ impl From<&Integration> for Key {
     }
 }
 
+/// What is stored of a connection.
+#[derive(Debug)]
+pub enum Found {
+    /// Nothing.
+    Nothing,
+    /// A row.
+    Row(Box<Integration>),
+    /// A row that cannot be read.
+    Damaged {
+        /// Its version, if it still has one.
+        version: Option<u64>,
+    },
+}
+
+impl Found {
+    /// The row, if there is one that can be read.
+    #[must_use]
+    pub fn row(&self) -> Option<&Integration> {
+        match self {
+            Self::Row(row) => Some(row),
+            Self::Nothing | Self::Damaged { .. } => None,
+        }
+    }
+}
+
 /// A write lost a race.
 #[derive(Debug)]
 pub enum Conflict {
@@ -75,6 +106,15 @@ pub struct Connections {
     pub next: Option<IntegrationId>,
 }
 
+/// The same, as far as [`OVERVIEW`] goes.
+#[derive(Debug)]
+pub struct Listed {
+    /// The connections.
+    pub rows: Vec<Integration>,
+    /// The last of this page, if there is another.
+    pub next: Option<IntegrationId>,
+}
+
 /// What a quota is about, out of a connection's row.
 #[derive(Deserialize)]
 struct Connection {
@@ -97,6 +137,31 @@ impl Integrations {
     /// # Errors
     /// When DynamoDB does not answer, or the row is damaged.
     pub async fn get(&self, key: &Key) -> Result<Option<Integration>, StoreError> {
+        let item = self.item(key).await?;
+        item.map(|item| parse(key, item)).transpose()
+    }
+
+    /// What is stored of a connection, also if it cannot be read: for whoever
+    /// has a credential to put in its place.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn find(&self, key: &Key) -> Result<Found, StoreError> {
+        Ok(match self.item(key).await? {
+            None => Found::Nothing,
+            Some(item) => {
+                let version = item
+                    .get("version")
+                    .and_then(|version| version.as_n().ok()?.parse().ok());
+                match parse(key, item) {
+                    Ok(row) => Found::Row(Box::new(row)),
+                    Err(_) => Found::Damaged { version },
+                }
+            }
+        })
+    }
+
+    async fn item(&self, key: &Key) -> Result<Option<Item>, AwsError> {
         let answer = self
             .client
             .get_item()
@@ -107,7 +172,7 @@ impl Integrations {
             .send()
             .await
             .map_err(|e| AwsError::new("dynamodb:GetItem", e))?;
-        answer.item.map(|item| parse(key, item)).transpose()
+        Ok(answer.item)
     }
 
     /// The platform of one connection, strongly consistent: one that was just
@@ -122,7 +187,7 @@ impl Integrations {
             .table_name(&self.table)
             .key("org_id", text(&key.org_id))
             .key("integration_id", text(&key.integration_id))
-            .projection_expression(CONNECTION)
+            .projection_expression(CONNECTION.join(", "))
             .consistent_read(true)
             .send()
             .await
@@ -142,6 +207,44 @@ impl Integrations {
         limit: usize,
         start: Option<&IntegrationId>,
     ) -> Result<Connections, StoreError> {
+        let (rows, more) = self.page(org, limit, start, &CONNECTION).await?;
+        let rows: Vec<_> = rows
+            .into_iter()
+            .map(
+                |Connection {
+                     integration_id,
+                     platform,
+                 }| (integration_id, platform),
+            )
+            .collect();
+        let next = rows.last().filter(|_| more).map(|(id, _)| id.clone());
+        Ok(Connections { rows, next })
+    }
+
+    /// The same with all that an overview shows. The rows have no metadata.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer, or a row is damaged.
+    pub async fn overview(
+        &self,
+        org: &OrgId,
+        limit: usize,
+        start: Option<&IntegrationId>,
+    ) -> Result<Listed, StoreError> {
+        let (rows, more) = self.page(org, limit, start, &OVERVIEW).await?;
+        let last = rows.last().filter(|_| more);
+        let next = last.map(|row: &Integration| row.integration_id.clone());
+        Ok(Listed { rows, next })
+    }
+
+    /// At most `limit` rows after `start`, and whether there are more.
+    async fn page<T: DeserializeOwned>(
+        &self,
+        org: &OrgId,
+        limit: usize,
+        start: Option<&IntegrationId>,
+        attributes: &[&str],
+    ) -> Result<(Vec<T>, bool), StoreError> {
         let mut rows = Vec::new();
         let mut from_key = start.map(|id| {
             Item::from([
@@ -152,13 +255,15 @@ impl Integrations {
         // One more than is asked for, to know whether there is another page.
         while rows.len() <= limit {
             let wanted = limit + 1 - rows.len();
+            let (names, projection) = projection(attributes);
             let answer = self
                 .client
                 .query()
                 .table_name(&self.table)
                 .key_condition_expression("org_id = :org")
                 .expression_attribute_values(":org", text(org))
-                .projection_expression(CONNECTION)
+                .set_expression_attribute_names(Some(names))
+                .projection_expression(projection)
                 .set_exclusive_start_key(from_key)
                 .limit(i32::try_from(wanted).unwrap_or(i32::MAX))
                 .send()
@@ -166,8 +271,11 @@ impl Integrations {
                 .map_err(|e| AwsError::new("dynamodb:Query", e))?;
             for item in answer.items.unwrap_or_default() {
                 let what = describe(&item);
-                let row = parse::<Connection>(what, item)?;
-                rows.push((row.integration_id, row.platform));
+                // One damaged row must not hide the others; the sweep reports it.
+                match parse(&what, item) {
+                    Ok(row) => rows.push(row),
+                    Err(error) => warn!(%error, "a row is left out"),
+                }
             }
             from_key = answer.last_evaluated_key;
             if from_key.is_none() {
@@ -176,8 +284,7 @@ impl Integrations {
         }
         let more = rows.len() > limit;
         rows.truncate(limit);
-        let next = rows.last().filter(|_| more).map(|(id, _)| id.clone());
-        Ok(Connections { rows, next })
+        Ok((rows, more))
     }
 
     /// Stores a connection that did not exist.
@@ -207,6 +314,26 @@ impl Integrations {
         row.version += 1;
         row.settle(now);
         self.put(row, "version = :read", Some(read)).await
+    }
+
+    /// Puts a readable row in the place of one that is not, if nobody else has
+    /// mended it since it was found.
+    ///
+    /// # Errors
+    /// [`Conflict::Lost`] if somebody has.
+    pub async fn mend(
+        &self,
+        mut row: Integration,
+        version: Option<u64>,
+        now: DateTime<Utc>,
+    ) -> Result<Integration, Conflict> {
+        row.version = version.unwrap_or_default() + 1;
+        row.settle(now);
+        let condition = match version {
+            Some(_) => "version = :read",
+            None => "attribute_exists(org_id) AND attribute_not_exists(version)",
+        };
+        self.put(row, condition, version).await
     }
 
     async fn put(
@@ -245,6 +372,40 @@ impl Integrations {
                     Err(Conflict::Lost(current.map(Box::new)))
                 }
                 _ => Err(AwsError::new("dynamodb:PutItem", error).into()),
+            },
+        }
+    }
+
+    /// Takes a row that cannot be read out of `by_attention`, so that no sweep
+    /// meets it again, and notes why. `false` if it was taken out before.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn set_aside(
+        &self,
+        key: &Key,
+        problem: &str,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let result = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("org_id", text(&key.org_id))
+            .key("integration_id", text(&key.integration_id))
+            .update_expression(
+                "REMOVE attention_shard, attention_at, lapses_at SET damaged = :problem, damaged_at = :now",
+            )
+            .condition_expression("attribute_exists(attention_shard)")
+            .expression_attribute_values(":problem", text(problem))
+            .expression_attribute_values(":now", number(now.timestamp()))
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(true),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
+                _ => Err(AwsError::new("dynamodb:UpdateItem", error).into()),
             },
         }
     }
@@ -301,6 +462,7 @@ impl Integrations {
         let mut from_key = start.map(|(at, id)| position(at, &id));
         loop {
             let wanted = limit - rows.len();
+            let (names, projection) = projection(&DASHBOARD);
             let answer = self
                 .client
                 .query()
@@ -311,20 +473,18 @@ impl Integrations {
                 .expression_attribute_values(":from", number(from.timestamp() + 1))
                 .expression_attribute_values(":to", number(to.timestamp()))
                 .set_exclusive_start_key(from_key)
-                .projection_expression(DASHBOARD.map(|name| format!("#{name}")).join(", "))
-                .set_expression_attribute_names(Some(
-                    DASHBOARD
-                        .iter()
-                        .map(|name| (format!("#{name}"), (*name).to_owned()))
-                        .collect(),
-                ))
+                .projection_expression(projection)
+                .set_expression_attribute_names(Some(names))
                 .limit(i32::try_from(wanted).unwrap_or(i32::MAX))
                 .send()
                 .await
                 .map_err(|e| AwsError::new("dynamodb:Query", e))?;
             for item in answer.items.unwrap_or_default() {
                 let what = describe(&item);
-                rows.push(parse::<Integration>(what, item)?);
+                match parse::<Integration>(&what, item) {
+                    Ok(row) => rows.push(row),
+                    Err(error) => warn!(%error, "a row is left out"),
+                }
             }
             from_key = answer.last_evaluated_key;
             if from_key.is_none() || rows.len() >= limit {
@@ -340,7 +500,37 @@ impl Integrations {
 }
 
 /// What [`Connection`] reads; none of the names is reserved.
-const CONNECTION: &str = "org_id, integration_id, platform";
+const CONNECTION: [&str; 3] = ["org_id", "integration_id", "platform"];
+
+/// What an overview reads of a connection: all but what nobody is shown.
+const OVERVIEW: [&str; 25] = [
+    "org_id",
+    "integration_id",
+    "platform",
+    "username",
+    "account_id",
+    "created_by",
+    "version",
+    "generation",
+    "grant",
+    "granted_at",
+    // Of these, that there are any.
+    "access_token",
+    "refresh_token",
+    "issued_at",
+    "access_expires_at",
+    "refresh_expires_at",
+    "data_access_expires_at",
+    "idle_expires_at",
+    "renewed_at",
+    "attempted_at",
+    "state",
+    "missing_scopes",
+    "permission_lost_at",
+    "lease",
+    "intent",
+    "attention_at",
+];
 
 /// What a page of the dashboard reads of a connection: all that it must have,
 /// and nothing large but the refresh token, of which it shows that there is one.
@@ -362,6 +552,16 @@ const DASHBOARD: [&str; 16] = [
     "state",
     "lapses_at",
 ];
+
+/// The expression that names these attributes, and the names in it: some are
+/// reserved words.
+fn projection(attributes: &[&str]) -> (HashMap<String, String>, String) {
+    let names = attributes
+        .iter()
+        .map(|name| (format!("#{name}"), (*name).to_owned()));
+    let expression: Vec<String> = attributes.iter().map(|name| format!("#{name}")).collect();
+    (names.collect(), expression.join(", "))
+}
 
 fn describe(item: &Item) -> String {
     let part = |name| match item.get(name) {

@@ -1,6 +1,7 @@
 //! The DynamoDB tables. Every write is conditional; a lost race is a value:
 //! the caller reads again and decides again. Nothing scans.
 
+mod applications;
 mod audit;
 mod integrations;
 mod notifications;
@@ -11,8 +12,9 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
 
-pub use audit::{Audit, Stream};
-pub use integrations::{Conflict, Connections, Integrations, Key, Lapsing};
+pub use applications::Applications;
+pub use audit::{Act, Audit, Deed, Entry, Happening, Stream};
+pub use integrations::{Conflict, Connections, Found, Integrations, Key, Lapsing, Listed};
 pub use notifications::{Delivered, Notifications, Page};
 pub use organizations::{Organizations, Put};
 

@@ -88,6 +88,7 @@ fn addresses(dynamodb: &str) -> Addresses {
         sns: nowhere(),
         sqs: nowhere(),
         kms: nowhere(),
+        s3: nowhere(),
         lambda: nowhere(),
         secretsmanager: nowhere(),
         issuer: nowhere(),

@@ -1,5 +1,6 @@
 //! The simulators as their callers see them: through HTTP requests.
 
+mod clients;
 mod lives;
 mod probes;
 mod scripts;

@@ -1,0 +1,45 @@
+//! `warden audit`.
+
+use clap::Args;
+use shared::Clock;
+use shared::store::Key;
+
+use crate::connection::connection;
+use crate::history::History;
+use crate::output::{Outcome, Output};
+use crate::target::{Place, Target};
+
+/// The most entries that can be asked for.
+const MOST: usize = 1_000;
+
+/// Print what happened to a connection, newest first
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    /// The organisation and its connection
+    #[arg(value_name = "ORG/INTEGRATION", value_parser = connection)]
+    connection: Key,
+    /// Print at most so many entries, 1 to 1000
+    #[arg(long, value_name = "N", default_value = "20", value_parser = limit, allow_negative_numbers = true)]
+    limit: usize,
+    #[command(flatten)]
+    place: Place,
+}
+
+fn limit(text: &str) -> Result<usize, String> {
+    let whole = text.bytes().all(|b| b.is_ascii_digit()).then_some(text);
+    whole
+        .and_then(|text| text.parse().ok())
+        .filter(|limit| (1..=MOST).contains(limit))
+        .ok_or_else(|| format!("it must be a whole number from 1 to {MOST}"))
+}
+
+impl Audit {
+    pub(crate) async fn run(self, output: &Output) -> anyhow::Result<Outcome> {
+        let target = Target::of(&self.place, &Target::AUDIT_NEEDS).await?;
+        let audit = target.audit(Clock::system())?;
+        let entries = audit.history(&self.connection, self.limit).await?;
+        let history = History::new(&self.connection, entries);
+        output.answer(&history, || history.render())?;
+        Ok(Outcome::Fine)
+    }
+}

@@ -1,0 +1,178 @@
+//! What happened to a connection, for people and programs.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use comfy_table::CellAlignment;
+use serde::Serialize;
+use shared::report::Attempt;
+use shared::store::{Deed, Entry, Happening, Key};
+
+use crate::table;
+
+/// A connection's history, newest first.
+#[derive(Debug, Serialize)]
+pub(crate) struct History<'a> {
+    #[serde(flatten)]
+    connection: &'a Key,
+    history: Vec<Entry>,
+}
+
+const HEADER: [&str; 7] = [
+    "When",
+    "What",
+    "Verdict",
+    "Code",
+    "Platform's request",
+    "Took",
+    "Access token ends",
+];
+
+impl<'a> History<'a> {
+    pub(crate) const fn new(connection: &'a Key, history: Vec<Entry>) -> Self {
+        Self {
+            connection,
+            history,
+        }
+    }
+
+    pub(crate) fn render(&self) -> String {
+        if self.history.is_empty() {
+            let Key {
+                org_id,
+                integration_id,
+            } = self.connection;
+            return format!("nothing is recorded of {org_id}/{integration_id}");
+        }
+        let mut table = table::table(HEADER);
+        for entry in &self.history {
+            table.add_row(cells(entry));
+        }
+        if let Some(took) = table.column_mut(5) {
+            took.set_cell_alignment(CellAlignment::Right);
+        }
+        table::render(table)
+    }
+}
+
+fn cells(entry: &Entry) -> [String; 7] {
+    let dash = || "-".to_owned();
+    let at = exact(entry.at);
+    match &entry.what {
+        Happening::Act(act) => {
+            let what = format!("{} by {}", deed(act.act), act.by);
+            [at, what, dash(), dash(), dash(), dash(), dash()]
+        }
+        Happening::Attempt(attempt) => [
+            at,
+            "refresh".to_owned(),
+            attempt.verdict.replace('_', " "),
+            attempt.code.clone().unwrap_or_else(dash),
+            attempt.platform_request_id.clone().unwrap_or_else(dash),
+            format!("{} ms", attempt.duration_ms),
+            ends(attempt),
+        ],
+    }
+}
+
+const fn deed(deed: Deed) -> &'static str {
+    match deed {
+        Deed::Registered => "registered",
+        Deed::Replaced => "credential replaced",
+        Deed::Disconnected => "disconnected",
+        Deed::QuotaReset => "quota reset",
+    }
+}
+
+/// Its end before, and after.
+fn ends(attempt: &Attempt) -> String {
+    let end = |at: Option<DateTime<Utc>>| at.map_or_else(|| "unknown".to_owned(), exact);
+    let (before, after) = (end(attempt.expired_at), end(attempt.expires_at));
+    if before == after {
+        before
+    } else {
+        format!("{before} -> {after}")
+    }
+}
+
+fn exact(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use shared::UserId;
+    use shared::store::Act;
+
+    use super::*;
+    use crate::connection::connection;
+
+    const NOW: i64 = 1_800_000_000; // 2027-01-15T08:00:00Z
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(NOW + seconds, 0).unwrap()
+    }
+
+    fn entries() -> Vec<Entry> {
+        let attempt = serde_json::from_value(json!({
+            "attempt_id": "a1", "verdict": "reconnect_needed", "code": "190/460",
+            "platform_request_id": "trace-1", "duration_ms": 321,
+            "expired_at": at(600), "expires_at": at(7_200),
+        }));
+        vec![
+            Entry {
+                at: at(5),
+                what: Happening::Attempt(attempt.unwrap()),
+            },
+            Entry {
+                at: at(0),
+                what: Happening::Act(Act {
+                    act: Deed::Replaced,
+                    by: UserId::new("ian").unwrap(),
+                }),
+            },
+        ]
+    }
+
+    #[test]
+    fn attempts_and_acts_are_rows_of_one_table() {
+        let key = connection("acme/7").unwrap();
+        let text = History::new(&key, entries()).render();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for row in [
+            "2027-01-15T08:00:05Z refresh reconnect needed 190/460 trace-1 321 ms \
+             2027-01-15T08:10:00Z -> 2027-01-15T10:00:00Z",
+            "2027-01-15T08:00:00Z credential replaced by ian - - - - -",
+        ] {
+            assert!(text.contains(row), "{row}: {text}");
+        }
+        let none = History::new(&key, Vec::new()).render();
+        assert_eq!(none, "nothing is recorded of acme/7");
+    }
+
+    #[test]
+    fn an_end_that_did_not_move_is_said_once() {
+        let Happening::Attempt(mut attempt) = entries().remove(0).what else {
+            panic!()
+        };
+        attempt.expires_at = attempt.expired_at;
+        assert_eq!(ends(&attempt), "2027-01-15T08:10:00Z");
+        attempt.expired_at = None;
+        assert_eq!(ends(&attempt), "unknown -> 2027-01-15T08:10:00Z");
+    }
+
+    #[test]
+    fn a_history_is_one_object() {
+        let key = connection("acme/7").unwrap();
+        let object = serde_json::to_value(History::new(&key, entries())).unwrap();
+        assert_eq!(
+            (&object["org_id"], &object["integration_id"]),
+            (&json!("acme"), &json!("7"))
+        );
+        let [attempt, act] = [0, 1].map(|index| object["history"][index].clone());
+        assert_eq!(attempt["kind"], "attempt");
+        assert_eq!(attempt["verdict"], "reconnect_needed");
+        let expected =
+            json!({"at": "2027-01-15T08:00:00Z", "kind": "act", "act": "replaced", "by": "ian"});
+        assert_eq!(act, expected);
+    }
+}

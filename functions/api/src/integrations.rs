@@ -1,0 +1,178 @@
+//! An organisation's connections, and what happened to one.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use shared::integration::Integration;
+use shared::store::{Audit, Entry, Integrations, Key};
+use shared::{IntegrationId, OrgId, Platform};
+
+use crate::expiring::{MOST_BYTES, escaped_length};
+use crate::permits::unknown_integration;
+use crate::problem::Problem;
+use crate::query::{LIMITS, Parameters, cursor, limit, position};
+use crate::standing::{Standing, StateName, View};
+
+/// The usual number of rows in one answer.
+const USUAL: usize = 50;
+/// How many rows are looked at for one answer, whatever is sought among them,
+/// and how many of them at once.
+const EXAMINED: usize = 1_000;
+const AT_ONCE: usize = 200;
+/// How much of a connection's history is shown.
+const HISTORY: usize = 50;
+
+/// What is asked for.
+#[derive(Debug)]
+pub(crate) struct Query {
+    platform: Option<Platform>,
+    state: Option<StateName>,
+    view: Option<View>,
+    limit: usize,
+    next: Option<IntegrationId>,
+}
+
+/// One page, in the order of ids. Where something is sought it may be short,
+/// or empty, and yet not the last.
+#[derive(Debug, Serialize)]
+pub(crate) struct Listing {
+    integrations: Vec<Standing>,
+    /// What to ask for as `next` to get the following page; null on the last.
+    next: Option<String>,
+}
+
+/// A connection with what happened to it last, newest first.
+#[derive(Debug, Serialize)]
+pub(crate) struct One {
+    #[serde(flatten)]
+    standing: Standing,
+    history: Vec<Entry>,
+}
+
+impl Query {
+    pub(crate) fn parse(query: Option<&str>) -> Result<Self, Problem> {
+        let known = ["platform", "state", "view", "limit", "next"];
+        let parameters = Parameters::parse(query, &known)?;
+        let platforms = format!("one of {}", Platform::ALL.map(Platform::name).join(", "));
+        let platform = parameters.get("platform", &platforms, |name| name.parse().ok())?;
+        let states = "one of active, retrying, reconnect_required, platform_action_required, \
+                      disconnected";
+        let views = "one of healthy, renewing, expiring, failing, broken, disconnected";
+        let next = parameters.get("next", "what the page before said", position)?;
+        Ok(Self {
+            platform,
+            state: parameters.get("state", states, named)?,
+            view: parameters.get("view", views, named)?,
+            limit: parameters.get("limit", LIMITS, limit)?.unwrap_or(USUAL),
+            next,
+        })
+    }
+
+    fn seeks(&self) -> bool {
+        self.platform.is_some() || self.state.is_some() || self.view.is_some()
+    }
+
+    fn wants(&self, row: &Integration, now: DateTime<Utc>) -> bool {
+        self.platform
+            .is_none_or(|platform| platform == row.platform)
+            && self
+                .state
+                .is_none_or(|state| state == StateName::of(&row.state))
+            && self.view.is_none_or(|view| view == View::of(row, now))
+    }
+}
+
+fn named<T: DeserializeOwned>(name: &str) -> Option<T> {
+    serde_json::from_value(Value::String(name.to_owned())).ok()
+}
+
+/// Reads one page.
+pub(crate) async fn list(
+    integrations: &Integrations,
+    org: &OrgId,
+    query: &Query,
+    now: DateTime<Utc>,
+) -> Result<Listing, Problem> {
+    let at_once = if query.seeks() { AT_ONCE } else { query.limit };
+    let mut found = Vec::new();
+    let mut bytes = 0;
+    let mut after = query.next.clone();
+    for _ in 0..EXAMINED / AT_ONCE {
+        let page = integrations.overview(org, at_once, after.as_ref()).await?;
+        for row in page.rows {
+            if query.wants(&row, now) {
+                let standing = Standing::of(&row, now);
+                bytes +=
+                    escaped_length(&serde_json::to_string(&standing).map_err(Problem::internal)?);
+                // One is always shown, or no page would ever get past it.
+                if found.len() == query.limit || bytes > MOST_BYTES && !found.is_empty() {
+                    return Ok(Listing {
+                        integrations: found,
+                        next: after.as_ref().map(cursor),
+                    });
+                }
+                found.push(standing);
+            }
+            after = Some(row.integration_id);
+        }
+        if page.next.is_none() {
+            after = None;
+            break;
+        }
+        if found.len() == query.limit {
+            break;
+        }
+    }
+    Ok(Listing {
+        integrations: found,
+        next: after.as_ref().map(cursor),
+    })
+}
+
+/// Reads one connection and its history.
+pub(crate) async fn one(
+    integrations: &Integrations,
+    audit: &Audit,
+    key: &Key,
+    now: DateTime<Utc>,
+) -> Result<One, Problem> {
+    let (row, history) = tokio::try_join!(integrations.get(key), audit.history(key, HISTORY))?;
+    let row = row.ok_or_else(unknown_integration)?;
+    Ok(One {
+        standing: Standing::of(&row, now),
+        history,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sought_is_read_strictly() {
+        let query = Query::parse(None).unwrap();
+        assert!(!query.seeks() && query.limit == 50);
+        let query = "platform=x&state=active&view=healthy&limit=100&next=YXV0aDB8Nw";
+        let query = Query::parse(Some(query)).unwrap();
+        assert_eq!(query.platform, Some(Platform::Twitter));
+        assert_eq!(query.state, Some(StateName::Active));
+        assert_eq!(query.view, Some(View::Healthy));
+        assert_eq!(query.next.unwrap().as_str(), "auth0|7");
+        for bad in [
+            "platform=myspace",
+            "platform=Meta",
+            "state=broken",
+            "state=",
+            "view=active",
+            "view=Healthy",
+            "limit=0",
+            "limit=101",
+            "limit=+5",
+            "next=%00",
+            "page=2",
+        ] {
+            assert!(Query::parse(Some(bad)).is_err(), "{bad}");
+        }
+    }
+}

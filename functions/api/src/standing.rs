@@ -1,0 +1,372 @@
+//! How a connection stands, as everybody in its organisation may see it:
+//! nothing of its tokens, and nothing of what its owner keeps with it.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use shared::alert::{integration_url, reconnect_url};
+use shared::integration::{Integration, RetryReason, State};
+use shared::lapse::{Severity, Window, humanly};
+use shared::platform::RefreshModel;
+use shared::verdict::{PlatformAction, ReconnectReason};
+use shared::{IntegrationId, Platform, UserId};
+
+/// A connection as it is shown.
+#[derive(Debug, Serialize)]
+pub(crate) struct Standing {
+    integration_id: IntegrationId,
+    platform: Platform,
+    platform_name: &'static str,
+    username: String,
+    account_id: String,
+    created_by: UserId,
+    /// How its credential is renewed.
+    refresh_model: RefreshModel,
+    view: View,
+    state: StateName,
+    /// Since when; absent while it is active.
+    since: Option<DateTime<Utc>>,
+    reason: Option<Reason>,
+    /// The state in words, and what to do.
+    message: String,
+    severity: Option<Severity>,
+    access_expires_at: Option<DateTime<Utc>>,
+    refresh_expires_at: Option<DateTime<Utc>>,
+    data_access_expires_at: Option<DateTime<Utc>>,
+    /// When it stops working unless a person acts.
+    lapses_at: Option<DateTime<Utc>>,
+    /// When it is next refreshed; past: it is due.
+    next_attempt_at: Option<DateTime<Utc>>,
+    /// When it next needs us at all.
+    attention_at: Option<DateTime<Utc>>,
+    /// Failures in a row.
+    failures: u32,
+    missing_scopes: Vec<String>,
+    granted_at: DateTime<Utc>,
+    renewed_at: Option<DateTime<Utc>>,
+    url: String,
+    reconnect_url: String,
+}
+
+/// What a connection's state comes to, now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum View {
+    /// Nothing is to be done.
+    Healthy,
+    /// A refresh is due or under way.
+    Renewing,
+    /// It lapses within a week unless a person acts.
+    Expiring,
+    /// Refreshing fails for now.
+    Failing,
+    /// Only a person can mend it.
+    Broken,
+    /// A person has switched it off.
+    Disconnected,
+}
+
+/// The name of a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StateName {
+    Active,
+    Retrying,
+    ReconnectRequired,
+    PlatformActionRequired,
+    Disconnected,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Reason {
+    Retry(RetryReason),
+    Reconnect(ReconnectReason),
+    Action(PlatformAction),
+}
+
+impl StateName {
+    pub(crate) const fn of(state: &State) -> Self {
+        match state {
+            State::Active => Self::Active,
+            State::Retrying { .. } => Self::Retrying,
+            State::ReconnectRequired { .. } => Self::ReconnectRequired,
+            State::PlatformActionRequired { .. } => Self::PlatformActionRequired,
+            State::Disconnected { .. } => Self::Disconnected,
+        }
+    }
+}
+
+impl View {
+    /// The most telling one that holds.
+    pub(crate) fn of(row: &Integration, now: DateTime<Utc>) -> Self {
+        let lapse = row.lapse(now);
+        let due = row.refresh_due_at(now).is_some_and(|at| at <= now);
+        match row.state {
+            State::Disconnected { .. } => Self::Disconnected,
+            State::ReconnectRequired { .. } | State::PlatformActionRequired { .. } => Self::Broken,
+            // Also past its end: a refresh token may yet bring it back.
+            State::Active if due || row.is_leased(now) => Self::Renewing,
+            _ if lapse.is_some_and(|at| at <= now) => Self::Broken,
+            State::Retrying { .. } => Self::Failing,
+            State::Active if on_rung(row, now).is_some() => Self::Expiring,
+            State::Active => Self::Healthy,
+        }
+    }
+}
+
+fn on_rung(row: &Integration, now: DateTime<Utc>) -> Option<Severity> {
+    Severity::of(row.lapse(now)?, now, Window::default())
+}
+
+impl Standing {
+    pub(crate) fn of(row: &Integration, now: DateTime<Utc>) -> Self {
+        let view = View::of(row, now);
+        let severity = on_rung(row, now);
+        let (reason, failures) = match &row.state {
+            State::Active | State::Disconnected { .. } => (None, 0),
+            State::Retrying {
+                reason, failures, ..
+            } => (Some(Reason::Retry(*reason)), *failures),
+            State::ReconnectRequired { reason, .. } => (Some(Reason::Reconnect(*reason)), 0),
+            State::PlatformActionRequired { action, .. } => (Some(Reason::Action(*action)), 0),
+        };
+        Self {
+            integration_id: row.integration_id.clone(),
+            platform: row.platform,
+            platform_name: row.platform.display_name(),
+            username: row.username.clone(),
+            account_id: row.account_id.clone(),
+            created_by: row.created_by.clone(),
+            refresh_model: row.refresh_model(),
+            view,
+            state: StateName::of(&row.state),
+            since: row.state.since(),
+            reason,
+            message: message(row, view, now),
+            // What only a person can mend is as pressing as it was told.
+            severity: match row.state {
+                State::ReconnectRequired { .. } | State::PlatformActionRequired { .. } => {
+                    severity.max(Some(Severity::Critical))
+                }
+                _ => severity,
+            },
+            access_expires_at: row.access_expires_at,
+            refresh_expires_at: row.refresh_expires_at,
+            data_access_expires_at: row.data_access_expires_at,
+            lapses_at: row.lapse(now),
+            next_attempt_at: row.refresh_due_at(now),
+            attention_at: row.attention_at,
+            failures,
+            missing_scopes: row.missing_scopes.clone(),
+            granted_at: row.granted_at,
+            renewed_at: row.renewed_at,
+            url: integration_url(&row.org_id, &row.integration_id),
+            reconnect_url: reconnect_url(&row.org_id, &row.integration_id),
+        }
+    }
+}
+
+fn message(row: &Integration, view: View, now: DateTime<Utc>) -> String {
+    let mut text = match &row.state {
+        State::Disconnected { .. } => "Disconnected; its tokens are erased.".to_owned(),
+        State::ReconnectRequired { reason, .. } => format!("Reconnect it: {reason}."),
+        State::PlatformActionRequired { action, .. } => {
+            let action = action.to_string();
+            let (first, rest) = action.split_at(1);
+            format!("{}{rest}.", first.to_uppercase())
+        }
+        State::Retrying {
+            reason,
+            next_attempt_at,
+            ..
+        } => {
+            let next = if *next_attempt_at <= now {
+                "now".to_owned()
+            } else {
+                humanly(*next_attempt_at, now)
+            };
+            let ended = if view == View::Broken {
+                " It has expired meanwhile; reconnect it if that cannot wait."
+            } else {
+                ""
+            };
+            format!("{} It is tried again {next}.{ended}", failure(*reason))
+        }
+        State::Active => active(row, view, now),
+    };
+    if !row.missing_scopes.is_empty() {
+        text += " It has lost permissions; reconnect it to grant them again.";
+    }
+    text
+}
+
+fn active(row: &Integration, view: View, now: DateTime<Utc>) -> String {
+    let lapses = row.lapse(now).map(|at| humanly(at, now));
+    match (view, lapses) {
+        (View::Renewing, _) => "A refresh is due or under way.".to_owned(),
+        (View::Broken, Some(ago)) => format!("It expired {ago}; reconnect it."),
+        (View::Expiring, Some(left)) => {
+            format!("It expires {left} unless somebody reconnects it.")
+        }
+        _ if row.is_proven(now) => "It renews itself.".to_owned(),
+        (_, Some(left)) => format!("It works; it expires {left}."),
+        (_, None) => "It works, and never expires as far as known.".to_owned(),
+    }
+}
+
+const fn failure(reason: RetryReason) -> &'static str {
+    match reason {
+        RetryReason::Transient => "The platform, or the way to it, failed.",
+        RetryReason::Throttled => "The platform asked us to wait.",
+        RetryReason::Refused => "The platform refused it once; a second refusal would confirm it.",
+        RetryReason::InDoubt => "An answer of the platform was lost on the way to us.",
+        RetryReason::Permission => "The platform refuses for want of a permission; reconnect it.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn shown(changes: Value) -> Value {
+        let mut row = json!({
+            "org_id": "acme", "integration_id": "7", "platform": "google", "username": "ads",
+            "account_id": "1", "created_by": "ian", "version": 1, "generation": 1, "grant": 1,
+            "granted_at": NOW - 3_600, "state": {"kind": "active"}, "access_token": [1],
+            "metadata": r#"{"secret":"planted"}"#,
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            row[name] = value.clone();
+        }
+        let row: Integration = serde_json::from_value(row).unwrap();
+        let now = DateTime::from_timestamp(NOW, 0).unwrap();
+        serde_json::to_value(Standing::of(&row, now)).unwrap()
+    }
+
+    #[test]
+    fn a_view_is_the_most_telling_that_holds() {
+        let hours = |hours| NOW + TimeDelta::hours(hours).num_seconds();
+        let retrying = |next: i64| {
+            json!({"kind": "retrying", "failures": 3, "since": NOW - 60, "reason": "transient",
+                "next_attempt_at": next})
+        };
+        let dead = json!({"kind": "reconnect_required", "reason": "revoked", "since": NOW});
+        let held = json!({"kind": "platform_action_required", "action": "log_in",
+            "since": NOW, "next_check_at": NOW + 60});
+        let off = json!({"kind": "disconnected", "since": NOW});
+        for (changes, view, severity, message) in [
+            (json!({}), "healthy", None, "never expires"),
+            (
+                json!({"access_expires_at": hours(200)}),
+                "healthy",
+                None,
+                "It works; it expires in 8 days.",
+            ),
+            (
+                json!({"access_expires_at": hours(60)}),
+                "expiring",
+                Some("urgent"),
+                "It expires in 2 days unless somebody reconnects it.",
+            ),
+            (
+                json!({"access_expires_at": hours(-2)}),
+                "broken",
+                Some("expired"),
+                "It expired 2 hours ago; reconnect it.",
+            ),
+            // Never tried, so due at once, even past its end.
+            (
+                json!({"access_expires_at": hours(-2), "refresh_token": [1]}),
+                "renewing",
+                Some("expired"),
+                "due or under way",
+            ),
+            (
+                json!({"access_expires_at": hours(1), "refresh_token": [1],
+                    "attempted_at": NOW, "renewed_at": NOW}),
+                "healthy",
+                None,
+                "It renews itself.",
+            ),
+            (
+                json!({"lease": {"attempt": "a", "until": NOW + 60}}),
+                "renewing",
+                None,
+                "due or under way",
+            ),
+            (
+                json!({"refresh_token": [1], "renewed_at": NOW, "attempted_at": NOW,
+                    "access_expires_at": hours(1), "state": retrying(NOW + 300)}),
+                "failing",
+                None,
+                "It is tried again in 5 minutes.",
+            ),
+            (
+                json!({"access_expires_at": hours(-2), "attempted_at": NOW, "refresh_token": [1],
+                    "state": retrying(NOW)}),
+                "broken",
+                Some("expired"),
+                "tried again now. It has expired meanwhile",
+            ),
+            (
+                json!({"access_expires_at": hours(200), "state": dead}),
+                "broken",
+                Some("critical"),
+                "Reconnect it: access was withdrawn.",
+            ),
+            (
+                json!({"access_expires_at": hours(-1), "state": dead}),
+                "broken",
+                Some("expired"),
+                "Reconnect it",
+            ),
+            (
+                json!({"state": held}),
+                "broken",
+                Some("critical"),
+                "Log in on the platform itself first",
+            ),
+            (
+                json!({"state": off}),
+                "disconnected",
+                None,
+                "its tokens are erased",
+            ),
+            (
+                json!({"missing_scopes": ["ads"]}),
+                "healthy",
+                None,
+                "It has lost permissions",
+            ),
+        ] {
+            let shown = shown(changes);
+            assert_eq!(shown["view"], view, "{shown}");
+            assert_eq!(shown["severity"], json!(severity), "{shown}");
+            let text = shown["message"].as_str().unwrap();
+            assert!(text.contains(message), "{message}: {text}");
+            assert!(!shown.to_string().contains("planted"));
+        }
+    }
+
+    #[test]
+    fn the_reason_and_the_failures_are_those_of_the_state() {
+        let shown = shown(
+            json!({"state": {"kind": "retrying", "failures": 3, "since": NOW,
+            "reason": "in_doubt", "next_attempt_at": NOW + 60}, "refresh_token": [1]}),
+        );
+        let fields = ["state", "reason", "failures", "refresh_model"].map(|name| &shown[name]);
+        let expected = [
+            &json!("retrying"),
+            &json!("in_doubt"),
+            &json!(3),
+            &json!("static"),
+        ];
+        assert_eq!(fields, expected);
+        assert_eq!(shown["since"], "2027-01-15T08:00:00Z");
+    }
+}

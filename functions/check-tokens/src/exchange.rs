@@ -1,0 +1,333 @@
+//! Drives an attempt: does each step that the protocol names, and says what
+//! came of it. What must not be forgotten stands in the protocol, not here.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use shared::application::Observation;
+use shared::integration::{Integration, RetryReason, State};
+use shared::oauth::{Answer, Credentials, Granted, Tokens};
+use shared::parking::ParkingError;
+use shared::platform::RefreshModel;
+use shared::refresh::attempt::{Answered, Attempt, End, Event, Outcome, Step};
+use shared::refresh::{Lifetimes, Renewed};
+use shared::report::Attempt as Entry;
+use shared::sealing::{DataKey, Field, Place, SealingError};
+use shared::store::{Conflict, Key};
+use shared::verdict::{Transient, Verdict};
+use tokio::time::timeout;
+use tracing::{error, warn};
+
+use crate::CheckTokens;
+use crate::operations::Operation;
+use crate::sweep::Sweep;
+
+/// How long one try at storing something may take: six of them fit into the
+/// protocol's time for that.
+const WRITE: Duration = Duration::from_secs(5);
+/// Clocks given as "seconds left" that agree within this are one.
+const TREMBLE: TimeDelta = TimeDelta::hours(1);
+
+/// An attempt that has ended.
+pub(crate) struct Exchanged {
+    pub(crate) end: End,
+    pub(crate) entry: Entry,
+    /// Whether the platform was asked, or an answer of its found.
+    pub(crate) happened: bool,
+}
+
+struct Driver<'a> {
+    function: &'a CheckTokens,
+    sweep: &'a Sweep<'a>,
+    credentials: &'a Credentials,
+    tokens: &'a Tokens,
+    /// The row that is exchanged, as it was before.
+    before: &'a Integration,
+    key: Key,
+    data_key: Option<DataKey>,
+    lifetimes: Option<Lifetimes>,
+    entry: Entry,
+    happened: bool,
+}
+
+impl CheckTokens {
+    /// Refreshes a connection that nobody else holds.
+    pub(crate) async fn exchange(
+        &self,
+        row: Integration,
+        tokens: &Tokens,
+        credentials: &Credentials,
+        sweep: &Sweep<'_>,
+    ) -> Exchanged {
+        let id = format!("{:016x}", rand::random::<u64>());
+        let mut driver = Driver {
+            function: self,
+            sweep,
+            credentials,
+            tokens,
+            before: &row,
+            key: Key::from(&row),
+            data_key: None,
+            lifetimes: None,
+            entry: Entry {
+                attempt_id: id.clone(),
+                verdict: String::new(),
+                code: None,
+                platform_request_id: None,
+                duration_ms: 0,
+                expired_at: row.access_expires_at,
+                expires_at: None,
+            },
+            happened: false,
+        };
+        let now = self.clock.now();
+        let mut attempt = Attempt::new(id, row.clone(), sweep.deadline, rand::random(), now);
+        let mut step = attempt.begin(now);
+        let end = loop {
+            let event = match step {
+                Step::Done(end) => break *end,
+                step => driver.perform(step).await,
+            };
+            step = attempt.next(event, self.clock.now());
+        };
+        driver.conclude(end).await
+    }
+}
+
+impl Driver<'_> {
+    async fn perform(&mut self, step: Step) -> Event {
+        let function = self.function;
+        match step {
+            Step::SecureKey => {
+                let key = timeout(WRITE, function.sealer.data_key()).await;
+                self.data_key = key.ok().and_then(|key| {
+                    key.inspect_err(|error| warn!(%error, "no data key, so nothing is sent"))
+                        .ok()
+                });
+                Event::Key(self.data_key.is_some())
+            }
+            Step::Claim(row) | Step::Store(row) | Step::Record(row) => self.write(*row).await,
+            Step::FindParked(generation) => self.find_parked(generation).await,
+            Step::Park(renewed) => {
+                let generation = self.before.generation + 1;
+                let parked = function.parking.park(&self.key, generation, &renewed);
+                let parked = timeout(WRITE, parked).await;
+                Event::ParkedAway(parked.is_ok_and(|parked| {
+                    parked.inspect_err(|error| warn!(%error, key = %self.key, "a new credential could not be parked")).is_ok()
+                }))
+            }
+            Step::RemoveParked(generation) => {
+                function.remove_parked(&self.key, generation).await;
+                Event::Removed
+            }
+            Step::Send => self.send().await,
+            Step::Probe => Event::Probed(self.probe().await),
+            Step::Done(_) => Event::Removed, // nothing comes of it
+        }
+    }
+
+    async fn write(&self, row: Integration) -> Event {
+        let now = self.function.clock.now();
+        match timeout(WRITE, self.function.integrations.replace(row, now)).await {
+            Ok(Ok(row)) => Event::Written(Box::new(row)),
+            Ok(Err(Conflict::Lost(row))) => Event::Lost(row),
+            Ok(Err(Conflict::Failed(error))) => {
+                warn!(%error, key = %self.key, "a row could not be written");
+                Event::Unwritten
+            }
+            Err(_) => Event::Unwritten,
+        }
+    }
+
+    /// What an earlier attempt parked, if it opens: a copy that does not is none.
+    async fn find_parked(&mut self, generation: u64) -> Event {
+        let found = timeout(WRITE, self.function.parking.find(&self.key, generation)).await;
+        let renewed = match found {
+            Ok(Ok(Some(renewed))) => renewed,
+            Ok(Ok(None)) => return Event::Parked(None),
+            Ok(Err(error @ ParkingError::Damaged(_))) => {
+                error!(%error, key = %self.key, "a parked credential is damaged");
+                return Event::Parked(None);
+            }
+            Ok(Err(error)) => {
+                warn!(%error, key = %self.key, "whether a credential is parked could not be found out");
+                return Event::Unreadable;
+            }
+            Err(_) => return Event::Unreadable,
+        };
+        let (access, refresh) = (Some(&renewed.access_token), renewed.refresh_token.as_ref());
+        match self
+            .function
+            .open(self.before, generation, access, refresh)
+            .await
+        {
+            Ok(_) => {
+                self.happened = true;
+                self.lifetimes = Some(renewed.lifetimes.clone());
+                Event::Parked(Some(Box::new(renewed)))
+            }
+            Err(error @ SealingError::NotOpenable(_)) => {
+                error!(%error, key = %self.key, "a parked credential is damaged");
+                Event::Parked(None)
+            }
+            Err(error) => {
+                warn!(%error, key = %self.key, "a parked credential could not be opened");
+                Event::Unreadable
+            }
+        }
+    }
+
+    async fn send(&mut self) -> Event {
+        let clock = &self.function.clock;
+        let (sent_at, began) = (clock.now(), clock.precise());
+        let Answer { result, request_id } = self
+            .function
+            .oauth
+            .refresh(
+                self.before.platform,
+                self.before.refresh_model(),
+                self.credentials,
+                self.tokens,
+            )
+            .await;
+        self.happened = true;
+        self.entry.duration_ms = (clock.precise() - began).num_milliseconds();
+        self.entry.platform_request_id = request_id;
+        match result {
+            // Sealed with the key at hand, and handed over to be stored: between
+            // the answer and its being stored nothing else may be done.
+            Ok(granted) => match self.seal(granted, sent_at) {
+                Ok(renewed) => Event::Answered(Answered::Renewed(Box::new(renewed))),
+                Err(error) => {
+                    error!(%error, key = %self.key, "a new credential could not be sealed");
+                    Event::Unwritten
+                }
+            },
+            Err(refused) => {
+                self.entry.code = refused.code;
+                let (verdict, conclusive) = self.weigh(refused.verdict).await;
+                Event::Answered(Answered::Refused {
+                    verdict,
+                    conclusive,
+                })
+            }
+        }
+    }
+
+    /// What a refusal means, given what is known of our application.
+    async fn weigh(&self, verdict: Verdict) -> (Verdict, bool) {
+        let refused_since = match self.before.state {
+            State::Retrying {
+                reason: RetryReason::Refused,
+                since,
+                ..
+            } => Some(since),
+            _ => None,
+        };
+        // A refusal that our own crash explains says nothing of the application.
+        let explained = self.before.is_in_doubt() && matches!(verdict, Verdict::ReconnectNeeded(_));
+        let observation = Observation::Failure {
+            key: self.key.clone(),
+            verdict: verdict.clone(),
+            had_worked: self.before.renewed_at.is_some() && !explained,
+            refused_since,
+        };
+        let taken = self.observe(observation).await;
+        (taken.verdict.unwrap_or(verdict), taken.conclusive)
+    }
+
+    async fn observe(&self, observation: Observation) -> shared::application::Taken {
+        let platform = self.before.platform;
+        let taken = self.sweep.standings.observe(platform, observation).await;
+        for news in &taken.news {
+            self.sweep.operations.add(Operation::of(platform, news));
+        }
+        taken
+    }
+
+    async fn probe(&self) -> Option<Result<shared::refresh::Seen, Verdict>> {
+        let Self {
+            function,
+            before,
+            credentials,
+            tokens,
+            ..
+        } = self;
+        let probed = function.oauth.probe(before.platform, credentials, tokens);
+        Some(probed.await?.map_err(|refused| refused.verdict))
+    }
+
+    /// Seals what came, for the generation it will be. An answer without a
+    /// refresh token leaves the old one in force.
+    fn seal(&mut self, granted: Granted, sent_at: DateTime<Utc>) -> Result<Renewed, SealingError> {
+        let key = self.data_key.as_ref().ok_or(SealingError::Cipher)?;
+        let place = |field| place(self.before, field, self.before.generation + 1);
+        let Granted { tokens, lifetimes } = granted;
+        let refresh_token = tokens
+            .refresh_token
+            .as_ref()
+            .or(self.tokens.refresh_token.as_ref())
+            .map(|token| key.seal(place(Field::RefreshToken), token))
+            .transpose()?;
+        self.lifetimes = Some(lifetimes.clone());
+        Ok(Renewed {
+            access_token: key.seal(place(Field::AccessToken), &tokens.access_token)?,
+            refresh_token,
+            lifetimes,
+            sent_at,
+        })
+    }
+
+    /// What is left to do once nothing can be lost any more.
+    async fn conclude(mut self, end: End) -> Exchanged {
+        let row = end.row.as_ref();
+        self.entry.expires_at = row.and_then(|row| row.access_expires_at);
+        self.entry.verdict = match (&end.outcome, row) {
+            (Outcome::Renewed, Some(row)) if row.renewed_at.is_none() => "unchanged",
+            (outcome, _) => outcome.name(),
+        }
+        .to_owned();
+        if let (Outcome::Renewed | Outcome::Recovered, Some(row)) = (&end.outcome, row) {
+            let lifetimes = self.lifetimes.take().unwrap_or_default();
+            self.observe(success(row, &lifetimes)).await;
+        }
+        Exchanged {
+            end,
+            entry: self.entry,
+            happened: self.happened,
+        }
+    }
+}
+
+/// What a success shows of the platform: the lives of its tokens, where it was
+/// free to choose them.
+fn success(row: &Integration, lifetimes: &Lifetimes) -> Observation {
+    let model = row.refresh_model();
+    // An extension that moved nothing says how much is left, and no access token
+    // outlives a refresh token that does not slide (LinkedIn).
+    let unmoved = model == RefreshModel::Extend && row.renewed_at.is_none();
+    let clipped = match (row.access_expires_at, row.refresh_expires_at) {
+        (Some(access), Some(refresh)) => (access - refresh).abs() < TREMBLE,
+        _ => false,
+    };
+    Observation::Success {
+        key: Key::from(row),
+        access_life: lifetimes.access.filter(|_| !unmoved && !clipped),
+        refresh_life: lifetimes
+            .refresh
+            .filter(|_| model == RefreshModel::Rotating),
+    }
+}
+
+/// The verdict for a credential that could not be opened for want of its key.
+pub(crate) const UNOPENABLE: Verdict = Verdict::Transient(Transient::Unopenable);
+
+/// Where a field of this row is sealed.
+pub(crate) fn place(row: &Integration, field: Field, generation: u64) -> Place<'_> {
+    Place {
+        org_id: &row.org_id,
+        integration_id: &row.integration_id,
+        field,
+        generation,
+    }
+}

@@ -1,0 +1,147 @@
+//! What only an operator can look into: each thing once, in the log, as a
+//! metric, in the audit and in the report.
+
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+use shared::Platform;
+use shared::application::{Cause, News};
+use shared::store::Key;
+use tracing::error;
+
+use crate::CheckTokens;
+use shared::store::Stream as AuditStream;
+
+/// One such thing, as an audit row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Operation {
+    /// Of what kind: a metric's dimension.
+    kind: &'static str,
+    /// The platform, or the connection, that it is about.
+    subject: String,
+    /// What happened, and what to do.
+    message: String,
+}
+
+impl Operation {
+    pub(crate) fn of(platform: Platform, news: &News) -> Self {
+        let name = platform.display_name();
+        let (kind, message) = match news {
+            News::BreakerOpened(Cause::Misconfigured) => (
+                "breaker_opened",
+                format!(
+                    "{name} refuses our application: check its client id and secret in the platforms' \
+                     secret, and its status at {name}. Until it works again, {name} connections are \
+                     not refreshed; a few try every five minutes, and the first success goes on with all."
+                ),
+            ),
+            News::BreakerOpened(Cause::Refusals) => (
+                "breaker_opened",
+                format!(
+                    "{name} suddenly refuses connections that had worked, and accepts none: check our \
+                     client secret and the application's status at {name}. No connection is given up \
+                     meanwhile; a few try every five minutes, and after six hours each is judged by itself."
+                ),
+            ),
+            News::BreakerClosed => (
+                "breaker_closed",
+                format!("{name} accepts our application again. Nothing is to be done."),
+            ),
+            News::LifeChanged { token, before, now } => (
+                "life_changed",
+                format!(
+                    "{name}'s {token} tokens now live {now} seconds; the last ones lived {before}. \
+                     Refreshes follow by themselves: check whether that is intended, in {name}'s \
+                     changelog and the application's settings."
+                ),
+            ),
+        };
+        Self {
+            kind,
+            subject: platform.to_string(),
+            message,
+        }
+    }
+
+    /// A row that cannot be read.
+    pub(crate) fn row_damaged(key: &Key, problem: &str) -> Self {
+        Self {
+            kind: "row_damaged",
+            subject: key.to_string(),
+            message: format!(
+                "{problem}. It is set aside, so that it is not tried again and again: restore the \
+                 row, or let its owner connect the account anew."
+            ),
+        }
+    }
+
+    /// A credential that cannot be opened.
+    pub(crate) fn credential_damaged(key: &Key, problem: &str) -> Self {
+        Self {
+            kind: "credential_damaged",
+            subject: key.to_string(),
+            message: format!(
+                "{problem}. Its people are asked to reconnect; if there are more of them, look for \
+                 who writes to the table besides this product."
+            ),
+        }
+    }
+
+    /// A grant that was lost between a platform's answer and our storing it.
+    pub(crate) fn rotation_lost(key: &Key) -> Self {
+        Self {
+            kind: "rotation_lost",
+            subject: key.to_string(),
+            message:
+                "The platform replaced its refresh token and the answer never reached the table: \
+                      look for crashes or a failing table in the minutes before the attempt. Its \
+                      people are asked to reconnect."
+                    .to_owned(),
+        }
+    }
+}
+
+/// What came up in one sweep.
+#[derive(Debug, Default)]
+pub(crate) struct Operations(Mutex<Vec<Operation>>);
+
+impl Operations {
+    pub(crate) fn add(&self, operation: Operation) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(operation);
+    }
+
+    pub(crate) fn take(&self) -> Vec<Operation> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl CheckTokens {
+    /// Tells the operator, and returns the same as text for the report.
+    pub(crate) async fn tell_operator(&self, operations: Vec<Operation>) -> Vec<String> {
+        let mut told = Vec::new();
+        for operation in operations {
+            let Operation {
+                kind,
+                subject,
+                message,
+            } = &operation;
+            error!(kind, subject, message, "for the operator");
+            let now = self.clock.precise();
+            self.metrics
+                .count(now, ("kind", kind), &[("OperatorEvents", 1)]);
+            let id = format!("{:016x}", rand::random::<u64>());
+            let written = self
+                .audit
+                .record(AuditStream::Operations, &id, &operation)
+                .await;
+            if let Err(error) = written {
+                error!(%error, "an event's audit row could not be written");
+            }
+            told.push(format!("{subject}: {message}"));
+        }
+        told
+    }
+}

@@ -1,0 +1,405 @@
+//! Our application as one platform sees it: whether it is held back, and
+//! whether it may itself be what the platform refuses. Shared by all
+//! connections and all instances.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::platform::Platform;
+use crate::store::Key;
+use crate::verdict::{ReconnectReason, Throttled, Verdict};
+
+/// A platform that asks the whole application to wait is asked again after this
+/// long at the latest: there are tokens that live two hours.
+const LONGEST_HOLD: TimeDelta = TimeDelta::hours(1);
+/// How long it waits if the platform does not say.
+const USUAL_HOLD: TimeDelta = TimeDelta::minutes(1);
+/// Refusals within this long, with no success in between, are seen together.
+const WINDOW: TimeDelta = TimeDelta::hours(1);
+/// How many connections must be refused that had refreshed before.
+const MANY: usize = 3;
+/// How many refusals and successes are remembered.
+const REMEMBERED: usize = 3;
+/// How long refusals are doubted.
+const DOUBTED: TimeDelta = TimeDelta::hours(6);
+/// How often a broken application is tried.
+const TRIED_EVERY: TimeDelta = TimeDelta::minutes(4);
+/// How many connections try it each time.
+const TRIES: u8 = 3;
+/// An application that worked within this long is not what is wrong with a
+/// credential that never did.
+const TRUSTED: TimeDelta = TimeDelta::days(7);
+
+/// What is known of our application at a platform. One row in the table of quotas.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Application {
+    /// The platform.
+    pub platform: Platform,
+    /// Counts writes: every write is conditional on the one it read.
+    pub version: u64,
+    /// Until when the platform holds us back.
+    #[serde(
+        with = "crate::integration::seconds",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub held_back_until: Option<DateTime<Utc>>,
+    /// What keeps connections from being tried in vain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<Breaker>,
+    /// Connections refused since the last success, that had refreshed before.
+    #[serde(default)]
+    pub refused: Vec<Seen>,
+    /// The connections that refreshed most recently, the last one first, of
+    /// different organisations where possible.
+    #[serde(default)]
+    pub succeeded: Vec<Seen>,
+    /// The life of the last access token, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_life: Option<i64>,
+    /// The life of the last single-use refresh token, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_life: Option<i64>,
+}
+
+/// A connection, and when something was seen of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The connection.
+    #[serde(flatten)]
+    pub key: Key,
+    /// When.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub at: DateTime<Utc>,
+}
+
+/// An open breaker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Breaker {
+    /// Why.
+    pub cause: Cause,
+    /// Since when.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub since: DateTime<Utc>,
+    /// When a few connections next try.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub next_try_at: DateTime<Utc>,
+}
+
+/// Why a breaker opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The platform says that our client id, secret or application is wrong.
+    Misconfigured,
+    /// The platform refuses many grants at once that had worked, and accepts none.
+    Refusals,
+}
+
+/// Whether a connection may be tried now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It may.
+    Open,
+    /// Not before this.
+    HeldBack(DateTime<Utc>),
+    /// Not before the application works again.
+    Broken(Cause),
+}
+
+/// What an exchange showed of the application.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Observation {
+    /// New tokens came.
+    Success {
+        /// The connection.
+        key: Key,
+        /// The life of its access token, where the platform was free to choose it.
+        access_life: Option<TimeDelta>,
+        /// The life of its refresh token, likewise.
+        refresh_life: Option<TimeDelta>,
+    },
+    /// None came.
+    Failure {
+        /// The connection.
+        key: Key,
+        /// Why.
+        verdict: Verdict,
+        /// Whether it had refreshed before.
+        had_worked: bool,
+        /// Since when it has been refused, if it was before.
+        refused_since: Option<DateTime<Utc>>,
+    },
+}
+
+/// How an observation is to be taken.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Taken {
+    /// What the answer means for the connection, given all that is known.
+    pub verdict: Option<Verdict>,
+    /// Whether a refusal may be believed.
+    pub conclusive: bool,
+    /// What the operator should hear.
+    pub news: Vec<News>,
+    /// Whether other instances must know of it at once.
+    pub is_urgent: bool,
+}
+
+/// Something that only an operator can look into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// The breaker opened.
+    BreakerOpened(Cause),
+    /// It closed: the application works.
+    BreakerClosed,
+    /// Tokens live differently from the last ones.
+    LifeChanged {
+        /// `access` or `refresh`.
+        token: &'static str,
+        /// Seconds.
+        before: i64,
+        /// Seconds.
+        now: i64,
+    },
+}
+
+impl Application {
+    /// One of which nothing is known.
+    #[must_use]
+    pub const fn new(platform: Platform) -> Self {
+        Self {
+            platform,
+            version: 0,
+            held_back_until: None,
+            breaker: None,
+            refused: Vec::new(),
+            succeeded: Vec::new(),
+            access_life: None,
+            refresh_life: None,
+        }
+    }
+
+    /// Whether connections may be tried.
+    #[must_use]
+    pub fn standing(&self, now: DateTime<Utc>) -> Standing {
+        if let Some(breaker) = self.open_breaker(now) {
+            return Standing::Broken(breaker.cause);
+        }
+        match self.held_back_until {
+            Some(until) if until > now => Standing::HeldBack(until),
+            _ => Standing::Open,
+        }
+    }
+
+    /// The breaker, while it is open: refusals are doubted for six hours, then
+    /// each connection is judged by itself.
+    fn open_breaker(&self, now: DateTime<Utc>) -> Option<&Breaker> {
+        self.breaker.as_ref().filter(|breaker| {
+            breaker.cause == Cause::Misconfigured || now < breaker.since + DOUBTED
+        })
+    }
+
+    /// Takes the right to let a few connections try a broken application, and
+    /// says how many; 0 if it is not the time, or nothing is broken.
+    pub fn half_open(&mut self, now: DateTime<Utc>) -> u8 {
+        if self.open_breaker(now).is_none() || self.held_back_until.is_some_and(|at| at > now) {
+            return 0;
+        }
+        match &mut self.breaker {
+            Some(breaker) if breaker.next_try_at <= now => {
+                breaker.next_try_at = now + TRIED_EVERY;
+                TRIES
+            }
+            _ => 0,
+        }
+    }
+
+    /// Takes an observation in.
+    pub fn observe(&mut self, observation: &Observation, now: DateTime<Utc>) -> Taken {
+        match observation {
+            Observation::Success {
+                key,
+                access_life,
+                refresh_life,
+            } => self.succeed(key, *access_life, *refresh_life, now),
+            Observation::Failure {
+                key,
+                verdict,
+                had_worked,
+                refused_since,
+            } => self.fail(key, verdict, *had_worked, *refused_since, now),
+        }
+    }
+
+    fn succeed(
+        &mut self,
+        key: &Key,
+        access_life: Option<TimeDelta>,
+        refresh_life: Option<TimeDelta>,
+        now: DateTime<Utc>,
+    ) -> Taken {
+        let mut news = Vec::new();
+        if self.breaker.take().is_some() {
+            news.push(News::BreakerClosed);
+        }
+        let had_refusals = !std::mem::take(&mut self.refused).is_empty();
+        self.held_back_until = None;
+        self.remember_success(key, now);
+        for (token, stored, life) in [
+            ("access", &mut self.access_life, access_life),
+            ("refresh", &mut self.refresh_life, refresh_life),
+        ] {
+            let Some(life) = life.map(|life| life.num_seconds()) else {
+                continue;
+            };
+            if let Some(before) = stored.filter(|before| (life - before).abs() * 5 > *before) {
+                news.push(News::LifeChanged {
+                    token,
+                    before,
+                    now: life,
+                });
+            }
+            *stored = Some(life);
+        }
+        Taken {
+            verdict: None,
+            conclusive: true,
+            is_urgent: !news.is_empty() || had_refusals || self.version == 0,
+            news,
+        }
+    }
+
+    /// The most recent first; one of another organisation is worth more than
+    /// a second of the same, because it shows that there are two.
+    fn remember_success(&mut self, key: &Key, now: DateTime<Utc>) {
+        self.succeeded.retain(|seen| seen.key != *key);
+        self.succeeded.insert(
+            0,
+            Seen {
+                key: key.clone(),
+                at: now,
+            },
+        );
+        if self.succeeded.len() > REMEMBERED {
+            let repeated = (1..self.succeeded.len()).rev().find(|&n| {
+                let org = &self.succeeded[n].key.org_id;
+                self.succeeded[..n]
+                    .iter()
+                    .any(|seen| seen.key.org_id == *org)
+            });
+            self.succeeded.remove(repeated.unwrap_or(REMEMBERED));
+        }
+    }
+
+    fn fail(
+        &mut self,
+        key: &Key,
+        verdict: &Verdict,
+        had_worked: bool,
+        refused_since: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Taken {
+        let mut taken = Taken {
+            verdict: Some(verdict.clone()),
+            conclusive: self.open_breaker(now).is_none(),
+            news: Vec::new(),
+            is_urgent: false,
+        };
+        match verdict {
+            Verdict::AppMisconfigured if self.works_without(had_worked, now) => {
+                // Somebody registered a credential of another application: as
+                // good as a refused one, and the others must not suffer for it.
+                // Believed once others have worked since the first refusal.
+                let last = self.succeeded.first().map(|seen| seen.at);
+                taken.verdict = Some(Verdict::ReconnectNeeded(ReconnectReason::GrantRefused));
+                taken.conclusive = refused_since.is_some() && last > refused_since;
+            }
+            Verdict::AppMisconfigured => {
+                taken.conclusive = false;
+                self.open(Cause::Misconfigured, now, &mut taken);
+            }
+            Verdict::ReconnectNeeded(ReconnectReason::GrantRefused) if had_worked => {
+                let known = self.refused.iter().any(|seen| seen.key == *key);
+                self.refused
+                    .retain(|seen| now - seen.at < WINDOW && seen.key != *key);
+                self.refused.push(Seen {
+                    key: key.clone(),
+                    at: now,
+                });
+                taken.is_urgent = !known && self.refused.len() <= MANY;
+                if self.is_suspicious() && self.breaker.is_none() {
+                    self.open(Cause::Refusals, now, &mut taken);
+                    taken.conclusive = false;
+                }
+                // Enough to see that there are many, and of how many organisations.
+                if self.refused.len() > MANY * 2 {
+                    self.refused.remove(0);
+                }
+            }
+            Verdict::Throttled {
+                wait,
+                whom: Throttled::Application,
+            } => {
+                let until = now + wait.unwrap_or(USUAL_HOLD).min(LONGEST_HOLD);
+                if self.held_back_until.is_none_or(|held| held < until) {
+                    // A second or two more is not worth a write.
+                    taken.is_urgent = self
+                        .held_back_until
+                        .is_none_or(|held| until - held > TimeDelta::seconds(10));
+                    self.held_back_until = Some(until);
+                }
+            }
+            _ => {}
+        }
+        taken
+    }
+
+    /// Whether the application has been seen to work lately, and it is a
+    /// credential that never did which says otherwise.
+    fn works_without(&self, had_worked: bool, now: DateTime<Utc>) -> bool {
+        let last = self.succeeded.first();
+        !had_worked && self.breaker.is_none() && last.is_some_and(|seen| now - seen.at < TRUSTED)
+    }
+
+    /// Whether so many refusals are about the application: not if they are one
+    /// organisation's, where there are others.
+    fn is_suspicious(&self) -> bool {
+        let orgs = |seen: &[Seen]| -> BTreeSet<_> {
+            seen.iter().map(|seen| seen.key.org_id.clone()).collect()
+        };
+        let refused = orgs(&self.refused);
+        let known = refused.union(&orgs(&self.succeeded)).count();
+        self.refused.len() >= MANY && (refused.len() >= 2 || known < 2)
+    }
+
+    fn open(&mut self, cause: Cause, now: DateTime<Utc>, taken: &mut Taken) {
+        if let Some(breaker) = &self.breaker
+            && breaker.cause == Cause::Misconfigured
+        {
+            return;
+        }
+        self.breaker = Some(Breaker {
+            cause,
+            since: now,
+            next_try_at: now + TRIED_EVERY,
+        });
+        taken.news.push(News::BreakerOpened(cause));
+        taken.is_urgent = true;
+    }
+}
+
+impl Cause {
+    /// Its name, as serialised.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Misconfigured => "misconfigured",
+            Self::Refusals => "refusals",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+use super::*;
+use crate::{IntegrationId, OrgId};
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+}
+
+fn key(org: &str, id: &str) -> Key {
+    Key {
+        org_id: OrgId::new(org).unwrap(),
+        integration_id: IntegrationId::new(id).unwrap(),
+    }
+}
+
+fn success(app: &mut Application, org: &str, id: &str, now: i64) -> Vec<News> {
+    let observation = Observation::Success {
+        key: key(org, id),
+        access_life: Some(TimeDelta::hours(2)),
+        refresh_life: None,
+    };
+    app.observe(&observation, at(now)).news
+}
+
+fn failure(
+    app: &mut Application,
+    place: (&str, &str),
+    verdict: Verdict,
+    worked: bool,
+    now: i64,
+) -> Taken {
+    let observation = Observation::Failure {
+        key: key(place.0, place.1),
+        verdict,
+        had_worked: worked,
+        refused_since: None,
+    };
+    app.observe(&observation, at(now))
+}
+
+const REFUSED: Verdict = Verdict::ReconnectNeeded(ReconnectReason::GrantRefused);
+
+#[test]
+fn dead_grants_that_never_worked_stop_nobody() {
+    let mut app = Application::new(Platform::Twitter);
+    success(&mut app, "a", "1", 0);
+    for n in 0..300 {
+        let org = format!("org{}", n % 7);
+        let taken = failure(&mut app, (&org, &n.to_string()), REFUSED, false, n);
+        assert!(taken.conclusive && taken.news.is_empty());
+    }
+    assert_eq!(app.standing(at(300)), Standing::Open);
+}
+
+#[test]
+fn many_refusals_at_once_are_about_the_application() {
+    let mut app = Application::new(Platform::Tiktok);
+    success(&mut app, "a", "1", 0);
+    success(&mut app, "b", "2", 0);
+    assert!(failure(&mut app, ("a", "1"), REFUSED, true, 1).conclusive);
+    assert!(failure(&mut app, ("a", "3"), REFUSED, true, 2).conclusive);
+    let third = failure(&mut app, ("b", "2"), REFUSED, true, 3);
+    assert!(!third.conclusive);
+    assert_eq!(third.news, [News::BreakerOpened(Cause::Refusals)]);
+    assert_eq!(app.standing(at(4)), Standing::Broken(Cause::Refusals));
+    // Once in a while a few try, and only one instance lets them.
+    assert_eq!(app.half_open(at(4)), 0);
+    assert_eq!((app.half_open(at(300)), app.half_open(at(300))), (TRIES, 0));
+    // A success closes it.
+    assert_eq!(success(&mut app, "a", "1", 301), [News::BreakerClosed]);
+    assert_eq!(app.standing(at(302)), Standing::Open);
+}
+
+#[test]
+fn after_six_hours_each_is_judged_by_itself() {
+    let mut app = Application::new(Platform::Tiktok);
+    for n in 0..3 {
+        failure(&mut app, ("a", &n.to_string()), REFUSED, true, n);
+    }
+    assert_eq!(app.standing(at(10)), Standing::Broken(Cause::Refusals));
+    let later = 6 * 3_600 + 3;
+    assert_eq!(app.standing(at(later)), Standing::Open);
+    for n in 0..9 {
+        let taken = failure(&mut app, ("a", &n.to_string()), REFUSED, true, later + n);
+        assert!(taken.conclusive && taken.news.is_empty(), "{taken:?}");
+    }
+    assert_eq!(app.standing(at(later + 20)), Standing::Open);
+}
+
+#[test]
+fn one_organisation_among_others_stops_nobody() {
+    let mut app = Application::new(Platform::Twitter);
+    success(&mut app, "other", "1", 0);
+    for n in 0..50 {
+        let taken = failure(&mut app, ("a", &n.to_string()), REFUSED, true, n);
+        assert!(taken.conclusive, "{n}");
+    }
+    assert_eq!(app.standing(at(60)), Standing::Open);
+}
+
+#[test]
+fn refusals_far_apart_or_with_successes_between_are_their_own() {
+    let mut app = Application::new(Platform::Twitter);
+    for n in 0..10 {
+        let org = format!("org{n}");
+        assert!(failure(&mut app, (&org, "1"), REFUSED, true, n * 1_801).conclusive);
+    }
+    for n in 0..10 {
+        let org = format!("org{n}");
+        assert!(failure(&mut app, (&org, "1"), REFUSED, true, 50_000 + n).conclusive);
+        success(&mut app, "fine", "1", 50_000 + n);
+    }
+}
+
+#[test]
+fn a_wrong_client_opens_it_and_stays_open() {
+    let mut app = Application::new(Platform::Google);
+    success(&mut app, "a", "1", 0);
+    let taken = failure(&mut app, ("a", "1"), Verdict::AppMisconfigured, true, 1);
+    assert_eq!(taken.news, [News::BreakerOpened(Cause::Misconfigured)]);
+    assert_eq!(taken.verdict, Some(Verdict::AppMisconfigured));
+    let again = failure(&mut app, ("b", "2"), Verdict::AppMisconfigured, true, 2);
+    assert!(again.news.is_empty(), "one alert");
+    assert_eq!(
+        app.standing(at(7 * 86_400)),
+        Standing::Broken(Cause::Misconfigured)
+    );
+}
+
+#[test]
+fn a_credential_of_another_application_is_only_itself_refused() {
+    let mut app = Application::new(Platform::Google);
+    success(&mut app, "a", "1", 0);
+    let taken = failure(&mut app, ("junk", "1"), Verdict::AppMisconfigured, false, 1);
+    assert_eq!((taken.verdict, taken.conclusive), (Some(REFUSED), false));
+    assert_eq!(app.standing(at(2)), Standing::Open);
+    // Believed only once the application has worked since.
+    let again = |app: &mut Application, now| {
+        let observation = Observation::Failure {
+            key: key("junk", "1"),
+            verdict: Verdict::AppMisconfigured,
+            had_worked: false,
+            refused_since: Some(at(1)),
+        };
+        app.observe(&observation, at(now)).conclusive
+    };
+    assert!(!again(&mut app, 100));
+    success(&mut app, "a", "1", 101);
+    assert!(again(&mut app, 200));
+    // Where nothing ever worked, it is the application's fault.
+    let mut new = Application::new(Platform::Google);
+    let taken = failure(&mut new, ("a", "1"), Verdict::AppMisconfigured, false, 1);
+    assert_eq!(taken.news, [News::BreakerOpened(Cause::Misconfigured)]);
+}
+
+#[test]
+fn a_throttle_holds_all_back_but_not_for_long() {
+    let mut app = Application::new(Platform::Meta);
+    let throttled = |wait: Option<i64>, whom| Verdict::Throttled {
+        wait: wait.map(TimeDelta::seconds),
+        whom,
+    };
+    failure(
+        &mut app,
+        ("a", "1"),
+        throttled(Some(900), Throttled::Connection),
+        true,
+        0,
+    );
+    assert_eq!(app.standing(at(0)), Standing::Open);
+    failure(
+        &mut app,
+        ("a", "1"),
+        throttled(Some(900), Throttled::Application),
+        true,
+        0,
+    );
+    assert_eq!(app.standing(at(899)), Standing::HeldBack(at(900)));
+    assert_eq!(app.standing(at(900)), Standing::Open);
+    failure(
+        &mut app,
+        ("a", "1"),
+        throttled(Some(86_400), Throttled::Application),
+        true,
+        1_000,
+    );
+    assert_eq!(app.standing(at(1_001)), Standing::HeldBack(at(4_600)));
+}
+
+#[test]
+fn a_life_that_changes_by_more_than_a_fifth_is_news_once() {
+    let mut app = Application::new(Platform::Tiktok);
+    let mut live = |hours: i64| {
+        let observation = Observation::Success {
+            key: key("a", "1"),
+            access_life: Some(TimeDelta::hours(hours)),
+            refresh_life: None,
+        };
+        app.observe(&observation, at(0)).news.len()
+    };
+    assert_eq!([24, 20, 24, 2, 2].map(&mut live), [0, 0, 0, 1, 0]);
+}
+
+#[test]
+fn successes_of_different_organisations_are_remembered() {
+    let mut app = Application::new(Platform::Tiktok);
+    success(&mut app, "b", "1", 0);
+    for n in 0..20 {
+        success(&mut app, "a", &n.to_string(), n);
+    }
+    assert_eq!(app.succeeded.len(), REMEMBERED);
+    assert!(
+        app.succeeded
+            .iter()
+            .any(|seen| seen.key.org_id.as_str() == "b")
+    );
+    assert_eq!(app.succeeded[0].key, key("a", "19"));
+}

@@ -1,0 +1,252 @@
+//! Every row of every platform's tables, as answers and what they mean.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use chrono::{DateTime, Utc};
+use reqwest::header::{HeaderMap, HeaderName};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Platform;
+use crate::oauth::answer::{self, Head, Unsuccessful};
+use crate::oauth::rule::{self, Asked, Codes, Rule};
+use crate::oauth::{Granted, Seen, dialect};
+use crate::verdict::{Throttled, Verdict};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fixture {
+    row: String,
+    /// Where the row or the answer's shape is from.
+    source: String,
+    /// Whether it answers a probe.
+    #[serde(default)]
+    probe: bool,
+    status: u16,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    /// A text is the body as it is.
+    body: Value,
+    /// As [`told`] tells it.
+    expect: String,
+    code: Option<String>,
+}
+
+impl Fixture {
+    fn asked(&self) -> Asked {
+        if self.probe {
+            Asked::Probe
+        } else {
+            Asked::Exchange
+        }
+    }
+
+    fn text(&self) -> String {
+        match &self.body {
+            Value::String(text) => text.clone(),
+            json => json.to_string(),
+        }
+    }
+
+    /// What is made of it, and the code that is kept.
+    fn read(&self, platform: Platform) -> (String, Option<String>) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            headers.insert(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        let head = Head {
+            status: self.status,
+            headers,
+        };
+        let (dialect, body) = (dialect::of(platform), self.text());
+        let refused = if self.probe {
+            match answer::probed(dialect, &head, body.as_bytes(), now()) {
+                Ok(seen) => return (alive(&seen), None),
+                Err(refused) => refused,
+            }
+        } else {
+            match answer::exchanged(dialect, &head, body.as_bytes(), now()).result {
+                Ok(granted) => return (renewed(&granted), None),
+                Err(refused) => refused,
+            }
+        };
+        let Unsuccessful { verdict, code } = refused;
+        (told(&verdict), code)
+    }
+}
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+fn fixtures(platform: Platform) -> Vec<Fixture> {
+    let json = match platform {
+        Platform::Meta => include_str!("../fixtures/meta.json"),
+        Platform::Instagram => include_str!("../fixtures/instagram.json"),
+        Platform::Tiktok => include_str!("../fixtures/tiktok.json"),
+        Platform::TiktokBusiness => include_str!("../fixtures/tiktok_business.json"),
+        Platform::Linkedin => include_str!("../fixtures/linkedin.json"),
+        Platform::Twitter => include_str!("../fixtures/twitter.json"),
+        Platform::Google => include_str!("../fixtures/google.json"),
+        Platform::Snapchat => include_str!("../fixtures/snapchat.json"),
+    };
+    serde_json::from_str(json).unwrap()
+}
+
+/// A verdict in a line: its name, what it is about, and a wait in seconds.
+fn told(verdict: &Verdict) -> String {
+    let detail = match verdict {
+        Verdict::Transient(how) => stored(how),
+        Verdict::ReconnectNeeded(reason) => stored(reason),
+        Verdict::PlatformActionNeeded(action) => stored(action),
+        Verdict::Throttled { wait, whom } => {
+            let whom = match whom {
+                Throttled::Application => "application",
+                Throttled::Connection => "connection",
+            };
+            let wait = wait.map(|wait| wait.num_seconds().to_string());
+            format!("{whom} {}", wait.unwrap_or_default())
+        }
+        Verdict::PermissionLost | Verdict::AppMisconfigured => String::new(),
+    };
+    format!("{} {detail}", verdict.name()).trim_end().to_owned()
+}
+
+fn stored(value: impl Serialize) -> String {
+    let name = serde_json::to_value(value).unwrap();
+    name.as_str().unwrap().to_owned()
+}
+
+/// New tokens in a line: lives in seconds, and scopes.
+fn renewed(granted: &Granted) -> String {
+    let Granted { tokens, lifetimes } = granted;
+    let mut line = "granted".to_owned();
+    for (name, life) in [("access", lifetimes.access), ("refresh", lifetimes.refresh)] {
+        if let Some(life) = life {
+            write!(line, " {name}={}", life.num_seconds()).unwrap();
+        }
+    }
+    if tokens.refresh_token.is_some() {
+        line += " rotated";
+    }
+    line + &scopes(&lifetimes.scopes)
+}
+
+/// A living token in a line: its ends in seconds from now, and scopes.
+fn alive(seen: &Seen) -> String {
+    let mut line = "alive".to_owned();
+    let ends = [
+        ("access", seen.access_expires_at),
+        ("data_access", seen.data_access_expires_at),
+    ];
+    for (name, end) in ends {
+        if let Some(end) = end {
+            write!(line, " {name}={:+}", (end - now()).num_seconds()).unwrap();
+        }
+    }
+    line + &scopes(&seen.scopes)
+}
+
+fn scopes(scopes: &[String]) -> String {
+    match scopes {
+        [] => String::new(),
+        scopes => format!(" scopes={}", scopes.join(",")),
+    }
+}
+
+#[test]
+fn every_row_means_what_it_should() {
+    let mut wrong = Vec::new();
+    for platform in Platform::ALL {
+        let mut rows = BTreeSet::new();
+        for fixture in fixtures(platform) {
+            let row = &fixture.row;
+            assert!(!fixture.source.is_empty(), "{platform}, {row}");
+            assert!(rows.insert(row.clone()), "{platform}, {row}: twice");
+            let (read, code) = fixture.read(platform);
+            if (&read, &code) != (&fixture.expect, &fixture.code) {
+                wrong.push(format!("{platform}, {row}: {read} {code:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_platform_has_the_answers_that_any_server_may_give() {
+    for platform in Platform::ALL {
+        let fixtures = fixtures(platform);
+        let row = |name: &str| {
+            let found = fixtures.iter().find(|fixture| fixture.row == name);
+            found.unwrap_or_else(|| panic!("{platform} has no fixture of {name}"))
+        };
+        assert!(row("success").expect.starts_with("granted"));
+        for broken in [
+            "html page",
+            "html page with 200",
+            "empty body",
+            "truncated json",
+            "missing access_token",
+            "wrong types",
+            "redirect",
+        ] {
+            let row = row(broken);
+            assert!(row.expect.starts_with("transient"), "{platform}, {broken}");
+            let unreadable = row.status < 300;
+            assert!(
+                !unreadable || row.expect.ends_with("unintelligible"),
+                "{platform}, {broken}: the platform may have acted"
+            );
+        }
+        let probed = fixtures.iter().filter(|fixture| fixture.probe);
+        let alive = probed.filter(|fixture| fixture.expect.starts_with("alive"));
+        assert_eq!(
+            alive.count() > 0,
+            platform != Platform::Twitter,
+            "{platform}"
+        );
+    }
+}
+
+/// A rule that no answer has ever been held against is a guess.
+#[test]
+fn every_code_of_every_rule_has_a_fixture() {
+    let mut hit = BTreeSet::new();
+    let mut rules = BTreeMap::new();
+    for platform in Platform::ALL {
+        let dialect = dialect::of(platform);
+        for rule in dialect.rules.iter().flat_map(|table| table.iter()) {
+            for code in codes(rule) {
+                rules.insert((std::ptr::from_ref(rule), code), (platform, rule));
+            }
+        }
+        for fixture in fixtures(platform) {
+            let json = serde_json::from_str(&fixture.text()).unwrap_or_default();
+            let fault = (dialect.fault)(&json);
+            let found = rule::find(dialect.rules, fixture.asked(), fixture.status, &fault);
+            let Some(rule) = found.filter(|_| !fixture.expect.starts_with("alive")) else {
+                continue;
+            };
+            for code in codes(rule) {
+                if code.is_none_or(|code| fault.codes.iter().any(|said| said == code)) {
+                    hit.insert((std::ptr::from_ref(rule), code));
+                }
+            }
+        }
+    }
+    for (key, (platform, rule)) in rules {
+        assert!(
+            hit.contains(&key),
+            "no fixture of {platform} is decided by {:?} of {rule:?}",
+            key.1
+        );
+    }
+}
+
+fn codes(rule: &Rule) -> Vec<Option<&'static str>> {
+    match rule.codes {
+        Codes::OneOf(codes) => codes.iter().copied().map(Some).collect(),
+        Codes::Any | Codes::Between(..) => vec![None],
+    }
+}

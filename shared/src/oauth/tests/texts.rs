@@ -1,0 +1,102 @@
+//! What is kept of an answer's texts, and how waits are read.
+
+use chrono::DateTime;
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+
+use crate::Platform;
+use crate::oauth::rule::Fault;
+use crate::oauth::{answer, dialect, wait};
+
+#[test]
+fn waits_are_read_and_bounded() {
+    let asked = |name: &'static str, value: &str| {
+        let headers = HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
+        wait::of_throttle(&headers, DateTime::UNIX_EPOCH).map(|wait| wait.num_seconds())
+    };
+    assert_eq!(asked("retry-after", "30"), Some(30));
+    assert_eq!(asked("retry-after", "999999999"), Some(86_400));
+    let date = "Thu, 01 Jan 1970 00:02:00 GMT";
+    assert_eq!(asked("retry-after", date), Some(120));
+    assert_eq!(asked("retry-after", "soon"), None);
+    assert_eq!(asked("retry-after", "0"), None);
+    assert_eq!(asked("retry-after", "-1"), None);
+    assert_eq!(asked("x-rate-limit-reset", &i64::MIN.to_string()), None);
+    assert_eq!(asked("x-rate-limit-reset", "900"), Some(900));
+    let usage = r#"{"1":[{"estimated_time_to_regain_access":19}]}"#;
+    assert_eq!(asked("x-business-use-case-usage", usage), Some(19 * 60));
+    assert_eq!(asked("x-business-use-case-usage", "[1]"), None);
+}
+
+#[test]
+fn durations_are_those_of_protocol_buffers() {
+    let seconds = |text| wait::duration(text).map(|wait| wait.num_seconds());
+    assert_eq!(seconds("30s"), Some(30));
+    assert_eq!(seconds("1.000s"), Some(1));
+    assert_eq!(seconds("0.5s"), Some(1));
+    assert_eq!(seconds("9223372036854775807.5s"), Some(86_400));
+    for nonsense in ["", "s", "30", "-5s", "0s", "30m", "1e9s", "é"] {
+        assert_eq!(seconds(nonsense), None, "{nonsense}");
+    }
+}
+
+#[test]
+fn a_code_that_is_kept_cannot_be_a_token() {
+    let kept = |code: &'static str| {
+        let fault = Fault {
+            codes: vec![code.into()],
+            ..Fault::default()
+        };
+        fault.code_to_keep().is_some()
+    };
+    for code in [
+        "190",
+        "65601",
+        "invalid_grant",
+        "usage-capped",
+        "CLOUD_PROJECT_NOT_APPROVED_FOR_PRODUCTION",
+    ] {
+        assert!(kept(code), "{code}");
+    }
+    for token in [
+        "",
+        "12345678",
+        "-5",
+        "1.5",
+        "ya29.a0ARrdaM-secret",
+        "EAAGm0PX4ZCps",
+        "act_Example",
+        "abcdefghijklmnopqrstuvwxyz",
+        "invalid grant",
+        "a_b_c_d_e_f_g_h_i_j_k_l_m_n_o_p_q_r_s_t_u_v_w_x_y_z",
+        "ünïcode",
+    ] {
+        assert!(!kept(token), "{token}");
+    }
+}
+
+#[test]
+fn the_platforms_id_of_a_request_is_found_and_cannot_be_anything_else() {
+    let id = |platform, body: Value| {
+        let head = answer::Head {
+            status: 400,
+            headers: HeaderMap::new(),
+        };
+        let body = body.to_string();
+        let now = DateTime::UNIX_EPOCH;
+        answer::exchanged(dialect::of(platform), &head, body.as_bytes(), now).request_id
+    };
+    for (platform, body) in [
+        (Platform::Meta, json!({"error": {"fbtrace_id": "A-b_1"}})),
+        (Platform::Tiktok, json!({"log_id": "A-b_1"})),
+        (Platform::Tiktok, json!({"error": {"log_id": "A-b_1"}})),
+        (Platform::TiktokBusiness, json!({"request_id": "A-b_1"})),
+        (Platform::Snapchat, json!({"request_id": "A-b_1"})),
+    ] {
+        assert_eq!(id(platform, body).as_deref(), Some("A-b_1"), "{platform}");
+    }
+    for other in ["x y", "", "ä", &"7".repeat(65)] {
+        assert_eq!(id(Platform::Tiktok, json!({"log_id": other})), None);
+    }
+    assert_eq!(id(Platform::Tiktok, json!({"log_id": 7})), None);
+}

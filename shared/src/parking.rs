@@ -1,0 +1,157 @@
+//! The second place for a renewed credential that its row would not take: an
+//! object that whoever next holds the connection finds by its key. Sealed, as
+//! in the row.
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::ServerSideEncryption;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use crate::aws::AwsError;
+use crate::refresh::Renewed;
+use crate::store::Key;
+
+/// The most that is read of an object: real ones are under 8 kB.
+const MAX_OBJECT: usize = 64 * 1024;
+
+/// What an id may hold and a path had better not: `.` and `..` would be
+/// normalised away.
+const ESCAPED: &AsciiSet = &CONTROLS.add(b'.').add(b'%').add(b'/');
+
+/// Parked credentials, in a bucket of their own.
+#[derive(Debug, Clone)]
+pub struct Parking {
+    client: aws_sdk_s3::Client,
+    bucket: String,
+}
+
+/// Why nothing can be said of what is parked.
+#[derive(Debug, thiserror::Error)]
+pub enum ParkingError {
+    /// S3 did not answer.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// The object is not one of ours.
+    #[error("the parked credential is damaged: {0}")]
+    Damaged(String),
+}
+
+impl Parking {
+    /// The credentials parked in `bucket`.
+    #[must_use]
+    pub fn new(sdk: &aws_config::SdkConfig, bucket: impl Into<String>) -> Self {
+        // The bucket in the path: the same on any endpoint, and no name of a
+        // host that depends on the bucket's.
+        let config = aws_sdk_s3::config::Builder::from(sdk)
+            .force_path_style(true)
+            .build();
+        Self {
+            client: aws_sdk_s3::Client::from_conf(config),
+            bucket: bucket.into(),
+        }
+    }
+
+    /// Parks a credential of `generation`.
+    ///
+    /// # Errors
+    /// When S3 does not take it, or nobody knows.
+    pub async fn park(
+        &self,
+        key: &Key,
+        generation: u64,
+        renewed: &Renewed,
+    ) -> Result<(), ParkingError> {
+        let body = serde_json::to_vec(renewed).map_err(|e| ParkingError::Damaged(e.to_string()))?;
+        self.client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(object(key, generation))
+            .content_type("application/json")
+            .server_side_encryption(ServerSideEncryption::Aes256)
+            .body(ByteStream::from(body))
+            .send()
+            .await
+            .map_err(|e| AwsError::new("s3:PutObject", e))?;
+        Ok(())
+    }
+
+    /// The parked credential of `generation`, if there is one.
+    ///
+    /// # Errors
+    /// [`ParkingError`] when that cannot be known, or it is damaged.
+    pub async fn find(&self, key: &Key, generation: u64) -> Result<Option<Renewed>, ParkingError> {
+        let result = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(object(key, generation))
+            .send()
+            .await;
+        let mut body = match result {
+            Ok(answer) => answer.body,
+            // Only that: without the right to list, S3 would deny access instead.
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_no_such_key()) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(AwsError::new("s3:GetObject", error).into()),
+        };
+        let mut bytes = Vec::new();
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(|e| AwsError::failed("s3:GetObject", &e))?;
+            if bytes.len() + chunk.len() > MAX_OBJECT {
+                return Err(ParkingError::Damaged("it is too large".to_owned()));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|e| ParkingError::Damaged(e.to_string()))
+    }
+
+    /// Removes the parked credential of `generation`, if there is one.
+    ///
+    /// # Errors
+    /// When S3 does not answer.
+    pub async fn remove(&self, key: &Key, generation: u64) -> Result<(), ParkingError> {
+        self.client
+            .delete_object()
+            .bucket(&self.bucket)
+            .key(object(key, generation))
+            .send()
+            .await
+            .map_err(|e| AwsError::new("s3:DeleteObject", e))?;
+        Ok(())
+    }
+}
+
+/// `parked/{org}/{integration}/{generation}`.
+fn object(key: &Key, generation: u64) -> String {
+    let part = |id: &str| utf8_percent_encode(id, ESCAPED).to_string();
+    format!(
+        "parked/{}/{}/{generation}",
+        part(key.org_id.as_str()),
+        part(key.integration_id.as_str())
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{IntegrationId, OrgId};
+
+    #[test]
+    fn no_id_can_be_normalised_away_or_imitate_another() {
+        let object = |org: &str, id: &str| {
+            let key = Key {
+                org_id: OrgId::new(org).unwrap(),
+                integration_id: IntegrationId::new(id).unwrap(),
+            };
+            object(&key, 3)
+        };
+        assert_eq!(object("acme", "7"), "parked/acme/7/3");
+        assert_eq!(object("a|b:c@d", "x_y-1"), "parked/a|b:c@d/x_y-1/3");
+        assert_eq!(object("..", "."), "parked/%2E%2E/%2E/3");
+        assert_eq!(object("a.b", "7"), "parked/a%2Eb/7/3");
+        let longest = object(&".".repeat(128), &".".repeat(128));
+        assert!(longest.len() + 20 <= 1024, "S3 takes keys of 1024 bytes");
+    }
+}

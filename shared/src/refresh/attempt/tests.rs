@@ -1,0 +1,300 @@
+use super::*;
+use crate::Platform;
+use crate::attention::tests::{at, connection};
+use crate::integration::{Sealed, State};
+use crate::refresh::Lifetimes;
+use crate::verdict::{ReconnectReason, Transient};
+
+const HOUR: i64 = 3_600;
+
+fn rotating() -> Integration {
+    connection(Platform::Twitter, true, -HOUR, Some(HOUR))
+}
+
+/// A row whose last attempt died after sending.
+fn in_doubt() -> Integration {
+    let mut row = rotating();
+    row.intent = Some(Intent {
+        attempt: "dead".to_owned(),
+        at: at(-120),
+        generation: row.generation,
+    });
+    row
+}
+
+fn begin(row: Integration) -> (Attempt, Step) {
+    let mut attempt = Attempt::new("a".to_owned(), row, None, 0.5, at(0));
+    let step = attempt.begin(at(0));
+    (attempt, step)
+}
+
+fn new_tokens() -> Renewed {
+    Renewed {
+        access_token: Sealed(vec![3]),
+        refresh_token: Some(Sealed(vec![4])),
+        lifetimes: Lifetimes {
+            access: Some(TimeDelta::hours(2)),
+            ..Lifetimes::default()
+        },
+        sent_at: at(0),
+    }
+}
+
+fn answered() -> Event {
+    Event::Answered(Answered::Renewed(Box::new(new_tokens())))
+}
+
+fn refused(verdict: Verdict) -> Event {
+    Event::Answered(Answered::Refused {
+        verdict,
+        conclusive: true,
+    })
+}
+
+fn no_answer() -> Verdict {
+    Verdict::Transient(Transient::NoAnswer)
+}
+
+fn dead_grant() -> Verdict {
+    Verdict::ReconnectNeeded(ReconnectReason::GrantRefused)
+}
+
+/// Has the store take what a step writes.
+fn take(attempt: &mut Attempt, step: Step, now: i64) -> (Integration, Step) {
+    let (Step::Claim(row) | Step::Store(row) | Step::Record(row)) = step else {
+        panic!("{step:?} writes nothing")
+    };
+    let mut row = *row;
+    row.version += 1;
+    row.settle(at(now));
+    let next = attempt.next(Event::Written(Box::new(row.clone())), at(now));
+    (row, next)
+}
+
+/// As far as the exchange, with what was claimed.
+fn send(row: Integration) -> (Attempt, Integration) {
+    let (mut attempt, _) = begin(row);
+    let claim = attempt.next(Event::Key(true), at(0));
+    let (claimed, step) = take(&mut attempt, claim, 0);
+    assert!(matches!(step, Step::Send), "{step:?}");
+    (attempt, claimed)
+}
+
+/// As far as the exchange of a credential that may have been replaced.
+fn send_in_doubt(row: Integration) -> Attempt {
+    let (mut attempt, _) = begin(row);
+    let claim = attempt.next(Event::Key(true), at(0));
+    let (_, step) = take(&mut attempt, claim, 0);
+    assert!(matches!(step, Step::FindParked(2)), "{step:?}");
+    let step = attempt.next(Event::Parked(None), at(1));
+    assert!(matches!(step, Step::Send), "{step:?}");
+    attempt
+}
+
+fn outcome(step: &Step) -> Outcome {
+    let Step::Done(end) = step else {
+        panic!("{step:?} is not the end")
+    };
+    end.outcome.clone()
+}
+
+#[test]
+fn a_refresh_secures_a_key_claims_sends_and_stores() {
+    let (mut attempt, step) = begin(rotating());
+    assert!(matches!(step, Step::SecureKey));
+    let claim = attempt.next(Event::Key(true), at(0));
+    let (claimed, step) = take(&mut attempt, claim, 0);
+    assert!(claimed.holds("a") && claimed.is_leased(at(0)));
+    assert_eq!(claimed.intent.unwrap().generation, 1);
+    assert_eq!(claimed.attention_at, Some(at(0) + LEASE));
+    assert!(matches!(step, Step::Send), "{step:?}");
+    let store = attempt.next(answered(), at(1));
+    assert!(matches!(store, Step::Store(_)), "{store:?}");
+    let (stored, step) = take(&mut attempt, store, 1);
+    assert_eq!(outcome(&step), Outcome::Renewed);
+    assert_eq!(
+        (stored.generation, stored.lease, stored.intent),
+        (2, None, None)
+    );
+}
+
+#[test]
+fn without_a_key_nothing_is_claimed() {
+    let (mut attempt, _) = begin(rotating());
+    assert_eq!(
+        outcome(&attempt.next(Event::Key(false), at(0))),
+        Outcome::NoKey
+    );
+}
+
+#[test]
+fn nothing_is_sent_that_could_not_be_stored_in_time() {
+    // Too little time for all of it: not even claimed.
+    let deadline = Some(at(0) + EXCHANGE + PERSIST - TimeDelta::seconds(1));
+    let mut attempt = Attempt::new("a".to_owned(), rotating(), deadline, 0.5, at(0));
+    attempt.begin(at(0));
+    assert_eq!(
+        outcome(&attempt.next(Event::Key(true), at(0))),
+        Outcome::Released
+    );
+    // A claim that took long: given back, and no doubt is left of it.
+    let (mut attempt, _) = begin(rotating());
+    let claim = attempt.next(Event::Key(true), at(0));
+    let (_, release) = take(&mut attempt, claim, 21);
+    assert!(matches!(release, Step::Record(_)), "{release:?}");
+    let (row, step) = take(&mut attempt, release, 21);
+    assert_eq!((row.lease, row.intent, row.generation), (None, None, 1));
+    assert_eq!(outcome(&step), Outcome::Released);
+}
+
+#[test]
+fn what_the_row_does_not_take_is_parked_and_the_next_holder_stores_it() {
+    let (mut attempt, claimed) = send(rotating());
+    let store = attempt.next(answered(), at(1));
+    assert!(matches!(store, Step::Store(_)), "{store:?}");
+    let again = attempt.next(Event::Unwritten, at(6));
+    assert!(matches!(again, Step::Store(_)), "{again:?}");
+    let Step::Park(parked) = attempt.next(Event::Unwritten, at(11)) else {
+        panic!("not parked")
+    };
+    let once_more = attempt.next(Event::ParkedAway(true), at(12));
+    assert!(matches!(once_more, Step::Store(_)), "{once_more:?}");
+    assert_eq!(
+        outcome(&attempt.next(Event::Unwritten, at(17))),
+        Outcome::Parked
+    );
+
+    let left = Integration {
+        lease: None,
+        ..claimed
+    };
+    assert!(left.is_in_doubt());
+    let mut next = Attempt::new("b".to_owned(), left, None, 0.5, at(70));
+    next.begin(at(70));
+    let claim = next.next(Event::Key(true), at(70));
+    let (_, step) = take(&mut next, claim, 70);
+    assert!(matches!(step, Step::FindParked(2)), "{step:?}");
+    let store = next.next(Event::Parked(Some(parked)), at(71));
+    let (stored, step) = take(&mut next, store, 71);
+    assert_eq!(stored.access_token, Some(Sealed(vec![3])));
+    assert!(matches!(step, Step::RemoveParked(2)), "{step:?}");
+    assert_eq!(
+        outcome(&next.next(Event::Removed, at(72))),
+        Outcome::Recovered
+    );
+}
+
+#[test]
+fn new_tokens_win_over_anything_but_a_newer_credential() {
+    let (mut attempt, claimed) = send(rotating());
+    attempt.next(answered(), at(1));
+    // Somebody else holds the row by now, with the same credential.
+    let mut other = claimed.clone();
+    other.version += 1;
+    other.lease.as_mut().unwrap().attempt = "b".to_owned();
+    let again = attempt.next(Event::Lost(Some(Box::new(other))), at(80));
+    assert!(
+        matches!(&again, Step::Store(row) if row.generation == 2),
+        "{again:?}"
+    );
+    // A person has reconnected.
+    let mut other = claimed;
+    other.version += 2;
+    other.generation += 1;
+    let step = attempt.next(Event::Lost(Some(Box::new(other))), at(81));
+    assert_eq!(outcome(&step), Outcome::Superseded);
+}
+
+/// Seed 288 of the simulation, once: the only copy was removed.
+#[test]
+fn a_parked_copy_outlives_any_number_of_lost_races() {
+    let (mut attempt, _) = begin(in_doubt());
+    let claim = attempt.next(Event::Key(true), at(0));
+    let (claimed, _) = take(&mut attempt, claim, 0);
+    let mut step = attempt.next(Event::Parked(Some(Box::new(new_tokens()))), at(1));
+    for race in 1.. {
+        if !matches!(step, Step::Store(_)) {
+            break;
+        }
+        let mut other = claimed.clone();
+        other.version += race;
+        step = attempt.next(Event::Lost(Some(Box::new(other))), at(1));
+    }
+    assert_eq!(outcome(&step), Outcome::Parked);
+}
+
+#[test]
+fn a_refusal_in_doubt_is_believed_only_after_another_look() {
+    let mut attempt = send_in_doubt(in_doubt());
+    let step = attempt.next(refused(dead_grant()), at(2));
+    assert!(matches!(step, Step::FindParked(2)), "{step:?}");
+    let step = attempt.next(Event::Parked(None), at(3));
+    assert!(matches!(step, Step::Probe), "{step:?}");
+    let seen = Seen {
+        access_expires_at: Some(at(1_800)),
+        ..Seen::default()
+    };
+    let record = attempt.next(Event::Probed(Some(Ok(seen))), at(4));
+    let (row, step) = take(&mut attempt, record, 4);
+    assert_eq!(outcome(&step), Outcome::RotationLost);
+    assert!(matches!(
+        row.state,
+        State::ReconnectRequired {
+            reason: ReconnectReason::RotationLost,
+            ..
+        }
+    ));
+    assert_eq!(row.lapses_at, Some(at(1_800)), "by the platform's own word");
+    assert!(row.access_token.is_some(), "it lives until then");
+}
+
+#[test]
+fn what_is_parked_meanwhile_is_found_by_the_second_look() {
+    let mut attempt = send_in_doubt(in_doubt());
+    attempt.next(refused(dead_grant()), at(2));
+    let step = attempt.next(Event::Parked(Some(Box::new(new_tokens()))), at(3));
+    assert!(matches!(step, Step::Store(_)), "{step:?}");
+}
+
+#[test]
+fn nothing_is_sent_while_nobody_knows_what_is_parked() {
+    let (mut attempt, _) = begin(in_doubt());
+    let claim = attempt.next(Event::Key(true), at(0));
+    take(&mut attempt, claim, 0);
+    let record = attempt.next(Event::Unreadable, at(5));
+    let (row, step) = take(&mut attempt, record, 5);
+    assert_eq!(outcome(&step), Outcome::ParkingUnknown);
+    assert!(row.is_in_doubt());
+}
+
+#[test]
+fn no_answer_leaves_a_doubt_only_where_the_token_is_used_up() {
+    for (platform, doubted) in [(Platform::Twitter, true), (Platform::Google, false)] {
+        let (mut attempt, _) = send(connection(platform, true, -HOUR, Some(HOUR)));
+        let record = attempt.next(refused(no_answer()), at(10));
+        let (row, step) = take(&mut attempt, record, 10);
+        let expected = match doubted {
+            true => Outcome::InDoubt(no_answer()),
+            false => Outcome::Refused(no_answer()),
+        };
+        assert_eq!((outcome(&step), row.is_in_doubt()), (expected, doubted));
+    }
+}
+
+#[test]
+fn an_extension_without_an_end_is_stored_and_then_probed() {
+    let (mut attempt, _) = send(connection(Platform::Meta, false, -HOUR, Some(HOUR)));
+    let mut renewed = new_tokens();
+    renewed.lifetimes.access = None;
+    let store = attempt.next(Event::Answered(Answered::Renewed(Box::new(renewed))), at(1));
+    let (_, step) = take(&mut attempt, store, 1);
+    assert!(matches!(step, Step::Probe), "{step:?}");
+    let seen = Seen {
+        access_expires_at: Some(at(60 * 24 * HOUR)),
+        ..Seen::default()
+    };
+    let record = attempt.next(Event::Probed(Some(Ok(seen))), at(1));
+    let (row, step) = take(&mut attempt, record, 1);
+    assert_eq!(outcome(&step), Outcome::Renewed);
+    assert_eq!(row.access_expires_at, Some(at(60 * 24 * HOUR)));
+}

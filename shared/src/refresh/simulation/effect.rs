@@ -1,0 +1,258 @@
+//! What a step does to the store, the parking place and the platform, and what
+//! must hold after every write.
+
+use std::collections::BTreeSet;
+
+use chrono::SubsecRound;
+
+use crate::integration::{Integration, State};
+use crate::platform::RefreshModel;
+use crate::refresh::attempt::{Answered, Event, Step};
+use crate::refresh::{Lifetimes, Renewed, Seen};
+use crate::verdict::{ReconnectReason, Verdict};
+
+use super::platform::{Given, Tokens, Via};
+use super::tally::Kind;
+use super::world::{Exchange, Fault, World};
+
+/// Something done to the outside.
+#[derive(Clone)]
+pub(super) enum Effect {
+    Key,
+    /// Already settled and counted, as the store's adapter does.
+    Write(Box<Integration>, Kind),
+    Find(u64),
+    Park(u64, Box<Renewed>),
+    Remove(u64),
+    Exchange {
+        with: Tokens,
+        generation: u64,
+        sent_at: chrono::DateTime<chrono::Utc>,
+    },
+    Probe(Tokens),
+}
+
+impl World {
+    pub(super) fn effect_of(&mut self, who: usize, step: Step) -> Effect {
+        let tokens = self.sweepers[who].tokens.unwrap();
+        let read = self.sweepers[who].row.as_ref().unwrap();
+        let generation = read.generation;
+        match step {
+            Step::SecureKey | Step::Done(_) => Effect::Key,
+            Step::Claim(row) => self.write(who, *row, Kind::Claim),
+            Step::Store(row) => self.write(who, *row, Kind::Store),
+            Step::Record(row) => self.write(who, *row, Kind::Record),
+            Step::FindParked(generation) => Effect::Find(generation),
+            Step::Park(renewed) => Effect::Park(generation + 1, renewed),
+            Step::RemoveParked(generation) => Effect::Remove(generation),
+            Step::Send => Effect::Exchange {
+                with: tokens,
+                generation,
+                sent_at: self.local(who),
+            },
+            Step::Probe => Effect::Probe(tokens),
+        }
+    }
+
+    pub(super) fn write(&self, who: usize, mut row: Integration, kind: Kind) -> Effect {
+        row.version += 1;
+        row.settle(self.local(who));
+        Effect::Write(Box::new(row), kind)
+    }
+
+    pub(super) fn apply(&mut self, effect: Effect, via: Via) -> Event {
+        match effect {
+            Effect::Key => Event::Key(true),
+            Effect::Write(row, kind) => self.apply_write(row, kind),
+            Effect::Find(generation) => {
+                let found = self.parked.get(&generation).cloned();
+                let found = found.filter(|renewed| {
+                    let (access, refresh) = (&renewed.access_token, renewed.refresh_token.as_ref());
+                    self.open(Some(access), refresh, generation).is_ok()
+                });
+                Event::Parked(found.map(Box::new))
+            }
+            Effect::Park(generation, renewed) => {
+                self.now_durable(Some(&renewed), generation);
+                self.parked.insert(generation, *renewed);
+                self.say(|| format!("  parked for generation {generation}"));
+                Event::ParkedAway(true)
+            }
+            Effect::Remove(generation) => {
+                self.parked.remove(&generation);
+                Event::Removed
+            }
+            Effect::Exchange {
+                with,
+                generation,
+                sent_at,
+            } => self.apply_exchange(with, generation, sent_at, via),
+            Effect::Probe(tokens) => Event::Probed(self.platform.probes.then(|| {
+                let end = self.platform.end_of(tokens.access).trunc_subsecs(0);
+                if !self.platform.lives(tokens.access, self.now) {
+                    return Err(Verdict::ReconnectNeeded(ReconnectReason::GrantRefused));
+                }
+                Ok(Seen {
+                    access_expires_at: Some(end),
+                    ..Seen::default()
+                })
+            })),
+        }
+    }
+
+    fn apply_write(&mut self, row: Box<Integration>, kind: Kind) -> Event {
+        if self.rates.storm && kind == Kind::Store && self.chance.percent(90) {
+            self.edit();
+        }
+        if self.row == *row {
+            return Event::Written(row);
+        }
+        if self.row.version + 1 != row.version {
+            return Event::Lost(Some(Box::new(self.row.clone())));
+        }
+        self.say(|| format!("  {kind:?} is written, version {}", row.version));
+        self.renewed_in_health |= self.healthy && kind == Kind::Store;
+        self.put(*row.clone());
+        Event::Written(row)
+    }
+
+    /// What every write must leave behind, whoever wrote.
+    pub(super) fn put(&mut self, row: Integration) {
+        let mut broken = Vec::new();
+        let old = &self.row;
+        let erased = matches!(row.state, State::Disconnected { .. });
+        let dead = matches!(row.state, State::ReconnectRequired { .. });
+        match (self.tokens_of(&row), self.wanted) {
+            (Err(()), _) => {
+                // The credential of an older grant has this one's generation at best.
+                let refresh = row
+                    .refresh_token
+                    .as_ref()
+                    .map(|sealed| sealed.0[..4].to_vec());
+                let number =
+                    refresh.and_then(|bytes| Some(u32::from_be_bytes(bytes.try_into().ok()?)));
+                let grant = number.map(|token| self.platform.grant_of_refresh(token));
+                let fault = match grant == self.wanted {
+                    true => Fault::LostOutside,
+                    false => Fault::PersonOverwritten,
+                };
+                self.find(fault, "a credential that cannot be opened".to_owned());
+                return;
+            }
+            (Ok(tokens), wanted) if tokens.map(|tokens| tokens.grant) != wanted => {
+                let what = format!("the person wants {wanted:?}, the row has {tokens:?}");
+                self.find(Fault::PersonOverwritten, what);
+                return;
+            }
+            (Ok(Some(_)), _) if erased => broken.push("tokens of what is switched off"),
+            (Ok(None), _) if !erased => broken.push("no tokens"),
+            (Ok(Some(tokens)), _)
+                if tokens.refresh.is_none() && self.platform.model != RefreshModel::Extend =>
+            {
+                broken.push("no refresh token");
+            }
+            _ => {}
+        }
+        // Of an extension that came too late nothing more can come.
+        let ended = self.platform.model == RefreshModel::Extend
+            && row.access_expires_at.is_some_and(|end| end <= self.now);
+        if row.attention_at.is_none() && !(erased || dead || ended) {
+            broken.push("nobody will look at it again");
+        }
+        if row.generation < old.generation || row.grant < old.grant {
+            broken.push("a counter goes back");
+        }
+        if row.generation == old.generation
+            && (&row.access_token, &row.refresh_token) != (&old.access_token, &old.refresh_token)
+        {
+            broken.push("other tokens, the same generation");
+        }
+        if dead {
+            self.concluded_at = self.concluded_at.or(Some(self.now));
+        }
+        self.row = row;
+        for what in broken {
+            self.find(Fault::Invariant, what.to_owned());
+        }
+        let (access, refresh) = (&self.row.access_token, &self.row.refresh_token);
+        let copy = access.clone().map(|access_token| Renewed {
+            access_token,
+            refresh_token: refresh.clone(),
+            lifetimes: Lifetimes::default(),
+            sent_at: self.now,
+        });
+        self.now_durable(copy.as_ref(), self.row.generation);
+    }
+
+    fn now_durable(&mut self, copy: Option<&Renewed>, generation: u64) {
+        let Some(copy) = copy else { return };
+        let (access, refresh) = (Some(&copy.access_token), copy.refresh_token.as_ref());
+        let Ok(Some(Tokens {
+            refresh: Some(token),
+            ..
+        })) = self.open(access, refresh, generation)
+        else {
+            return;
+        };
+        for exchange in self.exchanges.iter_mut().filter(|of| of.new == token) {
+            exchange.durable_at = exchange.durable_at.or(Some(self.now));
+        }
+    }
+
+    fn apply_exchange(
+        &mut self,
+        with: Tokens,
+        generation: u64,
+        sent_at: chrono::DateTime<chrono::Utc>,
+        via: Via,
+    ) -> Event {
+        if via == Via::Sender
+            && let Some(wire) = &mut self.wire
+        {
+            wire.until = wire.until.min(self.now);
+        }
+        let given = self
+            .platform
+            .exchange(with, via, self.now, &mut self.chance);
+        self.say(|| format!("  the platform: {with:?} ({via:?}) becomes {given:?}"));
+        let Some(Given {
+            tokens,
+            rotated,
+            grace,
+        }) = given
+        else {
+            let conclusive = self.healthy || !self.chance.percent(10);
+            return Event::Answered(Answered::Refused {
+                verdict: Verdict::ReconnectNeeded(ReconnectReason::GrantRefused),
+                conclusive,
+            });
+        };
+        let next = generation + 1;
+        let access_token = self.seal(tokens.access, next);
+        let refresh_token = tokens.refresh.map(|token| self.seal(token, next));
+        if rotated && let (Some(old), Some(new)) = (with.refresh, tokens.refresh) {
+            self.exchanges.push(Exchange {
+                old,
+                new,
+                access: access_token.clone(),
+                via,
+                steps: BTreeSet::new(),
+                durable_at: None,
+                masked: false,
+            });
+        }
+        for sweeper in &mut self.sweepers {
+            sweeper.by_grace = grace;
+        }
+        let names_life = self.platform.names_life || self.platform.model != RefreshModel::Extend;
+        Event::Answered(Answered::Renewed(Box::new(Renewed {
+            access_token,
+            refresh_token,
+            lifetimes: Lifetimes {
+                access: names_life.then_some(self.platform.life),
+                ..Lifetimes::default()
+            },
+            sent_at,
+        })))
+    }
+}

@@ -1,0 +1,131 @@
+//! What was injected, and what came of it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::refresh::attempt::Step;
+
+/// The kinds of steps there are: a new one does not compile until it is named
+/// here, and does not run until it is in the list that is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    SecureKey,
+    Claim,
+    FindParked,
+    Send,
+    Store,
+    Park,
+    RemoveParked,
+    Probe,
+    Record,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 9] = [
+        Self::SecureKey,
+        Self::Claim,
+        Self::FindParked,
+        Self::Send,
+        Self::Store,
+        Self::Park,
+        Self::RemoveParked,
+        Self::Probe,
+        Self::Record,
+    ];
+
+    /// `None` where nothing is left to do, and so nothing to cut.
+    pub(super) fn of(step: &Step) -> Option<Self> {
+        let kind = match step {
+            Step::SecureKey => Self::SecureKey,
+            Step::Claim(_) => Self::Claim,
+            Step::FindParked(_) => Self::FindParked,
+            Step::Send => Self::Send,
+            Step::Store(_) => Self::Store,
+            Step::Park(_) => Self::Park,
+            Step::RemoveParked(_) => Self::RemoveParked,
+            Step::Probe => Self::Probe,
+            Step::Record(_) => Self::Record,
+            Step::Done(_) => return None,
+        };
+        assert!(Self::ALL.contains(&kind), "{kind:?} is not counted");
+        Some(kind)
+    }
+}
+
+/// When an instance dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Moment {
+    /// Before it asks for anything.
+    Before,
+    /// What it asked for happens, and it never hears of it.
+    During,
+    /// Having heard of it, before anything else.
+    After,
+}
+
+impl Moment {
+    pub(super) const ALL: [Self; 3] = [Self::Before, Self::During, Self::After];
+}
+
+#[derive(Debug, Default, Clone)]
+pub(super) struct Tally {
+    pub(super) cuts: BTreeMap<(Kind, Moment), u64>,
+    counts: BTreeMap<(Topic, &'static str), u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Topic {
+    Faults,
+    People,
+    Attempts,
+    Doubts,
+    Ends,
+    Losses,
+    Leftovers,
+}
+
+impl Tally {
+    pub(super) fn count(&mut self, topic: Topic, what: &'static str) {
+        *self.counts.entry((topic, what)).or_default() += 1;
+    }
+
+    pub(super) fn cut(&mut self, kind: Kind, moment: Moment) {
+        *self.cuts.entry((kind, moment)).or_default() += 1;
+    }
+
+    pub(super) fn of(&self, topic: Topic, what: &'static str) -> u64 {
+        self.counts.get(&(topic, what)).copied().unwrap_or_default()
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        for (key, count) in &other.cuts {
+            *self.cuts.entry(*key).or_default() += count;
+        }
+        for (key, count) in &other.counts {
+            *self.counts.entry(*key).or_default() += count;
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Cuts{:>21}{:>9}{:>9}", "before", "during", "after")?;
+        for kind in Kind::ALL {
+            write!(f, "  {:<14}", format!("{kind:?}"))?;
+            for moment in Moment::ALL {
+                let count = self.cuts.get(&(kind, moment)).copied();
+                write!(f, "{:>9}", count.unwrap_or_default())?;
+            }
+            writeln!(f)?;
+        }
+        let mut last = None;
+        for ((topic, what), count) in &self.counts {
+            if last != Some(topic) {
+                writeln!(f, "{topic:?}")?;
+                last = Some(topic);
+            }
+            writeln!(f, "  {what:<62}{count:>9}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,281 @@
+//! What a person does to a connection: hands over a credential for it, or
+//! switches it off. Either wins over a refresh that is under way: a race lost to
+//! one is decided again on the row as it is then.
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::announcement::Told;
+use crate::integration::{Integration, State};
+use crate::sealing::{Field, Place, Sealer, SealingError};
+use crate::store::{Conflict, Found, Integrations, Key, StoreError};
+use crate::{Platform, UserId};
+
+/// The longest name, in characters.
+pub(crate) const MAX_NAME: usize = 512;
+/// The longest token, in bytes. The longest seen in the field are under 4 kB.
+const MAX_TOKEN: usize = 16 * 1024;
+/// How often a lost race is run again. A refresh writes its row a few times.
+const TRIES: u32 = 10;
+
+/// An account on a platform and the credential for it, as they are handed over.
+#[derive(Debug)]
+pub struct Registration {
+    /// The platform.
+    pub platform: Platform,
+    /// The account's name, as people know it.
+    pub username: String,
+    /// The account's id on the platform.
+    pub account_id: String,
+    /// The access token; absent only of a connection that is switched off.
+    pub access_token: Option<SecretString>,
+    /// The refresh token, where the platform gave one.
+    pub refresh_token: Option<SecretString>,
+    /// When the access token was issued, if known.
+    pub token_issued_at: Option<DateTime<Utc>>,
+    /// When it ends; absent if it does not, or nobody knows.
+    pub token_expires_at: Option<DateTime<Utc>>,
+    /// When the refresh token ends.
+    pub refresh_token_expires_at: Option<DateTime<Utc>>,
+    /// Until when the platform lets us read the person's data.
+    pub data_access_expires_at: Option<DateTime<Utc>>,
+    /// What the grant allows, as far as known.
+    pub scopes: Vec<String>,
+    /// Whatever its owner keeps with it; absent: what is stored stays.
+    pub metadata: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// The generation of the credential that takes the place of a damaged row, whose
+/// own nobody knows: beyond any that it can have had.
+pub(crate) fn generation_after_damage(now: DateTime<Utc>) -> u64 {
+    now.timestamp().unsigned_abs()
+}
+
+/// Why something cannot be registered. Names the field, never its value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidRegistration(pub(crate) String);
+
+/// Why a person's act could not be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum ActError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The credential could not be sealed.
+    #[error(transparent)]
+    Sealing(#[from] SealingError),
+    /// Others kept writing the same row.
+    #[error("the row was changed by others {TRIES} times in a row")]
+    Contended,
+}
+
+/// A connection with a new credential.
+#[derive(Debug)]
+pub struct Registered {
+    /// As it is stored.
+    pub row: Integration,
+    /// Whether there was none before.
+    pub created: bool,
+}
+
+/// What became of switching a connection off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disconnected {
+    /// It is off now, and its tokens are gone.
+    Now,
+    /// It was off already.
+    Already,
+    /// There is no such connection.
+    Unknown,
+}
+
+/// Checks the length of a name.
+pub(crate) fn check_name(field: &str, value: &str) -> Result<(), InvalidRegistration> {
+    if value.trim().is_empty() || value.chars().count() > MAX_NAME {
+        return Err(InvalidRegistration(format!(
+            "{field} must be 1 to {MAX_NAME} characters"
+        )));
+    }
+    Ok(())
+}
+
+impl Registration {
+    /// Checks lengths and dates.
+    ///
+    /// # Errors
+    /// [`InvalidRegistration`] names the first field that is wrong.
+    pub fn validate(&self) -> Result<(), InvalidRegistration> {
+        check_name("username", &self.username)?;
+        check_name("account_id", &self.account_id)?;
+        for (field, token) in [
+            ("access_token", &self.access_token),
+            ("refresh_token", &self.refresh_token),
+        ] {
+            let Some(token) = token.as_ref().map(ExposeSecret::expose_secret) else {
+                continue;
+            };
+            if token.trim().is_empty() || token.len() > MAX_TOKEN {
+                return Err(InvalidRegistration(format!(
+                    "{field} must be 1 to {MAX_TOKEN} bytes, or null"
+                )));
+            }
+        }
+        for (field, at) in [
+            ("token_expires_at", self.token_expires_at),
+            ("token_issued_at", self.token_issued_at),
+            ("refresh_token_expires_at", self.refresh_token_expires_at),
+            ("data_access_expires_at", self.data_access_expires_at),
+        ] {
+            // Date arithmetic far from these years means a wrong unit, and could overflow.
+            if at.is_some_and(|at| !(946_684_800..4_102_444_800).contains(&at.timestamp())) {
+                return Err(InvalidRegistration(format!(
+                    "{field} must lie between the years 2000 and 2100"
+                )));
+            }
+        }
+        if let (Some(issued), Some(expires)) = (self.token_issued_at, self.token_expires_at)
+            && issued >= expires
+        {
+            return Err(InvalidRegistration(
+                "token_issued_at must be before token_expires_at".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The row of a new grant, its tokens sealed for its generation, following
+    /// on the stored one if there is any; if not, of `first_generation`.
+    ///
+    /// # Errors
+    /// When the tokens cannot be sealed.
+    pub async fn row(
+        &self,
+        key: &Key,
+        created_by: &UserId,
+        stored: Option<&Integration>,
+        first_generation: u64,
+        sealer: &Sealer,
+        now: DateTime<Utc>,
+    ) -> Result<Integration, SealingError> {
+        let generation = stored.map_or(first_generation, |row| row.generation + 1);
+        let seal = async |field, token: &Option<SecretString>| {
+            let place = Place {
+                org_id: &key.org_id,
+                integration_id: &key.integration_id,
+                field,
+                generation,
+            };
+            match token {
+                Some(token) => sealer.seal(place, token).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let metadata = self.metadata.as_ref();
+        let metadata = metadata.or(stored.map(|row| &row.metadata)).cloned();
+        let row = Integration {
+            org_id: key.org_id.clone(),
+            integration_id: key.integration_id.clone(),
+            platform: self.platform,
+            username: self.username.clone(),
+            account_id: self.account_id.clone(),
+            created_by: created_by.clone(),
+            scopes: self.scopes.clone(),
+            metadata: metadata.unwrap_or_default(),
+            version: stored.map_or(0, |row| row.version),
+            generation,
+            grant: stored.map_or(1, |row| row.grant + 1),
+            granted_at: now,
+            access_token: seal(Field::AccessToken, &self.access_token).await?,
+            refresh_token: seal(Field::RefreshToken, &self.refresh_token).await?,
+            // An import still knows the line that it has taken before.
+            imported: stored.and_then(|row| row.imported.clone()),
+            issued_at: self.token_issued_at,
+            access_expires_at: self.token_expires_at,
+            refresh_expires_at: self.refresh_token_expires_at,
+            data_access_expires_at: self.data_access_expires_at,
+            idle_expires_at: None,
+            renewed_at: None,
+            attempted_at: None,
+            state: State::Active,
+            missing_scopes: Vec::new(),
+            permission_lost_at: None,
+            lease: None,
+            // An exchange that was begun may yet park what it brings: that is
+            // to be found and removed.
+            intent: stored.and_then(|row| row.intent.clone()),
+            told: Told::default(),
+            lapses_at: None,
+            attention_at: None,
+            attention_shard: None,
+        };
+        Ok(match stored {
+            Some(before) => row.following(before, now),
+            None => row,
+        })
+    }
+
+    /// Stores it for a connection, new or not. Whoever made the connection
+    /// stays its creator; of a new one that is `caller`.
+    ///
+    /// # Errors
+    /// When it could not be stored; then nothing of it is.
+    pub async fn store(
+        &self,
+        key: &Key,
+        caller: &UserId,
+        integrations: &Integrations,
+        sealer: &Sealer,
+        now: DateTime<Utc>,
+    ) -> Result<Registered, ActError> {
+        let mut found = integrations.find(key).await?;
+        for _ in 0..TRIES {
+            let stored = found.row();
+            let created = matches!(found, Found::Nothing);
+            let creator = stored.map_or(caller, |row| &row.created_by);
+            let first = match found {
+                Found::Damaged { .. } => generation_after_damage(now),
+                _ => 1,
+            };
+            let row = self.row(key, creator, stored, first, sealer, now).await?;
+            let written = match found {
+                Found::Nothing => integrations.create(row, now).await,
+                Found::Row(_) => integrations.replace(row, now).await,
+                Found::Damaged { version } => integrations.mend(row, version, now).await,
+            };
+            match written {
+                Ok(row) => return Ok(Registered { row, created }),
+                Err(Conflict::Lost(_)) => found = integrations.find(key).await?,
+                Err(Conflict::Failed(error)) => return Err(error.into()),
+            }
+        }
+        Err(ActError::Contended)
+    }
+}
+
+/// Switches a connection off and erases its tokens.
+///
+/// # Errors
+/// When that could not be stored; then it is as it was.
+pub async fn disconnect(
+    key: &Key,
+    integrations: &Integrations,
+    now: DateTime<Utc>,
+) -> Result<Disconnected, ActError> {
+    let mut stored = integrations.get(key).await?;
+    for _ in 0..TRIES {
+        let Some(mut row) = stored else {
+            return Ok(Disconnected::Unknown);
+        };
+        if matches!(row.state, State::Disconnected { .. }) {
+            return Ok(Disconnected::Already);
+        }
+        row.disconnect(now);
+        match integrations.replace(row, now).await {
+            Ok(_) => return Ok(Disconnected::Now),
+            Err(Conflict::Lost(current)) => stored = current.map(|row| *row),
+            Err(Conflict::Failed(error)) => return Err(error.into()),
+        }
+    }
+    Err(ActError::Contended)
+}

@@ -1,0 +1,193 @@
+//! A sweep over very many due connections, against a platform that takes its
+//! time and fails now and then: how long, and in how much memory.
+//!
+//! `cargo bench --profile dev -p tests --bench refresh -- [connections] [concurrency]`
+//! prints a table. The function runs in a process of its own, wired from its
+//! environment as in AWS, so that its memory is its own; the tables, the keys
+//! and the platform are in this one.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a benchmark that fails should say where"
+)]
+#![expect(clippy::print_stdout, reason = "its table")]
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::post;
+use check_tokens::{CheckTokens, Request};
+use chrono::TimeDelta;
+use local::{Options, Stack};
+use serde_json::{Value, json};
+use shared::import::Importer;
+use shared::report::Report;
+use shared::sealing::Sealer;
+use shared::store::{Integrations, Organizations};
+use shared::{Clock, Variables};
+
+/// How long the platform takes for an answer.
+const ANSWER: Duration = Duration::from_millis(300);
+/// One request in so many fails.
+const FAULTS: u64 = 100;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "sweep") {
+        return runtime.block_on(sweep());
+    }
+    let mut numbers = arguments.iter().filter_map(|text| text.parse().ok());
+    let connections = numbers.next().unwrap_or(10_000);
+    let concurrency = numbers.next().unwrap_or(32);
+    runtime.block_on(measure(connections, concurrency));
+}
+
+/// The function's process: sweeps once, and prints its report and its peak of memory.
+async fn sweep() {
+    let sdk = shared::aws::config_of_process().await;
+    let variables = Variables::of_process();
+    let function = CheckTokens::wire(&sdk, &variables, Clock::system()).unwrap();
+    let began = Instant::now();
+    let report = function
+        .sweep(Request::default(), None, |_| {})
+        .await
+        .unwrap();
+    let took = began.elapsed().as_secs_f64();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak: Option<u64> = peak.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    println!(
+        "{}",
+        json!({"report": report, "seconds": took, "peak_kb": peak})
+    );
+}
+
+async fn measure(connections: u64, concurrency: u64) {
+    let asked = Arc::new(AtomicU64::new(0));
+    let platform = platform(Arc::clone(&asked)).await;
+    let stack = Stack::start(Options {
+        parameters: [(
+            "PlatformEndpoints".to_owned(),
+            json!({"google": {"token": platform}}).to_string(),
+        )]
+        .into(),
+        ..Options::default()
+    })
+    .await
+    .unwrap();
+    import(&stack, connections).await;
+    let own = stack.environment().variables("CheckTokensFunction");
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child
+        .arg("sweep")
+        .env_clear()
+        .envs(own.iter())
+        .env("AWS_ACCESS_KEY_ID", "local")
+        .env("AWS_SECRET_ACCESS_KEY", "local")
+        .env("PLATFORM_CONCURRENCY", concurrency.to_string())
+        .stderr(Stdio::inherit());
+    let output = tokio::task::spawn_blocking(move || child.output());
+    let output = output.await.unwrap().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let answer: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    let report: Report = serde_json::from_value(answer["report"].clone()).unwrap();
+    #[expect(clippy::cast_precision_loss, reason = "a benchmark's counts")]
+    let ideal = connections as f64 * ANSWER.as_secs_f64() / concurrency as f64;
+    let took = answer["seconds"].as_f64().unwrap();
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::ASCII_MARKDOWN);
+    table.set_header([
+        "due",
+        "at once",
+        "refreshed",
+        "failed",
+        "asked",
+        "count x 300 ms / at once",
+        "took",
+        "more by",
+        "peak memory",
+    ]);
+    table.add_row([
+        report.examined.to_string(),
+        concurrency.to_string(),
+        report.auto_refreshed.to_string(),
+        report.refresh_failed.to_string(),
+        asked.load(Ordering::Relaxed).to_string(),
+        format!("{ideal:.1} s"),
+        format!("{took:.1} s"),
+        format!("{:.1} %", (took / ideal - 1.0) * 100.0),
+        answer["peak_kb"]
+            .as_u64()
+            .map_or("?".to_owned(), |kb| format!("{} MB", kb / 1_024)),
+    ]);
+    println!("{table}");
+    stack.stop().await;
+}
+
+/// A token endpoint that takes its time, and fails once in a while.
+async fn platform(asked: Arc<AtomicU64>) -> String {
+    let answer = move || {
+        let number = asked.fetch_add(1, Ordering::Relaxed);
+        async move {
+            tokio::time::sleep(ANSWER).await;
+            if number % FAULTS == FAULTS - 1 {
+                return (StatusCode::INTERNAL_SERVER_ERROR, String::new());
+            }
+            let body = json!({"access_token": format!("at-{number}"), "expires_in": 3_599, "token_type": "Bearer"});
+            (StatusCode::OK, body.to_string())
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = Router::new().route("/token", post(answer));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}/token")
+}
+
+async fn import(stack: &Stack, connections: u64) {
+    let sdk = stack.environment().sdk_config();
+    let variables = stack.environment().variables("CheckTokensFunction");
+    let notify = stack.environment().variables("NotifyFunction");
+    let dynamodb = aws_sdk_dynamodb::Client::new(&sdk);
+    let clock = Clock::system();
+    let importer = Importer {
+        integrations: Integrations::new(
+            dynamodb.clone(),
+            variables.required("INTEGRATIONS_TABLE").unwrap(),
+        ),
+        organizations: Organizations::new(
+            dynamodb,
+            notify.required("ORGANIZATIONS_TABLE").unwrap(),
+        ),
+        sealer: Sealer::new(
+            aws_sdk_kms::Client::new(&sdk),
+            variables.required("TOKEN_KEY_ID").unwrap(),
+            clock.clone(),
+        ),
+        clock: clock.clone(),
+    };
+    let end = clock.now() + TimeDelta::hours(1);
+    let mut text =
+        json!({"type": "organization", "org_id": "acme", "name": "A", "owner_id": "olga"})
+            .to_string();
+    for n in 0..connections {
+        text.push('\n');
+        text += &json!({
+            "type": "integration", "org_id": "acme", "integration_id": format!("due-{n}"),
+            "platform": "google", "username": "x", "account_id": "1", "created_by": "carl",
+            "access_token": format!("at-{n}"), "refresh_token": format!("rt-{n}"),
+            "token_expires_at": end, "is_active": true,
+        })
+        .to_string();
+    }
+    let summary = importer.import(text.as_bytes(), |_| {}).await.unwrap();
+    assert!(summary.is_clean(), "{summary:?}");
+}

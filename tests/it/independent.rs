@@ -1,0 +1,594 @@
+//! Against an authorization server that nobody here wrote: npm's oidc-provider,
+//! which rotates refresh tokens and revokes the whole grant when one is used
+//! twice. `tests/oidc-provider.sh` starts it and runs these.
+//!
+//! Every request for new tokens, and for the sweeps that die every write to
+//! DynamoDB, passes through us, so that a sweep can be killed at a chosen place.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::Request;
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use check_tokens::CheckTokens;
+use chrono::TimeDelta;
+use futures::stream;
+use local::{Addresses, Environment, Options};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shared::Variables;
+use shared::integration::{Integration, RetryReason, State};
+use shared::refresh::attempt::LEASE;
+use shared::report::Report;
+use shared::verdict::ReconnectReason;
+use tempfile::TempDir;
+use tokio::sync::Semaphore;
+
+use crate::world::{World, acme, connection};
+
+/// Later than any token that lives two hours is due, and before it ends.
+const ROUND: TimeDelta = TimeDelta::minutes(105);
+/// How long the longest of these sweeps may take until it is where it is killed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The server, and who we are to it.
+#[derive(Clone, Deserialize)]
+struct Peer {
+    token_endpoint: String,
+    control: String,
+    client_id: String,
+    client_secret: String,
+}
+
+/// A grant as a person's consent makes it.
+#[derive(Deserialize)]
+struct Minted {
+    grant: String,
+    access_token: String,
+    refresh_token: String,
+}
+
+/// How a grant is, by the server's own word.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+struct Standing {
+    alive: bool,
+    access_tokens: usize,
+    /// Those that were not used.
+    refresh_tokens: usize,
+    refreshed: u64,
+    refused: u64,
+}
+
+impl Peer {
+    fn running() -> Self {
+        let variables = Variables::of_process();
+        serde_json::from_str(variables.required("OIDC_PROVIDER").unwrap()).unwrap()
+    }
+
+    async fn mint(&self, account: &str) -> Minted {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = http.post(format!("{}/grants", self.control));
+        let answer = request.json(&json!({"account": account})).send().await;
+        answer.unwrap().json().await.unwrap()
+    }
+
+    async fn standing(&self, grant: &str) -> Standing {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = http.get(format!("{}/grants/{grant}", self.control));
+        request.send().await.unwrap().json().await.unwrap()
+    }
+}
+
+/// What becomes of what passes through us.
+#[derive(Clone, Copy)]
+enum Fault {
+    None,
+    /// No request for new tokens arrives.
+    HoldRequests,
+    /// The server's answers break off.
+    CutAnswers,
+    /// After so many, no new credential reaches the table.
+    HoldStores(usize),
+    /// The table takes no new credential, and says so.
+    RefuseStores,
+}
+
+/// The way to the server and to the table.
+struct Way {
+    http: reqwest::Client,
+    fault: Mutex<Fault>,
+    /// New credentials on their way to the table.
+    stores: AtomicUsize,
+    /// A permit for everything that is held.
+    held: Semaphore,
+}
+
+impl Way {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            fault: Mutex::new(Fault::None),
+            stores: AtomicUsize::new(0),
+            held: Semaphore::new(0),
+        })
+    }
+
+    fn fault(&self) -> Fault {
+        *self.fault.lock().unwrap()
+    }
+
+    fn set(&self, fault: Fault) {
+        *self.fault.lock().unwrap() = fault;
+        self.stores.store(0, Ordering::SeqCst);
+    }
+
+    /// Where requests for new tokens enter.
+    async fn to_server(self: &Arc<Self>, token_endpoint: String) -> String {
+        let way = Arc::clone(self);
+        serve(Router::new().fallback(move |request: Request| {
+            let (way, to) = (Arc::clone(&way), token_endpoint.clone());
+            async move { way.exchange(&to, request).await }
+        }))
+        .await
+    }
+
+    async fn exchange(&self, to: &str, request: Request) -> Response {
+        if matches!(self.fault(), Fault::HoldRequests) {
+            return self.hold().await;
+        }
+        let (head, body) = whole(request).await;
+        let answer = self.relay(to, head, body).await;
+        if matches!(self.fault(), Fault::CutAnswers) {
+            let cut = stream::iter([Err::<Bytes, _>(std::io::Error::other("cut"))]);
+            return Body::from_stream(cut).into_response();
+        }
+        answer
+    }
+
+    /// Where calls of DynamoDB enter.
+    async fn to_table(self: &Arc<Self>, dynamodb: String) -> String {
+        let way = Arc::clone(self);
+        serve(Router::new().fallback(move |request: Request| {
+            let (way, to) = (Arc::clone(&way), dynamodb.clone());
+            async move { way.call(&to, request).await }
+        }))
+        .await
+    }
+
+    async fn call(&self, to: &str, request: Request) -> Response {
+        let (head, body) = whole(request).await;
+        if is_store(&head, &body) {
+            let earlier = self.stores.fetch_add(1, Ordering::SeqCst);
+            match self.fault() {
+                Fault::HoldStores(after) if earlier >= after => return self.hold().await,
+                Fault::RefuseStores => {
+                    let error = r#"{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"no"}"#;
+                    return (StatusCode::INTERNAL_SERVER_ERROR, error).into_response();
+                }
+                _ => {}
+            }
+        }
+        self.relay(to, head, body).await
+    }
+
+    /// Keeps what came for good.
+    async fn hold(&self) -> Response {
+        self.held.add_permits(1);
+        std::future::pending().await
+    }
+
+    /// Passes a request on. What has come so far arrives, even if whoever sent
+    /// it is dead by then.
+    async fn relay(&self, to: &str, mut head: Parts, body: Bytes) -> Response {
+        for name in [header::HOST, header::CONTENT_LENGTH] {
+            head.headers.remove(name);
+        }
+        let request = self.http.request(head.method, to).headers(head.headers);
+        let sent = tokio::spawn(request.body(body).send());
+        let answer = sent.await.unwrap().unwrap();
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let mut response = answer.bytes().await.unwrap().into_response();
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+async fn serve(router: Router) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+async fn whole(request: Request) -> (Parts, Bytes) {
+    let (head, body) = request.into_parts();
+    (head, to_bytes(body, usize::MAX).await.unwrap())
+}
+
+/// Whether a call writes a connection that nobody holds: of a sweep that has
+/// nobody to tell anything, the one that stores a new credential.
+fn is_store(head: &Parts, body: &[u8]) -> bool {
+    let call = head.headers.get("x-amz-target");
+    let is_write = call.is_some_and(|call| call.as_bytes().ends_with(b".PutItem"));
+    if !is_write {
+        return false;
+    }
+    let call: Value = serde_json::from_slice(body).unwrap();
+    let item = &call["Item"];
+    !item["integration_id"].is_null() && item["lease"].is_null()
+}
+
+/// A stack whose connections, all of X, are with the foreign server.
+struct Scene {
+    world: World,
+    peer: Peer,
+    way: Arc<Way>,
+    /// The sweep that can be killed.
+    function: CheckTokens,
+    /// By connection.
+    grants: BTreeMap<String, String>,
+    _home: TempDir,
+}
+
+impl Scene {
+    async fn new(connections: usize) -> Self {
+        let (peer, way) = (Peer::running(), Way::new());
+        let home = tempfile::tempdir().unwrap();
+        let credentials = json!({"twitter": {
+            "client_id": peer.client_id, "client_secret": peer.client_secret,
+        }});
+        std::fs::write(home.path().join("platforms.json"), credentials.to_string()).unwrap();
+        let token = way.to_server(peer.token_endpoint.clone()).await;
+        let endpoints = json!({"twitter": {"token": token}}).to_string();
+        let world = World::with(Options {
+            data_dir: Some(home.path().to_owned()),
+            parameters: BTreeMap::from([("PlatformEndpoints".to_owned(), endpoints)]),
+            ..Options::default()
+        })
+        .await;
+        let addresses = world.stack.addresses().clone();
+        let dynamodb = way.to_table(addresses.dynamodb.clone()).await;
+        let environment = Environment::new(&Addresses {
+            dynamodb,
+            ..addresses
+        })
+        .unwrap();
+        let function = CheckTokens::wire(
+            &environment.sdk_config(),
+            &environment.variables("CheckTokensFunction"),
+            world.clock.clone(),
+        )
+        .unwrap();
+        let mut scene = Self {
+            world,
+            peer,
+            way,
+            function,
+            grants: BTreeMap::new(),
+            _home: home,
+        };
+        scene.connect(connections).await;
+        scene
+    }
+
+    async fn connect(&mut self, connections: usize) {
+        let mut records = acme();
+        for n in 0..connections {
+            let id = format!("x{n}");
+            let minted = self.peer.mint(&id).await;
+            let mut line = connection(&id, "twitter", Some(TimeDelta::hours(2)), true);
+            line["access_token"] = json!(minted.access_token);
+            line["refresh_token"] = json!(minted.refresh_token);
+            records.push(line);
+            self.grants.insert(id, minted.grant);
+        }
+        self.world.import(&records).await;
+    }
+
+    async fn check(&self) -> Report {
+        self.world.check(json!({})).await
+    }
+
+    async fn row(&self, id: &str) -> Integration {
+        self.world.row("acme", id).await
+    }
+
+    async fn standing(&self, id: &str) -> Standing {
+        self.peer.standing(&self.grants[id]).await
+    }
+
+    /// Sweeps in a way that can be disturbed.
+    async fn sweep(&self) -> Report {
+        let request = check_tokens::Request::default();
+        let report = self.function.sweep(request, None, |_| {}).await.unwrap();
+        self.world.stack.settled().await;
+        report
+    }
+
+    /// Kills a sweep in which so much is held.
+    async fn kill_sweep(&self, fault: Fault, held: u32) {
+        self.way.set(fault);
+        let function = self.function.clone();
+        let sweep = tokio::spawn(async move {
+            let request = check_tokens::Request::default();
+            function.sweep(request, None, |_| {}).await.unwrap()
+        });
+        let reached = tokio::time::timeout(PATIENCE, self.way.held.acquire_many(held)).await;
+        reached.expect("the sweep gets so far").unwrap().forget();
+        sweep.abort();
+        assert!(sweep.await.unwrap_err().is_cancelled());
+        self.way.set(Fault::None);
+    }
+
+    /// Asserts that a connection was refreshed so often, and nothing else
+    /// happened to it.
+    async fn assert_unharmed(&self, id: &str, refreshed: u64) {
+        let row = self.row(id).await;
+        assert_eq!(row.state, State::Active, "{id}");
+        assert_eq!(row.generation, 1 + refreshed, "{id}");
+        let standing = self.standing(id).await;
+        assert!(standing.alive, "{id}: {standing:?}");
+        assert_eq!(
+            (
+                standing.refreshed,
+                standing.refused,
+                standing.refresh_tokens
+            ),
+            (refreshed, 0, 1),
+            "{id}"
+        );
+    }
+
+    /// Asserts that the server has taken the grant back, and that the
+    /// connection says why.
+    async fn assert_labelled(&self, id: &str) {
+        let state = self.row(id).await.state;
+        assert!(lost(&state), "{id}: {state:?}");
+        let standing = self.standing(id).await;
+        assert!(!standing.alive, "{id}: {standing:?}");
+        assert_eq!(
+            (
+                standing.refused,
+                standing.refresh_tokens,
+                standing.access_tokens
+            ),
+            (1, 0, 0),
+            "{id}: the token that was used twice took everything with it"
+        );
+    }
+
+    async fn verdicts(&self, id: &str) -> Vec<String> {
+        let attempts = self.world.audit(&format!("integration#acme#{id}")).await;
+        attempts
+            .iter()
+            .map(|attempt| attempt["verdict"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+fn lost(state: &State) -> bool {
+    let rotation_lost = ReconnectReason::RotationLost;
+    matches!(state, State::ReconnectRequired { reason, .. } if *reason == rotation_lost)
+}
+
+#[tokio::test]
+#[ignore = "needs tests/oidc-provider.sh"]
+async fn a_grant_outlives_two_hundred_refreshes() {
+    let scene = Scene::new(1).await;
+    for n in 1..=200 {
+        let report = scene.check().await;
+        assert_eq!(
+            (report.auto_refreshed, report.refresh_failed),
+            (1, 0),
+            "{n}: {report:?}"
+        );
+        scene.world.pass(ROUND);
+    }
+    scene.assert_unharmed("x0", 200).await;
+    assert_eq!(scene.world.told("olga").await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs tests/oidc-provider.sh"]
+async fn concurrent_sweeps_use_no_token_twice() {
+    let scene = Scene::new(20).await;
+    for round in 1..=10 {
+        let sweeps = futures::future::join_all((0..4).map(|_| scene.check())).await;
+        let refreshed: u64 = sweeps.iter().map(|report| report.auto_refreshed).sum();
+        let failed: u64 = sweeps.iter().map(|report| report.refresh_failed).sum();
+        assert_eq!((refreshed, failed), (20, 0), "{round}: {sweeps:?}");
+        for id in scene.grants.keys() {
+            scene.assert_unharmed(id, round).await;
+        }
+        scene.world.pass(ROUND);
+    }
+    assert_eq!(scene.world.told("olga").await, [""; 0]);
+}
+
+#[tokio::test]
+#[ignore = "needs tests/oidc-provider.sh"]
+async fn a_crash_between_answer_and_write_is_labelled() {
+    let scene = Scene::new(1).await;
+    scene.check().await;
+    scene.world.pass(ROUND);
+    scene.kill_sweep(Fault::HoldStores(0), 1).await;
+
+    // The server has moved on and we have not; nobody can see that yet.
+    let standing = scene.standing("x0").await;
+    assert_eq!(
+        (standing.alive, standing.refreshed, standing.refused),
+        (true, 2, 0)
+    );
+    let row = scene.row("x0").await;
+    assert_eq!((row.generation, &row.state), (2, &State::Active));
+    assert_eq!(scene.check().await.examined, 0, "still leased");
+
+    assert!(scene.row("x0").await.intent.is_some());
+    scene.world.pass(LEASE);
+    let report = scene.check().await;
+    assert_eq!(
+        report.refresh_failures["rotation_lost"], 1,
+        "at once: {report:?}"
+    );
+    scene.assert_labelled("x0").await;
+    assert_eq!(scene.verdicts("x0").await, ["renewed", "rotation_lost"]);
+    assert_eq!(
+        scene.world.told("olga").await,
+        ["integration_reconnect_required"]
+    );
+    let operations = scene.world.audit("operations").await;
+    assert!(
+        operations.iter().any(|row| row["kind"] == "rotation_lost"),
+        "{operations:?}"
+    );
+    // And never again.
+    scene.world.pass(TimeDelta::days(1));
+    assert_eq!(scene.check().await.examined, 0);
+    assert_eq!(scene.standing("x0").await.refused, 1);
+}
+
+#[tokio::test]
+#[ignore = "needs tests/oidc-provider.sh"]
+async fn an_answer_that_breaks_off_is_labelled() {
+    let scene = Scene::new(1).await;
+    scene.check().await;
+    scene.world.pass(ROUND);
+    scene.way.set(Fault::CutAnswers);
+    let report = scene.sweep().await;
+    assert_eq!(report.refresh_failures["in_doubt"], 1, "{report:?}");
+    let State::Retrying {
+        reason: RetryReason::InDoubt,
+        next_attempt_at,
+        ..
+    } = scene.row("x0").await.state
+    else {
+        panic!("{:?}", scene.row("x0").await.state)
+    };
+    assert_eq!(
+        scene.world.told("olga").await,
+        [""; 0],
+        "nothing is known yet"
+    );
+
+    scene.way.set(Fault::None);
+    scene.world.clock.set(next_attempt_at);
+    scene.check().await;
+    scene.assert_labelled("x0").await;
+    assert_eq!(
+        scene.world.told("olga").await,
+        ["integration_reconnect_required"]
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs tests/oidc-provider.sh"]
+async fn a_crash_before_anything_is_sent_costs_nothing() {
+    let scene = Scene::new(1).await;
+    scene.check().await;
+    scene.world.pass(ROUND);
+    scene.kill_sweep(Fault::HoldRequests, 1).await;
+    assert_eq!(scene.standing("x0").await.refreshed, 1);
+    assert_eq!(scene.check().await.examined, 0, "still leased");
+
+    assert!(scene.row("x0").await.intent.is_some());
+    scene.world.pass(LEASE);
+    assert_eq!(scene.check().await.auto_refreshed, 1);
+    scene.assert_unharmed("x0", 2).await;
+    // It is one that can be used.
+    scene.world.pass(ROUND);
+    assert_eq!(scene.check().await.auto_refreshed, 1);
+    scene.assert_unharmed("x0", 3).await;
+    assert_eq!(scene.world.told("olga").await, [""; 0]);
+}
+
+#[tokio::test]
+#[ignore = "needs tests/oidc-provider.sh"]
+async fn a_table_that_takes_nothing_costs_nothing() {
+    let scene = Scene::new(1).await;
+    scene.check().await;
+    scene.world.pass(ROUND);
+    scene.way.set(Fault::RefuseStores);
+    let report = scene.sweep().await;
+    assert_eq!(report.refresh_failures["parked"], 1, "{report:?}");
+    let row = scene.row("x0").await;
+    assert_eq!((row.generation, &row.state), (2, &State::Active));
+
+    scene.way.set(Fault::None);
+    scene.world.pass(LEASE);
+    assert_eq!(scene.check().await.auto_refreshed, 1);
+    assert_eq!(scene.verdicts("x0").await[2], "recovered");
+    // Found, not asked for a second time.
+    scene.assert_unharmed("x0", 2).await;
+    scene.world.pass(ROUND);
+    assert_eq!(scene.check().await.auto_refreshed, 1);
+    scene.assert_unharmed("x0", 3).await;
+    assert_eq!(scene.world.told("olga").await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs tests/oidc-provider.sh"]
+async fn a_sweep_that_dies_amid_many_loses_what_was_exposed_and_no_more() {
+    let scene = Scene::new(20).await;
+    assert_eq!(scene.check().await.auto_refreshed, 20);
+    scene.world.pass(ROUND);
+    // Eight are stored; two are not; wherever the others may be.
+    scene.kill_sweep(Fault::HoldStores(8), 2).await;
+    // Until what is on its way has arrived.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+
+    let mut exposed = Vec::new();
+    for id in scene.grants.keys() {
+        let (standing, row) = (scene.standing(id).await, scene.row(id).await);
+        assert!(standing.alive, "{id}: {standing:?}");
+        match standing.refreshed + 1 - row.generation {
+            0 => {}
+            1 => exposed.push(id.as_str()),
+            _ => panic!("{id}: {standing:?} {row:?}"),
+        }
+    }
+    assert!((2..=12).contains(&exposed.len()), "{exposed:?}");
+
+    // Our own crash explains the refusals, so they are believed at once.
+    scene.world.pass(LEASE);
+    let began = scene.world.now();
+    let settled = |row: &Integration| match row.state {
+        State::Active => row.generation > 2 && row.intent.is_none(),
+        ref state => lost(state),
+    };
+    let mut waiting = scene.grants.len();
+    while waiting > 0 && scene.world.now() - began < TimeDelta::hours(1) {
+        scene.check().await;
+        waiting = 0;
+        for id in scene.grants.keys() {
+            waiting += usize::from(!settled(&scene.row(id).await));
+        }
+        scene.world.pass(TimeDelta::minutes(5));
+    }
+    assert_eq!(waiting, 0);
+    for id in scene.grants.keys() {
+        if exposed.contains(&id.as_str()) {
+            scene.assert_labelled(id).await;
+        } else {
+            let standing = scene.standing(id).await;
+            assert!(standing.alive, "{id}: {standing:?}");
+            assert_eq!(scene.row(id).await.state, State::Active, "{id}");
+        }
+    }
+    let operations = scene.world.audit("operations").await;
+    assert!(operations.iter().all(|one| one["kind"] != "breaker_opened"));
+    let told = scene.world.told("olga").await;
+    let reconnect = |kind: &&String| *kind == "integration_reconnect_required";
+    assert_eq!(told.iter().filter(reconnect).count(), exposed.len());
+    eprintln!(
+        "{} of 20 were exposed; all were labelled within {} minutes",
+        exposed.len(),
+        (scene.world.now() - began).num_minutes()
+    );
+}

@@ -1,0 +1,292 @@
+//! What is not a connection's fault: an application that a platform refuses or
+//! holds back, rows and credentials that were damaged.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::TimeDelta;
+use local::platforms::{Action, Script, Throttle};
+use serde_json::{Value, json};
+use shared::Platform;
+use shared::integration::State;
+use shared::verdict::ReconnectReason;
+
+use crate::world::{World, acme, connection};
+
+/// `acme` and `beta`, and so many connections of each.
+async fn two_organisations(platform: &str, of_each: usize, left: TimeDelta) -> World {
+    let world = World::new().await;
+    world.import(&acme()).await;
+    world
+        .import(&[
+            json!({"type": "organization", "org_id": "beta", "name": "Beta", "owner_id": "bea"}),
+        ])
+        .await;
+    for org in ["acme", "beta"] {
+        let lines: Vec<_> = (0..of_each)
+            .map(|n| of(org, &format!("{org}-{n}"), platform, left))
+            .collect();
+        world.import(&lines).await;
+    }
+    world
+}
+
+fn of(org: &str, id: &str, platform: &str, left: TimeDelta) -> Value {
+    let mut line = connection(id, platform, Some(left), true);
+    line["org_id"] = json!(org);
+    line
+}
+
+async fn states(world: &World, of_each: usize) -> Vec<State> {
+    let mut states = Vec::new();
+    for org in ["acme", "beta"] {
+        for n in 0..of_each {
+            states.push(world.row(org, &format!("{org}-{n}")).await.state);
+        }
+    }
+    states
+}
+
+async fn operations(world: &World, kind: &str) -> usize {
+    let all = world.audit("operations").await;
+    all.iter().filter(|row| row["kind"] == kind).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotated_client_secret_flips_no_connection() {
+    for (platform, name, error) in [
+        // A platform that says what is wrong, and two that blame the grant.
+        (Platform::Google, "google", "invalid_client"),
+        (Platform::Tiktok, "tiktok", "invalid_grant"),
+        (Platform::Twitter, "twitter", "invalid_request"),
+    ] {
+        let world = two_organisations(name, 10, TimeDelta::hours(1)).await;
+        assert_eq!(world.check(json!({})).await.auto_refreshed, 20);
+        world
+            .stack
+            .platforms()
+            .script(Script::refuse(platform, error))
+            .unwrap();
+        for _ in 0..36 {
+            world.pass(TimeDelta::minutes(10));
+            world.check(json!({})).await;
+        }
+        let flipped = states(&world, 10).await;
+        let flipped = flipped
+            .iter()
+            .filter(|state| !matches!(state, State::Active | State::Retrying { .. }));
+        assert_eq!(flipped.count(), 0, "{name}");
+        assert_eq!(operations(&world, "breaker_opened").await, 1, "{name}");
+        assert_eq!(world.notifications("olga", "acme").await.len(), 0, "{name}");
+        // Nobody runs against the wall: a few tries every five minutes.
+        let tried = world.stack.platforms().exchanges(platform);
+        assert!(tried < 20 + 20 + 3 * 40, "{name}: {tried}");
+
+        world.stack.platforms().clear_scripts();
+        for _ in 0..8 {
+            world.pass(TimeDelta::minutes(10));
+            world.check(json!({})).await;
+        }
+        let all = states(&world, 10).await;
+        assert!(
+            all.iter().all(|state| *state == State::Active),
+            "{name}: {all:?}"
+        );
+        assert_eq!(operations(&world, "breaker_closed").await, 1, "{name}");
+        assert_eq!(world.notifications("olga", "acme").await.len(), 0, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cut_over_with_dead_grants_stops_no_healthy_one() {
+    let world = two_organisations("twitter", 3, TimeDelta::hours(1)).await;
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 6);
+    let dead: Vec<_> = (0..300)
+        .map(|n| {
+            let org = if n % 2 == 0 { "acme" } else { "beta" };
+            of(org, &format!("dead-{n}"), "twitter", TimeDelta::hours(1))
+        })
+        .collect();
+    world.import(&dead).await;
+    let script = Script::refuse(Platform::Twitter, "invalid_request").token("rt-dead");
+    world.stack.platforms().script(script).unwrap();
+    for _ in 0..30 {
+        world.pass(TimeDelta::minutes(15));
+        world.check(json!({})).await;
+    }
+    let healthy = states(&world, 3).await;
+    assert!(
+        healthy.iter().all(|state| *state == State::Active),
+        "{healthy:?}"
+    );
+    for row in [("acme", "acme-0"), ("beta", "beta-2")] {
+        let row = world.row(row.0, row.1).await;
+        assert!(row.access_expires_at > Some(world.now()), "{row:?}");
+    }
+    for n in [0, 1, 298, 299] {
+        let org = if n % 2 == 0 { "acme" } else { "beta" };
+        let state = world.row(org, &format!("dead-{n}")).await.state;
+        assert!(
+            matches!(state, State::ReconnectRequired { .. }),
+            "{state:?}"
+        );
+    }
+    assert_eq!(operations(&world, "breaker_opened").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_with_junk_credentials_stops_nobody() {
+    let world = two_organisations("google", 3, TimeDelta::hours(1)).await;
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 6);
+    let junk: Vec<_> = (0..50)
+        .map(|n| of("beta", &format!("junk-{n}"), "google", TimeDelta::hours(1)))
+        .collect();
+    world.import(&junk).await;
+    // Half of no application, half of somebody else's.
+    for (token, error) in [
+        ("rt-junk-1", "unauthorized_client"),
+        ("rt-junk", "invalid_grant"),
+    ] {
+        let script = Script::refuse(Platform::Google, error).token(token);
+        world.stack.platforms().script(script).unwrap();
+    }
+    for _ in 0..24 {
+        world.pass(TimeDelta::minutes(15));
+        world.check(json!({})).await;
+    }
+    for row in [("acme", "acme-0"), ("beta", "beta-2")] {
+        let row = world.row(row.0, row.1).await;
+        assert_eq!(row.state, State::Active);
+        assert!(row.access_expires_at > Some(world.now()), "{row:?}");
+    }
+    for n in [0, 1, 10, 49] {
+        let state = world.row("beta", &format!("junk-{n}")).await.state;
+        assert!(
+            matches!(state, State::ReconnectRequired { .. }),
+            "{n} {state:?}"
+        );
+    }
+    assert_eq!(operations(&world, "breaker_opened").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_platform_that_throttles_us_is_left_alone_by_all() {
+    let world = two_organisations("snapchat", 100, TimeDelta::hours(1)).await;
+    let throttle = Action::Throttle(Throttle {
+        retry_after: Some(600),
+    });
+    let script = Script::new(throttle).on(Platform::Snapchat);
+    world.stack.platforms().script(script).unwrap();
+    let report = world.check(json!({})).await;
+    let tried = world.stack.platforms().exchanges(Platform::Snapchat);
+    // Those that were under way when the first answer came, and no more.
+    assert!(tried <= 64, "{tried}");
+    assert_eq!(report.held_back + tried, 200, "{report:?}");
+    world.stack.platforms().clear_scripts();
+    world.pass(TimeDelta::seconds(590));
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 0);
+    world.pass(TimeDelta::seconds(10));
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 200);
+}
+
+#[tokio::test]
+async fn a_corrupt_row_is_set_aside_and_stops_nothing() {
+    let world = two_organisations("google", 2, TimeDelta::hours(1)).await;
+    for (row, change) in [("acme-0", "REMOVE platform"), ("acme-1", "SET #s = :s")] {
+        let mut update = world
+            .dynamodb()
+            .update_item()
+            .table_name(world.variable("CheckTokensFunction", "INTEGRATIONS_TABLE"))
+            .key("org_id", AttributeValue::S("acme".into()))
+            .key("integration_id", AttributeValue::S(row.into()))
+            .update_expression(change);
+        if change.contains(":s") {
+            update = update
+                .expression_attribute_names("#s", "state")
+                .expression_attribute_values(":s", AttributeValue::S("broken".into()));
+        }
+        update.send().await.unwrap();
+    }
+    let report = world.check(json!({})).await;
+    assert_eq!(
+        (report.auto_refreshed, report.failures.len()),
+        (2, 2),
+        "{report:?}"
+    );
+    assert_eq!(report.operator_events.len(), 2, "{report:?}");
+    assert!(
+        report.operator_events[0].contains("restore the row"),
+        "{report:?}"
+    );
+    // Once: it is not met again.
+    let again = world.check(json!({})).await;
+    assert_eq!((again.failures.len(), again.operator_events.len()), (0, 0));
+    assert_eq!(operations(&world, "row_damaged").await, 2);
+    // It says why.
+    let row = world
+        .dynamodb()
+        .get_item()
+        .table_name(world.variable("CheckTokensFunction", "INTEGRATIONS_TABLE"))
+        .key("org_id", AttributeValue::S("acme".into()))
+        .key("integration_id", AttributeValue::S("acme-0".into()))
+        .send()
+        .await
+        .unwrap();
+    let why = row.item.unwrap()["damaged"].as_s().unwrap().clone();
+    assert!(why.contains("platform"), "{why}");
+    // Nor does it hide the others.
+    let path = "/api/dashboard/acme/integrations";
+    let listed = world.get_as("olga", path).await;
+    assert_eq!(listed.status, 200, "{}", listed.text);
+    world.expiring("olga", "acme", 30).await;
+    // Connecting the account anew mends it.
+    world
+        .import(&[of("acme", "acme-0", "google", TimeDelta::hours(2))])
+        .await;
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
+    assert_eq!(world.row("acme", "acme-0").await.state, State::Active);
+}
+
+#[tokio::test]
+async fn a_credential_that_cannot_be_opened_is_told_at_once() {
+    let world = two_organisations("google", 2, TimeDelta::hours(1)).await;
+    let mut row = world.row("acme", "acme-0").await;
+    if let Some(token) = &mut row.refresh_token {
+        *token.0.last_mut().unwrap() ^= 1;
+    }
+    world
+        .integrations()
+        .replace(row, world.now())
+        .await
+        .unwrap();
+    let report = world.check(json!({})).await;
+    assert_eq!(
+        (report.auto_refreshed, report.failures.len()),
+        (3, 1),
+        "{report:?}"
+    );
+    assert_eq!(operations(&world, "credential_damaged").await, 1);
+    let state = world.row("acme", "acme-0").await.state;
+    let reason = ReconnectReason::CredentialDamaged;
+    assert!(
+        matches!(state, State::ReconnectRequired { reason: why, .. } if why == reason),
+        "{state:?}"
+    );
+    assert_eq!(world.told("olga").await, ["integration_reconnect_required"]);
+    let again = world.check(json!({})).await;
+    assert_eq!((again.examined, again.failures.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_platform_that_shortens_its_tokens_is_noticed_once() {
+    let world = two_organisations("tiktok", 3, TimeDelta::hours(1)).await;
+    world.check(json!({})).await;
+    let mut rules = world.stack.platforms().rules(Platform::Tiktok);
+    rules.access_life = 1_800;
+    world.stack.platforms().set_rules(Platform::Tiktok, rules);
+    for _ in 0..6 {
+        world.pass(TimeDelta::minutes(20));
+        assert_eq!(world.check(json!({})).await.refresh_failed, 0);
+    }
+    assert_eq!(operations(&world, "life_changed").await, 1);
+    let row = world.row("acme", "acme-0").await;
+    assert!(row.access_expires_at > Some(world.now()), "{row:?}");
+}

@@ -1,0 +1,563 @@
+//! A person's acts on a connection through the gateway: seeing, registering,
+//! replacing, disconnecting and checking it. No answer here holds a token.
+
+use std::sync::{Arc, Mutex};
+
+use chrono::TimeDelta;
+use local::Options;
+use local::invoke::{FunctionError, handler};
+use local::platforms::Script;
+use serde_json::{Value, json};
+use shared::Platform;
+use shared::integration::State;
+
+use crate::world::{Answer, World, acme, connection, start};
+
+const ALL: &str = "/api/dashboard/acme/integrations";
+
+/// Every token of these tests begins so; the platforms' own with `sim.`.
+const PLANTED: &str = "planted";
+
+fn one(id: &str) -> String {
+    format!("{ALL}/{id}")
+}
+
+async fn world() -> World {
+    let world = World::new().await;
+    world.import(&acme()).await;
+    world
+}
+
+fn google(left: TimeDelta) -> Value {
+    json!({
+        "platform": "google", "username": "ads.acme", "account_id": "77",
+        "access_token": "planted-access", "refresh_token": "planted-refresh",
+        "token_expires_at": start() + left,
+    })
+}
+
+async fn send(world: &World, user: &str, method: &str, path: &str, body: &str) -> Answer {
+    let url = format!("{}{path}", world.stack.addresses().gateway);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = client.request(method.parse().unwrap(), url);
+    let request = request.bearer_auth(world.token(user)).body(body.to_owned());
+    let response = request.send().await.unwrap();
+    let answer = Answer {
+        status: response.status().as_u16(),
+        headers: response.headers().clone(),
+        text: response.text().await.unwrap(),
+    };
+    for token in [PLANTED, "sim."] {
+        assert!(!answer.text.contains(token), "{}", answer.text);
+    }
+    answer
+}
+
+async fn put(world: &World, user: &str, id: &str, body: &Value) -> Answer {
+    send(world, user, "PUT", &one(id), &body.to_string()).await
+}
+
+async fn get(world: &World, path: &str) -> Value {
+    let answer = send(world, "mia", "GET", path, "").await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.json()
+}
+
+fn assert_problem(answer: &Answer, status: u16, detail: &str) {
+    assert_eq!(answer.status, status, "{}", answer.text);
+    assert_eq!(answer.headers["content-type"], "application/problem+json");
+    let said = answer.json()["detail"].as_str().unwrap().to_owned();
+    assert!(said.contains(detail), "{detail}: {said}");
+}
+
+#[tokio::test]
+async fn what_is_registered_is_refreshed_by_the_next_sweep() {
+    let world = world().await;
+    let answer = put(&world, "ian", "g", &google(TimeDelta::hours(1))).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    let registered = answer.json();
+    for (field, expected) in [
+        ("integration_id", json!("g")),
+        ("platform", json!("google")),
+        ("platform_name", json!("Google Ads")),
+        ("username", json!("ads.acme")),
+        ("account_id", json!("77")),
+        ("created_by", json!("ian")),
+        ("refresh_model", json!("static")),
+        ("state", json!("active")),
+        ("view", json!("renewing")),
+        ("access_expires_at", json!("2026-11-23T10:00:00Z")),
+        ("lapses_at", json!("2026-11-23T10:00:00Z")),
+        ("granted_at", json!("2026-11-23T09:00:00Z")),
+        ("next_attempt_at", json!("2026-11-23T09:00:00Z")),
+        ("renewed_at", Value::Null),
+    ] {
+        assert_eq!(registered[field], expected, "{field}: {registered}");
+    }
+    world.pass(TimeDelta::minutes(5));
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
+    let shown = get(&world, &one("g")).await;
+    let fields = ["view", "message", "lapses_at"].map(|field| shown[field].clone());
+    let expected = [json!("healthy"), json!("It renews itself."), Value::Null];
+    assert_eq!(fields, expected, "{shown}");
+    assert_eq!(shown["renewed_at"], "2026-11-23T09:05:00Z");
+    let history = shown["history"].as_array().unwrap();
+    assert_eq!(history.len(), 2, "{history:?}");
+    assert_eq!(
+        (&history[0]["kind"], &history[0]["verdict"]),
+        (&json!("attempt"), &json!("renewed"))
+    );
+    let act =
+        json!({"at": "2026-11-23T09:00:00Z", "kind": "act", "act": "registered", "by": "ian"});
+    assert_eq!(history[1], act);
+}
+
+#[tokio::test]
+async fn a_replaced_credential_is_a_new_grant_of_the_same_connection() {
+    let world = world().await;
+    let mut line = connection("g", "google", Some(TimeDelta::days(9)), true);
+    line["metadata"] = json!({"page": "planted-metadata"});
+    world.import(std::slice::from_ref(&line)).await;
+    let mut body = google(TimeDelta::hours(1));
+    body["scopes"] = json!(["ads"]);
+    let answer = put(&world, "olga", "g", &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.json()["created_by"], "carl", "its maker stays");
+    let row = world.row("acme", "g").await;
+    assert_eq!((row.generation, row.grant), (2, 2));
+    assert_eq!((row.username.as_str(), row.scopes.len()), ("ads.acme", 1));
+    assert_eq!(
+        row.metadata["page"], "planted-metadata",
+        "nothing was said of it"
+    );
+    let shown = get(&world, &one("g")).await;
+    assert_eq!(shown["history"][0]["act"], "replaced");
+    assert_eq!(shown["history"][0]["by"], "olga");
+
+    // The file from before the reconnect would last longer, and is no news.
+    let (summary, problems) = world.import_text(line.to_string()).await;
+    assert_eq!(summary.unchanged, 1, "{problems:?}");
+    assert_eq!(world.row("acme", "g").await, row);
+    // Nor is that it ended what the reconnect has replaced.
+    line["is_active"] = json!(false);
+    let (summary, _) = world.import_text(line.to_string()).await;
+    assert_eq!(summary.older, 1, "{summary:?}");
+    assert_eq!(world.row("acme", "g").await, row);
+
+    // Another platform is another account under the same id, as in an import.
+    let mut body = google(TimeDelta::hours(1));
+    body["platform"] = json!("x");
+    body["metadata"] = json!({});
+    assert_eq!(put(&world, "ian", "g", &body).await.status, 200);
+    let row = world.row("acme", "g").await;
+    assert_eq!((row.platform, row.grant), (Platform::Twitter, 3));
+    assert!(row.metadata.is_empty());
+    line["is_active"] = json!(true);
+    world.import_text(line.to_string()).await;
+    assert_eq!(world.row("acme", "g").await, row);
+    world.pass(TimeDelta::minutes(5));
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
+}
+
+#[tokio::test]
+async fn a_bad_body_is_explained_and_changes_nothing() {
+    let world = world().await;
+    let with = |field: &str, value: Value| {
+        let mut body = google(TimeDelta::hours(1));
+        body[field] = value;
+        body.to_string()
+    };
+    for (body, status, detail) in [
+        (String::new(), 400, "not valid JSON"),
+        ("{".to_owned(), 400, "not valid JSON"),
+        ("[]".to_owned(), 400, "must be a JSON object"),
+        (
+            with("platform", json!("planted")),
+            400,
+            "platform must be one of meta",
+        ),
+        (
+            with("username", json!("")),
+            400,
+            "username must be 1 to 512",
+        ),
+        (
+            with("account_id", json!(7)),
+            400,
+            "account_id must be a text",
+        ),
+        (
+            with("access_token", Value::Null),
+            400,
+            "access_token is missing",
+        ),
+        (
+            with("refresh_token", json!([PLANTED])),
+            400,
+            "refresh_token must be a text",
+        ),
+        (
+            with("token_expires_at", json!("planted")),
+            400,
+            "token_expires_at must be an RFC 3339",
+        ),
+        (
+            with("token_issued_at", json!("2030-01-01T00:00:00Z")),
+            400,
+            "token_issued_at must be before",
+        ),
+        (with("scopes", json!(PLANTED)), 400, "scopes must be"),
+        (with("metadata", json!(PLANTED)), 400, "metadata must be"),
+        (
+            with("created_by", json!("eve")),
+            400,
+            "no field \"created_by\"; there are platform",
+        ),
+        (with("org_id", json!("other")), 400, "no field \"org_id\""),
+        (
+            with("metadata", json!({"x": "x".repeat(140_000)})),
+            413,
+            "at most 131072 bytes",
+        ),
+    ] {
+        let answer = send(&world, "ian", "PUT", &one("g"), &body).await;
+        assert_problem(&answer, status, detail);
+    }
+    assert_eq!(get(&world, ALL).await["integrations"], json!([]));
+    assert!(world.audit("integration#acme#g").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_disconnected_connection_has_no_tokens() {
+    let world = world().await;
+    put(&world, "ian", "g", &google(TimeDelta::hours(1))).await;
+    for _ in 0..2 {
+        world.pass(TimeDelta::minutes(1));
+        let answer = send(&world, "olga", "DELETE", &one("g"), "").await;
+        assert_eq!((answer.status, answer.text.as_str()), (204, ""));
+    }
+    let row = world.row("acme", "g").await;
+    assert_eq!((&row.access_token, &row.refresh_token), (&None, &None));
+    assert_eq!(row.attention_at, None);
+    let shown = get(&world, &one("g")).await;
+    assert_eq!(
+        (&shown["view"], &shown["state"]),
+        (&json!("disconnected"), &json!("disconnected"))
+    );
+    assert_eq!(shown["since"], "2026-11-23T09:01:00Z");
+    let acts: Vec<_> = shown["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|act| act["act"].clone())
+        .collect();
+    assert_eq!(acts, ["disconnected", "registered"], "once");
+    assert_eq!(world.check(json!({})).await.examined, 0);
+
+    let unknown = send(&world, "olga", "DELETE", &one("nobody"), "").await;
+    assert_problem(&unknown, 404, "no such integration");
+    assert_problem(
+        &send(&world, "mia", "GET", &one("nobody"), "").await,
+        404,
+        "no such",
+    );
+
+    // Reconnected, it lives again.
+    assert_eq!(
+        put(&world, "ian", "g", &google(TimeDelta::hours(1)))
+            .await
+            .status,
+        200
+    );
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
+}
+
+#[tokio::test]
+async fn who_may_see_and_who_may_act() {
+    let world = world().await;
+    world
+        .import(&[json!({"type": "organization", "org_id": "globex", "name": "Globex", "owner_id": "gus"})])
+        .await;
+    put(&world, "ian", "g", &google(TimeDelta::hours(1))).await;
+    let before = world.row("acme", "g").await;
+    let body = google(TimeDelta::hours(2)).to_string();
+    let check = format!("{}/check", one("g"));
+    for (method, path) in [("PUT", one("g")), ("DELETE", one("g")), ("POST", check)] {
+        for (user, detail) in [
+            ("mia", "You may not manage"),
+            ("gus", "You are not a member"),
+        ] {
+            assert_problem(&send(&world, user, method, &path, &body).await, 403, detail);
+        }
+        let answer = world.send(method, &path, None).await;
+        assert_eq!(answer.status, 401);
+    }
+    for path in [ALL.to_owned(), one("g")] {
+        assert_problem(
+            &send(&world, "gus", "GET", &path, "").await,
+            403,
+            "not a member",
+        );
+        get(&world, &path).await;
+    }
+    // Another organisation's connection of the same id is another one.
+    let elsewhere = "/api/dashboard/globex/integrations/g";
+    assert_eq!(
+        send(&world, "gus", "DELETE", elsewhere, "").await.status,
+        404
+    );
+    assert_eq!(world.row("acme", "g").await, before);
+}
+
+/// What happens to a refresh while a person acts.
+async fn during_a_refresh(method: &str, body: &str) -> (World, Answer) {
+    let world = world().await;
+    let line = connection("x", "twitter", Some(TimeDelta::hours(1)), true);
+    world.import(&[line]).await;
+    let script = json!({"platform": "twitter", "do": {"delay_ms": 300}});
+    let script: Script = serde_json::from_value(script).unwrap();
+    world.stack.platforms().script(script).unwrap();
+    let act = async {
+        while world.stack.platforms().exchanges(Platform::Twitter) == 0 {
+            tokio::task::yield_now().await;
+        }
+        send(&world, "ian", method, &one("x"), body).await
+    };
+    let (report, answer) = tokio::join!(world.check(json!({})), act);
+    assert_eq!(report.auto_refreshed, 0, "{report:?}");
+    (world, answer)
+}
+
+#[tokio::test]
+async fn a_registration_during_a_refresh_wins() {
+    let mut body = google(TimeDelta::hours(5));
+    body["platform"] = json!("twitter");
+    let (world, answer) = during_a_refresh("PUT", &body.to_string()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let row = world.row("acme", "x").await;
+    assert_eq!(row.grant, 2);
+    assert_eq!(row.access_expires_at, Some(start() + TimeDelta::hours(5)));
+    world.stack.platforms().clear_scripts();
+    world.pass(TimeDelta::minutes(5));
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
+}
+
+#[tokio::test]
+async fn a_disconnect_during_a_refresh_wins() {
+    let (world, answer) = during_a_refresh("DELETE", "").await;
+    assert_eq!(answer.status, 204, "{}", answer.text);
+    let row = world.row("acme", "x").await;
+    assert!(matches!(row.state, State::Disconnected { .. }), "{row:?}");
+    assert_eq!((row.access_token, row.refresh_token), (None, None));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_registrations_at_once_each_is_a_grant_of_its_own() {
+    let world = world().await;
+    let bodies: Vec<_> = (1..=8)
+        .map(|hours| google(TimeDelta::hours(hours)))
+        .collect();
+    let all = bodies.iter().map(|body| put(&world, "ian", "g", body));
+    let answers = futures::future::join_all(all).await;
+    let created = answers.iter().filter(|answer| answer.status == 201).count();
+    let replaced = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!((created, replaced), (1, 7));
+    let row = world.row("acme", "g").await;
+    assert_eq!((row.generation, row.grant), (8, 8));
+}
+
+/// All pages of what is asked for.
+async fn pages(world: &World, query: &str) -> Vec<Vec<String>> {
+    let mut pages = Vec::new();
+    let mut next = String::new();
+    loop {
+        let page = get(world, &format!("{ALL}?{query}{next}")).await;
+        let rows = page["integrations"].as_array().unwrap();
+        let id = |row: &Value| row["integration_id"].as_str().unwrap().to_owned();
+        pages.push(rows.iter().map(id).collect());
+        assert!(pages.len() < 100, "it leads nowhere");
+        match page["next"].as_str() {
+            Some(cursor) => next = format!("&next={cursor}"),
+            None => return pages,
+        }
+    }
+}
+
+/// More connections than are looked at for one answer.
+async fn crowd() -> World {
+    let world = world().await;
+    let quiet = |n: u32| {
+        let left = Some(TimeDelta::days(90));
+        connection(&format!("l{n:04}"), "linkedin", left, false)
+    };
+    let mut records: Vec<_> = (0..1_100).map(quiet).collect();
+    records.push(connection("m", "meta", Some(TimeDelta::days(2)), false));
+    records.push(connection("x", "twitter", Some(TimeDelta::hours(1)), true));
+    world.import(&records).await;
+    send(&world, "ian", "DELETE", &one("l0500"), "").await;
+    world
+}
+
+#[tokio::test]
+async fn a_list_is_paged_to_its_end() {
+    let world = crowd().await;
+    let all = pages(&world, "limit=100").await;
+    let sizes: Vec<_> = all.iter().map(Vec::len).collect();
+    assert_eq!(sizes, [vec![100; 11], vec![2]].concat());
+    let mut ids = all.concat();
+    assert!(ids.is_sorted());
+    ids.dedup();
+    assert_eq!(ids.len(), 1_102);
+}
+
+#[tokio::test]
+async fn what_is_sought_is_found_however_far_it_lies() {
+    let world = crowd().await;
+    let none: Vec<String> = Vec::new();
+    for (query, expected) in [
+        ("platform=x", vec![none.clone(), vec!["x".to_owned()]]),
+        ("platform=google", vec![none.clone(), none.clone()]),
+        (
+            "state=disconnected",
+            vec![vec!["l0500".to_owned()], none.clone()],
+        ),
+        (
+            "view=disconnected&platform=linkedin",
+            vec![vec!["l0500".to_owned()], none.clone()],
+        ),
+        (
+            "view=renewing&limit=1",
+            vec![none.clone(), vec!["m".to_owned()], vec!["x".to_owned()]],
+        ),
+        ("view=broken", vec![none.clone(), none.clone()]),
+    ] {
+        assert_eq!(pages(&world, query).await, expected, "{query}");
+    }
+    let healthy = pages(&world, "view=healthy&limit=100").await.concat();
+    assert_eq!(healthy.len(), 1_099);
+    for (bad, detail) in [
+        ("limit=101", "limit must be a whole number from 1 to 100"),
+        ("state=dead", "state must be one of active, retrying"),
+        ("view=fine", "view must be one of healthy, renewing"),
+        ("platform=myspace", "platform must be one of meta"),
+        ("next=%00", "next must be what the page before said"),
+        ("sort=name", "no query parameter"),
+    ] {
+        let answer = send(&world, "mia", "GET", &format!("{ALL}?{bad}"), "").await;
+        assert_problem(&answer, 400, detail);
+    }
+}
+
+#[tokio::test]
+async fn a_history_shows_attempts_and_acts_newest_first() {
+    let world = world().await;
+    put(&world, "ian", "g", &google(TimeDelta::hours(1))).await;
+    let refuse = Script::refuse(Platform::Google, "server_error").token("planted-refresh");
+    world.stack.platforms().script(refuse).unwrap();
+    world.pass(TimeDelta::minutes(1));
+    world.check(json!({})).await;
+    let failing = get(&world, &one("g")).await;
+    let fields = ["view", "state", "reason", "failures"].map(|field| failing[field].clone());
+    assert_eq!(
+        fields,
+        [
+            json!("failing"),
+            json!("retrying"),
+            json!("transient"),
+            json!(1)
+        ]
+    );
+    world.pass(TimeDelta::minutes(1));
+    let path = format!("{}/rate-limit", one("g"));
+    assert_eq!(send(&world, "olga", "DELETE", &path, "").await.status, 204);
+    let shown = get(&world, &one("g")).await;
+    let history = shown["history"].as_array().unwrap();
+    let told: Vec<_> = history
+        .iter()
+        .map(|entry| entry["verdict"].as_str().or(entry["act"].as_str()).unwrap())
+        .collect();
+    assert_eq!(told, ["quota_reset", "transient", "registered"]);
+    assert_eq!(history[0]["by"], "olga");
+    assert!(history[1]["duration_ms"].is_i64());
+    // At most the last fifty.
+    for _ in 0..50 {
+        world.pass(TimeDelta::seconds(1));
+        send(&world, "ian", "DELETE", &path, "").await;
+    }
+    let shown = get(&world, &one("g")).await;
+    let history = shown["history"].as_array().unwrap();
+    assert_eq!(history.len(), 50);
+    assert!(history.iter().all(|entry| entry["by"] == "ian"));
+}
+
+/// A stack whose check-tokens answers this, and what it is asked.
+async fn with_answer(answer: Result<Value, FunctionError>) -> (World, Arc<Mutex<Vec<Value>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&asked);
+    let world = World::wired(Options::default(), async |environment, clock| {
+        let mut handlers = local::functions::handlers(environment, clock).await?;
+        let check_tokens = handler(move |event, _| {
+            heard.lock().unwrap().push(event);
+            let answer = answer.clone();
+            async move { answer }
+        });
+        handlers.insert("CheckTokensFunction".to_owned(), check_tokens);
+        Ok(handlers)
+    })
+    .await;
+    world.import(&acme()).await;
+    (world, asked)
+}
+
+fn checked(verdict: &str) -> Value {
+    json!({
+        "org_id": "acme", "integration_id": "g", "verdict": verdict, "message": "Done.",
+        "expires_at": "2026-11-23T10:00:00Z", "next_attempt_at": null, "attempt_id": "a1",
+    })
+}
+
+#[tokio::test]
+async fn a_check_asks_the_function_for_this_one_and_hands_its_answer_on() {
+    let (world, asked) = with_answer(Ok(checked("renewed"))).await;
+    let path = format!("{}/check", one("auth0%7Cg"));
+    let answer = send(&world, "ian", "POST", &path, "").await;
+    assert_eq!((answer.status, answer.json()), (200, checked("renewed")));
+    let expected = json!({"integration": {"org_id": "acme", "integration_id": "auth0|g"}});
+    assert_eq!(*asked.lock().unwrap(), [expected]);
+
+    let (world, _) = with_answer(Ok(checked("not_found"))).await;
+    let path = format!("{}/check", one("g"));
+    assert_problem(
+        &send(&world, "ian", "POST", &path, "").await,
+        404,
+        "no such integration",
+    );
+}
+
+#[tokio::test]
+async fn a_check_that_fails_says_so_without_internals() {
+    let error = FunctionError::new("SweepError", "internals");
+    let (world, asked) = with_answer(Err(error)).await;
+    let path = format!("{}/check", one("g"));
+    let answer = send(&world, "ian", "POST", &path, "").await;
+    assert_problem(&answer, 502, "The check failed.");
+    assert!(!answer.text.contains("internals"), "{}", answer.text);
+    assert_eq!(asked.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_check_refreshes_what_is_registered() {
+    let world = world().await;
+    put(&world, "ian", "g", &google(TimeDelta::hours(1))).await;
+    let path = format!("{}/check", one("g"));
+    let answer = send(&world, "ian", "POST", &path, "").await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.json()["verdict"], "renewed", "{}", answer.text);
+    assert_eq!(world.row("acme", "g").await.generation, 2);
+    let unknown = format!("{}/check", one("nobody"));
+    assert_problem(
+        &send(&world, "ian", "POST", &unknown, "").await,
+        404,
+        "no such",
+    );
+}
