@@ -11,6 +11,8 @@ pub(crate) fn needs_attention(report: &Report) -> bool {
     report.refresh_failed + report.critical + report.urgent + report.expired > 0
         || !report.is_complete()
         || report.failures_unlisted > 0
+        || report.held_back > 0
+        || !report.operator_events.is_empty()
 }
 
 /// The counts as a small table, then what could not be handled.
@@ -44,6 +46,11 @@ pub(crate) fn render(report: &Report) -> String {
         ),
         ("conflicts", report.conflicts, "someone else was quicker"),
         ("skipped", report.skipped, "nothing left to do"),
+        (
+            "held back",
+            report.held_back,
+            "the platform asked us to wait, or refuses our application",
+        ),
     ] {
         table.add_row([name.to_owned(), count.to_string(), meaning.to_owned()]);
     }
@@ -59,6 +66,9 @@ pub(crate) fn render(report: &Report) -> String {
     }
     if report.failures_unlisted > 0 {
         text += &format!("\nnot handled: {} more", report.failures_unlisted);
+    }
+    for event in &report.operator_events {
+        text += &format!("\nfor the operator: {event}");
     }
     if report.cut_short {
         text += "\ncut short by its deadline; the next sweep goes on from here";
@@ -84,7 +94,9 @@ mod tests {
             ..Report::default()
         };
         assert!(!needs_attention(&quiet));
-        let loud: [fn(&mut Report); 6] = [
+        let loud: [fn(&mut Report); 8] = [
+            |report| report.held_back = 1,
+            |report| report.operator_events.push("a breaker opened".to_owned()),
             |report| report.refresh_failed = 1,
             |report| report.critical = 1,
             |report| report.urgent = 1,
@@ -119,6 +131,7 @@ mod tests {
             .into(),
             failures: vec![failure()],
             cut_short: true,
+            operator_events: vec!["google: a breaker opened".to_owned()],
             ..Report::default()
         };
         let text = render(&report);
@@ -128,6 +141,7 @@ mod tests {
             "2 reconnect needed, 1 transient",
             "not handled: acme/7: the row is damaged",
             "cut short",
+            "for the operator: google: a breaker opened",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

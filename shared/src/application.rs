@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::platform::Platform;
 use crate::store::Key;
-use crate::verdict::{ReconnectReason, Throttled, Verdict};
+use crate::verdict::{ReconnectReason, Throttled, Transient, Verdict};
 
 /// A platform that asks the whole application to wait is asked again after this
 /// long at the latest: there are tokens that live two hours.
@@ -28,6 +28,8 @@ const DOUBTED: TimeDelta = TimeDelta::hours(6);
 const TRIED_EVERY: TimeDelta = TimeDelta::minutes(4);
 /// How many connections try it each time.
 const TRIES: u8 = 3;
+/// Answers that we do not understand are told of this often.
+const UNKNOWN_TOLD_EVERY: TimeDelta = TimeDelta::days(1);
 /// An application that worked within this long is not what is wrong with a
 /// credential that never did.
 const TRUSTED: TimeDelta = TimeDelta::days(7);
@@ -56,6 +58,13 @@ pub struct Application {
     /// different organisations where possible.
     #[serde(default)]
     pub succeeded: Vec<Seen>,
+    /// When an answer that we do not understand was last told of.
+    #[serde(
+        with = "crate::integration::seconds",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub unknown_at: Option<DateTime<Utc>>,
     /// The life of the last access token, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_life: Option<i64>,
@@ -154,6 +163,8 @@ pub enum News {
     BreakerOpened(Cause),
     /// It closed: the application works.
     BreakerClosed,
+    /// It answers what we do not understand.
+    UnknownAnswer,
     /// Tokens live differently from the last ones.
     LifeChanged {
         /// `access` or `refresh`.
@@ -176,6 +187,7 @@ impl Application {
             breaker: None,
             refused: Vec::new(),
             succeeded: Vec::new(),
+            unknown_at: None,
             access_life: None,
             refresh_life: None,
         }
@@ -336,6 +348,14 @@ impl Application {
                 // Enough to see that there are many, and of how many organisations.
                 if self.refused.len() > MANY * 2 {
                     self.refused.remove(0);
+                }
+            }
+            Verdict::Transient(Transient::Unintelligible) => {
+                let told = |at| now - at < UNKNOWN_TOLD_EVERY;
+                if !self.unknown_at.is_some_and(told) {
+                    self.unknown_at = Some(now);
+                    taken.news.push(News::UnknownAnswer);
+                    taken.is_urgent = true;
                 }
             }
             Verdict::Throttled {

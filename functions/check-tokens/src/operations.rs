@@ -47,6 +47,14 @@ impl Operation {
                 "breaker_closed",
                 format!("{name} accepts our application again. Nothing is to be done."),
             ),
+            News::UnknownAnswer => (
+                "unknown_answer",
+                format!(
+                    "{name} answers something that we do not know, and connections are tried again \
+                     later: the audit of a failing one has its code and {name}'s request id. If it \
+                     goes on, its changelog may say why."
+                ),
+            ),
             News::LifeChanged { token, before, now } => (
                 "life_changed",
                 format!(

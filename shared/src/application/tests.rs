@@ -215,3 +215,21 @@ fn successes_of_different_organisations_are_remembered() {
     );
     assert_eq!(app.succeeded[0].key, key("a", "19"));
 }
+
+#[test]
+fn an_unknown_answer_is_told_of_once_a_day() {
+    let mut app = Application::new(Platform::Snapchat);
+    let unknown = || Verdict::Transient(crate::verdict::Transient::Unintelligible);
+    let news: Vec<_> = [0, 60, 86_000, 86_400, 86_401]
+        .into_iter()
+        .map(|now| {
+            failure(&mut app, ("a", "1"), unknown(), true, now)
+                .news
+                .len()
+        })
+        .collect();
+    assert_eq!(news, [1, 0, 0, 1, 0]);
+    let server_error = Verdict::Transient(crate::verdict::Transient::ServerError);
+    let taken = failure(&mut app, ("a", "1"), server_error, true, 200_000);
+    assert!(taken.news.is_empty(), "known not to work is known");
+}
