@@ -106,7 +106,7 @@ pub struct Connections {
     pub next: Option<IntegrationId>,
 }
 
-/// The same, as far as [`OVERVIEW`] goes.
+/// The same as a list shows them: without their credentials.
 #[derive(Debug)]
 pub struct Listed {
     /// The connections.
