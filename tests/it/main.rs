@@ -15,5 +15,6 @@ mod quota_faults;
 mod quotas;
 mod registering;
 mod secrets;
+mod simulation;
 mod sweeping;
 mod world;

@@ -1,0 +1,102 @@
+//! The real function against the real SDK and an embedded engine, through a
+//! proxy that fails from a seed: processes die in the middle of requests,
+//! answers are lost, late or wrong, people act in between. Whether a grant was
+//! lost is read off the simulated platform and the proxy's log.
+
+mod answer;
+mod judge;
+mod lab;
+mod plan;
+mod proxy;
+mod random;
+mod request;
+mod run;
+mod tally;
+mod window;
+
+use futures::future::join_all;
+use judge::{INSIDE, OUTSIDE};
+use lab::Lab;
+use run::{Ended, run};
+use tally::{Tally, Topic};
+
+/// What an ordinary test run takes.
+const RUNS: u64 = 200;
+/// Runs at once, each on a stack of its own.
+const WORKERS: u64 = 3;
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever runs a test by hand sets its seed"
+)]
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().unwrap())
+}
+
+/// A seed whose run found something, and its story.
+struct Failure {
+    seed: u64,
+    found: Vec<String>,
+    story: Vec<String>,
+}
+
+async fn runs(first: u64, runs: u64, lying: bool) -> (Tally, Vec<Failure>) {
+    let workers = (0..WORKERS.min(runs)).map(|worker| async move {
+        let mut lab = Lab::new().await;
+        let (mut tally, mut failures) = (Tally::default(), Vec::new());
+        for seed in (first + worker..first + runs).step_by(WORKERS as usize) {
+            let Ended {
+                tally: of_run,
+                found,
+                story,
+            } = run(&mut lab, seed, lying).await;
+            tally.add(of_run);
+            if !found.is_empty() {
+                failures.push(Failure { seed, found, story });
+            }
+        }
+        (tally, failures)
+    });
+    let workers: Vec<_> = workers.map(tokio::spawn).collect();
+    let (mut tally, mut failures) = (Tally::default(), Vec::new());
+    for ended in join_all(workers).await {
+        let (of_worker, found) = ended.unwrap();
+        tally.add(of_worker);
+        failures.extend(found);
+    }
+    failures.sort_unstable_by_key(|failure| failure.seed);
+    (tally, failures)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_grant_is_lost_outside_the_exposed_window() {
+    let seed = setting("SIMULATION_SEED").unwrap_or(1);
+    let number = setting("SIMULATION_LAYER2_RUNS").unwrap_or(RUNS);
+    let (tally, failures) = runs(seed, number, false).await;
+    println!("{tally}");
+    for failure in failures.iter().take(10) {
+        println!("seed {}: {:#?}", failure.seed, failure.found);
+    }
+    if let Some(Failure { seed, story, .. }) = failures.first() {
+        panic!(
+            "{} of {number} runs failed. The first, alone: SIMULATION_SEED={seed} \
+             SIMULATION_LAYER2_RUNS=1 cargo test -p tests --test it \
+             simulation::no_grant -- --nocapture\n{}",
+            failures.len(),
+            story.join("\n"),
+        );
+    }
+    assert_eq!(tally.of(Topic::Losses, OUTSIDE), 0);
+    if number >= RUNS {
+        assert!(tally.of(Topic::Losses, INSIDE) > 0, "nothing was at stake");
+        assert!(tally.crashes() >= RUNS / 2, "hardly anything died");
+    }
+}
+
+/// A simulation that would not notice proves nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_forgets_what_it_took_is_noticed() {
+    let (tally, failures) = runs(1, 1, true).await;
+    assert!(tally.of(Topic::Losses, OUTSIDE) > 0, "{tally}");
+    assert!(!failures.is_empty());
+}

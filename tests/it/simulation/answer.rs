@@ -1,0 +1,65 @@
+//! How each service says that it failed, and what is left when a connection breaks.
+
+use axum::body::{Body, Bytes};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::plan::Effect;
+use super::request::Service;
+
+/// The answer that is given in place of the service's own; `None`: the
+/// connection breaks.
+pub(super) fn instead(service: Service, effect: Effect) -> Option<Response> {
+    let answer = match (effect, service) {
+        (Effect::Drop | Effect::ActAndDrop, _) => return None,
+        (Effect::ActAndBabble, _) => (StatusCode::OK, "<html>").into_response(),
+        (Effect::Lie, _) => json(StatusCode::OK, "", "{}".to_owned()),
+        (_, Service::Platform) => (StatusCode::BAD_GATEWAY, "<html>").into_response(),
+        (_, Service::S3) => match effect {
+            Effect::Throttle => xml(StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+            _ => xml(StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
+        },
+        (_, Service::Sns) => match effect {
+            Effect::Throttle => xml(StatusCode::BAD_REQUEST, "Throttling"),
+            _ => xml(StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
+        },
+        (Effect::Throttle, _) => error(StatusCode::BAD_REQUEST, "ThrottlingException"),
+        (_, Service::Kms) => error(StatusCode::INTERNAL_SERVER_ERROR, "KMSInternalException"),
+        _ => error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
+    };
+    Some(answer)
+}
+
+fn error(status: StatusCode, code: &str) -> Response {
+    let body = format!(r#"{{"__type":"com.amazonaws#{code}","message":"as the seed says"}}"#);
+    json(status, code, body)
+}
+
+fn json(status: StatusCode, code: &str, body: String) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "application/x-amz-json-1.0"),
+        (header::HeaderName::from_static("x-amzn-errortype"), code),
+    ];
+    match code {
+        "" => (status, [headers[0].clone()], body).into_response(),
+        _ => (status, headers, body).into_response(),
+    }
+}
+
+fn xml(status: StatusCode, code: &str) -> Response {
+    let error = format!("<Error><Code>{code}</Code><Message>as the seed says</Message></Error>");
+    // S3's error stands alone, SNS's in an element of its own: each reads its own.
+    let body = match code {
+        "Throttling" => format!("<ErrorResponse>{error}</ErrorResponse>"),
+        _ => error,
+    };
+    (status, [(header::CONTENT_TYPE, "application/xml")], body).into_response()
+}
+
+/// Closes the connection without a byte of an answer: the server gives up on a
+/// response whose body fails before its head was flushed.
+pub(super) fn hang_up() -> Response {
+    let failure = std::io::Error::other("the connection broke, as the seed says");
+    let body = futures::stream::once(std::future::ready(Err::<Bytes, _>(failure)));
+    Response::new(Body::from_stream(body))
+}

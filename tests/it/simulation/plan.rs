@@ -1,0 +1,290 @@
+//! What a seed does to a run: which requests fail and how, and what happens in
+//! the middle of which.
+
+use std::fmt;
+
+use super::random::Random;
+use super::request::{Kind, Service};
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Effect {
+    Pass,
+    /// Not done: the service is asked too often.
+    Throttle,
+    /// Not done: the service says that it failed.
+    Fail,
+    /// Not done: the connection breaks before it arrives.
+    Drop,
+    /// Done, and the service says that it failed.
+    ActAndFail,
+    /// Done, and the connection breaks before the answer.
+    ActAndDrop,
+    /// Done, and the answer makes no sense.
+    ActAndBabble,
+    /// Done, and answered when so many seconds have passed.
+    Slow(u8),
+    /// Not done, and answered as if it were: no service does this. The judge
+    /// must notice.
+    Lie,
+}
+
+impl Effect {
+    /// Whether the service does what it is asked for.
+    pub(super) const fn acts(self) -> bool {
+        match self {
+            Self::Pass
+            | Self::ActAndFail
+            | Self::ActAndDrop
+            | Self::ActAndBabble
+            | Self::Slow(_) => true,
+            Self::Throttle | Self::Fail | Self::Drop | Self::Lie => false,
+        }
+    }
+
+    /// Whether the service's own answer is given.
+    pub(super) const fn answers(self) -> bool {
+        matches!(self, Self::Pass | Self::Slow(_))
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "passed",
+            Self::Throttle => "refused: throttled",
+            Self::Fail => "refused: 5xx, nothing done",
+            Self::Drop => "never arrived",
+            Self::ActAndFail => "done, then 5xx",
+            Self::ActAndDrop => "done, answer lost",
+            Self::ActAndBabble => "done, answer makes no sense",
+            Self::Slow(_) => "done, answered late",
+            Self::Lie => "not done, answered as if",
+        }
+    }
+
+    fn any(random: &mut Random, kind: Kind) -> Self {
+        let slow = Self::Slow(u8::try_from(random.below(20) + 1).unwrap());
+        match kind {
+            Kind::Exchange => random.pick(&[
+                Self::Drop,
+                Self::Fail,
+                Self::ActAndFail,
+                Self::ActAndDrop,
+                Self::ActAndBabble,
+                slow,
+            ]),
+            _ => random.pick(&[
+                Self::Throttle,
+                Self::Fail,
+                Self::Drop,
+                Self::ActAndFail,
+                Self::ActAndDrop,
+                slow,
+            ]),
+        }
+    }
+}
+
+/// Some requests in a row that fail: those `from` up to and without `until`, of
+/// one kind, about one connection where there are several.
+#[derive(Debug, Clone)]
+struct Outage {
+    kind: Kind,
+    connection: Option<usize>,
+    from: u32,
+    until: u32,
+    effect: Effect,
+}
+
+/// The faults of a run.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Plan(Vec<Outage>);
+
+impl Plan {
+    pub(super) fn of(random: &mut Random, connections: usize) -> Self {
+        // How rough the run is: some have only what happens in the middle.
+        let roughness = random.pick(&[0, 60, 100, 100, 180]);
+        let mut outages = Vec::new();
+        let mut add = |random: &mut Random, chance: u32, kind, connection, lengths: &[u32]| {
+            if random.percent((chance * roughness / 100).min(100)) {
+                let from = random.pick(&[1, 1, 1, 2, 2, 3, 4]);
+                outages.push(Outage {
+                    kind,
+                    connection,
+                    from,
+                    until: from + random.pick(lengths),
+                    effect: Effect::any(random, kind),
+                });
+            }
+        };
+        for connection in (0..connections).map(Some) {
+            // The SDK tries three times, an attempt four times here and twice there.
+            add(random, 25, Kind::Exchange, connection, &[1, 1, 2]);
+            add(random, 40, Kind::Store, connection, &[2, 3, 6, 9, 12, 16]);
+            add(random, 20, Kind::Park, connection, &[1, 3, 6, 8]);
+            add(random, 15, Kind::FindParked, connection, &[1, 3, 6]);
+            add(random, 20, Kind::RemoveParked, connection, &[1, 3]);
+            add(random, 10, Kind::Claim, connection, &[1, 3]);
+            add(random, 15, Kind::Record, connection, &[1, 3, 8, 12]);
+            add(random, 5, Kind::ReadRow, connection, &[1, 3]);
+            add(random, 5, Kind::Audit, connection, &[1, 3]);
+            add(random, 25, Kind::Publish, connection, &[1, 3]);
+        }
+        for kind in [Kind::DataKey, Kind::Decrypt] {
+            add(random, 12, kind, None, &[1, 3, 6]);
+        }
+        add(random, 12, Kind::Application, None, &[1, 3, 12]);
+        add(random, 12, Kind::Query, None, &[1, 3, 12]);
+        Self(outages)
+    }
+
+    /// Every store of a new credential is answered, and none is done.
+    pub(super) fn of_a_lying_store() -> Self {
+        Self(vec![Outage {
+            kind: Kind::Store,
+            connection: None,
+            from: 1,
+            until: u32::MAX,
+            effect: Effect::Lie,
+        }])
+    }
+
+    /// What becomes of the `count`th request of a kind about a connection.
+    pub(super) fn effect(&self, kind: Kind, connection: Option<usize>, count: u32) -> Effect {
+        let hit = self.0.iter().find(|outage| {
+            outage.kind == kind
+                && outage
+                    .connection
+                    .is_none_or(|only| Some(only) == connection)
+                && (outage.from..outage.until).contains(&count)
+        });
+        hit.map_or(Effect::Pass, |outage| outage.effect)
+    }
+}
+
+/// When in the life of a request something happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Moment {
+    /// It has not arrived.
+    Before,
+    /// It is done, and not answered.
+    During,
+    /// It is answered; nothing else was asked since.
+    After,
+}
+
+impl Moment {
+    pub(super) const ALL: [Self; 3] = [Self::Before, Self::During, Self::After];
+}
+
+/// What happens in the middle of a sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Happening {
+    /// Its process dies.
+    Crash,
+    /// So many seconds pass while it hangs, and another process sweeps.
+    Rival(u8),
+    /// A person reconnects.
+    Reconnect,
+    /// A person disconnects.
+    Disconnect,
+}
+
+impl Happening {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Crash => "a process died",
+            Self::Rival(_) => "one hung past its lease, and another swept",
+            Self::Reconnect => "a person reconnected in the middle",
+            Self::Disconnect => "a person disconnected in the middle",
+        }
+    }
+}
+
+/// Something that happens in the middle of a sweep.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Interruption {
+    pub(super) what: Happening,
+    pub(super) moment: Moment,
+    /// At a request of this kind; without one, of any.
+    pub(super) kind: Option<Kind>,
+    /// At the how manieth of these.
+    pub(super) nth: u32,
+}
+
+impl Interruption {
+    pub(super) fn of(random: &mut Random) -> Option<Self> {
+        let hang = u8::try_from(random.below(60) + 55).unwrap();
+        let what = random.weighted(&[
+            (50, Some(Happening::Crash)),
+            (16, Some(Happening::Rival(hang))),
+            (12, Some(Happening::Reconnect)),
+            (4, Some(Happening::Disconnect)),
+            (18, None),
+        ])?;
+        let kind = random.weighted(&[
+            (8, Some(Kind::Exchange)),
+            (7, Some(Kind::Store)),
+            (4, Some(Kind::Claim)),
+            (4, Some(Kind::Record)),
+            (1, Some(Kind::ReadRow)),
+            (2, Some(Kind::DataKey)),
+            (1, Some(Kind::Decrypt)),
+            (1, Some(Kind::Application)),
+            (2, Some(Kind::Audit)),
+            (9, None),
+        ]);
+        let nth = 1 + match kind {
+            Some(_) => random.below(3),
+            None => random.below(90),
+        };
+        Some(Self::at(random, what, kind, nth))
+    }
+}
+
+impl Interruption {
+    /// At the first request of a kind that few sweeps make.
+    pub(super) fn rare(random: &mut Random) -> Option<Self> {
+        let hang = u8::try_from(random.below(60) + 55).unwrap();
+        let what = random.weighted(&[
+            (60, Some(Happening::Crash)),
+            (10, Some(Happening::Rival(hang))),
+            (10, Some(Happening::Reconnect)),
+            (5, Some(Happening::Disconnect)),
+            (15, None),
+        ])?;
+        let kind = random.weighted(&[
+            (4, Kind::Park),
+            (3, Kind::FindParked),
+            (3, Kind::RemoveParked),
+            (3, Kind::Publish),
+            (2, Kind::Probe),
+        ]);
+        Some(Self::at(random, what, Some(kind), 1))
+    }
+
+    fn at(random: &mut Random, what: Happening, kind: Option<Kind>, nth: u32) -> Self {
+        Self {
+            what,
+            // What has been answered cannot hang any more.
+            moment: match what {
+                Happening::Crash => random.pick(&Moment::ALL),
+                _ => random.pick(&[Moment::Before, Moment::During]),
+            },
+            kind,
+            nth,
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dynamodb => "DynamoDB",
+            Self::Kms => "KMS",
+            Self::S3 => "S3",
+            Self::Sns => "SNS",
+            Self::Secrets => "Secrets Manager",
+            Self::Platform => "platform",
+        })
+    }
+}

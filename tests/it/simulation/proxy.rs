@@ -1,0 +1,403 @@
+//! Stands between processes and everything that they call: passes requests on,
+//! or does with them what the run's plan says, and keeps a log of what each
+//! service really did.
+//!
+//! Each process has addresses of its own, `/{process}/aws` and
+//! `/{process}/platform`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::serve::ListenerExt;
+use chrono::TimeDelta;
+use local::Addresses;
+use serde_json::Value;
+use shared::Clock;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::answer::{hang_up, instead};
+use super::plan::{Effect, Happening, Interruption, Moment, Plan};
+use super::request::{Asked, Claimed, Kind, Service, Tables};
+
+pub(super) type Process = u32;
+
+/// Something that must happen before a request goes on.
+pub(super) struct Call {
+    pub(super) process: Process,
+    pub(super) connection: Option<usize>,
+    pub(super) kind: Kind,
+    pub(super) moment: Moment,
+    pub(super) what: Happening,
+    /// Dropped, it lets the request go on.
+    _held: oneshot::Sender<()>,
+}
+
+/// A request that arrived, and what became of it.
+#[derive(Debug, Clone)]
+pub(super) struct Logged {
+    pub(super) process: Process,
+    pub(super) asked: Asked,
+    pub(super) effect: Effect,
+    /// The service did what it was asked for.
+    pub(super) done: bool,
+    /// The process was given the service's own answer.
+    pub(super) answered: bool,
+    /// The platform was asked: the refresh token that it gave, if it gave any.
+    pub(super) granted: Option<Option<String>>,
+}
+
+#[derive(Clone)]
+pub(super) struct Proxy {
+    pub(super) url: String,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    http: reqwest::Client,
+    upstreams: Addresses,
+    tables: Tables,
+    clock: Clock,
+    calls: mpsc::UnboundedSender<Call>,
+    under_way: watch::Sender<usize>,
+    run: Mutex<Run>,
+}
+
+/// What is known of the current run.
+#[derive(Default)]
+struct Run {
+    plan: Plan,
+    counts: BTreeMap<(Kind, Option<usize>), u32>,
+    /// What is still to happen: once in a sweep, and once in the whole run.
+    armed: [Option<Interruption>; 2],
+    /// Processes that die at their next request, and those that are dead.
+    doomed: BTreeMap<Process, (Kind, Option<usize>)>,
+    dead: Vec<Process>,
+    claimed: BTreeMap<(Process, usize), Claimed>,
+    /// Whose each refresh token is.
+    owners: HashMap<String, usize>,
+    log: Vec<Logged>,
+}
+
+/// An answer of a service.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Proxy {
+    /// A proxy in front of `upstreams`; what must happen in the middle of a
+    /// request is asked for through `calls`.
+    pub(super) async fn start(
+        upstreams: Addresses,
+        tables: Tables,
+        clock: Clock,
+        calls: mpsc::UnboundedSender<Call>,
+    ) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let inner = Arc::new(Inner {
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            upstreams,
+            tables,
+            clock,
+            calls,
+            under_way: watch::Sender::new(0),
+            run: Mutex::default(),
+        });
+        let router = Router::new()
+            .fallback(handle)
+            .with_state(Arc::clone(&inner));
+        let listener = listener.tap_io(|stream| {
+            let _ = stream.set_nodelay(true);
+        });
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, inner }
+    }
+
+    /// Begins a run.
+    pub(super) fn begin(&self, plan: Plan) {
+        *self.inner.run() = Run {
+            plan,
+            ..Run::default()
+        };
+    }
+
+    /// Ends the faults.
+    pub(super) fn calm(&self) {
+        let mut run = self.inner.run();
+        (run.plan, run.armed) = (Plan::default(), [None; 2]);
+    }
+
+    /// Something is to happen in the next sweep.
+    pub(super) fn arm(&self, interruption: Option<Interruption>) {
+        let mut run = self.inner.run();
+        run.armed[0] = interruption;
+        run.doomed.clear();
+    }
+
+    /// Something is to happen some time.
+    pub(super) fn ambush(&self, interruption: Option<Interruption>) {
+        self.inner.run().armed[1] = interruption;
+    }
+
+    /// Nothing is to happen until it is armed again.
+    pub(super) fn disarm(&self) -> [Option<Interruption>; 2] {
+        std::mem::take(&mut self.inner.run().armed)
+    }
+
+    pub(super) fn rearm(&self, armed: [Option<Interruption>; 2]) {
+        self.inner.run().armed = armed;
+    }
+
+    /// Nothing that a process asks for from now on arrives.
+    pub(super) fn bury(&self, process: Process) {
+        self.inner.run().dead.push(process);
+    }
+
+    /// A refresh token is known to be one of this connection's.
+    pub(super) fn own(&self, token: String, connection: usize) {
+        self.inner.run().owners.insert(token, connection);
+    }
+
+    /// Returns when no request is under way.
+    pub(super) async fn quiet(&self) {
+        let mut under_way = self.inner.under_way.subscribe();
+        let _ = under_way.wait_for(|count| *count == 0).await;
+    }
+
+    pub(super) fn log(&self) -> Vec<Logged> {
+        self.inner.run().log.clone()
+    }
+}
+
+async fn handle(State(inner): State<Arc<Inner>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1024 * 1024).await;
+    let Ok(body) = body else {
+        return hang_up(); // the process died while it was speaking
+    };
+    inner.under_way.send_modify(|count| *count += 1);
+    // On its own: that a process is gone undoes nothing of what it asked for.
+    let served = tokio::spawn(async move {
+        let answer = inner.serve(&head, body).await;
+        inner.under_way.send_modify(|count| *count -= 1);
+        answer
+    });
+    served.await.unwrap().unwrap_or_else(hang_up)
+}
+
+impl Inner {
+    fn run(&self) -> MutexGuard<'_, Run> {
+        self.run.lock().unwrap()
+    }
+
+    /// The answer; `None`: the connection breaks.
+    async fn serve(&self, head: &Parts, body: Bytes) -> Option<Response> {
+        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        let mut parts = path.splitn(4, ['/', '?']).skip(1);
+        let process: Process = parts.next().unwrap().parse().unwrap();
+        let is_platform = parts.next() == Some("platform");
+        let path = format!("/{}", parts.next().unwrap_or_default());
+
+        let (asked, effect, interruption) =
+            self.run()
+                .arrive(process, is_platform, head, &path, &body, &self.tables)?;
+        let call = |what, moment| Call {
+            process,
+            connection: asked.connection,
+            kind: asked.kind,
+            moment,
+            what,
+            _held: oneshot::channel().0,
+        };
+        if let Some((what, Moment::Before)) = interruption {
+            self.interrupt(call(what, Moment::Before)).await;
+        }
+        let doomed = self.run().doomed.remove(&process);
+        if let Some((kind, connection)) = doomed {
+            let call = call(Happening::Crash, Moment::After);
+            self.interrupt(Call {
+                kind,
+                connection,
+                ..call
+            })
+            .await;
+        }
+        if self.run().dead.contains(&process) {
+            return None;
+        }
+        let answer = match effect.acts() {
+            true => Some(self.forward(asked.service, head, &path, body).await),
+            false => None,
+        };
+        let done = answer
+            .as_ref()
+            .is_some_and(|answer| answer.status.is_success());
+        let place = self
+            .run()
+            .take(process, asked.clone(), effect, answer.as_ref());
+        if let Effect::Slow(seconds) = effect {
+            self.clock.advance(TimeDelta::seconds(seconds.into()));
+        }
+        if let Some((what, Moment::During)) = interruption {
+            self.interrupt(call(what, Moment::During)).await;
+        }
+        let mut run = self.run();
+        if run.dead.contains(&process) {
+            return None;
+        }
+        run.log[place].answered = effect.answers();
+        if let Some((_, Moment::After)) = interruption {
+            run.doomed.insert(process, (asked.kind, asked.connection));
+        }
+        drop(run);
+        match answer {
+            Some(answer) if effect.answers() => {
+                debug_assert!(done || !answer.status.is_success());
+                Some((answer.status, answer.headers, answer.body).into_response())
+            }
+            _ => instead(asked.service, effect),
+        }
+    }
+
+    async fn interrupt(&self, call: Call) {
+        let (_held, released) = oneshot::channel();
+        let _ = self.calls.send(Call { _held, ..call });
+        let _ = released.await;
+    }
+
+    async fn forward(&self, service: Service, head: &Parts, path: &str, body: Bytes) -> Answer {
+        let upstreams = &self.upstreams;
+        let base = match service {
+            Service::Dynamodb => &upstreams.dynamodb,
+            Service::Kms => &upstreams.kms,
+            Service::S3 => &upstreams.s3,
+            Service::Sns => &upstreams.sns,
+            Service::Secrets => &upstreams.secretsmanager,
+            Service::Platform => &upstreams.platforms,
+        };
+        let mut headers = head.headers.clone();
+        headers.remove(header::HOST);
+        let response = self
+            .http
+            .request(head.method.clone(), format!("{base}{path}"))
+            .headers(headers)
+            .body(body)
+            .send()
+            .await
+            .unwrap();
+        let (status, mut headers) = (response.status(), response.headers().clone());
+        for hop in [header::TRANSFER_ENCODING, header::CONNECTION] {
+            headers.remove::<HeaderName>(hop);
+        }
+        let body = response.bytes().await.unwrap();
+        Answer {
+            status,
+            headers,
+            body,
+        }
+    }
+}
+
+impl Run {
+    /// Reads a request and decides about it; nothing of a dead process arrives.
+    #[expect(clippy::type_complexity, reason = "told apart by their types")]
+    fn arrive(
+        &mut self,
+        process: Process,
+        is_platform: bool,
+        head: &Parts,
+        path: &str,
+        body: &Bytes,
+        tables: &Tables,
+    ) -> Option<(Asked, Effect, Option<(Happening, Moment)>)> {
+        if self.dead.contains(&process) {
+            return None;
+        }
+        let asked = if is_platform {
+            Asked::of_platform(body, |token| self.owners.get(token).copied())
+        } else {
+            let claimed = |of| self.claimed.get(&(process, of)).copied();
+            Asked::of_aws(head, path, body, tables, claimed)
+        };
+        let count = self
+            .counts
+            .entry((asked.kind, asked.connection))
+            .or_default();
+        *count += 1;
+        let effect = self.plan.effect(asked.kind, asked.connection, *count);
+        let mut interruption = None;
+        for slot in &mut self.armed {
+            if let Some(armed) = slot
+                && armed.kind.is_none_or(|kind| kind == asked.kind)
+            {
+                armed.nth = armed.nth.saturating_sub(1);
+                if armed.nth == 0 && interruption.is_none() {
+                    interruption = Some((armed.what, armed.moment));
+                    *slot = None;
+                }
+            }
+        }
+        Some((asked, effect, interruption))
+    }
+
+    /// Takes in what a service did; where in the log that stands.
+    fn take(
+        &mut self,
+        process: Process,
+        asked: Asked,
+        effect: Effect,
+        answer: Option<&Answer>,
+    ) -> usize {
+        let done = answer.is_some_and(|answer| answer.status.is_success());
+        let granted = answer
+            .filter(|_| asked.kind == Kind::Exchange)
+            .and_then(|answer| serde_json::from_slice::<Value>(&answer.body).ok())
+            .and_then(|body| {
+                let fields = [&body, &body["data"]];
+                let fields = fields
+                    .into_iter()
+                    .find(|of| of["access_token"].is_string())?;
+                Some(fields["refresh_token"].as_str().map(str::to_owned))
+            });
+        if let (Some(Some(token)), Some(connection)) = (&granted, asked.connection) {
+            self.owners.insert(token.clone(), connection);
+        }
+        if let (true, Some(connection), Some(copy)) = (done, asked.connection, &asked.copy) {
+            let of = (process, connection);
+            match asked.kind {
+                Kind::Claim => {
+                    let claimed = Claimed {
+                        generation: copy.generation,
+                        stored: None,
+                    };
+                    self.claimed.insert(of, claimed);
+                }
+                Kind::Store => {
+                    if let Some(claimed) = self.claimed.get_mut(&of) {
+                        claimed.stored = asked.version;
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.log.push(Logged {
+            process,
+            asked,
+            effect,
+            done,
+            answered: false,
+            granted,
+        });
+        self.log.len() - 1
+    }
+}

@@ -1,0 +1,389 @@
+//! One run: connections, sweeps among faults, then calm until nothing is in
+//! doubt any more.
+
+use std::collections::BTreeMap;
+
+use check_tokens::SweepError;
+use chrono::{DateTime, TimeDelta, Utc};
+use local::platforms::Rules;
+use serde_json::{Value, json};
+use shared::Platform;
+use shared::import::Progress;
+use shared::integration::{Integration, State};
+use shared::report::Report;
+use shared::store::{Conflict, Key};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::lab::Lab;
+use super::plan::{Happening, Interruption, Plan};
+use super::proxy::{Call, Process};
+use super::random::Random;
+use super::request::id_of;
+use super::tally::{Tally, Topic};
+use crate::world::{key, start};
+
+/// How often a sweep is enough for everything to settle.
+const PATIENCE: usize = 60;
+
+/// How a run ended.
+pub(super) struct Ended {
+    pub(super) tally: Tally,
+    /// What should not be.
+    pub(super) found: Vec<String>,
+    pub(super) story: Vec<String>,
+}
+
+pub(super) struct Run<'a> {
+    pub(super) lab: &'a mut Lab,
+    pub(super) org: String,
+    pub(super) connections: Vec<Connection>,
+    pub(super) tally: Tally,
+    pub(super) found: Vec<String>,
+    pub(super) story: Vec<String>,
+    /// Processes that died.
+    pub(super) buried: Vec<Process>,
+    random: Random,
+}
+
+pub(super) struct Connection {
+    pub(super) platform: Platform,
+    /// Credentials that people gave it so far.
+    credentials: u32,
+    /// A person switched it off.
+    pub(super) is_off: bool,
+}
+
+/// Runs a seed; where `lying`, the table lies about what it stored.
+pub(super) async fn run(lab: &mut Lab, seed: u64, lying: bool) -> Ended {
+    let mut run = Run::begin(lab, seed, lying).await;
+    run.disturb(lying).await;
+    run.settle().await;
+    let generations = run.let_all_refresh().await;
+    run.judge(&generations).await;
+    run.end().await
+}
+
+fn rules(random: &mut Random, platform: Platform) -> Rules {
+    Rules {
+        family_kill: random.percent(50),
+        grace_window: random.pick(&[0, 0, 30, 180]),
+        ..Rules::documented(platform)
+    }
+}
+
+impl<'a> Run<'a> {
+    async fn begin(lab: &'a mut Lab, seed: u64, lying: bool) -> Self {
+        let mut random = Random::new(seed);
+        lab.world.clock.set(start());
+        for platform in [Platform::Twitter, Platform::Tiktok, Platform::Snapchat] {
+            let rules = rules(&mut random, platform);
+            lab.world.stack.platforms().set_rules(platform, rules);
+        }
+        let platforms = [
+            Platform::Twitter,
+            Platform::Twitter,
+            random.pick(&[Platform::Tiktok, Platform::Snapchat]),
+            random.pick(&[Platform::Twitter, Platform::Tiktok, Platform::Google]),
+        ];
+        let plan = match lying {
+            true => Plan::of_a_lying_store(),
+            false => Plan::of(&mut random, platforms.len()),
+        };
+        lab.proxy.begin(plan);
+        let mut run = Self {
+            lab,
+            org: format!("s{seed}"),
+            connections: Vec::new(),
+            tally: Tally::default(),
+            found: Vec::new(),
+            story: Vec::new(),
+            buried: Vec::new(),
+            random,
+        };
+        run.import(&json!({
+            "type": "organization", "org_id": run.org, "name": "Acme", "owner_id": "olga",
+        }))
+        .await;
+        for platform in platforms {
+            run.connections.push(Connection {
+                platform,
+                credentials: 0,
+                is_off: false,
+            });
+            run.connect(run.connections.len() - 1, TimeDelta::hours(1))
+                .await;
+        }
+        run
+    }
+
+    async fn disturb(&mut self, lying: bool) {
+        if !lying {
+            self.lab.proxy.ambush(Interruption::rare(&mut self.random));
+        }
+        for _ in 0..self.random.below(3) + 3 {
+            let further = match self.random.percent(50) {
+                true => 0,
+                false => self.random.below(480),
+            };
+            self.pass_until_due(TimeDelta::seconds(further.into()))
+                .await;
+            let processes = if self.random.percent(15) { 2 } else { 1 };
+            let hurried = self.random.percent(15);
+            let interruption = Interruption::of(&mut self.random).filter(|_| !lying);
+            self.lab.proxy.arm(interruption);
+            let deadline = hurried.then(|| self.lab.world.now() + TimeDelta::seconds(60));
+            self.sweep(processes, deadline).await;
+        }
+    }
+
+    /// Without faults, until nothing is under way or in doubt.
+    async fn settle(&mut self) {
+        self.lab.proxy.calm();
+        for _ in 0..PATIENCE {
+            let rows = self.rows().await;
+            let now = self.lab.world.now();
+            if rows.iter().all(|row| is_settled(row, now)) {
+                return;
+            }
+            if !self.pass_until_due(TimeDelta::zero()).await {
+                self.lab.world.pass(TimeDelta::minutes(5));
+            }
+            self.sweep(1, None).await;
+        }
+        let rows: Vec<_> = self.rows().await.into_iter().map(|row| row.state).collect();
+        self.found.push(format!("nothing settles: {rows:?}"));
+    }
+
+    /// Time passes until every connection that works must have refreshed once
+    /// more; the generations from before.
+    async fn let_all_refresh(&mut self) -> Vec<u64> {
+        let rows = self.rows().await;
+        let now = self.lab.world.now();
+        let active = rows.iter().filter(|row| row.state == State::Active);
+        if let Some(last) = active.filter_map(|row| row.refresh_due_at(now)).max() {
+            self.lab.world.clock.set(last.max(now));
+            self.sweep(1, None).await;
+            self.settle().await;
+        }
+        rows.iter().map(|row| row.generation).collect()
+    }
+
+    pub(super) fn key(&self, connection: usize) -> Key {
+        key(&self.org, &id_of(connection))
+    }
+
+    pub(super) async fn row(&self, connection: usize) -> Integration {
+        let row = self.lab.integrations.get(&self.key(connection)).await;
+        row.unwrap().unwrap()
+    }
+
+    pub(super) async fn rows(&self) -> Vec<Integration> {
+        let all = (0..self.connections.len()).map(|connection| self.row(connection));
+        futures::future::join_all(all).await
+    }
+
+    /// Moves the clock to when the first connection needs attention, and
+    /// `further`, unless that is past.
+    async fn pass_until_due(&mut self, further: TimeDelta) -> bool {
+        let rows = self.rows().await;
+        let next = rows.iter().filter_map(|row| row.attention_at).min();
+        let later = next.filter(|next| *next > self.lab.world.now());
+        if let Some(next) = later {
+            self.lab.world.clock.set(next + further);
+        }
+        later.is_some()
+    }
+
+    /// Sweeps with so many processes at once.
+    async fn sweep(&mut self, processes: usize, deadline: Option<DateTime<Utc>>) {
+        let (mut tasks, mut handles) = (JoinSet::new(), BTreeMap::new());
+        for _ in 0..processes {
+            let (process, function) = self.lab.start(&[]);
+            let sweep = async move {
+                let request = check_tokens::Request::default();
+                function.sweep(request, deadline, |_| {}).await
+            };
+            handles.insert(process, tasks.spawn(sweep));
+        }
+        loop {
+            tokio::select! {
+                biased;
+                Some(call) = self.lab.calls.recv() => self.answer(call, &handles).await,
+                ended = tasks.join_next() => match ended {
+                    None => break,
+                    Some(Ok(result)) => self.take(result),
+                    Some(Err(error)) => assert!(error.is_cancelled(), "{error}"),
+                },
+            }
+        }
+        // What somebody who is gone had asked for is under way.
+        let proxy = self.lab.proxy.clone();
+        let mut quiet = std::pin::pin!(proxy.quiet());
+        loop {
+            tokio::select! {
+                biased;
+                Some(call) = self.lab.calls.recv() => drop(call),
+                () = &mut quiet => break,
+            }
+        }
+    }
+
+    fn take(&mut self, result: Result<Report, SweepError>) {
+        let Ok(report) = result else { return };
+        let panicked = report
+            .failures
+            .iter()
+            .filter(|f| f.problem.contains("panicked"));
+        for failure in panicked {
+            self.found.push(format!("{failure:?}"));
+        }
+    }
+
+    /// Does what must happen in the middle of a request.
+    async fn answer(&mut self, call: Call, handles: &BTreeMap<Process, AbortHandle>) {
+        if self.buried.contains(&call.process) {
+            return;
+        }
+        self.story.push(format!(
+            "{} at {:?}: {:?} of {:?} by process {}, {}",
+            self.lab.world.now(),
+            call.moment,
+            call.kind,
+            call.connection,
+            call.process,
+            call.what.name()
+        ));
+        self.tally.count(Topic::Happenings, call.what.name());
+        let connection = call.connection.unwrap_or_else(|| {
+            let count = u32::try_from(self.connections.len()).unwrap();
+            self.random.below(count) as usize
+        });
+        match call.what {
+            Happening::Crash => {
+                self.tally.crash(call.kind, call.moment);
+                self.buried.push(call.process);
+                self.lab.proxy.bury(call.process);
+                handles[&call.process].abort();
+                while !handles[&call.process].is_finished() {
+                    tokio::task::yield_now().await;
+                }
+            }
+            Happening::Rival(seconds) => {
+                self.lab.world.pass(TimeDelta::seconds(seconds.into()));
+                let (_, function) = self.lab.start(&[]);
+                let request = check_tokens::Request::default();
+                let armed = self.lab.proxy.disarm();
+                let result = function.sweep(request, None, |_| {}).await;
+                self.lab.proxy.rearm(armed);
+                self.take(result);
+            }
+            Happening::Reconnect => self.connect(connection, TimeDelta::hours(3)).await,
+            Happening::Disconnect => self.disconnect(connection).await,
+        }
+        drop(call);
+    }
+
+    async fn import(&mut self, record: &Value) {
+        let mut problems = Vec::new();
+        let text = record.to_string();
+        let importer = &self.lab.importer;
+        let summary = importer.import(text.as_bytes(), |progress| {
+            if let Progress::Problem { reason, .. } = progress {
+                problems.push(reason.to_owned());
+            }
+        });
+        let summary = summary.await.unwrap();
+        assert!(summary.is_clean(), "{summary:?} {problems:?}");
+    }
+
+    /// A person gives a connection a new credential.
+    async fn connect(&mut self, connection: usize, left: TimeDelta) {
+        let (org, id) = (self.org.clone(), id_of(connection));
+        let of = &mut self.connections[connection];
+        of.credentials += 1;
+        of.is_off = false;
+        let name = format!("{org}-{id}-{}", of.credentials);
+        let token = format!("rt-{name}");
+        self.lab.proxy.own(token.clone(), connection);
+        let now = self.lab.world.now();
+        // Newer than anything that the platform gave since.
+        let end = now + left + TimeDelta::minutes(of.credentials.into());
+        let line = json!({
+            "type": "integration", "org_id": org, "integration_id": id,
+            "platform": of.platform.name(), "username": id, "account_id": "1",
+            "created_by": "carl", "access_token": format!("at-{name}"), "refresh_token": token,
+            "token_expires_at": end, "is_active": true,
+        });
+        self.import(&line).await;
+    }
+
+    /// A person switches a connection off.
+    async fn disconnect(&mut self, connection: usize) {
+        loop {
+            let mut row = self.row(connection).await;
+            let now = self.lab.world.now();
+            row.disconnect(now);
+            match self.lab.integrations.replace(row, now).await {
+                Ok(_) => break,
+                Err(Conflict::Lost(_)) => {}
+                Err(Conflict::Failed(error)) => panic!("{error}"),
+            }
+        }
+        self.connections[connection].is_off = true;
+    }
+
+    /// Leaves nothing behind that another run would come across.
+    async fn end(mut self) -> Ended {
+        self.lab.world.stack.settled().await;
+        for (table, keys) in self.leftovers() {
+            let item = keys.into_iter().map(|(name, value)| {
+                let value = aws_sdk_dynamodb::types::AttributeValue::S(value);
+                (name.to_owned(), value)
+            });
+            let delete = self.lab.dynamodb.delete_item().table_name(table);
+            delete.set_key(Some(item.collect())).send().await.unwrap();
+        }
+        for logged in self.lab.proxy.log() {
+            if logged.effect.name() != "passed" {
+                self.tally.fault(logged.asked.service, logged.effect.name());
+            }
+        }
+        self.tally.count(Topic::Runs, "runs");
+        let connections = self.connections.len() as u64;
+        self.tally
+            .count_many(Topic::Runs, "connections", connections);
+        Ended {
+            tally: self.tally,
+            found: self.found,
+            story: self.story,
+        }
+    }
+
+    fn leftovers(&self) -> Vec<(String, Vec<(&'static str, String)>)> {
+        let table = |name| self.lab.world.variable("CheckTokensFunction", name);
+        let rows = (0..self.connections.len()).map(|connection| {
+            let keys = vec![
+                ("org_id", self.org.clone()),
+                ("integration_id", id_of(connection)),
+            ];
+            (table("INTEGRATIONS_TABLE"), keys)
+        });
+        let applications = Platform::ALL.map(|platform| {
+            let keys = vec![("quota_key", format!("app#{platform}"))];
+            (table("QUOTAS_TABLE"), keys)
+        });
+        rows.chain(applications).collect()
+    }
+}
+
+/// Nothing is under way, in doubt, or waiting for a confirmation.
+fn is_settled(row: &Integration, now: DateTime<Utc>) -> bool {
+    let is_idle = row.lease.is_none() && row.intent.is_none();
+    let is_told = row.attention_at.is_none_or(|at| at > now);
+    let is_final = match row.state {
+        State::Active => row.attempted_at.is_some(),
+        State::ReconnectRequired { .. } | State::Disconnected { .. } => true,
+        State::Retrying { .. } | State::PlatformActionRequired { .. } => false,
+    };
+    is_idle && is_told && is_final
+}

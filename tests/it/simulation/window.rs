@@ -1,0 +1,83 @@
+//! What lies in the exposed window when nothing fails: nothing.
+
+use chrono::TimeDelta;
+use serde_json::json;
+use shared::Platform;
+
+use super::lab::Lab;
+use super::plan::Plan;
+use super::proxy::Logged;
+use super::request::{Kind, Service, id_of};
+use crate::world::{acme, connection, key, start};
+
+const PLATFORMS: [Platform; 6] = [
+    Platform::Twitter,
+    Platform::Tiktok,
+    Platform::TiktokBusiness,
+    Platform::Snapchat,
+    Platform::Linkedin,
+    Platform::Google,
+];
+
+/// A lab with one connection of each platform, which the proxy knows.
+async fn lab() -> Lab {
+    let lab = Lab::new().await;
+    lab.proxy.begin(Plan::default());
+    lab.world.import(&acme()).await;
+    for (n, platform) in PLATFORMS.into_iter().enumerate() {
+        let line = connection(&id_of(n), platform.name(), Some(TimeDelta::hours(1)), true);
+        lab.world.import(&[line]).await;
+        lab.proxy.own(format!("rt-{}", id_of(n)), n);
+    }
+    lab
+}
+
+/// What a process asked for, in order, between the platform's answer and its
+/// having stored what came; also whether it had a key at hand before it asked.
+fn window(log: &[Logged]) -> Vec<Kind> {
+    let kind = |at: usize| log[at].asked.kind;
+    let exchange = (0..log.len()).position(|at| kind(at) == Kind::Exchange);
+    let stored = (0..log.len()).position(|at| kind(at) == Kind::Store && log[at].done);
+    let (exchange, stored) = (exchange.unwrap(), stored.unwrap());
+    assert!(log[exchange].done && log[exchange].granted.is_some());
+    let before = |of: Kind| (0..exchange).any(|at| kind(at) == of);
+    assert!(before(Kind::DataKey) && before(Kind::Claim), "{log:?}");
+    (exchange + 1..stored).map(kind).collect()
+}
+
+/// Also while each is looked at alone, so that nobody else's requests are in the way.
+#[tokio::test]
+async fn between_an_answer_and_its_being_stored_nothing_else_is_asked() {
+    let mut lab = lab().await;
+    for (n, platform) in PLATFORMS.into_iter().enumerate() {
+        lab.proxy.begin(Plan::default());
+        lab.proxy.own(format!("rt-{}", id_of(n)), n);
+        let (_, function) = lab.start(&[]);
+        let checked = function.check(&key("acme", &id_of(n)), None).await.unwrap();
+        assert_eq!(checked.verdict, "renewed", "{platform}");
+        assert_eq!(window(&lab.proxy.log()), [], "{platform}");
+    }
+}
+
+/// The same within a sweep, one connection at a time. Only its reading ahead
+/// of what is due goes on beside.
+#[tokio::test]
+async fn nor_within_a_sweep() {
+    let mut lab = lab().await;
+    let (_, function) = lab.start(&[("SWEEP_CONCURRENCY", "1")]);
+    let request = check_tokens::Request::default();
+    let report = function.sweep(request, None, |_| {}).await.unwrap();
+    assert_eq!(report.auto_refreshed, PLATFORMS.len() as u64, "{report:?}");
+    let mut log = lab.proxy.log();
+    log.retain(|logged| logged.asked.kind != Kind::Query);
+    let exchanges = (0..log.len()).filter(|at| log[*at].asked.kind == Kind::Exchange);
+    for at in exchanges {
+        let next = &log[at + 1].asked;
+        assert_eq!(
+            (next.service, next.kind, next.connection),
+            (Service::Dynamodb, Kind::Store, log[at].asked.connection)
+        );
+    }
+    assert_eq!(lab.world.now(), start());
+    assert_eq!(json!(report.failures), json!([]));
+}
