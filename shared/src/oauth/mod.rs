@@ -30,11 +30,12 @@ use self::dialect::Ask;
 use crate::platform::RefreshModel;
 use crate::refresh::Lifetimes;
 pub use crate::refresh::Seen;
+use crate::refresh::attempt::EXCHANGE;
 use crate::verdict::{Transient, Verdict};
 use crate::{Clock, Platform};
 
 /// The longest a platform may take for an answer.
-pub const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(EXCHANGE.num_seconds().cast_unsigned());
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The most that is read of an answer: real ones are under 10 kB.
 const MAX_BODY: usize = 256 * 1024;
