@@ -95,6 +95,36 @@ async fn a_rotated_client_secret_flips_no_connection() {
     }
 }
 
+/// Who takes the right to try a broken application and does not use it keeps
+/// everybody else from trying.
+#[tokio::test]
+async fn only_a_sweep_that_refreshes_takes_the_turn_to_try_a_broken_application() {
+    let world = two_organisations("google", 2, TimeDelta::hours(1)).await;
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 4);
+    world
+        .stack
+        .platforms()
+        .script(Script::refuse(Platform::Google, "invalid_client"))
+        .unwrap();
+    world.pass(TimeDelta::minutes(50));
+    world.check(json!({})).await;
+    assert_eq!(operations(&world, "breaker_opened").await, 1);
+    world.stack.platforms().clear_scripts();
+    world.pass(TimeDelta::minutes(10));
+    let tried = world.stack.platforms().exchanges(Platform::Google);
+    world.check(json!({"auto_refresh": false})).await;
+    let one = json!({"integration": {"org_id": "beta", "integration_id": "beta-1"}});
+    let checked = world
+        .stack
+        .invoke("CheckTokensFunction", one)
+        .await
+        .unwrap();
+    assert_eq!(checked["verdict"], "breaker_open", "{checked}");
+    assert_eq!(world.stack.platforms().exchanges(Platform::Google), tried);
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 4);
+    assert_eq!(operations(&world, "breaker_closed").await, 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cut_over_with_dead_grants_stops_no_healthy_one() {
     let world = two_organisations("twitter", 3, TimeDelta::hours(1)).await;

@@ -30,19 +30,12 @@ struct Known {
 }
 
 impl<'a> Standings<'a> {
-    /// Reads what is known, and takes the right to try broken applications
-    /// where it is time for that.
+    /// Reads what is known.
     pub(crate) async fn load(store: &'a Applications, clock: &'a Clock) -> Self {
         let known = futures::future::join_all(Platform::ALL.map(|platform| async move {
-            let mut application = read(store, platform).await;
-            let mut tries = application.half_open(clock.now());
-            // Only one instance has it.
-            if tries > 0 && !matches!(store.replace(&mut application).await, Ok(true)) {
-                tries = 0;
-            }
             let known = Known {
-                application,
-                tries,
+                application: read(store, platform).await,
+                tries: 0,
                 unsaved: Vec::new(),
             };
             (platform, Mutex::new(known))
@@ -55,12 +48,24 @@ impl<'a> Standings<'a> {
         }
     }
 
-    /// Connections that shall try a broken application, because they are the
-    /// last that it worked with.
+    /// Takes the right to try broken applications where it is time for that.
+    /// Returns the connections that shall try, because they are the last that
+    /// each worked with. Only for a sweep that refreshes: whoever takes the
+    /// right and tries nothing leaves them broken for another round.
     pub(crate) async fn trials(&self) -> Vec<Key> {
         let mut trials = Vec::new();
-        for known in self.known.values() {
-            let known = known.lock().await;
+        for (platform, known) in &self.known {
+            let mut known = known.lock().await;
+            let tries = known.application.half_open(self.clock.now());
+            if tries == 0 {
+                continue;
+            }
+            if !matches!(self.store.replace(&mut known.application).await, Ok(true)) {
+                // Only one instance has it.
+                known.application = read(self.store, *platform).await;
+                continue;
+            }
+            known.tries = tries;
             let seen = known.application.succeeded.iter();
             trials.extend(seen.take(known.tries.into()).map(|seen| seen.key.clone()));
         }

@@ -33,6 +33,13 @@ pub(crate) struct Sweep<'a> {
     pub(crate) operations: Operations,
 }
 
+impl Sweep<'_> {
+    /// Whether it refreshes anything.
+    fn refreshes(&self) -> bool {
+        !self.request.without_refresh && self.credentials.is_some()
+    }
+}
+
 impl CheckTokens {
     /// Sweeps once. `progress` sees the report grow.
     ///
@@ -58,7 +65,11 @@ impl CheckTokens {
         let sweep = self
             .begin_sweep(request, deadline, credentials.as_ref().ok())
             .await;
-        for key in sweep.standings.trials().await {
+        let trials = match sweep.refreshes() {
+            true => sweep.standings.trials().await,
+            false => Vec::new(),
+        };
+        for key in trials {
             if let Ok(one) = self.attend_or_report(Ok(key), Why::Trial, &sweep).await {
                 report.add(one);
             }

@@ -63,8 +63,11 @@ impl Applications {
     /// When DynamoDB does not answer.
     pub async fn replace(&self, application: &mut Application) -> Result<bool, StoreError> {
         let read = application.version;
-        application.version += 1;
-        let mut item = render(key(application.platform), &*application)?;
+        let written = Application {
+            version: read + 1,
+            ..application.clone()
+        };
+        let mut item = render(key(application.platform), &written)?;
         item.insert("quota_key".into(), text(key(application.platform)));
         let result = self
             .client
@@ -76,7 +79,12 @@ impl Applications {
             .send()
             .await;
         match result {
-            Ok(_) => Ok(true),
+            Ok(_) => {
+                application.version = written.version;
+                Ok(true)
+            }
+            // Still of the version that was read: of any other, the next write
+            // would overwrite what another instance has made of it.
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
                 _ => Err(AwsError::new("dynamodb:PutItem", error).into()),
