@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::platform::Platform;
+use crate::refresh::attempt::EXCHANGE;
 use crate::store::Key;
 use crate::verdict::{ReconnectReason, Throttled, Transient, Verdict};
 
@@ -48,6 +49,13 @@ pub struct Application {
         skip_serializing_if = "Option::is_none"
     )]
     pub held_back_until: Option<DateTime<Utc>>,
+    /// When it last said so: what was sent before that knew nothing of it.
+    #[serde(
+        with = "crate::integration::seconds",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub held_back_since: Option<DateTime<Utc>>,
     /// What keeps connections from being tried in vain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub breaker: Option<Breaker>,
@@ -125,6 +133,8 @@ pub enum Observation {
     Success {
         /// The connection.
         key: Key,
+        /// When they were asked for.
+        sent_at: DateTime<Utc>,
         /// The life of its access token, where the platform was free to choose it.
         access_life: Option<TimeDelta>,
         /// The life of its refresh token, likewise.
@@ -184,6 +194,7 @@ impl Application {
             platform,
             version: 0,
             held_back_until: None,
+            held_back_since: None,
             breaker: None,
             refused: Vec::new(),
             succeeded: Vec::new(),
@@ -233,9 +244,10 @@ impl Application {
         match observation {
             Observation::Success {
                 key,
+                sent_at,
                 access_life,
                 refresh_life,
-            } => self.succeed(key, *access_life, *refresh_life, now),
+            } => self.succeed(key, *sent_at, *access_life, *refresh_life),
             Observation::Failure {
                 key,
                 verdict,
@@ -245,20 +257,31 @@ impl Application {
         }
     }
 
+    /// Depends on when it was sent and on nothing else, so that it may be taken
+    /// in late, or again by a row that others have written meanwhile. One that
+    /// was under way when the application was held back or found broken says
+    /// nothing of the time since.
     fn succeed(
         &mut self,
         key: &Key,
+        sent_at: DateTime<Utc>,
         access_life: Option<TimeDelta>,
         refresh_life: Option<TimeDelta>,
-        now: DateTime<Utc>,
     ) -> Taken {
         let mut news = Vec::new();
-        if self.breaker.take().is_some() {
+        let broken_since = self.breaker.as_ref().map(|breaker| breaker.since);
+        if broken_since.is_some_and(|since| since < sent_at) {
+            self.breaker = None;
             news.push(News::BreakerClosed);
         }
-        let had_refusals = !std::mem::take(&mut self.refused).is_empty();
-        self.held_back_until = None;
-        self.remember_success(key, now);
+        if self.held_back_since.is_none_or(|since| since < sent_at) {
+            (self.held_back_until, self.held_back_since) = (None, None);
+        }
+        // Its answer came within the time of an exchange: after these refusals.
+        let refusals = self.refused.len();
+        self.refused.retain(|seen| seen.at > sent_at + EXCHANGE);
+        let had_refusals = self.refused.len() < refusals;
+        self.remember_success(key, sent_at);
         for (token, stored, life) in [
             ("access", &mut self.access_life, access_life),
             ("refresh", &mut self.refresh_life, refresh_life),
@@ -285,13 +308,18 @@ impl Application {
 
     /// The most recent first; one of another organisation is worth more than
     /// a second of the same, because it shows that there are two.
-    fn remember_success(&mut self, key: &Key, now: DateTime<Utc>) {
+    fn remember_success(&mut self, key: &Key, at: DateTime<Utc>) {
+        let known = |seen: &Seen| seen.key == *key && seen.at > at;
+        if self.succeeded.iter().any(known) {
+            return;
+        }
         self.succeeded.retain(|seen| seen.key != *key);
+        let place = self.succeeded.iter().position(|seen| seen.at <= at);
         self.succeeded.insert(
-            0,
+            place.unwrap_or(self.succeeded.len()),
             Seen {
                 key: key.clone(),
-                at: now,
+                at,
             },
         );
         if self.succeeded.len() > REMEMBERED {
@@ -363,6 +391,7 @@ impl Application {
                 whom: Throttled::Application,
             } => {
                 let until = now + wait.unwrap_or(USUAL_HOLD).min(LONGEST_HOLD);
+                self.held_back_since = Some(now);
                 if self.held_back_until.is_none_or(|held| held < until) {
                     // A second or two more is not worth a write.
                     taken.is_urgent = self

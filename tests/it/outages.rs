@@ -218,6 +218,36 @@ async fn a_platform_that_throttles_us_is_left_alone_by_all() {
 }
 
 #[tokio::test]
+async fn a_success_that_was_under_way_does_not_end_a_throttle() {
+    let world = two_organisations("snapchat", 1, TimeDelta::hours(1)).await;
+    let throttle = Action::Throttle(Throttle {
+        retry_after: Some(900),
+    });
+    for script in [
+        Script::new(throttle).token("rt-acme-0"),
+        Script::new(Action::DelayMs(300)).token("rt-beta-0"),
+    ] {
+        let script = script.on(Platform::Snapchat);
+        world.stack.platforms().script(script).unwrap();
+    }
+    let report = world.check(json!({})).await;
+    assert_eq!(
+        (report.auto_refreshed, report.refresh_failed),
+        (1, 1),
+        "{report:?}"
+    );
+    world.stack.platforms().clear_scripts();
+    let third = of("acme", "late", "snapchat", TimeDelta::hours(1));
+    world.import(&[third]).await;
+    world.pass(TimeDelta::seconds(899));
+    let report = world.check(json!({})).await;
+    assert_eq!((report.auto_refreshed, report.held_back), (0, 1));
+    assert_eq!(world.stack.platforms().exchanges(Platform::Snapchat), 2);
+    world.pass(TimeDelta::seconds(1));
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 2);
+}
+
+#[tokio::test]
 async fn a_corrupt_row_is_set_aside_and_stops_nothing() {
     let world = two_organisations("google", 2, TimeDelta::hours(1)).await;
     for (row, change) in [("acme-0", "REMOVE platform"), ("acme-1", "SET #s = :s")] {

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use shared::application::{Application, Observation, Standing, Taken};
+use chrono::{DateTime, Utc};
+use shared::application::{Application, News, Observation, Standing, Taken};
 use shared::store::{Applications, Key};
 use shared::{Clock, Platform};
 use tokio::sync::Mutex;
@@ -91,21 +92,19 @@ impl<'a> Standings<'a> {
         let mut known = self.known[&platform].lock().await;
         let mut taken = known.application.observe(&observation, now);
         if !taken.is_urgent {
-            if matches!(observation, Observation::Success { .. }) {
-                // Only the last few are remembered anyway.
-                if known.unsaved.len() >= 8 {
-                    known.unsaved.remove(0);
-                }
-                known.unsaved.push(observation);
-            }
+            known.keep(observation);
             return taken;
         }
         for _ in 0..TRIES {
             match self.store.replace(&mut known.application).await {
-                Ok(true) => break,
+                Ok(true) => {
+                    known.unsaved.clear();
+                    return taken;
+                }
                 Ok(false) => {
-                    known.application = read(self.store, platform).await;
+                    let news = known.read_again(self.store, now).await;
                     taken = known.application.observe(&observation, now);
+                    taken.news.extend(news);
                     if !taken.is_urgent {
                         break;
                     }
@@ -116,25 +115,28 @@ impl<'a> Standings<'a> {
                 }
             }
         }
+        known.keep(observation);
         taken
     }
 
-    /// Writes down the successes that nobody had to know of at once.
-    pub(crate) async fn save(self) {
+    /// Writes down the successes that nobody had to know of at once. Returns
+    /// what they turned out to change of rows that others have written meanwhile.
+    pub(crate) async fn save(self) -> Vec<(Platform, News)> {
+        let now = self.clock.now();
+        let mut all_news = Vec::new();
         for (platform, known) in self.known {
             let mut known = known.into_inner();
             if known.unsaved.is_empty() {
                 continue;
             }
+            let mut news = Vec::new();
             for _ in 0..TRIES {
                 match self.store.replace(&mut known.application).await {
-                    Ok(true) => break,
-                    Ok(false) => {
-                        known.application = read(self.store, platform).await;
-                        for observation in &known.unsaved {
-                            known.application.observe(observation, self.clock.now());
-                        }
+                    Ok(true) => {
+                        all_news.extend(news.into_iter().map(|news| (platform, news)));
+                        break;
                     }
+                    Ok(false) => news = known.read_again(self.store, now).await,
                     Err(error) => {
                         warn!(%error, %platform, "an application's successes could not be written down");
                         break;
@@ -142,6 +144,30 @@ impl<'a> Standings<'a> {
                 }
             }
         }
+        all_news
+    }
+}
+
+impl Known {
+    /// Keeps a success until the shared row has it.
+    fn keep(&mut self, observation: Observation) {
+        if matches!(observation, Observation::Success { .. }) {
+            // Only the last few are remembered anyway.
+            if self.unsaved.len() >= 8 {
+                self.unsaved.remove(0);
+            }
+            self.unsaved.push(observation);
+        }
+    }
+
+    /// Goes on from what others have written, which has none of what is unsaved here.
+    async fn read_again(&mut self, store: &Applications, now: DateTime<Utc>) -> Vec<News> {
+        self.application = read(store, self.application.platform).await;
+        let mut news = Vec::new();
+        for observation in &self.unsaved {
+            news.extend(self.application.observe(observation, now).news);
+        }
+        news
     }
 }
 

@@ -45,7 +45,8 @@ struct Driver<'a> {
     before: &'a Integration,
     key: Key,
     data_key: Option<DataKey>,
-    lifetimes: Option<Lifetimes>,
+    /// What the platform gave, and when it was asked for.
+    gave: Option<(Lifetimes, DateTime<Utc>)>,
     entry: Entry,
     happened: bool,
 }
@@ -68,7 +69,7 @@ impl CheckTokens {
             before: &row,
             key: Key::from(&row),
             data_key: None,
-            lifetimes: None,
+            gave: None,
             entry: Entry {
                 attempt_id: id.clone(),
                 verdict: String::new(),
@@ -163,7 +164,7 @@ impl Driver<'_> {
         {
             Ok(_) => {
                 self.happened = true;
-                self.lifetimes = Some(renewed.lifetimes.clone());
+                self.gave = Some((renewed.lifetimes.clone(), renewed.sent_at));
                 Event::Parked(Some(Box::new(renewed)))
             }
             Err(error @ SealingError::NotOpenable(_)) => {
@@ -269,7 +270,7 @@ impl Driver<'_> {
             .or(self.tokens.refresh_token.as_ref())
             .map(|token| key.seal(place(Field::RefreshToken), token))
             .transpose()?;
-        self.lifetimes = Some(lifetimes.clone());
+        self.gave = Some((lifetimes.clone(), sent_at));
         Ok(Renewed {
             access_token: key.seal(place(Field::AccessToken), &tokens.access_token)?,
             refresh_token,
@@ -287,9 +288,10 @@ impl Driver<'_> {
             (outcome, _) => outcome.name(),
         }
         .to_owned();
-        if let (Outcome::Renewed | Outcome::Recovered, Some(row)) = (&end.outcome, row) {
-            let lifetimes = self.lifetimes.take().unwrap_or_default();
-            self.observe(success(row, &lifetimes)).await;
+        if let (Outcome::Renewed | Outcome::Recovered, Some(row)) = (&end.outcome, row)
+            && let Some((lifetimes, sent_at)) = self.gave.take()
+        {
+            self.observe(success(row, &lifetimes, sent_at)).await;
         }
         Exchanged {
             end,
@@ -301,7 +303,7 @@ impl Driver<'_> {
 
 /// What a success shows of the platform: the lives of its tokens, where it was
 /// free to choose them.
-fn success(row: &Integration, lifetimes: &Lifetimes) -> Observation {
+fn success(row: &Integration, lifetimes: &Lifetimes, sent_at: DateTime<Utc>) -> Observation {
     let model = row.refresh_model();
     // An extension that moved nothing says how much is left, and no access token
     // outlives a refresh token that does not slide (LinkedIn).
@@ -312,6 +314,7 @@ fn success(row: &Integration, lifetimes: &Lifetimes) -> Observation {
     };
     Observation::Success {
         key: Key::from(row),
+        sent_at,
         access_life: lifetimes.access.filter(|_| !unmoved && !clipped),
         refresh_life: lifetimes
             .refresh

@@ -17,7 +17,7 @@ use tracing::{info, warn};
 
 use crate::applications::Standings;
 use crate::attend::Why;
-use crate::operations::Operations;
+use crate::operations::{Operation, Operations};
 use crate::{CheckTokens, Request, SweepError};
 
 /// On what terms a sweep handles each connection, and what comes up meanwhile.
@@ -125,7 +125,9 @@ impl CheckTokens {
 
     /// Writes down what the sweep showed, and tells the operator.
     pub(crate) async fn finish_sweep(&self, sweep: Sweep<'_>) -> Vec<String> {
-        sweep.standings.save().await;
+        for (platform, news) in sweep.standings.save().await {
+            sweep.operations.add(Operation::of(platform, &news));
+        }
         self.tell_operator(sweep.operations.take()).await
     }
 

@@ -15,6 +15,7 @@ fn key(org: &str, id: &str) -> Key {
 fn success(app: &mut Application, org: &str, id: &str, now: i64) -> Vec<News> {
     let observation = Observation::Success {
         key: key(org, id),
+        sent_at: at(now),
         access_life: Some(TimeDelta::hours(2)),
         refresh_life: None,
     };
@@ -192,6 +193,7 @@ fn a_life_that_changes_by_more_than_a_fifth_is_news_once() {
     let mut live = |hours: i64| {
         let observation = Observation::Success {
             key: key("a", "1"),
+            sent_at: at(0),
             access_life: Some(TimeDelta::hours(hours)),
             refresh_life: None,
         };
@@ -232,4 +234,55 @@ fn an_unknown_answer_is_told_of_once_a_day() {
     let server_error = Verdict::Transient(crate::verdict::Transient::ServerError);
     let taken = failure(&mut app, ("a", "1"), server_error, true, 200_000);
     assert!(taken.news.is_empty(), "known not to work is known");
+}
+
+fn throttled(app: &mut Application, wait: i64, now: i64) {
+    let verdict = Verdict::Throttled {
+        wait: Some(TimeDelta::seconds(wait)),
+        whom: Throttled::Application,
+    };
+    failure(app, ("a", "1"), verdict, true, now);
+}
+
+#[test]
+fn a_success_that_was_under_way_does_not_end_a_hold() {
+    let mut app = Application::new(Platform::Snapchat);
+    throttled(&mut app, 900, 10);
+    success(&mut app, "a", "2", 9);
+    success(&mut app, "a", "3", 10);
+    assert_eq!(app.standing(at(11)), Standing::HeldBack(at(910)));
+    // The same for what came while it was already held back.
+    throttled(&mut app, 60, 20);
+    success(&mut app, "a", "4", 15);
+    assert_eq!(app.standing(at(21)), Standing::HeldBack(at(910)));
+    success(&mut app, "a", "5", 21);
+    assert_eq!(app.standing(at(22)), Standing::Open);
+    // A row from before that was known is taken as it was then.
+    throttled(&mut app, 900, 30);
+    app.held_back_since = None;
+    success(&mut app, "a", "6", 31);
+    assert_eq!(app.standing(at(32)), Standing::Open);
+}
+
+#[test]
+fn a_success_that_was_under_way_does_not_close_a_breaker() {
+    let mut app = Application::new(Platform::Google);
+    failure(&mut app, ("a", "1"), Verdict::AppMisconfigured, true, 10);
+    assert_eq!(success(&mut app, "b", "2", 9), []);
+    assert_eq!(app.standing(at(11)), Standing::Broken(Cause::Misconfigured));
+    assert_eq!(success(&mut app, "b", "2", 250), [News::BreakerClosed]);
+}
+
+#[test]
+fn a_success_taken_in_late_changes_nothing_that_came_after_it() {
+    let mut app = Application::new(Platform::Twitter);
+    success(&mut app, "a", "1", 100);
+    failure(&mut app, ("b", "2"), REFUSED, true, 150);
+    success(&mut app, "a", "1", 50);
+    success(&mut app, "a", "3", 60);
+    let seen: Vec<_> = app.succeeded.iter().map(|seen| seen.at).collect();
+    assert_eq!(seen, [at(100), at(60)]);
+    assert_eq!(app.refused.len(), 1, "refused since");
+    success(&mut app, "a", "3", 145);
+    assert_eq!(app.refused.len(), 0, "answered after the refusal");
 }
