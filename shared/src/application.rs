@@ -23,6 +23,8 @@ const WINDOW: TimeDelta = TimeDelta::hours(1);
 const MANY: usize = 3;
 /// How many refusals and successes are remembered.
 const REMEMBERED: usize = 3;
+/// How many lives of tokens are remembered.
+const LIVES: usize = 16;
 /// How long refusals are doubted.
 const DOUBTED: TimeDelta = TimeDelta::hours(6);
 /// How often a broken application is tried.
@@ -73,12 +75,13 @@ pub struct Application {
         skip_serializing_if = "Option::is_none"
     )]
     pub unknown_at: Option<DateTime<Utc>>,
-    /// The life of the last access token, in seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub access_life: Option<i64>,
-    /// The life of the last single-use refresh token, in seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refresh_life: Option<i64>,
+    /// The lives of access tokens that were seen, in seconds, each unlike the
+    /// others: accounts of different kinds may get different ones for ever.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub access_lives: Vec<i64>,
+    /// The same of single-use refresh tokens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refresh_lives: Vec<i64>,
 }
 
 /// A connection, and when something was seen of it.
@@ -175,7 +178,7 @@ pub enum News {
     BreakerClosed,
     /// It answers what we do not understand.
     UnknownAnswer,
-    /// Tokens live differently from the last ones.
+    /// Tokens live differently from all that were seen.
     LifeChanged {
         /// `access` or `refresh`.
         token: &'static str,
@@ -199,8 +202,8 @@ impl Application {
             refused: Vec::new(),
             succeeded: Vec::new(),
             unknown_at: None,
-            access_life: None,
-            refresh_life: None,
+            access_lives: Vec::new(),
+            refresh_lives: Vec::new(),
         }
     }
 
@@ -282,21 +285,12 @@ impl Application {
         self.refused.retain(|seen| seen.at > sent_at + EXCHANGE);
         let had_refusals = self.refused.len() < refusals;
         self.remember_success(key, sent_at);
-        for (token, stored, life) in [
-            ("access", &mut self.access_life, access_life),
-            ("refresh", &mut self.refresh_life, refresh_life),
+        for (token, lives, life) in [
+            ("access", &mut self.access_lives, access_life),
+            ("refresh", &mut self.refresh_lives, refresh_life),
         ] {
-            let Some(life) = life.map(|life| life.num_seconds()) else {
-                continue;
-            };
-            if let Some(before) = stored.filter(|before| (life - before).abs() * 5 > *before) {
-                news.push(News::LifeChanged {
-                    token,
-                    before,
-                    now: life,
-                });
-            }
-            *stored = Some(life);
+            let changed = life.and_then(|life| remember_life(lives, life.num_seconds()));
+            news.extend(changed.map(|(before, now)| News::LifeChanged { token, before, now }));
         }
         Taken {
             verdict: None,
@@ -437,6 +431,21 @@ impl Application {
         taken.news.push(News::BreakerOpened(cause));
         taken.is_urgent = true;
     }
+}
+
+/// Remembers a life that differs from all that were seen by more than a fifth,
+/// and returns it with the last of those, if there was one.
+fn remember_life(lives: &mut Vec<i64>, life: i64) -> Option<(i64, i64)> {
+    let alike = |seen: &i64| (life - seen).abs() * 5 <= *seen;
+    if lives.iter().any(alike) {
+        return None;
+    }
+    let before = lives.last().copied();
+    lives.push(life);
+    if lives.len() > LIVES {
+        lives.remove(0);
+    }
+    before.map(|before| (before, life))
 }
 
 impl Cause {

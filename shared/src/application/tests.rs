@@ -200,6 +200,9 @@ fn a_life_that_changes_by_more_than_a_fifth_is_news_once() {
         app.observe(&observation, at(0)).news.len()
     };
     assert_eq!([24, 20, 24, 2, 2].map(&mut live), [0, 0, 0, 1, 0]);
+    // Accounts of two kinds take turns.
+    assert_eq!([24, 2, 24, 2].map(&mut live), [0; 4]);
+    assert_eq!([48, 24, 48].map(&mut live), [1, 0, 0]);
 }
 
 #[test]
