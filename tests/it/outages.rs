@@ -125,6 +125,44 @@ async fn only_a_sweep_that_refreshes_takes_the_turn_to_try_a_broken_application(
     assert_eq!(operations(&world, "breaker_closed").await, 1);
 }
 
+/// The platform refuses everybody just as a sweep has died in the middle of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_of_connections_in_doubt_show_that_it_is_the_application() {
+    let world = two_organisations("twitter", 4, TimeDelta::hours(1)).await;
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 8);
+    world.pass(TimeDelta::minutes(110));
+    for org in ["acme", "beta"] {
+        for n in 0..4 {
+            let mut row = world.row(org, &format!("{org}-{n}")).await;
+            row.intent = Some(shared::integration::Intent {
+                attempt: "of a dead sweep".to_owned(),
+                at: world.now() - TimeDelta::minutes(5),
+                generation: row.generation,
+            });
+            let now = world.now();
+            world.integrations().replace(row, now).await.unwrap();
+        }
+    }
+    let script = Script::refuse(Platform::Twitter, "invalid_request");
+    world.stack.platforms().script(script).unwrap();
+    world.check(json!({})).await;
+    assert_eq!(operations(&world, "breaker_opened").await, 1);
+    let lost = states(&world, 4).await;
+    let lost = lost
+        .iter()
+        .filter(|state| matches!(state, State::ReconnectRequired { .. }));
+    // The first two, before there were three.
+    assert!(lost.count() <= 2);
+    world.stack.platforms().clear_scripts();
+    for _ in 0..12 {
+        world.pass(TimeDelta::minutes(10));
+        world.check(json!({})).await;
+    }
+    let works = states(&world, 4).await;
+    let works = works.iter().filter(|state| **state == State::Active);
+    assert!(works.count() >= 6);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cut_over_with_dead_grants_stops_no_healthy_one() {
     let world = two_organisations("twitter", 3, TimeDelta::hours(1)).await;

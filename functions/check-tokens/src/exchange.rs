@@ -225,12 +225,12 @@ impl Driver<'_> {
             } => Some(since),
             _ => None,
         };
-        // A refusal that our own crash explains says nothing of the application.
-        let explained = self.before.is_in_doubt() && matches!(verdict, Verdict::ReconnectNeeded(_));
         let observation = Observation::Failure {
             key: self.key.clone(),
             verdict: verdict.clone(),
-            had_worked: self.before.renewed_at.is_some() && !explained,
+            // In doubt as well: our own crash may explain the refusal, but with
+            // many at once and no success among them so may the application.
+            had_worked: self.before.renewed_at.is_some(),
             refused_since,
         };
         let taken = self.observe(observation).await;
