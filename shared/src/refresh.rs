@@ -196,6 +196,13 @@ impl Integration {
             self.told.owed = None;
         }
         self.state = match verdict {
+            // Asked again before it was time to: no more than the first, and no
+            // reason to wait longer for the second.
+            Verdict::ReconnectNeeded(ReconnectReason::GrantRefused)
+                if self.awaits_confirmation(now) =>
+            {
+                self.state.clone()
+            }
             Verdict::ReconnectNeeded(ReconnectReason::GrantRefused)
                 if !(conclusive && self.was_refused()) =>
             {
@@ -320,6 +327,19 @@ impl Integration {
                 reason: RetryReason::Refused,
                 ..
             } | State::PlatformActionRequired { .. }
+        )
+    }
+
+    /// Whether it was refused, and it is too early to ask a second time: what
+    /// made the platform refuse it may not be over.
+    fn awaits_confirmation(&self, now: DateTime<Utc>) -> bool {
+        matches!(
+            self.state,
+            State::Retrying {
+                reason: RetryReason::Refused,
+                next_attempt_at,
+                ..
+            } if now < next_attempt_at
         )
     }
 

@@ -95,6 +95,19 @@ fn a_refusal_counts_when_it_is_confirmed() {
 }
 
 #[test]
+fn a_refusal_is_not_confirmed_by_asking_again_at_once() {
+    let mut row = connection(Platform::Twitter, true, -3_600, Some(3_600));
+    row.fail(&refused(), true, at(0), 0.0);
+    let before = row.state.clone();
+    for seconds in [2, 59] {
+        row.fail(&refused(), true, at(seconds), 0.9);
+        assert_eq!(row.state, before, "nor put off by it");
+    }
+    row.fail(&refused(), true, at(60), 0.0);
+    assert!(matches!(row.state, State::ReconnectRequired { .. }));
+}
+
+#[test]
 fn no_failure_but_evidence_changes_what_people_must_do() {
     use crate::verdict::Transient;
     for verdict in [
