@@ -382,7 +382,7 @@ impl Application {
             }
             Verdict::Throttled {
                 wait,
-                whom: Throttled::Application,
+                whom: Throttled::Application | Throttled::Everyone,
             } => {
                 let until = now + wait.unwrap_or(USUAL_HOLD).min(LONGEST_HOLD);
                 self.held_back_since = Some(now);

@@ -36,6 +36,9 @@ pub enum Throttled {
     Application,
     /// One connection: its user, page, or ad account.
     Connection,
+    /// Everyone: it fails, and says when to come back (RFC 9110, 10.2.3). Unlike
+    /// one that only counts, it may have acted before it failed.
+    Everyone,
 }
 
 /// The ways in which an exchange can fail for now.
@@ -90,10 +93,7 @@ pub enum PlatformAction {
 }
 
 impl Transient {
-    /// Whether the platform may have done what it was asked for: then a
-    /// single-use token may be used up.
-    #[must_use]
-    pub const fn may_have_acted(self) -> bool {
+    const fn may_have_acted(self) -> bool {
         match self {
             Self::NoAnswer | Self::ServerError | Self::Unintelligible => true,
             Self::Unreachable | Self::Unopenable => false,
@@ -102,6 +102,20 @@ impl Transient {
 }
 
 impl Verdict {
+    /// Whether the platform may have done what it was asked for: then a
+    /// single-use token may be used up.
+    #[must_use]
+    pub const fn may_have_acted(&self) -> bool {
+        match self {
+            Self::Transient(transient) => transient.may_have_acted(),
+            Self::Throttled { whom, .. } => matches!(whom, Throttled::Everyone),
+            Self::ReconnectNeeded(_)
+            | Self::PlatformActionNeeded(_)
+            | Self::PermissionLost
+            | Self::AppMisconfigured => false,
+        }
+    }
+
     /// The name under which reports and audit rows count it.
     #[must_use]
     pub const fn name(&self) -> &'static str {

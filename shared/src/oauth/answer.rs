@@ -111,12 +111,13 @@ fn judge(
                 .or(usual),
             whom,
         },
-        // A failing platform that says when to come back is obeyed as well.
+        // A failing platform that says when to come back is obeyed as well; it
+        // may have acted all the same.
         Verdict::Transient(Transient::ServerError) => match wait::retry_after(&head.headers, now) {
             None => Verdict::Transient(Transient::ServerError),
             wait => Verdict::Throttled {
                 wait,
-                whom: Throttled::Application,
+                whom: Throttled::Everyone,
             },
         },
         other => other,

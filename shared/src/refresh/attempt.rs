@@ -372,7 +372,7 @@ impl Attempt {
         match verdict {
             Verdict::ReconnectNeeded(_) if self.in_doubt && conclusive => self.find(true),
             _ if self.in_doubt => self.record(Recording::InDoubt(verdict), now),
-            Verdict::Transient(transient) if rotating && transient.may_have_acted() => {
+            _ if rotating && verdict.may_have_acted() => {
                 self.record(Recording::InDoubt(verdict), now)
             }
             _ => self.record(

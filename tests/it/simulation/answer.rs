@@ -14,6 +14,10 @@ pub(super) fn instead(service: Service, effect: Effect) -> Option<Response> {
         (Effect::Drop | Effect::ActAndDrop, _) => return None,
         (Effect::ActAndBabble, _) => (StatusCode::OK, "<html>").into_response(),
         (Effect::Lie, _) => json(StatusCode::OK, "", "{}".to_owned()),
+        (Effect::ActAndAskToWait, _) => {
+            let wait = [(header::RETRY_AFTER, "30")];
+            (StatusCode::SERVICE_UNAVAILABLE, wait, "").into_response()
+        }
         (_, Service::Platform) => (StatusCode::BAD_GATEWAY, "<html>").into_response(),
         (_, Service::S3) => match effect {
             Effect::Throttle => xml(StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),

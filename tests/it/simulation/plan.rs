@@ -18,6 +18,8 @@ pub(super) enum Effect {
     Drop,
     /// Done, and the service says that it failed.
     ActAndFail,
+    /// Done, and the service says that it failed, and when to come back.
+    ActAndAskToWait,
     /// Done, and the connection breaks before the answer.
     ActAndDrop,
     /// Done, and the answer makes no sense.
@@ -35,6 +37,7 @@ impl Effect {
         match self {
             Self::Pass
             | Self::ActAndFail
+            | Self::ActAndAskToWait
             | Self::ActAndDrop
             | Self::ActAndBabble
             | Self::Slow(_) => true,
@@ -54,6 +57,7 @@ impl Effect {
             Self::Fail => "refused: 5xx, nothing done",
             Self::Drop => "never arrived",
             Self::ActAndFail => "done, then 5xx",
+            Self::ActAndAskToWait => "done, then 503 with Retry-After",
             Self::ActAndDrop => "done, answer lost",
             Self::ActAndBabble => "done, answer makes no sense",
             Self::Slow(_) => "done, answered late",
@@ -68,6 +72,7 @@ impl Effect {
                 Self::Drop,
                 Self::Fail,
                 Self::ActAndFail,
+                Self::ActAndAskToWait,
                 Self::ActAndDrop,
                 Self::ActAndBabble,
                 slow,

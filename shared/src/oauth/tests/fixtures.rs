@@ -104,6 +104,7 @@ fn told(verdict: &Verdict) -> String {
             let whom = match whom {
                 Throttled::Application => "application",
                 Throttled::Connection => "connection",
+                Throttled::Everyone => "everyone",
             };
             let wait = wait.map(|wait| wait.num_seconds().to_string());
             format!("{whom} {}", wait.unwrap_or_default())

@@ -3,7 +3,7 @@ use crate::Platform;
 use crate::attention::tests::{at, connection};
 use crate::integration::{Sealed, State};
 use crate::refresh::Lifetimes;
-use crate::verdict::{ReconnectReason, Transient};
+use crate::verdict::{ReconnectReason, Throttled, Transient};
 
 const HOUR: i64 = 3_600;
 
@@ -278,6 +278,21 @@ fn no_answer_leaves_a_doubt_only_where_the_token_is_used_up() {
             false => Outcome::Refused(no_answer()),
         };
         assert_eq!((outcome(&step), row.is_in_doubt()), (expected, doubted));
+    }
+}
+
+#[test]
+fn a_failure_that_says_when_to_come_back_leaves_the_doubt_and_the_wait() {
+    let asked_to_wait = |whom| Verdict::Throttled {
+        wait: Some(TimeDelta::minutes(20)),
+        whom,
+    };
+    for (whom, doubted) in [(Throttled::Everyone, true), (Throttled::Application, false)] {
+        let (mut attempt, _) = send(rotating());
+        let record = attempt.next(refused(asked_to_wait(whom)), at(1));
+        let (row, _) = take(&mut attempt, record, 1);
+        assert_eq!(row.is_in_doubt(), doubted, "{whom:?}");
+        assert_eq!(row.refresh_due_at(at(1)), Some(at(1 + 20 * 60)));
     }
 }
 

@@ -60,6 +60,8 @@ enum Fate {
     /// The platform's own.
     Failed,
     FailedAfterActing,
+    /// And asked us to come back later.
+    FailedWithWait,
     Garbled,
     Throttled,
     Misconfigured,
@@ -71,7 +73,7 @@ enum Fate {
 
 impl Fate {
     const USUAL: [Self; 4] = [Self::Refused, Self::Unheard, Self::Unanswered, Self::Late];
-    const OF_EXCHANGES: [Self; 13] = [
+    const OF_EXCHANGES: [Self; 14] = [
         Self::Refused,
         Self::Unheard,
         Self::Unanswered,
@@ -79,6 +81,7 @@ impl Fate {
         Self::Late,
         Self::Failed,
         Self::FailedAfterActing,
+        Self::FailedWithWait,
         Self::Garbled,
         Self::Throttled,
         Self::Misconfigured,
@@ -90,7 +93,7 @@ impl Fate {
     const fn acts(self) -> bool {
         matches!(
             self,
-            Self::Unanswered | Self::FailedAfterActing | Self::Garbled
+            Self::Unanswered | Self::FailedAfterActing | Self::FailedWithWait | Self::Garbled
         )
     }
 
@@ -114,6 +117,7 @@ impl Fate {
             Self::Paused => "instance stands still for 20 to 120 s",
             Self::Failed => "exchange: 5xx without acting",
             Self::FailedAfterActing => "exchange: 5xx after acting",
+            Self::FailedWithWait => "exchange: 5xx with Retry-After after acting",
             Self::Garbled => "exchange: unintelligible after acting",
             Self::Throttled => "exchange: throttled",
             Self::Misconfigured => "exchange: application refused",
@@ -343,9 +347,12 @@ fn failure(kind: Kind, fate: Fate) -> Event {
         Fate::Refused => transient(Transient::Unreachable),
         Fate::Failed | Fate::FailedAfterActing => transient(Transient::ServerError),
         Fate::Garbled => transient(Transient::Unintelligible),
-        Fate::Throttled => {
+        Fate::Throttled | Fate::FailedWithWait => {
             let wait = Some(TimeDelta::minutes(2));
-            let whom = Throttled::Connection;
+            let whom = match fate {
+                Fate::Throttled => Throttled::Connection,
+                _ => Throttled::Everyone,
+            };
             (Verdict::Throttled { wait, whom }, true)
         }
         Fate::Misconfigured => (Verdict::AppMisconfigured, false),
