@@ -144,6 +144,14 @@ impl Platform {
         }
     }
 
+    /// Whether it limits for how long we may read a person's data, by a clock
+    /// that no refresh renews and only a probe tells. Meta: 90 days
+    /// (developers.facebook.com/docs/facebook-login/auth-vs-data).
+    #[must_use]
+    pub const fn limits_data_access(self) -> bool {
+        matches!(self, Self::Meta)
+    }
+
     /// How long a grant lasts unused, renewed by any refresh. Google: six
     /// months (developers.google.com/identity/protocols/oauth2).
     #[must_use]

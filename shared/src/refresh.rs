@@ -39,12 +39,35 @@ pub struct Lifetimes {
 /// What a free probe saw of an access token that lives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// When it ends, if the probe says so.
-    pub access_expires_at: Option<DateTime<Utc>>,
+    /// When it ends.
+    pub access: Ends,
     /// Until when the platform lets us read the person's data (Meta).
-    pub data_access_expires_at: Option<DateTime<Utc>>,
+    pub data_access: Ends,
     /// What the grant allows; empty if the probe does not say.
     pub scopes: Vec<String>,
+}
+
+/// When something ends, by a platform's own word.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ends {
+    /// It does not say.
+    #[default]
+    NotSaid,
+    /// Never: what ended before does so no longer.
+    Never,
+    /// Then.
+    At(DateTime<Utc>),
+}
+
+impl Ends {
+    /// What is known now of an end that was believed to be `before`.
+    const fn or(self, before: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+        match self {
+            Self::NotSaid => before,
+            Self::Never => None,
+            Self::At(end) => Some(end),
+        }
+    }
 }
 
 /// A clock that an answer gives as "seconds left" trembles by the time the
@@ -300,22 +323,25 @@ impl Integration {
 
     /// Takes over what a probe saw of the access token.
     pub fn see(&mut self, seen: &Seen, now: DateTime<Utc>) {
-        let before = self.access_expires_at;
-        if let Some(end) = seen.access_expires_at {
-            self.access_expires_at = Some(end);
-            // An extension that moved the end after all.
-            if self.refresh_model() == RefreshModel::Extend
-                && self.attempted_at == Some(now)
-                && Some(end) > before.map(|old| old + TREMBLE)
-            {
-                self.issued_at = Some(now);
-                self.renewed_at = Some(now);
-            }
-        }
-        if seen.data_access_expires_at.is_some() {
-            self.data_access_expires_at = seen.data_access_expires_at;
-        }
+        self.access_expires_at = seen.access.or(self.access_expires_at);
+        self.data_access_expires_at = seen.data_access.or(self.data_access_expires_at);
         self.take_scopes(seen.scopes.clone(), now);
+    }
+
+    /// Takes over what a probe saw of the access token that an extension has
+    /// just brought: it may show that the end moved after all.
+    pub fn see_extended(&mut self, seen: &Seen, now: DateTime<Utc>) {
+        let before = self.access_expires_at;
+        self.see(seen, now);
+        let moved = match (before, self.access_expires_at) {
+            (Some(before), Some(end)) => end > before + TREMBLE,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if moved {
+            // As the extension itself would have, had its answer said so.
+            (self.issued_at, self.renewed_at) = (self.attempted_at, self.attempted_at);
+        }
     }
 
     /// Whether the platform refused the grant the last time too: one refusal

@@ -232,6 +232,41 @@ async fn evidence_is_acted_on_at_once() {
     );
 }
 
+/// No answer to an extension tells this clock, and no extension renews it.
+#[tokio::test]
+async fn people_are_warned_of_the_end_of_data_access_that_only_a_probe_tells() {
+    let world = world_of(&[("m", "meta", TimeDelta::days(20), false)]).await;
+    let mut rules = world.stack.platforms().rules(Platform::Meta);
+    rules.data_access_life = Some(5 * 86_400);
+    world.stack.platforms().set_rules(Platform::Meta, rules);
+    let report = world.check(json!({})).await;
+    assert_eq!(
+        (report.auto_refreshed, report.warning),
+        (1, 1),
+        "{report:?}"
+    );
+    let row = world.row("acme", "m").await;
+    let end = Some(start() + TimeDelta::days(5));
+    assert_eq!((row.data_access_expires_at, row.lapses_at), (end, end));
+    assert!(row.access_expires_at > Some(start() + TimeDelta::days(50)));
+    assert_eq!(world.told("olga").await, ["integration_token_expiring"]);
+    let listed = world.expiring("olga", "acme", 7).await;
+    assert_eq!(listed["expiring_tokens"][0]["integration_id"], "m");
+}
+
+/// Meta's answers may leave out when the token ends.
+#[tokio::test]
+async fn an_extension_that_does_not_say_its_end_is_proven_by_a_probe() {
+    let world = world_of(&[("m", "meta", TimeDelta::days(20), false)]).await;
+    let mut rules = world.stack.platforms().rules(Platform::Meta);
+    rules.says_expires_in = false;
+    world.stack.platforms().set_rules(Platform::Meta, rules);
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
+    let row = world.row("acme", "m").await;
+    assert_eq!(row.renewed_at, Some(start()));
+    assert!(row.access_expires_at > Some(start() + TimeDelta::days(50)));
+}
+
 #[tokio::test]
 async fn our_own_misconfiguration_changes_no_connection() {
     let world = world_of(&[("g", "google", TimeDelta::days(1), true)]).await;

@@ -45,6 +45,8 @@ struct Driver<'a> {
     before: &'a Integration,
     key: Key,
     data_key: Option<DataKey>,
+    /// What came, once it did: the old access token may be another one.
+    new_tokens: Option<Tokens>,
     /// What the platform gave, and when it was asked for.
     gave: Option<(Lifetimes, DateTime<Utc>)>,
     entry: Entry,
@@ -69,6 +71,7 @@ impl CheckTokens {
             before: &row,
             key: Key::from(&row),
             data_key: None,
+            new_tokens: None,
             gave: None,
             entry: Entry {
                 attempt_id: id.clone(),
@@ -251,9 +254,9 @@ impl Driver<'_> {
             function,
             before,
             credentials,
-            tokens,
             ..
         } = self;
+        let tokens = self.new_tokens.as_ref().unwrap_or(self.tokens);
         let probed = function.oauth.probe(before.platform, credentials, tokens);
         Some(probed.await?.map_err(|refused| refused.verdict))
     }
@@ -271,8 +274,10 @@ impl Driver<'_> {
             .map(|token| key.seal(place(Field::RefreshToken), token))
             .transpose()?;
         self.gave = Some((lifetimes.clone(), sent_at));
+        let access_token = key.seal(place(Field::AccessToken), &tokens.access_token)?;
+        self.new_tokens = Some(tokens);
         Ok(Renewed {
-            access_token: key.seal(place(Field::AccessToken), &tokens.access_token)?,
+            access_token,
             refresh_token,
             lifetimes,
             sent_at,

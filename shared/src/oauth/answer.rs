@@ -14,7 +14,7 @@ use super::dialect::{Dialect, Sight};
 use super::rule::{self, Asked, UNCLEAR};
 use super::wait;
 use super::{Answer, Granted, Tokens};
-use crate::refresh::Lifetimes;
+use crate::refresh::{Ends, Lifetimes};
 use crate::verdict::{Throttled, Transient, Verdict};
 
 /// The head of an answer.
@@ -161,7 +161,16 @@ pub(super) fn scopes(value: &Value) -> Vec<String> {
     }
 }
 
-/// Epoch seconds; 0 is never.
+/// Epoch seconds; 0, said outright, is never (Meta).
+pub(super) fn ends(value: &Value) -> Ends {
+    match instant(value) {
+        Some(end) => Ends::At(end),
+        None if *value == 0 => Ends::Never,
+        None => Ends::NotSaid,
+    }
+}
+
+/// Epoch seconds.
 pub(super) fn instant(value: &Value) -> Option<DateTime<Utc>> {
     let seconds = value.as_i64().filter(|seconds| *seconds > 0)?;
     DateTime::from_timestamp(seconds, 0)

@@ -118,8 +118,8 @@ fn debugged(json: &Value, _: DateTime<Utc>) -> Option<Sight> {
     let data = &json["data"];
     if data["is_valid"].as_bool()? {
         return Some(Ok(Seen {
-            access_expires_at: answer::instant(&data["expires_at"]),
-            data_access_expires_at: answer::instant(&data["data_access_expires_at"]),
+            access: answer::ends(&data["expires_at"]),
+            data_access: answer::ends(&data["data_access_expires_at"]),
             scopes: answer::scopes(&data["scopes"]),
         }));
     }

@@ -54,7 +54,7 @@ fn probe(ask: &Ask<'_>) -> Option<RequestBuilder> {
 fn seen(json: &Value, now: DateTime<Utc>) -> Option<Sight> {
     if json["active"].as_bool()? {
         return Some(Ok(Seen {
-            access_expires_at: answer::instant(&json["expires_at"]),
+            access: answer::ends(&json["expires_at"]),
             scopes: answer::scopes(&json["scope"]),
             ..Seen::default()
         }));

@@ -29,8 +29,8 @@ pub use reqwest::Error as HttpError;
 use self::dialect::Ask;
 use crate::platform::RefreshModel;
 use crate::refresh::Lifetimes;
-pub use crate::refresh::Seen;
 use crate::refresh::attempt::EXCHANGE;
+pub use crate::refresh::{Ends, Seen};
 use crate::verdict::{Transient, Verdict};
 use crate::{Clock, Platform};
 

@@ -195,7 +195,7 @@ enum Phase {
     /// Only where a rule is broken: sealing, or probing, between answer and store.
     Dallying(Renewed),
     Storing(Storing),
-    /// The tokens are stored, their end was not in the answer.
+    /// The tokens are stored; not all that ends with them was in the answer.
     Completing,
     Judging,
     Recording(Recording, u8),
@@ -455,8 +455,11 @@ impl Attempt {
         if storing.parked {
             return self.tidy(outcome);
         }
-        // An extension without an end in its answer: the platform's probe has it.
-        if self.model == RefreshModel::Extend && storing.renewed.lifetimes.access.is_none() {
+        // What no answer to an extension tells, and some leave out: the probe has it.
+        let is_told = storing.renewed.lifetimes.access.is_some();
+        if self.model == RefreshModel::Extend
+            && (!is_told || self.row.platform.limits_data_access())
+        {
             self.phase = Phase::Completing;
             return Step::Probe;
         }
@@ -555,7 +558,7 @@ impl Recording {
             } => row.fail(verdict, *conclusive, now, luck),
             Self::InDoubt(verdict) => row.doubt(verdict, now, luck),
             Self::RotationLost(probed) => row.lose_rotation(probed.as_ref(), now),
-            Self::Seen(seen) => row.see(seen, now),
+            Self::Seen(seen) => row.see_extended(seen, now),
         }
     }
 

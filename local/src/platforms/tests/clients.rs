@@ -3,7 +3,7 @@
 use shared::Variables;
 use shared::oauth::{Credentials, Endpoints, OAuthClient, Tokens};
 use shared::platform::RefreshModel;
-use shared::refresh::Seen;
+use shared::refresh::{Ends, Seen};
 use shared::verdict::{ReconnectReason, Transient, Verdict};
 
 use super::*;
@@ -86,11 +86,11 @@ async fn a_probe_tells_a_living_token_from_a_dead_one() {
         });
         let tells_its_end = matches!(platform, Platform::Meta | Platform::Linkedin);
         assert_eq!(
-            seen.access_expires_at.is_some(),
+            matches!(seen.access, Ends::At(_)),
             tells_its_end,
             "{platform}"
         );
-        let tells_data_access = seen.data_access_expires_at.is_some();
+        let tells_data_access = matches!(seen.data_access, Ends::At(_));
         assert_eq!(tells_data_access, platform == Platform::Meta, "{platform}");
 
         caller.world.pass(100 * DAY);

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::Platform;
 use crate::oauth::answer::{self, Head, Unsuccessful};
 use crate::oauth::rule::{self, Asked, Codes, Rule};
-use crate::oauth::{Granted, Seen, dialect};
+use crate::oauth::{Ends, Granted, Seen, dialect};
 use crate::verdict::{Throttled, Verdict};
 
 #[derive(Deserialize)]
@@ -137,13 +137,14 @@ fn renewed(granted: &Granted) -> String {
 /// A living token in a line: its ends in seconds from now, and scopes.
 fn alive(seen: &Seen) -> String {
     let mut line = "alive".to_owned();
-    let ends = [
-        ("access", seen.access_expires_at),
-        ("data_access", seen.data_access_expires_at),
-    ];
-    for (name, end) in ends {
-        if let Some(end) = end {
-            write!(line, " {name}={:+}", (end - now()).num_seconds()).unwrap();
+    let ends = [("access", seen.access), ("data_access", seen.data_access)];
+    for (name, ends) in ends {
+        match ends {
+            Ends::NotSaid => {}
+            Ends::Never => write!(line, " {name}=never").unwrap(),
+            Ends::At(end) => {
+                write!(line, " {name}={:+}", (end - now()).num_seconds()).unwrap();
+            }
         }
     }
     line + &scopes(&seen.scopes)

@@ -2,7 +2,7 @@ use super::*;
 use crate::Platform;
 use crate::attention::tests::{at, connection};
 use crate::integration::{Sealed, State};
-use crate::refresh::Lifetimes;
+use crate::refresh::{Ends, Lifetimes};
 use crate::verdict::{ReconnectReason, Throttled, Transient};
 
 const HOUR: i64 = 3_600;
@@ -231,7 +231,7 @@ fn a_refusal_in_doubt_is_believed_only_after_another_look() {
     let step = attempt.next(Event::Parked(None), at(3));
     assert!(matches!(step, Step::Probe), "{step:?}");
     let seen = Seen {
-        access_expires_at: Some(at(1_800)),
+        access: Ends::At(at(1_800)),
         ..Seen::default()
     };
     let record = attempt.next(Event::Probed(Some(Ok(seen))), at(4));
@@ -305,11 +305,36 @@ fn an_extension_without_an_end_is_stored_and_then_probed() {
     let (_, step) = take(&mut attempt, store, 1);
     assert!(matches!(step, Step::Probe), "{step:?}");
     let seen = Seen {
-        access_expires_at: Some(at(60 * 24 * HOUR)),
+        access: Ends::At(at(60 * 24 * HOUR)),
         ..Seen::default()
     };
-    let record = attempt.next(Event::Probed(Some(Ok(seen))), at(1));
-    let (row, step) = take(&mut attempt, record, 1);
+    // The probe takes its time.
+    let record = attempt.next(Event::Probed(Some(Ok(seen))), at(4));
+    let (row, step) = take(&mut attempt, record, 4);
     assert_eq!(outcome(&step), Outcome::Renewed);
     assert_eq!(row.access_expires_at, Some(at(60 * 24 * HOUR)));
+    assert_eq!(row.renewed_at, row.attempted_at, "it has moved: proven");
+    assert_eq!(row.issued_at, Some(at(1)));
+}
+
+#[test]
+fn an_extended_token_that_never_ends_has_no_end_to_warn_of() {
+    let mut row = connection(Platform::Meta, false, -HOUR, Some(HOUR));
+    let mut renewed = new_tokens();
+    renewed.lifetimes.access = None;
+    row.renew(renewed, at(0));
+    row.data_access_expires_at = Some(at(HOUR));
+    row.see_extended(&Seen::default(), at(1));
+    assert_eq!(
+        (row.renewed_at, row.lapse(at(1))),
+        (None, Some(at(HOUR))),
+        "not a word of it"
+    );
+    let never = Seen {
+        access: Ends::Never,
+        data_access: Ends::Never,
+        ..Seen::default()
+    };
+    row.see_extended(&never, at(2));
+    assert_eq!((row.renewed_at, row.lapse(at(2))), (Some(at(0)), None));
 }

@@ -8,7 +8,7 @@ use chrono::SubsecRound;
 use crate::integration::{Integration, State};
 use crate::platform::RefreshModel;
 use crate::refresh::attempt::{Answered, Event, Step};
-use crate::refresh::{Lifetimes, Renewed, Seen};
+use crate::refresh::{Ends, Lifetimes, Renewed, Seen};
 use crate::verdict::{ReconnectReason, Verdict};
 
 use super::platform::{Given, Tokens, Via};
@@ -93,7 +93,7 @@ impl World {
                     return Err(Verdict::ReconnectNeeded(ReconnectReason::GrantRefused));
                 }
                 Ok(Seen {
-                    access_expires_at: Some(end),
+                    access: Ends::At(end),
                     ..Seen::default()
                 })
             })),

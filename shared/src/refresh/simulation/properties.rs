@@ -10,7 +10,7 @@ use crate::integration::{Integration, Intent, Lease, Sealed, State};
 use crate::lapse::{Severity, Window};
 use crate::platform::RefreshModel;
 use crate::refresh::attempt::LEASE;
-use crate::refresh::{Lifetimes, Renewed, Seen};
+use crate::refresh::{Ends, Lifetimes, Renewed, Seen};
 use crate::verdict::{PlatformAction, ReconnectReason, Throttled, Transient, Verdict};
 
 use super::random::Random;
@@ -24,6 +24,7 @@ enum Operation {
     Doubt(Verdict, f64),
     LoseRotation(Option<Result<Seen, Verdict>>),
     See(Seen),
+    SeeExtended(Seen),
     Disconnect,
     Reconnect,
     Claim,
@@ -61,7 +62,7 @@ fn pause(chance: &mut Random) -> TimeDelta {
 
 fn operation(chance: &mut Random) -> Operation {
     let luck = chance.unit();
-    match chance.below(14) {
+    match chance.below(15) {
         0..3 => Operation::Renew(Lifetimes {
             access: chance.percent(80).then(|| pause(chance)),
             refresh: chance.percent(40).then(|| pause(chance)),
@@ -80,6 +81,7 @@ fn operation(chance: &mut Random) -> Operation {
         10 => Operation::Claim,
         11 => Operation::Release(chance.percent(50), luck),
         12 => Operation::Tell,
+        13 => Operation::SeeExtended(seen(chance)),
         _ if chance.percent(20) => Operation::Damage,
         _ => Operation::Tell,
     }
@@ -93,11 +95,15 @@ fn scopes(chance: &mut Random) -> Vec<String> {
 fn seen(chance: &mut Random) -> Seen {
     let mut instant = || {
         let after = pause(chance);
-        chance.percent(60).then(|| at(0) + after)
+        match chance.below(10) {
+            0..6 => Ends::At(at(0) + after),
+            6 => Ends::Never,
+            _ => Ends::NotSaid,
+        }
     };
     Seen {
-        access_expires_at: instant(),
-        data_access_expires_at: instant(),
+        access: instant(),
+        data_access: instant(),
         scopes: scopes(chance),
     }
 }
@@ -161,6 +167,14 @@ impl Operation {
                 row.lose_rotation(probed.as_ref(), now);
             }
             Self::See(seen) => row.see(seen, now),
+            // Only of a token that an extension brought.
+            Self::SeeExtended(seen)
+                if row.refresh_model() == RefreshModel::Extend
+                    && matches!(row.state, State::Active)
+                    && row.attempted_at.is_some() =>
+            {
+                row.see_extended(seen, now);
+            }
             Self::Disconnect => row.disconnect(now),
             Self::Claim if !row.is_leased(now) => {
                 row.lease = None;
@@ -181,7 +195,11 @@ impl Operation {
                 row.release(*unknown, now, *luck);
             }
             Self::Damage => row.damage(now),
-            Self::Doubt(..) | Self::LoseRotation(_) | Self::Claim | Self::Release(..) => {}
+            Self::SeeExtended(_)
+            | Self::Doubt(..)
+            | Self::LoseRotation(_)
+            | Self::Claim
+            | Self::Release(..) => {}
         }
     }
 }
