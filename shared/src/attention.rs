@@ -173,6 +173,9 @@ impl Integration {
             return None;
         }
         let due = match self.state {
+            // Somebody had it checked, and nobody knows what came of that: a
+            // living credential may be parked.
+            State::ReconnectRequired { .. } if self.is_in_doubt() => now,
             State::Disconnected { .. } | State::ReconnectRequired { .. } => return None,
             State::Retrying {
                 next_attempt_at, ..

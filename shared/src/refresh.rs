@@ -8,7 +8,7 @@ use crate::announcement::Rescue;
 use crate::integration::{Integration, RetryReason, Sealed, State};
 use crate::lapse::Window;
 use crate::platform::RefreshModel;
-use crate::verdict::{ReconnectReason, Verdict};
+use crate::verdict::{ReconnectReason, Transient, Verdict};
 
 pub mod attempt;
 
@@ -207,8 +207,7 @@ impl Integration {
         self.intent = None;
         // One about our application says nothing about the connection; and what
         // is known to be dead was tried because somebody asked.
-        let known_dead = matches!(self.state, State::ReconnectRequired { .. });
-        if known_dead || *verdict == Verdict::AppMisconfigured {
+        if self.is_given_up() || *verdict == Verdict::AppMisconfigured {
             return;
         }
         self.attempted_at = Some(now);
@@ -266,7 +265,7 @@ impl Integration {
     pub fn release(&mut self, unknown: bool, now: DateTime<Utc>, luck: f64) {
         let holder = self.lease.take();
         if self.is_in_doubt_but_for(holder.as_ref()) {
-            if unknown {
+            if unknown && !self.is_given_up() {
                 self.state = self.retrying(RetryReason::InDoubt, None, now, luck);
             }
         } else {
@@ -281,8 +280,11 @@ impl Integration {
             _ => None,
         };
         self.lease = None;
-        if matches!(self.state, State::ReconnectRequired { .. }) {
-            self.intent = None;
+        if self.is_given_up() {
+            // It stays so, and has been looked into, unless nothing was asked.
+            if *verdict != Verdict::Transient(Transient::Unopenable) {
+                self.intent = None;
+            }
             return;
         }
         self.attempted_at = Some(now);
@@ -342,6 +344,11 @@ impl Integration {
             // As the extension itself would have, had its answer said so.
             (self.issued_at, self.renewed_at) = (self.attempted_at, self.attempted_at);
         }
+    }
+
+    /// Whether its grant is known to be dead.
+    pub(crate) const fn is_given_up(&self) -> bool {
+        matches!(self.state, State::ReconnectRequired { .. })
     }
 
     /// Whether the platform refused the grant the last time too: one refusal

@@ -19,7 +19,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{Renewed, Seen};
 use crate::integration::{Integration, Intent, Lease};
 use crate::platform::RefreshModel;
-use crate::verdict::Verdict;
+use crate::verdict::{ReconnectReason, Verdict};
 
 /// How long an exchange may take at most.
 pub const EXCHANGE: TimeDelta = TimeDelta::seconds(10);
@@ -287,6 +287,14 @@ impl Attempt {
                 self.store(storing, now)
             }
             (Phase::Finding { refused: false }, Event::Parked(None)) => self.send(now),
+            // It was known to be dead, and is: for the reason that people were told.
+            (Phase::Finding { refused: true }, Event::Parked(None)) if self.row.is_given_up() => {
+                let refused = Recording::Refused {
+                    verdict: Verdict::ReconnectNeeded(ReconnectReason::GrantRefused),
+                    conclusive: true,
+                };
+                self.record(refused, now)
+            }
             (Phase::Finding { refused: true }, Event::Parked(None)) => {
                 self.phase = Phase::Judging;
                 Step::Probe

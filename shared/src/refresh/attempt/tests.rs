@@ -1,5 +1,6 @@
 use super::*;
 use crate::Platform;
+use crate::announcement::Telling;
 use crate::attention::tests::{at, connection};
 use crate::integration::{Sealed, State};
 use crate::refresh::{Ends, Lifetimes};
@@ -254,6 +255,55 @@ fn what_is_parked_meanwhile_is_found_by_the_second_look() {
     attempt.next(refused(dead_grant()), at(2));
     let step = attempt.next(Event::Parked(Some(Box::new(new_tokens()))), at(3));
     assert!(matches!(step, Step::Store(_)), "{step:?}");
+}
+
+/// Somebody had it checked, the platform accepted it, and only parking took that.
+#[test]
+fn what_was_parked_of_a_connection_that_was_given_up_is_found() {
+    let mut row = rotating();
+    row.fail(&dead_grant(), true, at(-200), 0.0);
+    row.fail(&dead_grant(), true, at(-100), 0.0);
+    for (begins, what) in row.announcements(at(-50), Telling::default()) {
+        if begins <= at(-50) {
+            row.record_told(&what);
+        }
+    }
+    let given_up = row.state.clone();
+    assert!(matches!(given_up, State::ReconnectRequired { .. }));
+    let (mut attempt, mut claimed) = send(row);
+    attempt.next(answered(), at(1));
+    attempt.next(Event::Unwritten, at(2));
+    let parked = attempt.next(Event::Unwritten, at(3));
+    assert!(matches!(parked, Step::Park(_)), "{parked:?}");
+    assert_eq!(claimed.attention_at, Some(at(0) + LEASE));
+    // The lease has ended.
+    claimed.lease = None;
+    claimed.settle(at(60));
+    assert_eq!(claimed.attention_at, Some(at(60)));
+    let mut next = Attempt::new("b".to_owned(), claimed.clone(), None, 0.5, at(60));
+    next.begin(at(60));
+    let claim = next.next(Event::Key(true), at(60));
+    let (_, step) = take(&mut next, claim, 60);
+    assert!(matches!(step, Step::FindParked(2)), "{step:?}");
+    let store = next.next(Event::Parked(Some(Box::new(new_tokens()))), at(61));
+    let (stored, _) = take(&mut next, store, 61);
+    assert_eq!((stored.state, stored.generation), (State::Active, 2));
+
+    // Where nothing is parked, it is dead for the reason that people know.
+    let mut next = send_in_doubt(claimed.clone());
+    next.next(refused(dead_grant()), at(62));
+    let record = next.next(Event::Parked(None), at(63));
+    let (row, step) = take(&mut next, record, 63);
+    assert_eq!(outcome(&step), Outcome::Refused(dead_grant()));
+    assert_eq!((row.state, row.attention_at), (given_up.clone(), None));
+
+    // Nor does it change while that cannot be looked into.
+    let mut unknown = claimed.clone();
+    unknown.release(true, at(62), 0.5);
+    unknown.doubt(&Verdict::Transient(Transient::Unopenable), at(62), 0.5);
+    unknown.settle(at(62));
+    assert_eq!(unknown.state, given_up);
+    assert_eq!(unknown.attention_at, Some(at(62)));
 }
 
 #[test]

@@ -1,15 +1,15 @@
 //! Sweeps, as `check-tokens` makes them, and people, who act at any instant.
 
-use chrono::{SubsecRound, TimeDelta};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use crate::announcement::{Telling, Told};
-use crate::integration::{Integration, State};
+use crate::integration::{Integration, RetryReason, State};
 use crate::refresh::attempt::{Attempt, End, LEASE, Outcome, Step};
 use crate::verdict::{Transient, Verdict};
 
 use super::driver::Action;
 use super::tally::{Kind, Topic};
-use super::world::{Fault, World};
+use super::world::{Fault, Sweeper, World};
 
 /// What a person does.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +18,8 @@ pub(super) enum Act {
     Disconnect,
     /// Something that has nothing to do with the credential.
     Edit,
+    /// Has it checked now, due or not, whether or not it was given up.
+    Check,
 }
 
 impl World {
@@ -27,8 +29,18 @@ impl World {
         self.sweepers[who].life += 1;
         let mut row = self.row.clone();
         if row.is_leased(now) || row.attention_at.is_none_or(|at| at > now) {
+            self.maybe_a_person_acts();
             return self.wake_later(who);
         }
+        self.clear_parking(&mut row, now);
+        if row.refresh_due_at(now).is_none_or(|at| at > now) {
+            return self.tell(who, row);
+        }
+        self.attempt(who, row);
+    }
+
+    /// What is free of a lease that has ended, and of what was parked in vain.
+    fn clear_parking(&mut self, row: &mut Integration, now: DateTime<Utc>) {
         row.lease = None;
         if let Some(generation) = row.parked_in_vain()
             && row.intent.as_ref().is_some_and(|it| it.at + LEASE <= now)
@@ -37,9 +49,40 @@ impl World {
             self.parked.remove(&generation);
             row.intent = None;
         }
-        if row.refresh_due_at(now).is_none_or(|at| at > now) {
-            return self.tell(who, row);
+    }
+
+    /// By an instance that does nothing else.
+    fn check(&mut self) {
+        let skew = self.chance.millis(-10_000, 10_000);
+        let who = self.sweepers.len();
+        self.sweepers.push(Sweeper {
+            skew,
+            leaves: true,
+            ..Sweeper::default()
+        });
+        let now = self.local(who);
+        let mut row = self.row.clone();
+        let told_to_wait = matches!(
+            row.state,
+            State::Retrying { reason: RetryReason::Throttled, next_attempt_at, .. }
+                if next_attempt_at > now
+        );
+        if row.is_leased(now) || told_to_wait || !row.is_refreshable(now) {
+            return;
         }
+        self.clear_parking(&mut row, now);
+        self.count(
+            Topic::People,
+            match row.state {
+                State::ReconnectRequired { .. } => "checks of what was given up",
+                _ => "checks",
+            },
+        );
+        self.attempt(who, row);
+    }
+
+    fn attempt(&mut self, who: usize, row: Integration) {
+        let now = self.local(who);
         let Ok(tokens) = self.tokens_of(&row) else {
             return self.find(Fault::LostOutside, "it cannot be opened".to_owned());
         };
@@ -129,9 +172,14 @@ impl World {
 
     pub(super) fn maybe_a_person_acts(&mut self) {
         if !self.healthy && self.chance.percent(self.rates.people) {
-            let act = self
-                .chance
-                .pick(&[Act::Reconnect, Act::Disconnect, Act::Edit, Act::Edit]);
+            let act = self.chance.pick(&[
+                Act::Reconnect,
+                Act::Disconnect,
+                Act::Edit,
+                Act::Edit,
+                Act::Check,
+                Act::Check,
+            ]);
             let after = self.chance.millis(0, 10_000);
             self.push(after, Action::Person(act));
         }
@@ -142,6 +190,7 @@ impl World {
         let now = self.now.trunc_subsecs(0);
         match act {
             Act::Edit => self.edit(),
+            Act::Check => self.check(),
             Act::Disconnect if matches!(self.row.state, State::Disconnected { .. }) => {}
             Act::Disconnect => {
                 let mut row = self.row.clone();

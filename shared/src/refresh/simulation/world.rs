@@ -47,6 +47,8 @@ pub(super) struct Rates {
 pub(super) struct Sweeper {
     pub(super) life: u32,
     pub(super) skew: TimeDelta,
+    /// It makes one attempt, and has no successor.
+    pub(super) leaves: bool,
     pub(super) attempt: Option<Attempt>,
     pub(super) row: Option<Integration>,
     pub(super) tokens: Option<Tokens>,
@@ -243,6 +245,9 @@ impl World {
 
     /// Has the instance look at the row when something is due, as a schedule would.
     pub(super) fn wake_later(&mut self, who: usize) {
+        if self.sweepers[who].leaves {
+            return;
+        }
         let due = self.row.attention_at.map(|at| at - self.sweepers[who].skew);
         let wait = match due {
             Some(due) => (due - self.now).max(TimeDelta::zero()),
@@ -264,10 +269,11 @@ impl World {
     pub(super) fn die(&mut self, who: usize) {
         self.say(|| format!("instance {who} dies"));
         let skew = self.chance.millis(-10_000, 10_000);
-        let life = self.sweepers[who].life + 1;
+        let Sweeper { life, leaves, .. } = self.sweepers[who];
         self.sweepers[who] = Sweeper {
-            life,
+            life: life + 1,
             skew,
+            leaves,
             ..Sweeper::default()
         };
         self.wake_later(who);
