@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// Where "now" comes from. Cheap to clone; clones of one clock move together.
 #[derive(Debug, Clone)]
@@ -23,7 +23,12 @@ struct Frozen {
     /// Milliseconds since the epoch.
     at: AtomicI64,
     moved: Notify,
+    /// Until when each that sleeps on it does.
+    sleepers: watch::Sender<Vec<DateTime<Utc>>>,
 }
+
+/// Somebody who sleeps, and no longer does once this is dropped.
+struct Sleeper<'a>(&'a Frozen, DateTime<Utc>);
 
 impl Clock {
     /// The system's clock.
@@ -38,6 +43,7 @@ impl Clock {
         Self(Source::Frozen(Arc::new(Frozen {
             at: AtomicI64::new(at.timestamp_millis()),
             moved: Notify::new(),
+            sleepers: watch::Sender::default(),
         })))
     }
 
@@ -97,16 +103,61 @@ impl Clock {
                 let left = (until - self.precise()).to_std().unwrap_or_default();
                 tokio::time::sleep(left).await;
             }
-            Source::Frozen(frozen) => loop {
-                let mut moved = std::pin::pin!(frozen.moved.notified());
-                // Listening before looking, or a move in between would be missed.
-                moved.as_mut().enable();
-                if self.precise() >= until {
-                    return;
-                }
-                moved.await;
-            },
+            Source::Frozen(frozen) => {
+                let _sleeper = Sleeper::new(frozen, until);
+                self.moved_to(frozen, until).await;
+            }
         }
+    }
+
+    async fn moved_to(&self, frozen: &Frozen, until: DateTime<Utc>) {
+        loop {
+            let mut moved = std::pin::pin!(frozen.moved.notified());
+            // Listening before looking, or a move in between would be missed.
+            moved.as_mut().enable();
+            if self.precise() >= until {
+                return;
+            }
+            moved.await;
+        }
+    }
+
+    /// Returns once somebody sleeps on this clock if it is a frozen one: until
+    /// when the first of them does. Whoever moves the clock can then let the
+    /// time pass that nobody else lets pass.
+    pub async fn somebody_sleeps(&self) -> DateTime<Utc> {
+        let Source::Frozen(frozen) = &self.0 else {
+            return std::future::pending().await;
+        };
+        let mut sleepers = frozen.sleepers.subscribe();
+        let sleep = |sleepers: &Vec<DateTime<Utc>>| {
+            let now = self.precise();
+            sleepers.iter().copied().filter(|until| *until > now).min()
+        };
+        loop {
+            if let Some(until) = sleep(&sleepers.borrow_and_update()) {
+                return until;
+            }
+            // Its sender is in the clock, which is here.
+            let _ = sleepers.changed().await;
+        }
+    }
+}
+
+impl<'a> Sleeper<'a> {
+    fn new(frozen: &'a Frozen, until: DateTime<Utc>) -> Self {
+        frozen.sleepers.send_modify(|sleepers| sleepers.push(until));
+        Self(frozen, until)
+    }
+}
+
+impl Drop for Sleeper<'_> {
+    fn drop(&mut self) {
+        self.0.sleepers.send_modify(|sleepers| {
+            if let Some(at) = sleepers.iter().position(|until| *until == self.1) {
+                sleepers.swap_remove(at);
+            }
+        });
     }
 }
 
@@ -143,10 +194,13 @@ mod tests {
             sleeper.now()
         });
         for _ in 0..5 {
-            tokio::task::yield_now().await;
+            let until = clock.somebody_sleeps().await;
+            assert_eq!(until, start + TimeDelta::seconds(10));
             clock.advance(TimeDelta::seconds(2));
         }
         assert_eq!(slept.await.unwrap(), start + TimeDelta::seconds(10));
+        let nobody = tokio::time::timeout(std::time::Duration::ZERO, clock.somebody_sleeps());
+        assert!(nobody.await.is_err());
     }
 
     #[test]

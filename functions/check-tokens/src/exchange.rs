@@ -22,8 +22,8 @@ use crate::CheckTokens;
 use crate::operations::Operation;
 use crate::sweep::Sweep;
 
-/// How long one try at storing something may take: six of them fit into the
-/// protocol's time for that.
+/// How long one try at storing something may take: two of them end between the
+/// protocol's time for storing and the end of the lease.
 const WRITE: Duration = Duration::from_secs(5);
 /// Clocks given as "seconds left" that agree within this are one.
 const TREMBLE: TimeDelta = TimeDelta::hours(1);
@@ -119,6 +119,11 @@ impl Driver<'_> {
                 Event::ParkedAway(parked.is_ok_and(|parked| {
                     parked.inspect_err(|error| warn!(%error, key = %self.key, "a new credential could not be parked")).is_ok()
                 }))
+            }
+            Step::Pause(pause) => {
+                let clock = &function.clock;
+                clock.sleep_until(clock.precise() + pause).await;
+                Event::Paused
             }
             Step::RemoveParked(generation) => {
                 function.remove_parked(&self.key, generation).await;

@@ -36,17 +36,11 @@ const LEAST_PERSIST: TimeDelta = TimeDelta::seconds(10);
 const RACES: u8 = 5;
 /// How often recording a refusal is tried: if it never succeeds, the lease runs out.
 const RECORD_TRIES: u8 = 3;
-/// Where a new credential is stored until one place takes it.
-const PLACES: [Place; 6] = {
-    use Place::{Parking, Row};
-    [Row, Row, Parking, Row, Parking, Row]
-};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Row,
-    Parking,
-}
+/// How long storing pauses once both places have failed: what ails them may
+/// pass. It doubles each time, up to the longest.
+const PAUSES: (TimeDelta, TimeDelta) = (TimeDelta::milliseconds(500), TimeDelta::seconds(4));
+/// How often storing is tried at most; with the pauses the time ends first.
+const STORE_TRIES: u32 = 32;
 
 /// What is to be done next.
 #[derive(Debug, Clone)]
@@ -63,6 +57,8 @@ pub enum Step {
     Store(Box<Integration>),
     /// Park new tokens.
     Park(Box<Renewed>),
+    /// Wait for so long.
+    Pause(TimeDelta),
     /// Remove the parked credential of this generation.
     RemoveParked(u64),
     /// Ask whether the access token lives.
@@ -90,6 +86,8 @@ pub enum Event {
     Unreadable,
     /// It was parked, or nobody knows.
     ParkedAway(bool),
+    /// The pause is over.
+    Paused,
     /// What was parked is gone, or nobody knows.
     Removed,
     /// The platform answered.
@@ -205,7 +203,7 @@ enum Phase {
 #[derive(Debug)]
 struct Storing {
     renewed: Renewed,
-    tries: usize,
+    tries: u32,
     /// A copy of it is parked.
     parked: bool,
     /// It came from there.
@@ -419,40 +417,54 @@ impl Attempt {
             {
                 self.races = self.races.saturating_add(1);
                 self.row = *row;
-                if self.races <= RACES {
-                    self.store(storing, now)
-                } else if storing.parked {
-                    // Ours is still the only living one: left for the next holder.
-                    self.gone(Outcome::Parked)
-                } else {
-                    self.store_elsewhere(storing, now)
+                let in_time = now < self.persist_until;
+                match (self.races <= RACES, storing.parked) {
+                    // Ours is still the only living one. What nothing else keeps
+                    // is stored over whoever holds the row by now, however late:
+                    // it replaces only the credential that it was got for.
+                    (true, false) => self.store(storing, now),
+                    (true, true) if in_time => self.store(storing, now),
+                    // Left for the next holder.
+                    (_, true) => self.gone(Outcome::Parked),
+                    (false, false) => self.store_elsewhere(storing, now),
                 }
             }
             Event::Lost(_) if storing.parked => self.tidy(Outcome::Superseded),
             Event::Lost(_) => self.gone(Outcome::Superseded),
-            Event::ParkedAway(true) => {
+            Event::ParkedAway(true) if now < self.persist_until => {
                 storing.parked = true;
                 self.store(storing, now)
             }
+            Event::ParkedAway(true) => self.gone(Outcome::Parked),
             _ if storing.parked => self.gone(Outcome::Parked),
+            Event::Paused => self.store_in_place(storing, now),
             _ => self.store_elsewhere(storing, now),
         }
     }
 
-    /// The next place to store it in, until time or places run out.
+    /// Goes on to the next place to store it in, until the time for that is over:
+    /// the row twice, then parking and the row in turn, with pauses in between.
     fn store_elsewhere(&mut self, mut storing: Storing, now: DateTime<Utc>) -> Step {
         storing.tries += 1;
-        let place = PLACES.get(storing.tries).copied();
-        match place.filter(|_| now < self.persist_until) {
-            // Any other credential than a single-use one can be asked for again.
-            Some(Place::Parking) if self.model == RefreshModel::Rotating => {
-                let renewed = Box::new(storing.renewed.clone());
-                self.phase = Phase::Storing(storing);
-                Step::Park(renewed)
-            }
-            Some(_) => self.store(storing, now),
-            None => self.gone(Outcome::Unstored),
+        let pause = storing.pause().unwrap_or_default();
+        if storing.tries >= STORE_TRIES || now + pause >= self.persist_until {
+            return self.gone(Outcome::Unstored);
         }
+        if pause > TimeDelta::zero() {
+            self.phase = Phase::Storing(storing);
+            return Step::Pause(pause);
+        }
+        self.store_in_place(storing, now)
+    }
+
+    fn store_in_place(&mut self, storing: Storing, now: DateTime<Utc>) -> Step {
+        // Any other credential than a single-use one can be asked for again.
+        if storing.is_for_parking() && self.model == RefreshModel::Rotating {
+            let renewed = Box::new(storing.renewed.clone());
+            self.phase = Phase::Storing(storing);
+            return Step::Park(renewed);
+        }
+        self.store(storing, now)
     }
 
     fn after_storing(&mut self, storing: &Storing) -> Step {
@@ -553,6 +565,17 @@ impl Storing {
             parked: false,
             recovered: false,
         }
+    }
+
+    const fn is_for_parking(&self) -> bool {
+        self.tries >= 2 && self.tries.is_multiple_of(2)
+    }
+
+    /// Before another round of both places.
+    fn pause(&self) -> Option<TimeDelta> {
+        let rounds = (self.tries / 2).checked_sub(2)?;
+        let doubled = PAUSES.0 * 2_i32.pow(rounds.min(8));
+        self.is_for_parking().then(|| doubled.min(PAUSES.1))
     }
 }
 

@@ -122,10 +122,16 @@ impl Plan {
             }
         };
         for connection in (0..connections).map(Some) {
-            // The SDK tries three times, an attempt four times here and twice there.
+            // The SDK tries three times, an attempt until it has no time left.
             add(random, 25, Kind::Exchange, connection, &[1, 1, 2]);
-            add(random, 40, Kind::Store, connection, &[2, 3, 6, 9, 12, 16]);
-            add(random, 20, Kind::Park, connection, &[1, 3, 6, 8]);
+            add(
+                random,
+                40,
+                Kind::Store,
+                connection,
+                &[2, 3, 6, 9, 12, 16, 99],
+            );
+            add(random, 20, Kind::Park, connection, &[1, 3, 6, 8, 99]);
             add(random, 15, Kind::FindParked, connection, &[1, 3, 6]);
             add(random, 20, Kind::RemoveParked, connection, &[1, 3]);
             add(random, 10, Kind::Claim, connection, &[1, 3]);

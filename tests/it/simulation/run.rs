@@ -214,6 +214,10 @@ impl<'a> Run<'a> {
                     Some(Ok(result)) => self.take(result),
                     Some(Err(error)) => assert!(error.is_cancelled(), "{error}"),
                 },
+                // Nobody else lets time pass for one that waits before it tries again.
+                until = self.lab.world.clock.somebody_sleeps() => {
+                    self.lab.world.clock.set(until);
+                }
             }
         }
         // What somebody who is gone had asked for is under way.
@@ -273,7 +277,15 @@ impl<'a> Run<'a> {
                 let (_, function) = self.lab.start(&[]);
                 let request = check_tokens::Request::default();
                 let armed = self.lab.proxy.disarm();
-                let result = function.sweep(request, None, |_| {}).await;
+                let clock = self.lab.world.clock.clone();
+                let mut sweep = std::pin::pin!(function.sweep(request, None, |_| {}));
+                let result = loop {
+                    tokio::select! {
+                        biased;
+                        result = &mut sweep => break result,
+                        until = clock.somebody_sleeps() => clock.set(until),
+                    }
+                };
                 self.lab.proxy.rearm(armed);
                 self.take(result);
             }

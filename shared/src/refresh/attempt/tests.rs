@@ -185,6 +185,68 @@ fn what_the_row_does_not_take_is_parked_and_the_next_holder_stores_it() {
     );
 }
 
+/// Fails every place, each at once, until the attempt gives up: how often each
+/// was tried, and after how long it gave up.
+fn fail_every_place(row: Integration) -> (usize, usize, TimeDelta, Outcome) {
+    let (mut attempt, _) = send(row);
+    let (mut stores, mut parks, mut now) = (0, 0, at(1));
+    let mut step = attempt.next(answered(), now);
+    loop {
+        let event = match &step {
+            Step::Store(_) => {
+                stores += 1;
+                Event::Unwritten
+            }
+            Step::Park(_) => {
+                parks += 1;
+                Event::ParkedAway(false)
+            }
+            Step::Pause(pause) => {
+                assert!(*pause > TimeDelta::zero());
+                now += *pause;
+                Event::Paused
+            }
+            step => return (stores, parks, now - at(0), outcome(step)),
+        };
+        step = attempt.next(event, now);
+    }
+}
+
+#[test]
+fn a_living_token_is_not_dropped_while_there_is_time_to_store_it() {
+    let (stores, parks, after, outcome) = fail_every_place(rotating());
+    assert_eq!(outcome, Outcome::Unstored);
+    // The time for an exchange that took a second is left as well.
+    let time = EXCHANGE + PERSIST;
+    assert!(
+        after > time - PAUSES.1 && after <= time,
+        "given up after {after}"
+    );
+    assert!(stores > 8 && parks > 8, "{stores} {parks}");
+    // Neither is one that is not parked.
+    let google = connection(Platform::Google, true, -HOUR, Some(HOUR));
+    let (_, parks, after, _) = fail_every_place(google);
+    assert!(parks == 0 && after > time - PAUSES.1, "{parks} {after}");
+}
+
+#[test]
+fn what_is_parked_too_late_to_be_stored_is_left_for_the_next_holder() {
+    for (now, stored) in [(39, true), (40, false)] {
+        let (mut attempt, claimed) = send(rotating());
+        attempt.next(answered(), at(1));
+        attempt.next(Event::Unwritten, at(6));
+        attempt.next(Event::Unwritten, at(11));
+        let step = attempt.next(Event::ParkedAway(true), at(now));
+        assert_eq!(matches!(step, Step::Store(_)), stored, "{now}: {step:?}");
+        if stored {
+            let mut other = claimed;
+            other.version += 1;
+            let lost = Event::Lost(Some(Box::new(other)));
+            assert_eq!(outcome(&attempt.next(lost, at(40))), Outcome::Parked);
+        }
+    }
+}
+
 #[test]
 fn new_tokens_win_over_anything_but_a_newer_credential() {
     let (mut attempt, claimed) = send(rotating());

@@ -106,6 +106,7 @@ impl Fate {
                 Kind::SecureKey => "key management fails",
                 Kind::Claim | Kind::Store | Kind::Record => "row: write refused",
                 Kind::Probe => "probe fails",
+                Kind::Pause => "none",
                 Kind::FindParked | Kind::Park | Kind::RemoveParked => "parking fails",
             },
             Self::Unheard if exchange => "exchange: request lost",
@@ -205,8 +206,11 @@ impl World {
             self.exchanges[held].steps.insert(kind);
         }
         self.maybe_a_person_acts();
-        // The step that few attempts come to is cut more often.
-        let often = if kind == Kind::RemoveParked { 3 } else { 1 };
+        // The steps that few attempts come to are cut more often.
+        let often = match kind {
+            Kind::RemoveParked | Kind::Pause => 3,
+            _ => 1,
+        };
         let cut = !self.healthy && self.chance.percent(self.rates.cut * often);
         let cut = cut.then(|| self.chance.pick(&Moment::ALL));
         if let Some(moment) = cut {
@@ -219,6 +223,10 @@ impl World {
         if kind == Kind::Send {
             self.send_begins(who);
         }
+        let pause = match step {
+            Step::Pause(pause) => pause,
+            _ => TimeDelta::zero(),
+        };
         let effect = self.effect_of(who, step);
         let to = (who, self.sweepers[who].life);
         match cut {
@@ -227,12 +235,25 @@ impl World {
                 let effect = Action::Effect(effect, Via::Sender, Reply::Dies(to));
                 self.push(after, effect);
             }
+            Some(Moment::After) if kind == Kind::Pause => self.pause(to, pause, true),
+            None if kind == Kind::Pause => self.pause(to, pause, false),
             Some(_) => self.submit(to, kind, effect, Fate::Fine, true),
             None => {
                 let fate = self.fate(who, kind);
                 self.submit(to, kind, effect, fate, false);
             }
         }
+    }
+
+    /// Nothing can fail a pause; it may take longer.
+    fn pause(&mut self, to: (usize, u32), pause: TimeDelta, fatal: bool) {
+        let still = !self.healthy && self.chance.percent(self.rates.pause);
+        let longer = match still {
+            true => self.chance.millis(20_000, 120_000),
+            false => TimeDelta::zero(),
+        };
+        let event = Event::Paused;
+        self.push(pause + longer, Action::Deliver { to, event, fatal });
     }
 
     /// Writes outside of an attempt; whatever comes of it, the row is left.
@@ -247,7 +268,7 @@ impl World {
         let rate = match kind {
             Kind::Claim | Kind::Store | Kind::Record => self.rates.store,
             Kind::FindParked | Kind::Park | Kind::RemoveParked => self.rates.parking,
-            Kind::SecureKey => self.rates.key,
+            Kind::SecureKey | Kind::Pause => self.rates.key,
             Kind::Send | Kind::Probe => self.rates.platform,
         };
         if self.healthy {
@@ -367,6 +388,7 @@ fn failure(kind: Kind, fate: Fate) -> Event {
         Kind::Claim | Kind::Store | Kind::Record => Event::Unwritten,
         Kind::FindParked => Event::Unreadable,
         Kind::Park => Event::ParkedAway(false),
+        Kind::Pause => Event::Paused,
         Kind::RemoveParked => Event::Removed,
         Kind::Probe => Event::Probed(Some(Err(verdict))),
         Kind::Send => Event::Answered(Answered::Refused {

@@ -22,6 +22,7 @@ pub(super) enum Effect {
     /// Already settled and counted, as the store's adapter does.
     Write(Box<Integration>, Kind),
     Find(u64),
+    Pause,
     Park(u64, Box<Renewed>),
     Remove(u64),
     Exchange {
@@ -43,6 +44,7 @@ impl World {
             Step::Store(row) => self.write(who, *row, Kind::Store),
             Step::Record(row) => self.write(who, *row, Kind::Record),
             Step::FindParked(generation) => Effect::Find(generation),
+            Step::Pause(_) => Effect::Pause,
             Step::Park(renewed) => Effect::Park(generation + 1, renewed),
             Step::RemoveParked(generation) => Effect::Remove(generation),
             Step::Send => Effect::Exchange {
@@ -63,6 +65,7 @@ impl World {
     pub(super) fn apply(&mut self, effect: Effect, via: Via) -> Event {
         match effect {
             Effect::Key => Event::Key(true),
+            Effect::Pause => Event::Paused,
             Effect::Write(row, kind) => self.apply_write(row, kind),
             Effect::Find(generation) => {
                 let found = self.parked.get(&generation).cloned();

@@ -10,8 +10,9 @@ use super::platform::{Tokens, Via};
 use super::tally::{Kind, Topic};
 use super::world::{Exchange, Fault, World};
 
-/// All that may happen between the platform's commit and our first durable copy.
-const WINDOW: [Kind; 3] = [Kind::Send, Kind::Store, Kind::Park];
+/// All that may happen between the platform's commit and our first durable copy:
+/// storing it, and waiting for a place that takes it.
+const WINDOW: [Kind; 4] = [Kind::Send, Kind::Store, Kind::Park, Kind::Pause];
 /// Two clocks, an exchange, and rounding.
 const SLACK: TimeDelta = TimeDelta::seconds(25);
 

@@ -15,19 +15,21 @@ pub(super) enum Kind {
     Send,
     Store,
     Park,
+    Pause,
     RemoveParked,
     Probe,
     Record,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::SecureKey,
         Self::Claim,
         Self::FindParked,
         Self::Send,
         Self::Store,
         Self::Park,
+        Self::Pause,
         Self::RemoveParked,
         Self::Probe,
         Self::Record,
@@ -42,6 +44,7 @@ impl Kind {
             Step::Send => Self::Send,
             Step::Store(_) => Self::Store,
             Step::Park(_) => Self::Park,
+            Step::Pause(_) => Self::Pause,
             Step::RemoveParked(_) => Self::RemoveParked,
             Step::Probe => Self::Probe,
             Step::Record(_) => Self::Record,
