@@ -15,7 +15,7 @@ mod world;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::attempt::Rule;
-use tally::{Kind, Moment, Tally, Topic};
+use tally::{Kind, Moment, Tally, Topic, loss};
 use world::{Ended, Fault, run};
 
 /// What an ordinary test run takes.
@@ -99,6 +99,9 @@ fn no_grant_is_lost_outside_the_exposed_window() {
             story(seed, None)
         );
     }
+    for never in [loss::OUTSIDE, loss::UNLABELLED] {
+        assert_eq!(tally.of(Topic::Losses, never), 0);
+    }
     if runs >= RUNS {
         for kind in Kind::ALL {
             for moment in Moment::ALL {
@@ -106,11 +109,8 @@ fn no_grant_is_lost_outside_the_exposed_window() {
                 assert!(cuts >= Some(LEAST_CUTS), "{kind:?} {moment:?}: {cuts:?}");
             }
         }
-        let labelled = "inside the exposed window, labelled rotation lost";
-        assert!(
-            tally.of(Topic::Losses, labelled) > 0,
-            "nothing was at stake"
-        );
+        let labelled = tally.of(Topic::Losses, loss::LABELLED);
+        assert!(labelled > 0, "nothing was at stake");
     }
 }
 

@@ -25,6 +25,7 @@ const LATE: &str = "inside, an answer stored after another gave the grant up: to
 /// has taken over: no client can prevent that.
 const DELAYED: &str = "a request arrived after its sender's lease had ended: told";
 pub(super) const OUTSIDE: &str = "outside the exposed window";
+pub(super) const UNLABELLED: &str = "inside the exposed window, unlabelled";
 
 /// An exchange that the platform did, by its place in the log.
 struct Rotation {
@@ -38,7 +39,10 @@ impl Run<'_> {
     /// Judges every connection; `generations` are those of before the last refresh.
     pub(super) async fn judge(&mut self, generations: &[u64]) {
         self.lab.world.stack.settled().await;
-        self.tally.count_many(Topic::Losses, OUTSIDE, 0);
+        // Printed also where there are none.
+        for what in [OUTSIDE, INSIDE, UNLABELLED] {
+            self.tally.count_many(Topic::Losses, what, 0);
+        }
         let log = self.lab.proxy.log();
         for (connection, before) in generations.iter().enumerate() {
             let of: Vec<_> = log
@@ -123,6 +127,7 @@ impl Run<'_> {
                     return self.lost_outside(connection, "an answer was dropped for no reason");
                 }
                 if !is_labelled {
+                    self.tally.count(Topic::Losses, UNLABELLED);
                     return self.find(connection, format!("lost, and labelled {reason:?}"));
                 }
                 self.tally.count(Topic::Losses, INSIDE);

@@ -7,7 +7,7 @@ use crate::platform::RefreshModel;
 use crate::verdict::ReconnectReason;
 
 use super::platform::{Tokens, Via};
-use super::tally::{Kind, Topic};
+use super::tally::{Kind, Topic, loss};
 use super::world::{Exchange, Fault, World};
 
 /// All that may happen between the platform's commit and our first durable copy:
@@ -49,18 +49,11 @@ impl World {
         }
         if self.platform.model == RefreshModel::Extend && !works {
             // No answer replaces anything: it ended of its own.
-            return self.count(
-                Topic::Losses,
-                "extension missed: nothing was exchanged in time",
-            );
+            return self.count(Topic::Losses, loss::MISSED);
         }
-        self.count(Topic::Losses, "all");
         if works {
             return match self.lied_in_doubt {
-                true => self.count(
-                    Topic::Losses,
-                    "living grant given up: platform refused it once, in doubt",
-                ),
+                true => self.count(Topic::Losses, loss::LIED),
                 false => self.find(Fault::LostOutside, "a living grant given up".to_owned()),
             };
         }
@@ -99,17 +92,12 @@ impl World {
             self.find(Fault::LostOutside, what);
         } else if is_labelled && !killed_by_network {
             self.check_lapse(tokens, kill.is_some());
-            self.count(
-                Topic::Losses,
-                "inside the exposed window, labelled rotation lost",
-            );
+            self.count(Topic::Losses, loss::LABELLED);
         } else if by_network {
-            let what = "the network doubled or delayed a request: told, reconnect";
-            self.count(Topic::Losses, what);
+            self.count(Topic::Losses, loss::NETWORK);
         } else if came_late {
-            let what = "inside, a late answer stored over the conclusion: told, refused";
-            self.say(|| what.to_owned());
-            self.count(Topic::Losses, what);
+            self.say(|| loss::LATE.to_owned());
+            self.count(Topic::Losses, loss::LATE);
         } else {
             self.find(Fault::Unlabelled, format!("{:?}", self.row.state));
         }

@@ -70,6 +70,37 @@ impl Moment {
     pub(super) const ALL: [Self; 3] = [Self::Before, Self::During, Self::After];
 }
 
+/// How a grant can be lost.
+pub(super) mod loss {
+    pub(in super::super) const OUTSIDE: &str = "outside the exposed window";
+    pub(in super::super) const LABELLED: &str = "inside it, labelled rotation lost";
+    pub(in super::super) const UNLABELLED: &str = "inside it, unlabelled";
+    pub(in super::super) const LIED: &str =
+        "living grant given up: platform refused it once, in doubt";
+    pub(in super::super) const NETWORK: &str =
+        "the network doubled or delayed a request: told, reconnect";
+    pub(in super::super) const LATE: &str =
+        "inside, a late answer stored over the conclusion: told, refused";
+    pub(in super::super) const MISSED: &str = "extension missed: nothing was exchanged in time";
+
+    /// What is tolerated, and why.
+    pub(super) const TOLERATED: [(&str, &str); 4] = [
+        (
+            LIED,
+            "no client can tell that refusal from the one of a token that is used up",
+        ),
+        (
+            NETWORK,
+            "no client can prevent that a token which works once arrives twice, or too late",
+        ),
+        (
+            LATE,
+            "the instance stood still in the window for longer than its lease",
+        ),
+        (MISSED, "nothing replaced the token: it ended of its own"),
+    ];
+}
+
 #[derive(Debug, Default, Clone)]
 pub(super) struct Tally {
     pub(super) cuts: BTreeMap<(Kind, Moment), u64>,
@@ -128,6 +159,35 @@ impl fmt::Display for Tally {
                 last = Some(topic);
             }
             writeln!(f, "  {what:<62}{count:>9}")?;
+        }
+        self.summary(f)
+    }
+}
+
+impl Tally {
+    /// What everything above comes down to, also where that is nothing.
+    fn summary(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = |of: Topic| -> u64 {
+            let counts = self.counts.iter().filter(|((topic, _), _)| *topic == of);
+            counts.map(|(_, count)| count).sum()
+        };
+        let lost = |what| self.of(Topic::Losses, what);
+        let tolerated = loss::TOLERATED.iter().map(|(what, _)| lost(what)).sum();
+        writeln!(f, "Summary")?;
+        for (what, count) in [
+            ("runs", self.of(Topic::Ends, "runs")),
+            ("instances cut", self.cuts.values().sum()),
+            ("faults injected", all(Topic::Faults)),
+            ("attempts in doubt that ended", all(Topic::Doubts)),
+            ("lost outside the exposed window", lost(loss::OUTSIDE)),
+            ("lost inside it, labelled", lost(loss::LABELLED)),
+            ("lost inside it, unlabelled", lost(loss::UNLABELLED)),
+            ("otherwise ended, and tolerated", tolerated),
+        ] {
+            writeln!(f, "  {:<62}{count:>9}", format!("{what}:"))?;
+        }
+        for (what, why) in loss::TOLERATED {
+            writeln!(f, "    {} {what}\n      ({why})", lost(what))?;
         }
         Ok(())
     }

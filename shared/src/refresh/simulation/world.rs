@@ -14,7 +14,7 @@ use crate::refresh::attempt::{Attempt, Event, Rule};
 use super::driver::Action;
 use super::platform::{Platform, Tokens, Via};
 use super::random::Random;
-use super::tally::{Kind, Tally, Topic};
+use super::tally::{Kind, Tally, Topic, loss};
 
 /// A run in which nothing settles within so many more sweeps never does.
 const SETTLING: usize = 60;
@@ -281,6 +281,11 @@ impl World {
 
     pub(super) fn find(&mut self, fault: Fault, what: String) {
         self.say(|| format!("FOUND {fault:?}: {what}"));
+        match fault {
+            Fault::LostOutside => self.count(Topic::Losses, loss::OUTSIDE),
+            Fault::Unlabelled => self.count(Topic::Losses, loss::UNLABELLED),
+            Fault::PersonOverwritten | Fault::Invariant => {}
+        }
         self.found.push((fault, what));
     }
 
