@@ -442,6 +442,49 @@ async fn a_sweep_stops_before_its_deadline_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_platform_that_hangs_keeps_no_other_from_being_refreshed() {
+    let ids: Vec<String> = (0..40).map(|n| format!("c{n}")).collect();
+    let hour = TimeDelta::hours(1);
+    let platform = |n| if n % 8 == 7 { "google" } else { "twitter" };
+    let connections: Vec<_> = ids
+        .iter()
+        .enumerate()
+        .map(|(n, id)| (id.as_str(), platform(n), hour, true))
+        .collect();
+    let world = world_of(&connections).await;
+    let script: Script =
+        serde_json::from_value(json!({"platform": "twitter", "do": {"delay_ms": 1_000}})).unwrap();
+    world.stack.platforms().script(script).unwrap();
+    let variables = world.stack.environment().variables("CheckTokensFunction");
+    let variables: shared::Variables = variables
+        .iter()
+        .chain([("SWEEP_CONCURRENCY", "4"), ("PLATFORM_CONCURRENCY", "2")])
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let sdk = world.stack.environment().sdk_config();
+    let function = check_tokens::CheckTokens::wire(&sdk, &variables, world.clock.clone()).unwrap();
+    // Once all others are refreshed, time runs out.
+    let deadline = Some(world.now() + TimeDelta::minutes(5));
+    let google = || world.stack.platforms().exchanges(Platform::Google);
+    let report = function
+        .sweep(check_tokens::Request::default(), deadline, |_| {
+            if google() == 5 && deadline > Some(world.now()) {
+                world.clock.advance(TimeDelta::minutes(5));
+            }
+        })
+        .await
+        .unwrap();
+    assert_eq!(google(), 5, "{report:?}");
+    assert!(report.cut_short);
+    let hung = world.stack.platforms().exchanges(Platform::Twitter);
+    assert!(hung <= 4, "{hung} had their turn before all others had");
+    // Those that waited come next.
+    world.stack.platforms().clear_scripts();
+    let rest = world.check(json!({})).await;
+    assert_eq!(report.auto_refreshed + rest.auto_refreshed, 40, "{rest:?}");
+}
+
+#[tokio::test]
 async fn a_sweep_that_died_after_its_claim_is_made_up_for() {
     let world = world_of(&[("g", "google", TimeDelta::hours(1), true)]).await;
     let mut row = world.row("acme", "g").await;

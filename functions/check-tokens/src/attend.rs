@@ -16,6 +16,7 @@ use tracing::warn;
 use crate::exchange::{Exchanged, UNOPENABLE, place};
 use crate::operations::Operation;
 use crate::sweep::Sweep;
+use crate::turns::Turn;
 use crate::{CheckTokens, Request};
 
 /// Why a connection could not be handled.
@@ -56,6 +57,7 @@ impl CheckTokens {
         &self,
         key: &Key,
         why: Why,
+        mut turn: Option<Turn<'_>>,
         sweep: &Sweep<'_>,
         report: &mut Report,
     ) -> Result<(), AttendError> {
@@ -77,6 +79,15 @@ impl CheckTokens {
             report.skipped += 1;
             return Ok(());
         };
+        // Only the row says of which platform it is. The key waits, not the row,
+        // which may be another one by then.
+        if why == Why::Due && turn.is_none() && sweep.refreshes(&row, why, now) {
+            turn = sweep.turns.take(row.platform);
+            if turn.is_none() {
+                report.cut_short |= !sweep.turns.wait(row.platform, key.clone());
+                return Ok(());
+            }
+        }
         report.examined += 1;
         self.handle_row(row, why, sweep, report).await.map(|_| ())
     }
@@ -92,14 +103,9 @@ impl CheckTokens {
         let now = self.clock.now();
         row.lease = None; // one that has ended is nobody's
         self.clear_parking(&mut row).await;
-        let refresh_is_due = match why {
-            Why::Due => row.refresh_due_at(now).is_some_and(|at| at <= now),
-            Why::Trial | Why::Asked => row.is_refreshable(now),
-        };
         let mut tried = Tried::Nothing;
         let mut failure = None;
-        if refresh_is_due
-            && !sweep.request.without_refresh
+        if sweep.refreshes(&row, why, now)
             && let Some(credentials) = sweep.credentials
         {
             // Asked when it is its turn: what the ones before it met counts.

@@ -8,6 +8,7 @@ mod exchange;
 mod operations;
 mod request;
 mod sweep;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,6 +43,8 @@ pub struct CheckTokens {
     clock: Clock,
     concurrency: usize,
     /// How many exchanges run at once with each platform.
+    platform_concurrency: usize,
+    /// Shared by all that this instance does at once.
     turns: Arc<BTreeMap<Platform, Semaphore>>,
 }
 
@@ -155,6 +158,7 @@ impl CheckTokens {
             metrics: Metrics::default(),
             clock,
             concurrency,
+            platform_concurrency: turns,
             turns: Arc::new(
                 Platform::ALL
                     .into_iter()

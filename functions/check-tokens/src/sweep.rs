@@ -1,14 +1,19 @@
 //! One sweep: every partition of `by_attention` at once, the short-lived
-//! tokens first, so many connections at a time, until the deadline.
+//! tokens first, so many connections at a time, and so many of these with each
+//! platform, until the deadline.
 
 use std::collections::HashSet;
 use std::future::ready;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
+use futures::future::join_all;
+use futures::stream::FuturesUnordered;
 use futures::{FutureExt, Stream, StreamExt, stream};
 use shared::attention::attention_shards;
+use shared::integration::Integration;
 use shared::oauth::{Credentials, CredentialsError};
 use shared::refresh::attempt::{EXCHANGE, PERSIST};
 use shared::report::{Failure, Report};
@@ -18,6 +23,7 @@ use tracing::{info, warn};
 use crate::applications::Standings;
 use crate::attend::Why;
 use crate::operations::{Operation, Operations};
+use crate::turns::{Turn, Turns};
 use crate::{CheckTokens, Request, SweepError};
 
 /// On what terms a sweep handles each connection, and what comes up meanwhile.
@@ -31,12 +37,22 @@ pub(crate) struct Sweep<'a> {
     pub(crate) credentials: Option<&'a Credentials>,
     pub(crate) standings: Standings<'a>,
     pub(crate) operations: Operations,
+    pub(crate) turns: Turns,
 }
 
 impl Sweep<'_> {
     /// Whether it refreshes anything.
-    fn refreshes(&self) -> bool {
+    fn refreshes_at_all(&self) -> bool {
         !self.request.without_refresh && self.credentials.is_some()
+    }
+
+    /// Whether it refreshes this row, which nobody holds.
+    pub(crate) fn refreshes(&self, row: &Integration, why: Why, now: DateTime<Utc>) -> bool {
+        self.refreshes_at_all()
+            && match why {
+                Why::Due => row.refresh_due_at(now).is_some_and(|at| at <= now),
+                Why::Trial | Why::Asked => row.is_refreshable(now),
+            }
     }
 }
 
@@ -65,30 +81,25 @@ impl CheckTokens {
         let sweep = self
             .begin_sweep(request, deadline, credentials.as_ref().ok())
             .await;
-        let trials = match sweep.refreshes() {
+        let trials = match sweep.refreshes_at_all() {
             true => sweep.standings.trials().await,
             false => Vec::new(),
         };
-        for key in trials {
-            if let Ok(one) = self.attend_or_report(Ok(key), Why::Trial, &sweep).await {
-                report.add(one);
-            }
+        let trials = trials
+            .into_iter()
+            .map(|key| self.attend_or_report(Ok(key), Why::Trial, None, &sweep));
+        for one in join_all(trials).await.into_iter().flatten() {
+            report.add(one);
         }
         let mut index_error = None;
-        for class in ['f', 's'] {
-            let mut attended = self
-                .due(class, sweep.horizon)
-                .take_while(|_| ready(in_time()))
-                .map(|key| self.attend_or_report(key, Why::Due, &sweep))
-                .buffer_unordered(self.concurrency);
-            while let Some(one) = attended.next().await {
-                match one {
-                    Ok(one) => report.add(one),
-                    Err(error) => index_error = Some(error),
-                }
-                progress(&report);
+        self.attend_to_all(&sweep, in_time, |one| {
+            match one {
+                Ok(one) => report.add(one),
+                Err(error) => index_error = Some(error),
             }
-        }
+            progress(&report);
+        })
+        .await;
         report.cut_short |= cut_short.into_inner();
         report.operator_events = self.finish_sweep(sweep).await;
         self.conclude(&report, began).await;
@@ -97,6 +108,47 @@ impl CheckTokens {
         }
         credentials?;
         Ok(report)
+    }
+
+    /// Attends to all that is due while there is time, so many at once. Whoever
+    /// must wait for its platform takes no place meanwhile, so that a platform
+    /// that hangs holds up its own connections and no others.
+    async fn attend_to_all(
+        &self,
+        sweep: &Sweep<'_>,
+        in_time: impl Fn() -> bool,
+        mut ended: impl FnMut(Result<Report, StoreError>),
+    ) {
+        let due = self.due('f', sweep.horizon);
+        let due = due.chain(self.due('s', sweep.horizon));
+        let mut due = pin!(due.take_while(|_| ready(in_time())));
+        let mut all_is_read = false;
+        let mut attending = FuturesUnordered::new();
+        loop {
+            while attending.len() < self.concurrency {
+                let Some((key, turn)) = sweep.turns.next() else {
+                    break;
+                };
+                // Whoever still waits is left to the next sweep.
+                if !in_time() {
+                    break;
+                }
+                attending.push(self.attend_or_report(Ok(key), Why::Due, Some(turn), sweep));
+            }
+            tokio::select! {
+                biased;
+                Some(one) = attending.next() => ended(one),
+                key = due.next(), if !all_is_read && attending.len() < self.concurrency => {
+                    match key {
+                        Some(key) => {
+                            attending.push(self.attend_or_report(key, Why::Due, None, sweep));
+                        }
+                        None => all_is_read = true,
+                    }
+                }
+                else => break,
+            }
+        }
     }
 
     pub(crate) async fn fetch_credentials(&self) -> Result<Credentials, CredentialsError> {
@@ -120,6 +172,7 @@ impl CheckTokens {
             credentials,
             standings: Standings::load(&self.applications, &self.clock).await,
             operations: Operations::default(),
+            turns: Turns::new(self.platform_concurrency, self.concurrency),
         }
     }
 
@@ -157,12 +210,13 @@ impl CheckTokens {
         &self,
         key: Result<Key, StoreError>,
         why: Why,
+        turn: Option<Turn<'_>>,
         sweep: &Sweep<'_>,
     ) -> Result<Report, StoreError> {
         let key = key?;
         let mut report = Report::default();
         // Not even a panic in one connection may stop the others.
-        let attended = AssertUnwindSafe(self.attend(&key, why, sweep, &mut report))
+        let attended = AssertUnwindSafe(self.attend(&key, why, turn, sweep, &mut report))
             .catch_unwind()
             .await;
         let problem = match attended {
