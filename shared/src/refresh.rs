@@ -311,6 +311,85 @@ impl Integration {
         self.take_scopes(seen.scopes.clone(), now);
     }
 
+    /// Takes over what a free probe says of the access token, where nothing
+    /// refreshes it now. Where that token is all there is of the grant, one that
+    /// lives clears what was concluded of it, and a refusal is confirmed by one
+    /// that comes when it is due, not by somebody who asks twice. Where a refresh
+    /// token is, whether this one lives says nothing of the grant.
+    pub fn probed(
+        &mut self,
+        said: Result<&Seen, &Verdict>,
+        conclusive: bool,
+        now: DateTime<Utc>,
+        luck: f64,
+    ) {
+        let is_the_grant = matches!(
+            self.refresh_model(),
+            RefreshModel::None | RefreshModel::Extend
+        );
+        let verdict = match said {
+            Ok(seen) => {
+                let before = self.clone();
+                self.see(seen, now);
+                if is_the_grant {
+                    self.recover(&before, now);
+                }
+                return;
+            }
+            Err(verdict) => verdict,
+        };
+        if !is_the_grant {
+            return;
+        }
+        match verdict {
+            Verdict::ReconnectNeeded(_) | Verdict::PlatformActionNeeded(_) => {
+                let is_due = self.next_attempt_at(now).is_some_and(|at| at <= now);
+                // It was no attempt at refreshing, and no end of one.
+                let (attempted_at, intent) = (self.attempted_at, self.intent.clone());
+                self.fail(verdict, conclusive && is_due, now, luck);
+                (self.attempted_at, self.intent) = (attempted_at, intent);
+            }
+            // That it could not be asked about says nothing of it: later, where
+            // a refusal is still to be confirmed.
+            _ if self.was_refused() => {
+                let wait = match verdict {
+                    Verdict::Throttled { wait, .. } => *wait,
+                    _ => None,
+                };
+                self.state = self.retrying(RetryReason::Refused, wait, now, luck);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes over that the access token lives after all, although that was
+    /// doubted or denied. Not if what is gone or unreadable is more than it.
+    fn recover(&mut self, before: &Self, now: DateTime<Utc>) {
+        match self.state {
+            State::Retrying { .. }
+            | State::PlatformActionRequired { .. }
+            | State::ReconnectRequired {
+                reason:
+                    ReconnectReason::GrantRefused
+                    | ReconnectReason::Expired
+                    | ReconnectReason::Revoked
+                    | ReconnectReason::AppRemoved
+                    | ReconnectReason::PasswordChanged
+                    | ReconnectReason::Inactive,
+                ..
+            } => {
+                self.state = State::Active;
+                self.owe_news_of_rescue(before, now);
+            }
+            State::ReconnectRequired {
+                reason: ReconnectReason::RotationLost | ReconnectReason::CredentialDamaged,
+                ..
+            }
+            | State::Active
+            | State::Disconnected { .. } => {}
+        }
+    }
+
     /// Whether the platform refused the grant the last time too: one refusal
     /// may be a race or a platform's bad hour, a second in a later sweep is not.
     fn was_refused(&self) -> bool {

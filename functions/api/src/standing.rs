@@ -34,7 +34,7 @@ pub(crate) struct Standing {
     data_access_expires_at: Option<DateTime<Utc>>,
     /// When it stops working unless a person acts.
     lapses_at: Option<DateTime<Utc>>,
-    /// When it is next refreshed; past: it is due.
+    /// When it is next refreshed, or asked about; past: it is due.
     next_attempt_at: Option<DateTime<Utc>>,
     /// When it next needs us at all.
     attention_at: Option<DateTime<Utc>>,
@@ -154,7 +154,7 @@ impl Standing {
             refresh_expires_at: row.refresh_expires_at,
             data_access_expires_at: row.data_access_expires_at,
             lapses_at: row.lapse(now),
-            next_attempt_at: row.refresh_due_at(now),
+            next_attempt_at: row.next_attempt_at(now),
             attention_at: row.attention_at,
             failures,
             missing_scopes: row.missing_scopes.clone(),
@@ -175,22 +175,18 @@ fn message(row: &Integration, view: View, now: DateTime<Utc>) -> String {
             let (first, rest) = action.split_at(1);
             format!("{}{rest}.", first.to_uppercase())
         }
-        State::Retrying {
-            reason,
-            next_attempt_at,
-            ..
-        } => {
-            let next = if *next_attempt_at <= now {
-                "now".to_owned()
-            } else {
-                humanly(*next_attempt_at, now)
+        State::Retrying { reason, .. } => {
+            let next = match row.next_attempt_at(now) {
+                Some(at) if at <= now => " It is tried again now.".to_owned(),
+                Some(at) => format!(" It is tried again {}.", humanly(at, now)),
+                None => String::new(),
             };
             let ended = if view == View::Broken {
                 " It has expired meanwhile; reconnect it if that cannot wait."
             } else {
                 ""
             };
-            format!("{} It is tried again {next}.{ended}", failure(*reason))
+            format!("{}{next}{ended}", failure(*reason))
         }
         State::Active => active(row, view, now),
     };

@@ -8,7 +8,7 @@ use shared::integration::{Integration, Sealed, State};
 use shared::lapse::Severity;
 use shared::oauth::{Credentials, Tokens};
 use shared::refresh::attempt::{LEASE, Outcome};
-use shared::report::Report;
+use shared::report::{Attempt as Entry, Report};
 use shared::sealing::{Field, SealingError};
 use shared::store::{Conflict, Key, StoreError, Stream as AuditStream};
 use tracing::warn;
@@ -47,8 +47,8 @@ pub(crate) enum Tried {
     Nothing,
     /// The platform holds our application back, or refuses it.
     HeldBack(Standing),
-    /// A refresh, by its verdict's name and the attempt's id.
-    Refresh(String, String),
+    /// The platform was asked: the verdict's name, and the attempt's id.
+    Asked(String, String),
 }
 
 impl CheckTokens {
@@ -81,7 +81,8 @@ impl CheckTokens {
         self.handle_row(row, why, sweep, report).await.map(|_| ())
     }
 
-    /// Handles a row that nobody holds.
+    /// Handles a row that nobody holds: refreshes it; where nothing refreshes it
+    /// and a refusal is to be confirmed, or somebody asked, probes it.
     pub(crate) async fn handle_row(
         &self,
         mut row: Integration,
@@ -96,18 +97,32 @@ impl CheckTokens {
             Why::Due => row.refresh_due_at(now).is_some_and(|at| at <= now),
             Why::Trial | Why::Asked => row.is_refreshable(now),
         };
+        let probe_is_due = match why {
+            Why::Due => row.probe_due_at(now).is_some_and(|at| at <= now),
+            Why::Trial => false,
+            Why::Asked => true,
+        };
         let mut tried = Tried::Nothing;
         let mut failure = None;
-        if refresh_is_due
+        if (refresh_is_due || probe_is_due)
             && !sweep.request.without_refresh
             && let Some(credentials) = sweep.credentials
         {
             // Asked when it is its turn: what the ones before it met counts.
             let _turn = self.turn(row.platform).await;
-            let standing = sweep.standings.admit(row.platform).await;
+            let standing = if refresh_is_due {
+                sweep.standings.admit(row.platform).await
+            } else {
+                sweep.standings.of(row.platform).await
+            };
             if standing == Standing::Open {
-                let (now_is, what, error) = self.refresh(row, credentials, sweep, report).await?;
-                (tried, failure) = (what, error);
+                let now_is;
+                (now_is, tried, failure) = if refresh_is_due {
+                    self.refresh(row, credentials, sweep, report).await?
+                } else {
+                    let (now_is, what) = self.probe(row, credentials, sweep, report).await?;
+                    (now_is, what, None)
+                };
                 match now_is {
                     Some(after) => row = after,
                     None => return failure.map_or(Ok(tried), Err),
@@ -192,19 +207,12 @@ impl CheckTokens {
         } = self.exchange(row, &tokens, credentials, sweep).await;
         let outcome = end.outcome;
         count(&outcome, &entry.verdict, report);
-        let tried = Tried::Refresh(entry.verdict.clone(), entry.attempt_id.clone());
+        let tried = Tried::Asked(entry.verdict.clone(), entry.attempt_id.clone());
         if outcome == Outcome::RotationLost {
             sweep.operations.add(Operation::rotation_lost(&key));
         }
         if happened {
-            let id = entry.attempt_id.clone();
-            if let Err(error) = self
-                .audit
-                .record(AuditStream::Attempts(key), &id, entry)
-                .await
-            {
-                warn!(%error, "an attempt's audit row could not be written");
-            }
+            self.record_attempt(key, entry).await;
         }
         if outcome == Outcome::NoKey {
             // Backs off as if it could not be opened: KMS does not answer.
@@ -215,10 +223,18 @@ impl CheckTokens {
         Ok((end.row, tried, None))
     }
 
+    pub(crate) async fn record_attempt(&self, key: Key, entry: Entry) {
+        let id = entry.attempt_id.clone();
+        let recorded = self.audit.record(AuditStream::Attempts(key), &id, entry);
+        if let Err(error) = recorded.await {
+            warn!(%error, "an attempt's audit row could not be written");
+        }
+    }
+
     /// A connection whose credential cannot be opened, or an answer to it not
     /// sealed, backs off like one whose platform fails, so that people hear of
     /// it before it lapses. One that is damaged never will be: they hear at once.
-    async fn put_off(
+    pub(crate) async fn put_off(
         &self,
         mut row: Integration,
         error: &SealingError,
