@@ -205,3 +205,33 @@ async fn where_asking_is_not_free_nothing_is_asked() {
     assert!(attempts(&world, "x").await.is_empty());
     assert_eq!(world.row("acme", "x").await, before);
 }
+
+#[tokio::test]
+async fn the_platforms_id_of_a_request_reaches_the_history() {
+    let world = World::new().await;
+    world.import(&acme()).await;
+    let soon = Some(TimeDelta::hours(1));
+    let graph = json!({"error": {"code": 2, "message": "", "fbtrace_id": "AbC-1"}});
+    let tiktok = json!({"error": "server_error", "log_id": "20261123090000"});
+    let business = json!({"code": 50_000, "message": "", "request_id": "20261123A"});
+    // Refreshes, then probes; the last two say it in a header.
+    for (id, platform, left, refresh, body, headers, expected) in [
+        ("m", "meta", soon, false, graph, json!({}), "AbC-1"),
+        ("t", "tiktok", soon, true, tiktok, json!({}), "20261123090000"),
+        ("b", "tiktok_business", None, false, business, json!({}), "20261123A"),
+        ("l", "linkedin", None, false, json!({"active": true}), json!({"x-li-uuid": "AAYX+/=="}), "AAYX+/=="),
+        ("g", "google", None, false, json!({}), json!({"request-id": "Gx7_9"}), "Gx7_9"),
+    ] {
+        world.import(&[connection(id, platform, left, refresh)]).await;
+        let respond = json!({"status": 200, "body": body.to_string(), "headers": headers});
+        let script = json!({"platform": platform, "on": "any", "do": {"respond": respond}});
+        let script: Script = serde_json::from_value(script).unwrap();
+        world.stack.platforms().script(script).unwrap();
+        post(&world, id).await;
+        let rows = world.audit(&format!("integration#acme#{id}")).await;
+        assert_eq!(rows[0]["platform_request_id"], expected, "{rows:?}");
+        let path = format!("/api/dashboard/acme/integrations/{id}");
+        let shown = world.get_as("mia", &path).await.json();
+        assert_eq!(shown["history"][0]["platform_request_id"], expected, "{shown}");
+    }
+}

@@ -53,7 +53,7 @@ impl CheckTokens {
         };
         let duration = self.clock.precise() - began;
         let now = self.clock.now();
-        let (verdict, code) = match probed {
+        let (verdict, code) = match probed.result {
             Ok(seen) => {
                 row.probed(Ok(&seen), true, now, rand::random());
                 ("alive", None)
@@ -70,7 +70,7 @@ impl CheckTokens {
                 attempt_id: id.clone(),
                 verdict: verdict.to_owned(),
                 code,
-                platform_request_id: None,
+                platform_request_id: probed.request_id,
                 duration_ms: duration.num_milliseconds(),
                 expired_at: ended,
                 expires_at: row.access_expires_at,

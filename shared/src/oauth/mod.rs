@@ -23,6 +23,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use answer::Unsuccessful;
+pub use self::probe::Probed;
 pub use config::{ClientCredentials, Credentials, CredentialsError, Endpoints, PlatformEndpoints};
 pub use reqwest::Error as HttpError;
 

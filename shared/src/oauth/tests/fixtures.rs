@@ -61,7 +61,7 @@ impl Fixture {
         };
         let (dialect, body) = (dialect::of(platform), self.text());
         let refused = if self.probe {
-            match answer::probed(dialect, &head, body.as_bytes(), now()) {
+            match answer::probed(dialect, &head, body.as_bytes(), now()).result {
                 Ok(seen) => return (alive(&seen), None),
                 Err(refused) => refused,
             }
