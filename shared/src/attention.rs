@@ -220,14 +220,7 @@ impl Integration {
         };
         let life = self.access_life();
         let regular = match model {
-            RefreshModel::Extend => {
-                let daily = if self.renewed_at == Some(attempted) {
-                    attempted
-                } else {
-                    attempted + DAILY
-                };
-                (self.issued() + life / 2).max(daily)
-            }
+            RefreshModel::Extend => (self.issued() + life / 2).max(attempted),
             _ => {
                 let margin = LEAST_MARGIN.max(life * 15 / 100).min(life / 2);
                 // Earlier by up to a twentieth of the life, never later, and
@@ -239,8 +232,15 @@ impl Integration {
             }
         };
         // An unused grant is used before it dies of idleness.
-        self.idle_expires_at
-            .map_or(regular, |idle| regular.min(idle - DAILY))
+        let due = self
+            .idle_expires_at
+            .map_or(regular, |idle| regular.min(idle - DAILY));
+        // An extension that moved nothing, or one refused for want of a permission.
+        if self.renewed_at == Some(attempted) {
+            due
+        } else {
+            due.max(attempted + DAILY)
+        }
     }
 
     fn hash(&self) -> u64 {

@@ -177,8 +177,6 @@ pub enum RetryReason {
     Refused,
     /// No answer came to an exchange that may have replaced the token.
     InDoubt,
-    /// The platform refuses the exchange for want of a permission.
-    Permission,
 }
 
 /// The right to refresh a connection, for a while.

@@ -124,6 +124,19 @@ impl Integration {
         }
     }
 
+    /// Takes over that the platform refuses for want of a permission. What it
+    /// names counts if the grant had it: an error's words may be anything.
+    fn lose_permissions(&mut self, named: &[String], now: DateTime<Utc>) {
+        let (lost, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.scopes)
+            .into_iter()
+            .partition(|scope| named.contains(scope));
+        self.scopes = kept;
+        if !lost.is_empty() || self.permission_lost_at.is_none() {
+            self.permission_lost_at = Some(now);
+        }
+        self.missing_scopes.extend(lost);
+    }
+
     /// People hear of a refresh if it ended what they had been told of, or
     /// saved a long-lived token that was inside its warning window. A token
     /// that lives no longer than that window renews itself as a matter of
@@ -223,10 +236,10 @@ impl Integration {
                 self.retrying(RetryReason::Throttled, *wait, now, luck)
             }
             Verdict::AppMisconfigured => self.state.clone(),
-            Verdict::PermissionLost => {
-                self.permission_lost_at = self.permission_lost_at.or(Some(now));
-                // Only a person can give it back: a look a day is enough.
-                self.retrying(RetryReason::Permission, Some(RECHECK), now, luck)
+            Verdict::PermissionLost(named) => {
+                self.lose_permissions(named, now);
+                // The token lives; only a person can give back what it may do.
+                State::Active
             }
         };
     }
@@ -338,6 +351,14 @@ impl Integration {
             }
             Err(verdict) => verdict,
         };
+        if let Verdict::PermissionLost(named) = verdict {
+            let before = self.clone();
+            self.lose_permissions(named, now);
+            if is_the_grant {
+                self.recover(&before, now);
+            }
+            return;
+        }
         if !is_the_grant {
             return;
         }

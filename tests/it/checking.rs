@@ -110,7 +110,10 @@ async fn a_refused_token_is_dead_once_a_later_sweep_is_refused_again() {
     assert_eq!(world.row("acme", "l").await.state, State::Active);
     assert_eq!(
         world.told("olga").await,
-        ["integration_token_refreshed", "integration_reconnect_required"]
+        [
+            "integration_token_refreshed",
+            "integration_reconnect_required"
+        ]
     );
 }
 
@@ -217,12 +220,46 @@ async fn the_platforms_id_of_a_request_reaches_the_history() {
     // Refreshes, then probes; the last two say it in a header.
     for (id, platform, left, refresh, body, headers, expected) in [
         ("m", "meta", soon, false, graph, json!({}), "AbC-1"),
-        ("t", "tiktok", soon, true, tiktok, json!({}), "20261123090000"),
-        ("b", "tiktok_business", None, false, business, json!({}), "20261123A"),
-        ("l", "linkedin", None, false, json!({"active": true}), json!({"x-li-uuid": "AAYX+/=="}), "AAYX+/=="),
-        ("g", "google", None, false, json!({}), json!({"request-id": "Gx7_9"}), "Gx7_9"),
+        (
+            "t",
+            "tiktok",
+            soon,
+            true,
+            tiktok,
+            json!({}),
+            "20261123090000",
+        ),
+        (
+            "b",
+            "tiktok_business",
+            None,
+            false,
+            business,
+            json!({}),
+            "20261123A",
+        ),
+        (
+            "l",
+            "linkedin",
+            None,
+            false,
+            json!({"active": true}),
+            json!({"x-li-uuid": "AAYX+/=="}),
+            "AAYX+/==",
+        ),
+        (
+            "g",
+            "google",
+            None,
+            false,
+            json!({}),
+            json!({"request-id": "Gx7_9"}),
+            "Gx7_9",
+        ),
     ] {
-        world.import(&[connection(id, platform, left, refresh)]).await;
+        world
+            .import(&[connection(id, platform, left, refresh)])
+            .await;
         let respond = json!({"status": 200, "body": body.to_string(), "headers": headers});
         let script = json!({"platform": platform, "on": "any", "do": {"respond": respond}});
         let script: Script = serde_json::from_value(script).unwrap();
@@ -232,6 +269,56 @@ async fn the_platforms_id_of_a_request_reaches_the_history() {
         assert_eq!(rows[0]["platform_request_id"], expected, "{rows:?}");
         let path = format!("/api/dashboard/acme/integrations/{id}");
         let shown = world.get_as("mia", &path).await.json();
-        assert_eq!(shown["history"][0]["platform_request_id"], expected, "{shown}");
+        assert_eq!(
+            shown["history"][0]["platform_request_id"], expected,
+            "{shown}"
+        );
     }
+}
+
+#[tokio::test]
+async fn a_permission_that_a_refresh_misses_is_told_and_tried_for_daily() {
+    let world = World::new().await;
+    world.import(&acme()).await;
+    let mut line = connection("m", "meta", Some(TimeDelta::days(20)), false);
+    line["scopes"] = json!(["pages_manage_posts", "ads_read"]);
+    world.import(&[line]).await;
+    let said = "(#200) Requires pages_manage_posts permission to manage the object";
+    let body = json!({"error": {"code": 200, "message": said}}).to_string();
+    let script = json!({"do": {"respond": {"status": 403, "body": body}}});
+    let script: Script = serde_json::from_value(script).unwrap();
+    world.stack.platforms().script(script).unwrap();
+    for hour in 0..=48 {
+        world.check(json!({})).await;
+        let exchanges = world.stack.platforms().exchanges(shared::Platform::Meta);
+        assert_eq!(exchanges, 1 + hour / 24, "after {hour} hours");
+        world.pass(TimeDelta::hours(1));
+    }
+    let row = world.row("acme", "m").await;
+    assert_eq!(row.state, State::Active);
+    assert_eq!(row.missing_scopes, ["pages_manage_posts"]);
+    assert_eq!(world.told("olga").await, ["integration_permission_lost"]);
+    let shown = world
+        .get_as("mia", "/api/dashboard/acme/integrations/m")
+        .await
+        .json();
+    let said = shown["message"].as_str().unwrap();
+    assert!(said.contains("lost permissions"), "{said}");
+}
+
+#[tokio::test]
+async fn a_permission_that_a_probe_misses_is_told_until_it_is_back() {
+    let world = world("g", "google", None).await;
+    let body = json!({"error": {"code": 403, "status": "PERMISSION_DENIED", "details": [
+        {"reason": "ACCESS_TOKEN_SCOPE_INSUFFICIENT"},
+    ]}});
+    let respond = json!({"respond": {"status": 403, "body": body.to_string()}});
+    answers(&world, &respond, Some(1));
+    assert_eq!(post(&world, "g").await["verdict"], "permission_lost");
+    let row = world.row("acme", "g").await;
+    assert_eq!(row.state, State::Active);
+    assert_eq!(row.permission_lost_at, Some(world.now()));
+    assert_eq!(world.told("olga").await, ["integration_permission_lost"]);
+    assert_eq!(post(&world, "g").await["verdict"], "alive");
+    assert_eq!(world.row("acme", "g").await.permission_lost_at, None);
 }

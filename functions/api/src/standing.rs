@@ -190,7 +190,7 @@ fn message(row: &Integration, view: View, now: DateTime<Utc>) -> String {
         }
         State::Active => active(row, view, now),
     };
-    if !row.missing_scopes.is_empty() {
+    if row.permission_lost_at.is_some() {
         text += " It has lost permissions; reconnect it to grant them again.";
     }
     text
@@ -216,7 +216,6 @@ const fn failure(reason: RetryReason) -> &'static str {
         RetryReason::Throttled => "The platform asked us to wait.",
         RetryReason::Refused => "The platform refused it once; a second refusal would confirm it.",
         RetryReason::InDoubt => "An answer of the platform was lost on the way to us.",
-        RetryReason::Permission => "The platform refuses for want of a permission; reconnect it.",
     }
 }
 
@@ -334,7 +333,8 @@ mod tests {
                 "its tokens are erased",
             ),
             (
-                json!({"missing_scopes": ["ads"]}),
+                // Also where the platform did not say which.
+                json!({"permission_lost_at": NOW}),
                 "healthy",
                 None,
                 "It has lost permissions",

@@ -123,6 +123,7 @@ fn judge(
                 whom: Throttled::Application,
             },
         },
+        Verdict::PermissionLost(_) => Verdict::PermissionLost(fault.named_permissions()),
         other => other,
     };
     Unsuccessful {

@@ -296,3 +296,47 @@ fn a_probe_says_nothing_of_a_grant_that_is_a_refresh_token_nor_of_what_is_fine()
     row.probed(Err(&Verdict::AppMisconfigured), false, at(0), 0.0);
     assert_eq!(row, before);
 }
+
+#[test]
+fn a_lost_permission_leaves_it_active_and_is_looked_after_daily() {
+    let named = ["ads.read", "some.word"].map(str::to_owned).to_vec();
+    for platform in [Platform::Google, Platform::Twitter, Platform::Meta] {
+        let mut row = connection(platform, platform != Platform::Meta, -50 * DAY, Some(600));
+        row.access_expires_at = Some(at(10 * DAY));
+        row.idle_expires_at = Some(at(DAY));
+        row.scopes = ["ads.read", "profile"].map(str::to_owned).to_vec();
+        let lost = Verdict::PermissionLost(named.clone());
+        row.fail(&lost, true, at(0), 0.0);
+        assert_eq!(row.state, State::Active);
+        assert_eq!(
+            row.missing_scopes,
+            ["ads.read"],
+            "what it never had it did not lose"
+        );
+        assert_eq!(row.permission_lost_at, Some(at(0)));
+        assert_eq!(row.refresh_due_at(at(0)), Some(at(DAY)), "{platform}");
+        row.fail(&lost, true, at(DAY), 0.0);
+        assert_eq!(row.permission_lost_at, Some(at(0)), "told once");
+        assert_eq!(row.refresh_due_at(at(DAY)), Some(at(2 * DAY)), "{platform}");
+        let mut back = renewed(60);
+        back.lifetimes.scopes = ["profile", "ads.read"].map(str::to_owned).to_vec();
+        row.renew(back, at(2 * DAY));
+        assert_eq!(
+            (row.missing_scopes.len(), row.permission_lost_at),
+            (0, None)
+        );
+    }
+}
+
+#[test]
+fn a_probe_that_misses_a_permission_shows_that_the_token_lives() {
+    let mut row = unrefreshable();
+    row.probed(Err(&REFUSED), true, at(0), 0.0);
+    row.probed(Err(&Verdict::PermissionLost(Vec::new())), true, at(60), 0.0);
+    assert_eq!(
+        (&row.state, row.permission_lost_at),
+        (&State::Active, Some(at(60)))
+    );
+    row.probed(Ok(&Seen::default()), true, at(120), 0.0);
+    assert_eq!(row.permission_lost_at, None);
+}

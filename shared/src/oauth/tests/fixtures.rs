@@ -108,7 +108,8 @@ fn told(verdict: &Verdict) -> String {
             let wait = wait.map(|wait| wait.num_seconds().to_string());
             format!("{whom} {}", wait.unwrap_or_default())
         }
-        Verdict::PermissionLost | Verdict::AppMisconfigured => String::new(),
+        Verdict::PermissionLost(named) => named.join(","),
+        Verdict::AppMisconfigured => String::new(),
     };
     format!("{} {detail}", verdict.name()).trim_end().to_owned()
 }

@@ -211,7 +211,11 @@ async fn the_platforms_id_of_a_request_is_read_from_wherever_it_stands() {
     for (headers, body, expected) in [
         ("x-li-uuid: AAYXm+/7Cg==\r\n", "{}", Some("AAYXm+/7Cg==")),
         ("request-id: Gx7_9\r\n", "{}", Some("Gx7_9")),
-        ("x-fb-trace-id: head\r\n", r#"{"error":{"fbtrace_id":"body"}}"#, Some("body")),
+        (
+            "x-fb-trace-id: head\r\n",
+            r#"{"error":{"fbtrace_id":"body"}}"#,
+            Some("body"),
+        ),
         ("", r#"{"error":{"log_id":"2026"}}"#, Some("2026")),
         ("request-id: two words\r\n", "{}", None),
         (&format!("request-id: {long}\r\n"), "{}", None),

@@ -116,7 +116,7 @@ fn verdict(chance: &mut Random) -> Verdict {
             chance.pick(&[ReconnectReason::GrantRefused, ReconnectReason::Revoked]),
         ),
         4 => Verdict::PlatformActionNeeded(PlatformAction::LogIn),
-        5 => Verdict::PermissionLost,
+        5 => Verdict::PermissionLost(scopes(chance)),
         _ => Verdict::AppMisconfigured,
     }
 }
