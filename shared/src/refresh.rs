@@ -183,6 +183,7 @@ impl Integration {
         self.grant += 1;
         self.access_token = None;
         self.refresh_token = None;
+        self.registered = None;
         // The intent stays: it says that an answer to the old credential may be
         // parked, which is to be removed.
         self.lease = None;

@@ -160,6 +160,82 @@ async fn a_replaced_credential_is_a_new_grant_of_the_same_connection() {
 }
 
 #[tokio::test]
+async fn the_same_credential_again_replaces_nothing() {
+    let world = world().await;
+    let mut body = google(TimeDelta::hours(2));
+    body["platform"] = json!("twitter");
+    assert_eq!(put(&world, "ian", "x", &body).await.status, 201);
+    let registered = world.row("acme", "x").await;
+    // Before anything came of it: nothing at all happens.
+    assert_eq!(put(&world, "ian", "x", &body).await.status, 200);
+    assert_eq!(world.row("acme", "x").await, registered);
+    // A date put right is taken.
+    body["token_expires_at"] = json!(start() + TimeDelta::hours(1));
+    assert_eq!(put(&world, "ian", "x", &body).await.status, 200);
+    let row = world.row("acme", "x").await;
+    assert_eq!(row.access_expires_at, Some(start() + TimeDelta::hours(1)));
+    assert_eq!((row.generation, row.grant), (1, 1));
+
+    // The single-use token is exchanged, and handed over once more.
+    world.pass(TimeDelta::minutes(5));
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
+    let rotated = world.row("acme", "x").await;
+    body["token_expires_at"] = json!(start() + TimeDelta::hours(9));
+    body["username"] = json!("renamed");
+    let answer = put(&world, "ian", "x", &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let row = world.row("acme", "x").await;
+    assert_eq!(row.username, "renamed");
+    assert_eq!(row.access_token, rotated.access_token);
+    assert_eq!(row.refresh_token, rotated.refresh_token);
+    assert_eq!(row.access_expires_at, rotated.access_expires_at);
+    assert_eq!((row.generation, row.grant), (2, 1));
+    let acts = get(&world, &one("x")).await["history"].clone();
+    let acts: Vec<_> = acts
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|entry| entry["act"].as_str())
+        .collect();
+    assert_eq!(acts, ["registered"]);
+    world.pass(TimeDelta::hours(2));
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 1, "it lives");
+
+    // Once it was switched off it is as good as any other.
+    send(&world, "ian", "DELETE", &one("x"), "").await;
+    assert_eq!(put(&world, "ian", "x", &body).await.status, 200);
+    let row = world.row("acme", "x").await;
+    assert_eq!((row.state.clone(), row.grant), (State::Active, 3));
+    // So it is where what is stored of it cannot be opened any more.
+    let mut damaged = row;
+    damaged.damage(world.now());
+    world
+        .integrations()
+        .replace(damaged, world.now())
+        .await
+        .unwrap();
+    assert_eq!(put(&world, "ian", "x", &body).await.status, 200);
+    let row = world.row("acme", "x").await;
+    assert_eq!((row.state, row.grant), (State::Active, 4));
+}
+
+#[tokio::test]
+async fn an_imported_credential_that_is_registered_again_replaces_nothing() {
+    let world = world().await;
+    let line = connection("x", "twitter", Some(TimeDelta::hours(1)), true);
+    world.import(&[line]).await;
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
+    let before = world.row("acme", "x").await;
+    let body = json!({
+        "platform": "twitter", "username": "x.account", "account_id": "1234567890",
+        "access_token": "at-x", "refresh_token": "rt-x",
+        "token_expires_at": start() + TimeDelta::hours(1),
+    });
+    assert_eq!(put(&world, "ian", "x", &body).await.status, 200);
+    assert_eq!(world.row("acme", "x").await, before);
+}
+
+#[tokio::test]
 async fn a_bad_body_is_explained_and_changes_nothing() {
     let world = world().await;
     let with = |field: &str, value: Value| {
@@ -355,7 +431,11 @@ async fn a_disconnect_during_a_refresh_wins() {
 async fn of_registrations_at_once_each_is_a_grant_of_its_own() {
     let world = world().await;
     let bodies: Vec<_> = (1..=8)
-        .map(|hours| google(TimeDelta::hours(hours)))
+        .map(|hours| {
+            let mut body = google(TimeDelta::hours(hours));
+            body["access_token"] = json!(format!("planted-access-{hours}"));
+            body
+        })
         .collect();
     let all = bodies.iter().map(|body| put(&world, "ian", "g", body));
     let answers = futures::future::join_all(all).await;

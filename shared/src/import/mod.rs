@@ -217,6 +217,7 @@ impl Importer {
         if !line.is_active {
             // It has no tokens, whoever disconnected it.
             (row.access_token, row.refresh_token) = (None, None);
+            row.registered = None;
             row.state = State::Disconnected { since: now };
         }
         Ok(row)
