@@ -312,7 +312,7 @@ impl Registration {
             let written = match found {
                 Found::Nothing => integrations.create(row, now).await,
                 Found::Row(_) => integrations.replace(row, now).await,
-                Found::Damaged { version } => integrations.mend(row, version, now).await,
+                Found::Damaged { version, .. } => integrations.mend(row, version, now).await,
             };
             match written {
                 Ok(row) => return Ok(Registered { row, became }),
@@ -324,7 +324,7 @@ impl Registration {
     }
 }
 
-/// Switches a connection off and erases its tokens.
+/// Switches a connection off and erases its tokens, also if its row cannot be read.
 ///
 /// # Errors
 /// When that could not be stored; then it is as it was.
@@ -333,18 +333,28 @@ pub async fn disconnect(
     integrations: &Integrations,
     now: DateTime<Utc>,
 ) -> Result<Disconnected, ActError> {
-    let mut stored = integrations.get(key).await?;
     for _ in 0..TRIES {
-        let Some(mut row) = stored else {
-            return Ok(Disconnected::Unknown);
+        let mut row = match integrations.find(key).await? {
+            Found::Nothing => return Ok(Disconnected::Unknown),
+            Found::Damaged {
+                has_tokens: false, ..
+            } => return Ok(Disconnected::Already),
+            Found::Damaged { .. } => {
+                let generation = generation_after_damage(now);
+                if integrations.erase(key, generation, now).await? {
+                    return Ok(Disconnected::Now);
+                }
+                continue;
+            }
+            Found::Row(row) => row,
         };
         if matches!(row.state, State::Disconnected { .. }) {
             return Ok(Disconnected::Already);
         }
         row.disconnect(now);
-        match integrations.replace(row, now).await {
+        match integrations.replace(*row, now).await {
             Ok(_) => return Ok(Disconnected::Now),
-            Err(Conflict::Lost(current)) => stored = current.map(|row| *row),
+            Err(Conflict::Lost(_)) => {}
             Err(Conflict::Failed(error)) => return Err(error.into()),
         }
     }

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use local::Options;
 use local::invoke::{FunctionError, handler};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use shared::Platform;
 use shared::integration::State;
 
-use crate::world::{Answer, World, acme, connection, start};
+use crate::world::{Answer, World, acme, connection, key, start};
 
 const ALL: &str = "/api/dashboard/acme/integrations";
 
@@ -346,6 +347,94 @@ async fn a_disconnected_connection_has_no_tokens() {
         200
     );
     assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
+}
+
+/// Changes what is stored of a connection of `acme`, behind everybody's back.
+async fn tamper(world: &World, id: &str, update: &str, value: Option<AttributeValue>) {
+    let table = world.variable("NotifyFunction", "INTEGRATIONS_TABLE");
+    let update = world
+        .dynamodb()
+        .update_item()
+        .table_name(table)
+        .key("org_id", AttributeValue::S("acme".into()))
+        .key("integration_id", AttributeValue::S(id.into()))
+        .update_expression(update);
+    let update = match value {
+        Some(value) => update.expression_attribute_values(":value", value),
+        None => update,
+    };
+    update.send().await.unwrap();
+}
+
+async fn has(world: &World, id: &str, attribute: &str) -> bool {
+    let item = world
+        .dynamodb()
+        .get_item()
+        .table_name(world.variable("NotifyFunction", "INTEGRATIONS_TABLE"))
+        .key("org_id", AttributeValue::S("acme".into()))
+        .key("integration_id", AttributeValue::S(id.into()))
+        .send()
+        .await
+        .unwrap();
+    item.item.unwrap().contains_key(attribute)
+}
+
+#[tokio::test]
+async fn a_damaged_connection_can_be_disconnected_and_connected_anew() {
+    let world = world().await;
+    let value = |text: &str| Some(AttributeValue::S(text.to_owned()));
+    for (id, update, value, mended) in [
+        ("lacks", "REMOVE platform", None, false),
+        ("token", "SET access_token = :value", value("x"), true),
+        ("version", "SET version = :value", value("x"), true),
+        ("no-version", "REMOVE version", None, true),
+    ] {
+        put(&world, "ian", id, &google(TimeDelta::hours(1))).await;
+        tamper(&world, id, update, value).await;
+        assert!(world.integrations().get(&key("acme", id)).await.is_err());
+        for _ in 0..2 {
+            world.pass(TimeDelta::seconds(1));
+            let answer = send(&world, "olga", "DELETE", &one(id), "").await;
+            assert_eq!((answer.status, answer.text.as_str()), (204, ""), "{id}");
+        }
+        for gone in [
+            "access_token",
+            "refresh_token",
+            "registered",
+            "attention_at",
+        ] {
+            assert!(!has(&world, id, gone).await, "{id} {gone}");
+        }
+        let read = world.integrations().get(&key("acme", id)).await;
+        assert_eq!(read.is_ok(), mended, "{id}");
+        if let Ok(Some(row)) = read {
+            assert!(matches!(row.state, State::Disconnected { .. }), "{row:?}");
+        }
+        let acts = world.audit(&format!("integration#acme#{id}")).await;
+        let acts: Vec<_> = acts.iter().map(|row| row["act"].clone()).collect();
+        assert_eq!(acts, ["registered", "disconnected"], "{id}: once");
+        assert_eq!(
+            put(&world, "ian", id, &google(TimeDelta::hours(1)))
+                .await
+                .status,
+            200
+        );
+        assert_eq!(world.check(json!({})).await.auto_refreshed, 1, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_whose_token_cannot_be_opened_can_be_disconnected() {
+    let world = world().await;
+    put(&world, "ian", "g", &google(TimeDelta::hours(1))).await;
+    let nonsense = AttributeValue::B(aws_sdk_dynamodb::primitives::Blob::new(b"x"));
+    tamper(&world, "g", "SET access_token = :value", Some(nonsense)).await;
+    assert_eq!(
+        send(&world, "olga", "DELETE", &one("g"), "").await.status,
+        204
+    );
+    let row = world.row("acme", "g").await;
+    assert_eq!((row.access_token, row.refresh_token), (None, None));
 }
 
 #[tokio::test]

@@ -111,7 +111,7 @@ impl Importer {
                         .await
                         .map(|_| Imported::Created)
                 }
-                Found::Damaged { version } => {
+                Found::Damaged { version, .. } => {
                     let generation = generation_after_damage(now);
                     let row = self.register(line, None, generation, now).await?;
                     self.integrations

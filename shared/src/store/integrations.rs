@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::{Item, StoreError, number, parse, render, text};
 use crate::aws::AwsError;
-use crate::integration::Integration;
+use crate::integration::{Integration, State};
 use crate::{IntegrationId, OrgId, Platform};
 
 /// The connections.
@@ -59,6 +59,8 @@ pub enum Found {
     Damaged {
         /// Its version, if it still has one.
         version: Option<u64>,
+        /// Whether it still has a credential.
+        has_tokens: bool,
     },
 }
 
@@ -153,9 +155,15 @@ impl Integrations {
                 let version = item
                     .get("version")
                     .and_then(|version| version.as_n().ok()?.parse().ok());
+                let has_tokens = ["access_token", "refresh_token"]
+                    .iter()
+                    .any(|token| item.contains_key(*token));
                 match parse(key, item) {
                     Ok(row) => Found::Row(Box::new(row)),
-                    Err(_) => Found::Damaged { version },
+                    Err(_) => Found::Damaged {
+                        version,
+                        has_tokens,
+                    },
                 }
             }
         })
@@ -334,6 +342,73 @@ impl Integrations {
             None => "attribute_exists(org_id) AND attribute_not_exists(version)",
         };
         self.put(row, condition, version).await
+    }
+
+    /// Erases the credential of a row that cannot be read, and says that it is
+    /// disconnected: if nothing else was damaged, it can be read again. Its
+    /// `generation` is one that no answer on its way belongs to. `false` if
+    /// somebody has written it meanwhile.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn erase(
+        &self,
+        key: &Key,
+        generation: u64,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let Some(mut item) = self.item(key).await? else {
+            return Ok(false);
+        };
+        // Mended meanwhile: whoever did it counts its generations.
+        if parse::<Integration>(key, item.clone()).is_ok() {
+            return Ok(false);
+        }
+        let read = item.get("version").cloned();
+        let was = read
+            .as_ref()
+            .and_then(|version| version.as_n().ok()?.parse().ok());
+        for erased in [
+            "access_token",
+            "refresh_token",
+            "registered",
+            "lease",
+            "attention_shard",
+            "attention_at",
+            "lapses_at",
+        ] {
+            item.remove(erased);
+        }
+        let state = render(key, State::Disconnected { since: now })?;
+        item.extend([
+            ("state".to_owned(), AttributeValue::M(state)),
+            (
+                "version".to_owned(),
+                number(was.map_or(generation, |was: u64| was + 1)),
+            ),
+            ("generation".to_owned(), number(generation)),
+            ("grant".to_owned(), number(generation)),
+        ]);
+        let condition = match read {
+            Some(_) => "version = :read",
+            None => "attribute_exists(org_id) AND attribute_not_exists(version)",
+        };
+        let result = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression(condition)
+            .set_expression_attribute_values(read.map(|read| Item::from([(":read".into(), read)])))
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(true),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
+                _ => Err(AwsError::new("dynamodb:PutItem", error).into()),
+            },
+        }
     }
 
     async fn put(
