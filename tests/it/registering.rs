@@ -383,15 +383,36 @@ async fn has(world: &World, id: &str, attribute: &str) -> bool {
 async fn a_damaged_connection_can_be_disconnected_and_connected_anew() {
     let world = world().await;
     let value = |text: &str| Some(AttributeValue::S(text.to_owned()));
-    for (id, update, value, mended) in [
+    for (healthy, (id, update, value, mended)) in [
         ("lacks", "REMOVE platform", None, false),
         ("token", "SET access_token = :value", value("x"), true),
         ("version", "SET version = :value", value("x"), true),
         ("no-version", "REMOVE version", None, true),
-    ] {
+    ]
+    .into_iter()
+    .enumerate()
+    {
         put(&world, "ian", id, &google(TimeDelta::hours(1))).await;
         tamper(&world, id, update, value).await;
         assert!(world.integrations().get(&key("acme", id)).await.is_err());
+        // Everybody sees that it is there, and what to do.
+        let query = format!("{ALL}?state=damaged&view=broken");
+        let listed = get(&world, &query).await["integrations"].clone();
+        assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
+        let shown = get(&world, &one(id)).await;
+        for shown in [&listed[0], &shown] {
+            assert_eq!(shown["integration_id"], id);
+            assert_eq!(shown["state"], "damaged");
+            let said = shown["message"].as_str().unwrap();
+            assert!(said.contains("connect the account anew"), "{said}");
+        }
+        assert_eq!(
+            get(&world, &format!("{ALL}?platform=google")).await["integrations"]
+                .as_array()
+                .unwrap()
+                .len(),
+            healthy
+        );
         for _ in 0..2 {
             world.pass(TimeDelta::seconds(1));
             let answer = send(&world, "olga", "DELETE", &one(id), "").await;

@@ -8,7 +8,7 @@ use shared::integration::{Integration, RetryReason, State};
 use shared::lapse::{Severity, Window, humanly};
 use shared::platform::RefreshModel;
 use shared::verdict::{PlatformAction, ReconnectReason};
-use shared::{IntegrationId, Platform, UserId};
+use shared::{IntegrationId, OrgId, Platform, UserId};
 
 /// A connection as it is shown.
 #[derive(Debug, Serialize)]
@@ -47,6 +47,38 @@ pub(crate) struct Standing {
     reconnect_url: String,
 }
 
+/// One of which nothing but its id can be read.
+#[derive(Debug, Serialize)]
+pub(crate) struct Damaged {
+    integration_id: IntegrationId,
+    view: View,
+    state: StateName,
+    message: &'static str,
+    url: String,
+    reconnect_url: String,
+}
+
+/// A connection as it is shown, whether it can be read or not.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Shown {
+    Standing(Box<Standing>),
+    Damaged(Damaged),
+}
+
+impl Damaged {
+    pub(crate) fn of(org: &OrgId, id: &IntegrationId) -> Self {
+        Self {
+            integration_id: id.clone(),
+            view: View::Broken,
+            state: StateName::Damaged,
+            message: "The stored connection cannot be read; connect the account anew.",
+            url: integration_url(org, id),
+            reconnect_url: reconnect_url(org, id),
+        }
+    }
+}
+
 /// What a connection's state comes to, now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -74,6 +106,8 @@ pub(crate) enum StateName {
     ReconnectRequired,
     PlatformActionRequired,
     Disconnected,
+    /// None: the row cannot be read.
+    Damaged,
 }
 
 #[derive(Debug, Serialize)]

@@ -111,8 +111,8 @@ pub struct Connections {
 /// The same as a list shows them: without their credentials.
 #[derive(Debug)]
 pub struct Listed {
-    /// The connections.
-    pub rows: Vec<Integration>,
+    /// The connections; of one that cannot be read its id alone.
+    pub rows: Vec<Result<Integration, IntegrationId>>,
     /// The last of this page, if there is another.
     pub next: Option<IntegrationId>,
 }
@@ -215,18 +215,19 @@ impl Integrations {
         limit: usize,
         start: Option<&IntegrationId>,
     ) -> Result<Connections, StoreError> {
-        let (rows, more) = self.page(org, limit, start, &CONNECTION).await?;
-        let rows: Vec<_> = rows
-            .into_iter()
-            .map(
-                |Connection {
-                     integration_id,
-                     platform,
-                 }| (integration_id, platform),
-            )
-            .collect();
-        let next = rows.last().filter(|_| more).map(|(id, _)| id.clone());
-        Ok(Connections { rows, next })
+        let (rows, more) = self
+            .page::<Connection>(org, limit, start, &CONNECTION)
+            .await?;
+        let next = rows.last().filter(|_| more).map(|row| match row {
+            Ok(row) => row.integration_id.clone(),
+            Err(id) => id.clone(),
+        });
+        let rows = rows.into_iter().flatten();
+        let rows = rows.map(|row| (row.integration_id, row.platform));
+        Ok(Connections {
+            rows: rows.collect(),
+            next,
+        })
     }
 
     /// The same with all that an overview shows. The rows have no metadata.
@@ -239,20 +240,25 @@ impl Integrations {
         limit: usize,
         start: Option<&IntegrationId>,
     ) -> Result<Listed, StoreError> {
-        let (rows, more) = self.page(org, limit, start, &OVERVIEW).await?;
-        let last = rows.last().filter(|_| more);
-        let next = last.map(|row: &Integration| row.integration_id.clone());
+        let (rows, more) = self
+            .page::<Integration>(org, limit, start, &OVERVIEW)
+            .await?;
+        let next = rows.last().filter(|_| more).map(|row| match row {
+            Ok(row) => row.integration_id.clone(),
+            Err(id) => id.clone(),
+        });
         Ok(Listed { rows, next })
     }
 
-    /// At most `limit` rows after `start`, and whether there are more.
+    /// At most `limit` rows after `start`, and whether there are more; of one
+    /// that cannot be read its id alone.
     async fn page<T: DeserializeOwned>(
         &self,
         org: &OrgId,
         limit: usize,
         start: Option<&IntegrationId>,
         attributes: &[&str],
-    ) -> Result<(Vec<T>, bool), StoreError> {
+    ) -> Result<(Vec<Result<T, IntegrationId>>, bool), StoreError> {
         let mut rows = Vec::new();
         let mut from_key = start.map(|id| {
             Item::from([
@@ -279,10 +285,13 @@ impl Integrations {
                 .map_err(|e| AwsError::new("dynamodb:Query", e))?;
             for item in answer.items.unwrap_or_default() {
                 let what = describe(&item);
+                let id = item.get("integration_id").and_then(|id| id.as_s().ok());
+                let id = id.and_then(|id| IntegrationId::new(id).ok());
                 // One damaged row must not hide the others; the sweep reports it.
-                match parse(&what, item) {
-                    Ok(row) => rows.push(row),
-                    Err(error) => warn!(%error, "a row is left out"),
+                match (parse(&what, item), id) {
+                    (Ok(row), _) => rows.push(Ok(row)),
+                    (Err(_), Some(id)) => rows.push(Err(id)),
+                    (Err(error), None) => warn!(%error, "a row is left out"),
                 }
             }
             from_key = answer.last_evaluated_key;
