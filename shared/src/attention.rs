@@ -190,6 +190,32 @@ impl Integration {
         (model != RefreshModel::Extend || ended.is_none_or(|end| due < end)).then_some(due)
     }
 
+    /// When a free probe is due that confirms or refutes a refusal, where nothing
+    /// refreshes the token that was refused: without one such a connection would
+    /// stay as a single probe found it. What is fine is not polled.
+    #[must_use]
+    pub fn probe_due_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        if self.refresh_model() != RefreshModel::None || self.access_token.is_none() {
+            return None;
+        }
+        let due = match self.state {
+            State::Retrying {
+                next_attempt_at, ..
+            } => next_attempt_at,
+            State::PlatformActionRequired { next_check_at, .. } => next_check_at,
+            _ => return None,
+        };
+        // What has ended needs no asking.
+        let lives = |at| self.access_expires_at.is_none_or(|end| at < end);
+        (lives(now) && lives(due)).then_some(due)
+    }
+
+    /// When it is next tried, if it is.
+    #[must_use]
+    pub fn next_attempt_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.refresh_due_at(now).or_else(|| self.probe_due_at(now))
+    }
+
     fn refresh_due_when_active(&self, model: RefreshModel) -> DateTime<Utc> {
         // A grant never tried is due at once: only a refresh shows that it renews.
         let Some(attempted) = self.attempted_at else {
@@ -197,14 +223,7 @@ impl Integration {
         };
         let life = self.access_life();
         let regular = match model {
-            RefreshModel::Extend => {
-                let daily = if self.renewed_at == Some(attempted) {
-                    attempted
-                } else {
-                    attempted + DAILY
-                };
-                (self.issued() + life / 2).max(daily)
-            }
+            RefreshModel::Extend => (self.issued() + life / 2).max(attempted),
             _ => {
                 let margin = LEAST_MARGIN.max(life * 15 / 100).min(life / 2);
                 // Earlier by up to a twentieth of the life, never later, and
@@ -216,8 +235,15 @@ impl Integration {
             }
         };
         // An unused grant is used before it dies of idleness.
-        self.idle_expires_at
-            .map_or(regular, |idle| regular.min(idle - DAILY))
+        let due = self
+            .idle_expires_at
+            .map_or(regular, |idle| regular.min(idle - DAILY));
+        // An extension that moved nothing, or one refused for want of a permission.
+        if self.renewed_at == Some(attempted) {
+            due
+        } else {
+            due.max(attempted + DAILY)
+        }
     }
 
     fn hash(&self) -> u64 {
@@ -263,7 +289,7 @@ impl Integration {
             .as_ref()
             .filter(|_| self.parked_in_vain().is_some())
             .map(|intent| intent.at + LEASE);
-        [self.refresh_due_at(now), told, patience_ends, in_vain]
+        [self.next_attempt_at(now), told, patience_ends, in_vain]
             .into_iter()
             .flatten()
             .min()

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::announcement::Told;
+use crate::fingerprint::Fingerprint;
 use crate::verdict::{PlatformAction, ReconnectReason};
 use crate::{IntegrationId, OrgId, Platform, UserId};
 
@@ -64,6 +65,10 @@ pub struct Integration {
     /// same line in the next import, and tells a reader of the table nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported: Option<Sealed>,
+    /// Recognises the credential that was last registered or imported: handed
+    /// over again, it must not replace what it has been exchanged for since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered: Option<Fingerprint>,
 
     /// When the access token was issued, if known.
     #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
@@ -177,8 +182,6 @@ pub enum RetryReason {
     Refused,
     /// No answer came to an exchange that may have replaced the token.
     InDoubt,
-    /// The platform refuses the exchange for want of a permission.
-    Permission,
 }
 
 /// The right to refresh a connection, for a while.

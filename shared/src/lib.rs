@@ -10,6 +10,7 @@ pub mod attention;
 pub mod aws;
 pub mod clock;
 pub mod digest;
+pub mod fingerprint;
 pub mod id;
 pub mod import;
 pub mod integration;

@@ -147,6 +147,19 @@ impl Integration {
         }
     }
 
+    /// Takes over that the platform refuses for want of a permission. What it
+    /// names counts if the grant had it: an error's words may be anything.
+    fn lose_permissions(&mut self, named: &[String], now: DateTime<Utc>) {
+        let (lost, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.scopes)
+            .into_iter()
+            .partition(|scope| named.contains(scope));
+        self.scopes = kept;
+        if !lost.is_empty() || self.permission_lost_at.is_none() {
+            self.permission_lost_at = Some(now);
+        }
+        self.missing_scopes.extend(lost);
+    }
+
     /// People hear of a refresh if it ended what they had been told of, or
     /// saved a long-lived token that was inside its warning window. A token
     /// that lives no longer than that window renews itself as a matter of
@@ -193,6 +206,7 @@ impl Integration {
         self.grant += 1;
         self.access_token = None;
         self.refresh_token = None;
+        self.registered = None;
         // The intent stays: it says that an answer to the old credential may be
         // parked, which is to be removed.
         self.lease = None;
@@ -252,10 +266,10 @@ impl Integration {
                 self.retrying(RetryReason::Throttled, *wait, now, luck)
             }
             Verdict::AppMisconfigured => self.state.clone(),
-            Verdict::PermissionLost => {
-                self.permission_lost_at = self.permission_lost_at.or(Some(now));
-                // Only a person can give it back: a look a day is enough.
-                self.retrying(RetryReason::Permission, Some(RECHECK), now, luck)
+            Verdict::PermissionLost(named) => {
+                self.lose_permissions(named, now);
+                // The token lives; only a person can give back what it may do.
+                State::Active
             }
         };
     }
@@ -349,6 +363,93 @@ impl Integration {
     /// Whether its grant is known to be dead.
     pub(crate) const fn is_given_up(&self) -> bool {
         matches!(self.state, State::ReconnectRequired { .. })
+    }
+
+    /// Takes over what a free probe says of the access token, where nothing
+    /// refreshes it now. Where that token is all there is of the grant, one that
+    /// lives clears what was concluded of it, and a refusal is confirmed by one
+    /// that comes when it is due, not by somebody who asks twice. Where a refresh
+    /// token is, whether this one lives says nothing of the grant.
+    pub fn probed(
+        &mut self,
+        said: Result<&Seen, &Verdict>,
+        conclusive: bool,
+        now: DateTime<Utc>,
+        luck: f64,
+    ) {
+        let is_the_grant = matches!(
+            self.refresh_model(),
+            RefreshModel::None | RefreshModel::Extend
+        );
+        let verdict = match said {
+            Ok(seen) => {
+                let before = self.clone();
+                self.see(seen, now);
+                if is_the_grant {
+                    self.recover(&before, now);
+                }
+                return;
+            }
+            Err(verdict) => verdict,
+        };
+        if let Verdict::PermissionLost(named) = verdict {
+            let before = self.clone();
+            self.lose_permissions(named, now);
+            if is_the_grant {
+                self.recover(&before, now);
+            }
+            return;
+        }
+        if !is_the_grant {
+            return;
+        }
+        match verdict {
+            Verdict::ReconnectNeeded(_) | Verdict::PlatformActionNeeded(_) => {
+                let is_due = self.next_attempt_at(now).is_some_and(|at| at <= now);
+                // It was no attempt at refreshing, and no end of one.
+                let (attempted_at, intent) = (self.attempted_at, self.intent.clone());
+                self.fail(verdict, conclusive && is_due, now, luck);
+                (self.attempted_at, self.intent) = (attempted_at, intent);
+            }
+            // That it could not be asked about says nothing of it: later, where
+            // a refusal is still to be confirmed.
+            _ if self.was_refused() => {
+                let wait = match verdict {
+                    Verdict::Throttled { wait, .. } => *wait,
+                    _ => None,
+                };
+                self.state = self.retrying(RetryReason::Refused, wait, now, luck);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes over that the access token lives after all, although that was
+    /// doubted or denied. Not if what is gone or unreadable is more than it.
+    fn recover(&mut self, before: &Self, now: DateTime<Utc>) {
+        match self.state {
+            State::Retrying { .. }
+            | State::PlatformActionRequired { .. }
+            | State::ReconnectRequired {
+                reason:
+                    ReconnectReason::GrantRefused
+                    | ReconnectReason::Expired
+                    | ReconnectReason::Revoked
+                    | ReconnectReason::AppRemoved
+                    | ReconnectReason::PasswordChanged
+                    | ReconnectReason::Inactive,
+                ..
+            } => {
+                self.state = State::Active;
+                self.owe_news_of_rescue(before, now);
+            }
+            State::ReconnectRequired {
+                reason: ReconnectReason::RotationLost | ReconnectReason::CredentialDamaged,
+                ..
+            }
+            | State::Active
+            | State::Disconnected { .. } => {}
+        }
     }
 
     /// Whether the platform refused the grant the last time too: one refusal

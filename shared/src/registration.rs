@@ -6,9 +6,11 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::announcement::Told;
+use crate::fingerprint::{Fingerprint, Likeness};
 use crate::integration::{Integration, State};
 use crate::sealing::{Field, Place, Sealer, SealingError};
 use crate::store::{Conflict, Found, Integrations, Key, StoreError};
+use crate::verdict::ReconnectReason;
 use crate::{Platform, UserId};
 
 /// The longest name, in characters.
@@ -70,13 +72,25 @@ pub enum ActError {
     Contended,
 }
 
-/// A connection with a new credential.
+/// A connection whose credential was handed over.
 #[derive(Debug)]
 pub struct Registered {
     /// As it is stored.
     pub row: Integration,
-    /// Whether there was none before.
-    pub created: bool,
+    /// What became of the credential.
+    pub became: Became,
+}
+
+/// What became of a credential that was handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Became {
+    /// The connection's first.
+    First,
+    /// It took the place of another.
+    Another,
+    /// It was that connection's already, which goes on with it or with what it
+    /// was exchanged for.
+    Known,
 }
 
 /// What became of switching a connection off.
@@ -190,6 +204,7 @@ impl Registration {
             refresh_token: seal(Field::RefreshToken, &self.refresh_token).await?,
             // An import still knows the line that it has taken before.
             imported: stored.and_then(|row| row.imported.clone()),
+            registered: Fingerprint::of(self)?,
             issued_at: self.token_issued_at,
             access_expires_at: self.token_expires_at,
             refresh_expires_at: self.refresh_token_expires_at,
@@ -215,8 +230,47 @@ impl Registration {
         })
     }
 
+    /// The stored row with whatever this says beside the credential, if it is
+    /// the credential that was last handed over. A caller that got no answer
+    /// sends it again: meanwhile it may have been exchanged for another, which
+    /// is the only one that lives, and must stay. `None` if it is another one,
+    /// or nothing is left of what is stored.
+    fn repeated(&self, stored: &Integration) -> Result<Option<Integration>, SealingError> {
+        let is_lost = matches!(
+            stored.state,
+            State::Disconnected { .. }
+                | State::ReconnectRequired {
+                    reason: ReconnectReason::CredentialDamaged,
+                    ..
+                }
+        );
+        let known = stored.registered.as_ref().filter(|_| !is_lost);
+        let likeness = known.map_or(Likeness::Other, |known| known.likeness(self));
+        if likeness == Likeness::Other {
+            return Ok(None);
+        }
+        let mut row = stored.clone();
+        row.username.clone_from(&self.username);
+        row.account_id.clone_from(&self.account_id);
+        if let Some(metadata) = &self.metadata {
+            row.metadata.clone_from(metadata);
+        }
+        // Put right; once it was tried, what is stored is the platform's word.
+        let is_untried = row.attempted_at.is_none() && row.lease.is_none() && !row.is_in_doubt();
+        if likeness == Likeness::SameTokens && is_untried {
+            row.issued_at = self.token_issued_at;
+            row.access_expires_at = self.token_expires_at;
+            row.refresh_expires_at = self.refresh_token_expires_at;
+            row.data_access_expires_at = self.data_access_expires_at;
+            row.scopes.clone_from(&self.scopes);
+            row.registered = Fingerprint::of(self)?;
+        }
+        Ok(Some(row))
+    }
+
     /// Stores it for a connection, new or not. Whoever made the connection
-    /// stays its creator; of a new one that is `caller`.
+    /// stays its creator; of a new one that is `caller`. Stored again it
+    /// changes nothing.
     ///
     /// # Errors
     /// When it could not be stored; then nothing of it is.
@@ -231,7 +285,24 @@ impl Registration {
         let mut found = integrations.find(key).await?;
         for _ in 0..TRIES {
             let stored = found.row();
-            let created = matches!(found, Found::Nothing);
+            if let Some(stored) = stored
+                && let Some(row) = self.repeated(stored)?
+            {
+                let became = Became::Known;
+                if row == *stored {
+                    return Ok(Registered { row, became });
+                }
+                match integrations.replace(row, now).await {
+                    Ok(row) => return Ok(Registered { row, became }),
+                    Err(Conflict::Lost(_)) => found = integrations.find(key).await?,
+                    Err(Conflict::Failed(error)) => return Err(error.into()),
+                }
+                continue;
+            }
+            let became = match found {
+                Found::Nothing => Became::First,
+                Found::Row(_) | Found::Damaged { .. } => Became::Another,
+            };
             let creator = stored.map_or(caller, |row| &row.created_by);
             let first = match found {
                 Found::Damaged { .. } => generation_after_damage(now),
@@ -241,10 +312,10 @@ impl Registration {
             let written = match found {
                 Found::Nothing => integrations.create(row, now).await,
                 Found::Row(_) => integrations.replace(row, now).await,
-                Found::Damaged { version } => integrations.mend(row, version, now).await,
+                Found::Damaged { version, .. } => integrations.mend(row, version, now).await,
             };
             match written {
-                Ok(row) => return Ok(Registered { row, created }),
+                Ok(row) => return Ok(Registered { row, became }),
                 Err(Conflict::Lost(_)) => found = integrations.find(key).await?,
                 Err(Conflict::Failed(error)) => return Err(error.into()),
             }
@@ -253,7 +324,7 @@ impl Registration {
     }
 }
 
-/// Switches a connection off and erases its tokens.
+/// Switches a connection off and erases its tokens, also if its row cannot be read.
 ///
 /// # Errors
 /// When that could not be stored; then it is as it was.
@@ -262,18 +333,28 @@ pub async fn disconnect(
     integrations: &Integrations,
     now: DateTime<Utc>,
 ) -> Result<Disconnected, ActError> {
-    let mut stored = integrations.get(key).await?;
     for _ in 0..TRIES {
-        let Some(mut row) = stored else {
-            return Ok(Disconnected::Unknown);
+        let mut row = match integrations.find(key).await? {
+            Found::Nothing => return Ok(Disconnected::Unknown),
+            Found::Damaged {
+                has_tokens: false, ..
+            } => return Ok(Disconnected::Already),
+            Found::Damaged { .. } => {
+                let generation = generation_after_damage(now);
+                if integrations.erase(key, generation, now).await? {
+                    return Ok(Disconnected::Now);
+                }
+                continue;
+            }
+            Found::Row(row) => row,
         };
         if matches!(row.state, State::Disconnected { .. }) {
             return Ok(Disconnected::Already);
         }
         row.disconnect(now);
-        match integrations.replace(row, now).await {
+        match integrations.replace(*row, now).await {
             Ok(_) => return Ok(Disconnected::Now),
-            Err(Conflict::Lost(current)) => stored = current.map(|row| *row),
+            Err(Conflict::Lost(_)) => {}
             Err(Conflict::Failed(error)) => return Err(error.into()),
         }
     }

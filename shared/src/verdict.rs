@@ -23,8 +23,9 @@ pub enum Verdict {
     ReconnectNeeded(ReconnectReason),
     /// The grant waits for its owner to do something on the platform itself.
     PlatformActionNeeded(PlatformAction),
-    /// The token lives, but may no longer do what we need.
-    PermissionLost,
+    /// The token lives, but may no longer do what we need: permissions that the
+    /// platform may have named, among other words.
+    PermissionLost(Vec<String>),
     /// Our application is refused, whatever the connection: only we can mend it.
     AppMisconfigured,
 }
@@ -111,7 +112,7 @@ impl Verdict {
             Self::Throttled { whom, .. } => matches!(whom, Throttled::Everyone),
             Self::ReconnectNeeded(_)
             | Self::PlatformActionNeeded(_)
-            | Self::PermissionLost
+            | Self::PermissionLost(_)
             | Self::AppMisconfigured => false,
         }
     }
@@ -124,7 +125,7 @@ impl Verdict {
             Self::Throttled { .. } => "throttled",
             Self::ReconnectNeeded(_) => "reconnect_needed",
             Self::PlatformActionNeeded(_) => "platform_action_needed",
-            Self::PermissionLost => "permission_lost",
+            Self::PermissionLost(_) => "permission_lost",
             Self::AppMisconfigured => "app_misconfigured",
         }
     }

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use local::Options;
 use local::invoke::{FunctionError, handler};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use shared::Platform;
 use shared::integration::State;
 
-use crate::world::{Answer, World, acme, connection, start};
+use crate::world::{Answer, World, acme, connection, key, start};
 
 const ALL: &str = "/api/dashboard/acme/integrations";
 
@@ -160,6 +161,82 @@ async fn a_replaced_credential_is_a_new_grant_of_the_same_connection() {
 }
 
 #[tokio::test]
+async fn the_same_credential_again_replaces_nothing() {
+    let world = world().await;
+    let mut body = google(TimeDelta::hours(2));
+    body["platform"] = json!("twitter");
+    assert_eq!(put(&world, "ian", "x", &body).await.status, 201);
+    let registered = world.row("acme", "x").await;
+    // Before anything came of it: nothing at all happens.
+    assert_eq!(put(&world, "ian", "x", &body).await.status, 200);
+    assert_eq!(world.row("acme", "x").await, registered);
+    // A date put right is taken.
+    body["token_expires_at"] = json!(start() + TimeDelta::hours(1));
+    assert_eq!(put(&world, "ian", "x", &body).await.status, 200);
+    let row = world.row("acme", "x").await;
+    assert_eq!(row.access_expires_at, Some(start() + TimeDelta::hours(1)));
+    assert_eq!((row.generation, row.grant), (1, 1));
+
+    // The single-use token is exchanged, and handed over once more.
+    world.pass(TimeDelta::minutes(5));
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
+    let rotated = world.row("acme", "x").await;
+    body["token_expires_at"] = json!(start() + TimeDelta::hours(9));
+    body["username"] = json!("renamed");
+    let answer = put(&world, "ian", "x", &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let row = world.row("acme", "x").await;
+    assert_eq!(row.username, "renamed");
+    assert_eq!(row.access_token, rotated.access_token);
+    assert_eq!(row.refresh_token, rotated.refresh_token);
+    assert_eq!(row.access_expires_at, rotated.access_expires_at);
+    assert_eq!((row.generation, row.grant), (2, 1));
+    let acts = get(&world, &one("x")).await["history"].clone();
+    let acts: Vec<_> = acts
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|entry| entry["act"].as_str())
+        .collect();
+    assert_eq!(acts, ["registered"]);
+    world.pass(TimeDelta::hours(2));
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 1, "it lives");
+
+    // Once it was switched off it is as good as any other.
+    send(&world, "ian", "DELETE", &one("x"), "").await;
+    assert_eq!(put(&world, "ian", "x", &body).await.status, 200);
+    let row = world.row("acme", "x").await;
+    assert_eq!((row.state.clone(), row.grant), (State::Active, 3));
+    // So it is where what is stored of it cannot be opened any more.
+    let mut damaged = row;
+    damaged.damage(world.now());
+    world
+        .integrations()
+        .replace(damaged, world.now())
+        .await
+        .unwrap();
+    assert_eq!(put(&world, "ian", "x", &body).await.status, 200);
+    let row = world.row("acme", "x").await;
+    assert_eq!((row.state, row.grant), (State::Active, 4));
+}
+
+#[tokio::test]
+async fn an_imported_credential_that_is_registered_again_replaces_nothing() {
+    let world = world().await;
+    let line = connection("x", "twitter", Some(TimeDelta::hours(1)), true);
+    world.import(&[line]).await;
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
+    let before = world.row("acme", "x").await;
+    let body = json!({
+        "platform": "twitter", "username": "x.account", "account_id": "1234567890",
+        "access_token": "at-x", "refresh_token": "rt-x",
+        "token_expires_at": start() + TimeDelta::hours(1),
+    });
+    assert_eq!(put(&world, "ian", "x", &body).await.status, 200);
+    assert_eq!(world.row("acme", "x").await, before);
+}
+
+#[tokio::test]
 async fn a_bad_body_is_explained_and_changes_nothing() {
     let world = world().await;
     let with = |field: &str, value: Value| {
@@ -272,6 +349,115 @@ async fn a_disconnected_connection_has_no_tokens() {
     assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
 }
 
+/// Changes what is stored of a connection of `acme`, behind everybody's back.
+async fn tamper(world: &World, id: &str, update: &str, value: Option<AttributeValue>) {
+    let table = world.variable("NotifyFunction", "INTEGRATIONS_TABLE");
+    let update = world
+        .dynamodb()
+        .update_item()
+        .table_name(table)
+        .key("org_id", AttributeValue::S("acme".into()))
+        .key("integration_id", AttributeValue::S(id.into()))
+        .update_expression(update);
+    let update = match value {
+        Some(value) => update.expression_attribute_values(":value", value),
+        None => update,
+    };
+    update.send().await.unwrap();
+}
+
+async fn has(world: &World, id: &str, attribute: &str) -> bool {
+    let item = world
+        .dynamodb()
+        .get_item()
+        .table_name(world.variable("NotifyFunction", "INTEGRATIONS_TABLE"))
+        .key("org_id", AttributeValue::S("acme".into()))
+        .key("integration_id", AttributeValue::S(id.into()))
+        .send()
+        .await
+        .unwrap();
+    item.item.unwrap().contains_key(attribute)
+}
+
+#[tokio::test]
+async fn a_damaged_connection_can_be_disconnected_and_connected_anew() {
+    let world = world().await;
+    let value = |text: &str| Some(AttributeValue::S(text.to_owned()));
+    for (healthy, (id, update, value, mended)) in [
+        ("lacks", "REMOVE platform", None, false),
+        ("token", "SET access_token = :value", value("x"), true),
+        ("version", "SET version = :value", value("x"), true),
+        ("no-version", "REMOVE version", None, true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        put(&world, "ian", id, &google(TimeDelta::hours(1))).await;
+        tamper(&world, id, update, value).await;
+        assert!(world.integrations().get(&key("acme", id)).await.is_err());
+        // Everybody sees that it is there, and what to do.
+        let query = format!("{ALL}?state=damaged&view=broken");
+        let listed = get(&world, &query).await["integrations"].clone();
+        assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
+        let shown = get(&world, &one(id)).await;
+        for shown in [&listed[0], &shown] {
+            assert_eq!(shown["integration_id"], id);
+            assert_eq!(shown["state"], "damaged");
+            let said = shown["message"].as_str().unwrap();
+            assert!(said.contains("connect the account anew"), "{said}");
+        }
+        assert_eq!(
+            get(&world, &format!("{ALL}?platform=google")).await["integrations"]
+                .as_array()
+                .unwrap()
+                .len(),
+            healthy
+        );
+        for _ in 0..2 {
+            world.pass(TimeDelta::seconds(1));
+            let answer = send(&world, "olga", "DELETE", &one(id), "").await;
+            assert_eq!((answer.status, answer.text.as_str()), (204, ""), "{id}");
+        }
+        for gone in [
+            "access_token",
+            "refresh_token",
+            "registered",
+            "attention_at",
+        ] {
+            assert!(!has(&world, id, gone).await, "{id} {gone}");
+        }
+        let read = world.integrations().get(&key("acme", id)).await;
+        assert_eq!(read.is_ok(), mended, "{id}");
+        if let Ok(Some(row)) = read {
+            assert!(matches!(row.state, State::Disconnected { .. }), "{row:?}");
+        }
+        let acts = world.audit(&format!("integration#acme#{id}")).await;
+        let acts: Vec<_> = acts.iter().map(|row| row["act"].clone()).collect();
+        assert_eq!(acts, ["registered", "disconnected"], "{id}: once");
+        assert_eq!(
+            put(&world, "ian", id, &google(TimeDelta::hours(1)))
+                .await
+                .status,
+            200
+        );
+        assert_eq!(world.check(json!({})).await.auto_refreshed, 1, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_whose_token_cannot_be_opened_can_be_disconnected() {
+    let world = world().await;
+    put(&world, "ian", "g", &google(TimeDelta::hours(1))).await;
+    let nonsense = AttributeValue::B(aws_sdk_dynamodb::primitives::Blob::new(b"x"));
+    tamper(&world, "g", "SET access_token = :value", Some(nonsense)).await;
+    assert_eq!(
+        send(&world, "olga", "DELETE", &one("g"), "").await.status,
+        204
+    );
+    let row = world.row("acme", "g").await;
+    assert_eq!((row.access_token, row.refresh_token), (None, None));
+}
+
 #[tokio::test]
 async fn who_may_see_and_who_may_act() {
     let world = world().await;
@@ -355,7 +541,11 @@ async fn a_disconnect_during_a_refresh_wins() {
 async fn of_registrations_at_once_each_is_a_grant_of_its_own() {
     let world = world().await;
     let bodies: Vec<_> = (1..=8)
-        .map(|hours| google(TimeDelta::hours(hours)))
+        .map(|hours| {
+            let mut body = google(TimeDelta::hours(hours));
+            body["access_token"] = json!(format!("planted-access-{hours}"));
+            body
+        })
         .collect();
     let all = bodies.iter().map(|body| put(&world, "ian", "g", body));
     let answers = futures::future::join_all(all).await;

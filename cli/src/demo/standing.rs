@@ -97,7 +97,6 @@ const fn failure(reason: RetryReason) -> &'static str {
         RetryReason::Throttled => "asked to wait",
         RetryReason::Refused => "refused once",
         RetryReason::InDoubt => "in doubt: an answer was lost",
-        RetryReason::Permission => "permission missing",
     }
 }
 

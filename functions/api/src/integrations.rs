@@ -5,14 +5,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use shared::integration::Integration;
-use shared::store::{Audit, Entry, Integrations, Key};
+use shared::store::{Audit, Entry, Found, Integrations, Key};
 use shared::{IntegrationId, OrgId, Platform};
 
 use crate::expiring::{MOST_BYTES, escaped_length};
 use crate::permits::unknown_integration;
 use crate::problem::Problem;
 use crate::query::{LIMITS, Parameters, cursor, limit, position};
-use crate::standing::{Standing, StateName, View};
+use crate::standing::{Damaged, Shown, Standing, StateName, View};
 
 /// The usual number of rows in one answer.
 const USUAL: usize = 50;
@@ -37,7 +37,7 @@ pub(crate) struct Query {
 /// or empty, and yet not the last.
 #[derive(Debug, Serialize)]
 pub(crate) struct Listing {
-    integrations: Vec<Standing>,
+    integrations: Vec<Shown>,
     /// What to ask for as `next` to get the following page; null on the last.
     next: Option<String>,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Listing {
 #[derive(Debug, Serialize)]
 pub(crate) struct One {
     #[serde(flatten)]
-    standing: Standing,
+    shown: Shown,
     history: Vec<Entry>,
 }
 
@@ -57,7 +57,7 @@ impl Query {
         let platforms = format!("one of {}", Platform::ALL.map(Platform::name).join(", "));
         let platform = parameters.get("platform", &platforms, |name| name.parse().ok())?;
         let states = "one of active, retrying, reconnect_required, platform_action_required, \
-                      disconnected";
+                      disconnected, damaged";
         let views = "one of healthy, renewing, expiring, failing, broken, disconnected";
         let next = parameters.get("next", "what the page before said", position)?;
         Ok(Self {
@@ -81,6 +81,13 @@ impl Query {
                 .is_none_or(|state| state == StateName::of(&row.state))
             && self.view.is_none_or(|view| view == View::of(row, now))
     }
+
+    /// Whether one that cannot be read is wanted: nobody knows its platform.
+    fn wants_damaged(&self) -> bool {
+        self.platform.is_none()
+            && self.state.is_none_or(|state| state == StateName::Damaged)
+            && self.view.is_none_or(|view| view == View::Broken)
+    }
 }
 
 fn named<T: DeserializeOwned>(name: &str) -> Option<T> {
@@ -101,10 +108,19 @@ pub(crate) async fn list(
     for _ in 0..EXAMINED / AT_ONCE {
         let page = integrations.overview(org, at_once, after.as_ref()).await?;
         for row in page.rows {
-            if query.wants(&row, now) {
-                let standing = Standing::of(&row, now);
-                bytes +=
-                    escaped_length(&serde_json::to_string(&standing).map_err(Problem::internal)?);
+            let (shown, id) = match row {
+                Ok(row) => {
+                    let shown = query.wants(&row, now).then(|| Standing::of(&row, now));
+                    let shown = shown.map(|standing| Shown::Standing(Box::new(standing)));
+                    (shown, row.integration_id)
+                }
+                Err(id) => {
+                    let shown = query.wants_damaged().then(|| Damaged::of(org, &id));
+                    (shown.map(Shown::Damaged), id)
+                }
+            };
+            if let Some(shown) = shown {
+                bytes += escaped_length(&serde_json::to_string(&shown).map_err(Problem::internal)?);
                 // One is always shown, or no page would ever get past it.
                 if found.len() == query.limit || bytes > MOST_BYTES && !found.is_empty() {
                     return Ok(Listing {
@@ -112,9 +128,9 @@ pub(crate) async fn list(
                         next: after.as_ref().map(cursor),
                     });
                 }
-                found.push(standing);
+                found.push(shown);
             }
-            after = Some(row.integration_id);
+            after = Some(id);
         }
         if page.next.is_none() {
             after = None;
@@ -137,12 +153,13 @@ pub(crate) async fn one(
     key: &Key,
     now: DateTime<Utc>,
 ) -> Result<One, Problem> {
-    let (row, history) = tokio::try_join!(integrations.get(key), audit.history(key, HISTORY))?;
-    let row = row.ok_or_else(unknown_integration)?;
-    Ok(One {
-        standing: Standing::of(&row, now),
-        history,
-    })
+    let (found, history) = tokio::try_join!(integrations.find(key), audit.history(key, HISTORY))?;
+    let shown = match found {
+        Found::Nothing => return Err(unknown_integration()),
+        Found::Row(row) => Shown::Standing(Box::new(Standing::of(&row, now))),
+        Found::Damaged { .. } => Shown::Damaged(Damaged::of(&key.org_id, &key.integration_id)),
+    };
+    Ok(One { shown, history })
 }
 
 #[cfg(test)]

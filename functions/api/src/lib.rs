@@ -24,7 +24,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use shared::place::Place;
 use shared::quota::{Limiter, Policies};
-use shared::registration::{Disconnected, disconnect};
+use shared::registration::{Became, Disconnected, disconnect};
 use shared::report::Checked;
 use shared::sealing::Sealer;
 use shared::store::{Act, Audit, Deed, Integrations, Key, Notifications};
@@ -209,12 +209,14 @@ async fn register_integration(
     let registered = registration
         .store(&key, member.user(), &app.integrations, &app.sealer, now)
         .await?;
-    let (status, act) = if registered.created {
-        (StatusCode::CREATED, Deed::Registered)
-    } else {
-        (StatusCode::OK, Deed::Replaced)
+    let (status, act) = match registered.became {
+        Became::First => (StatusCode::CREATED, Some(Deed::Registered)),
+        Became::Another => (StatusCode::OK, Some(Deed::Replaced)),
+        Became::Known => (StatusCode::OK, None),
     };
-    app.record(&member, key, act).await;
+    if let Some(act) = act {
+        app.record(&member, key, act).await;
+    }
     Ok((status, Json(Standing::of(&registered.row, now))))
 }
 

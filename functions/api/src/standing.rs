@@ -8,7 +8,7 @@ use shared::integration::{Integration, RetryReason, State};
 use shared::lapse::{Severity, Window, humanly};
 use shared::platform::RefreshModel;
 use shared::verdict::{PlatformAction, ReconnectReason};
-use shared::{IntegrationId, Platform, UserId};
+use shared::{IntegrationId, OrgId, Platform, UserId};
 
 /// A connection as it is shown.
 #[derive(Debug, Serialize)]
@@ -34,7 +34,7 @@ pub(crate) struct Standing {
     data_access_expires_at: Option<DateTime<Utc>>,
     /// When it stops working unless a person acts.
     lapses_at: Option<DateTime<Utc>>,
-    /// When it is next refreshed; past: it is due.
+    /// When it is next refreshed, or asked about; past: it is due.
     next_attempt_at: Option<DateTime<Utc>>,
     /// When it next needs us at all.
     attention_at: Option<DateTime<Utc>>,
@@ -45,6 +45,38 @@ pub(crate) struct Standing {
     renewed_at: Option<DateTime<Utc>>,
     url: String,
     reconnect_url: String,
+}
+
+/// One of which nothing but its id can be read.
+#[derive(Debug, Serialize)]
+pub(crate) struct Damaged {
+    integration_id: IntegrationId,
+    view: View,
+    state: StateName,
+    message: &'static str,
+    url: String,
+    reconnect_url: String,
+}
+
+/// A connection as it is shown, whether it can be read or not.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Shown {
+    Standing(Box<Standing>),
+    Damaged(Damaged),
+}
+
+impl Damaged {
+    pub(crate) fn of(org: &OrgId, id: &IntegrationId) -> Self {
+        Self {
+            integration_id: id.clone(),
+            view: View::Broken,
+            state: StateName::Damaged,
+            message: "The stored connection cannot be read; connect the account anew.",
+            url: integration_url(org, id),
+            reconnect_url: reconnect_url(org, id),
+        }
+    }
 }
 
 /// What a connection's state comes to, now.
@@ -74,6 +106,8 @@ pub(crate) enum StateName {
     ReconnectRequired,
     PlatformActionRequired,
     Disconnected,
+    /// None: the row cannot be read.
+    Damaged,
 }
 
 #[derive(Debug, Serialize)]
@@ -154,7 +188,7 @@ impl Standing {
             refresh_expires_at: row.refresh_expires_at,
             data_access_expires_at: row.data_access_expires_at,
             lapses_at: row.lapse(now),
-            next_attempt_at: row.refresh_due_at(now),
+            next_attempt_at: row.next_attempt_at(now),
             attention_at: row.attention_at,
             failures,
             missing_scopes: row.missing_scopes.clone(),
@@ -175,26 +209,22 @@ fn message(row: &Integration, view: View, now: DateTime<Utc>) -> String {
             let (first, rest) = action.split_at(1);
             format!("{}{rest}.", first.to_uppercase())
         }
-        State::Retrying {
-            reason,
-            next_attempt_at,
-            ..
-        } => {
-            let next = if *next_attempt_at <= now {
-                "now".to_owned()
-            } else {
-                humanly(*next_attempt_at, now)
+        State::Retrying { reason, .. } => {
+            let next = match row.next_attempt_at(now) {
+                Some(at) if at <= now => " It is tried again now.".to_owned(),
+                Some(at) => format!(" It is tried again {}.", humanly(at, now)),
+                None => String::new(),
             };
             let ended = if view == View::Broken {
                 " It has expired meanwhile; reconnect it if that cannot wait."
             } else {
                 ""
             };
-            format!("{} It is tried again {next}.{ended}", failure(*reason))
+            format!("{}{next}{ended}", failure(*reason))
         }
         State::Active => active(row, view, now),
     };
-    if !row.missing_scopes.is_empty() {
+    if row.permission_lost_at.is_some() {
         text += " It has lost permissions; reconnect it to grant them again.";
     }
     text
@@ -220,7 +250,6 @@ const fn failure(reason: RetryReason) -> &'static str {
         RetryReason::Throttled => "The platform asked us to wait.",
         RetryReason::Refused => "The platform refused it once; a second refusal would confirm it.",
         RetryReason::InDoubt => "An answer of the platform was lost on the way to us.",
-        RetryReason::Permission => "The platform refuses for want of a permission; reconnect it.",
     }
 }
 
@@ -338,7 +367,8 @@ mod tests {
                 "its tokens are erased",
             ),
             (
-                json!({"missing_scopes": ["ads"]}),
+                // Also where the platform did not say which.
+                json!({"permission_lost_at": NOW}),
                 "healthy",
                 None,
                 "It has lost permissions",

@@ -85,6 +85,12 @@ impl<'a> Standings<'a> {
         standing
     }
 
+    /// The same for a question that would not show that it works.
+    pub(crate) async fn of(&self, platform: Platform) -> Standing {
+        let known = self.known[&platform].lock().await;
+        known.application.standing(self.clock.now())
+    }
+
     /// Takes in what an exchange showed, and says how to take it. What others
     /// must know at once is written at once.
     pub(crate) async fn observe(&self, platform: Platform, observation: Observation) -> Taken {

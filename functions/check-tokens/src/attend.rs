@@ -8,14 +8,14 @@ use shared::integration::{Integration, Sealed, State};
 use shared::lapse::Severity;
 use shared::oauth::{Credentials, Tokens};
 use shared::refresh::attempt::{LEASE, Outcome};
-use shared::report::Report;
+use shared::report::{Attempt as Entry, Report};
 use shared::sealing::{Field, SealingError};
 use shared::store::{Conflict, Key, StoreError, Stream as AuditStream};
 use tracing::warn;
 
 use crate::exchange::{Exchanged, UNOPENABLE, place};
 use crate::operations::Operation;
-use crate::sweep::Sweep;
+use crate::sweep::{Ask, Sweep};
 use crate::turns::Turn;
 use crate::{CheckTokens, Request};
 
@@ -48,8 +48,8 @@ pub(crate) enum Tried {
     Nothing,
     /// The platform holds our application back, or refuses it.
     HeldBack(Standing),
-    /// A refresh, by its verdict's name and the attempt's id.
-    Refresh(String, String),
+    /// The platform was asked: the verdict's name, and the attempt's id.
+    Asked(String, String),
 }
 
 impl CheckTokens {
@@ -81,7 +81,7 @@ impl CheckTokens {
         };
         // Only the row says of which platform it is. The key waits, not the row,
         // which may be another one by then.
-        if why == Why::Due && turn.is_none() && sweep.refreshes(&row, why, now) {
+        if why == Why::Due && turn.is_none() && sweep.asks(&row, why, now).is_some() {
             turn = sweep.turns.take(row.platform);
             if turn.is_none() {
                 report.cut_short |= !sweep.turns.wait(row.platform, key.clone());
@@ -92,7 +92,8 @@ impl CheckTokens {
         self.handle_row(row, why, sweep, report).await.map(|_| ())
     }
 
-    /// Handles a row that nobody holds.
+    /// Handles a row that nobody holds: refreshes it; where nothing refreshes it
+    /// and a refusal is to be confirmed, or somebody asked, probes it.
     pub(crate) async fn handle_row(
         &self,
         mut row: Integration,
@@ -105,15 +106,24 @@ impl CheckTokens {
         self.clear_parking(&mut row).await;
         let mut tried = Tried::Nothing;
         let mut failure = None;
-        if sweep.refreshes(&row, why, now)
+        if let Some(ask) = sweep.asks(&row, why, now)
             && let Some(credentials) = sweep.credentials
         {
             // Asked when it is its turn: what the ones before it met counts.
             let _turn = self.turn(row.platform).await;
-            let standing = sweep.standings.admit(row.platform).await;
+            let standing = if ask == Ask::Refresh {
+                sweep.standings.admit(row.platform).await
+            } else {
+                sweep.standings.of(row.platform).await
+            };
             if standing == Standing::Open {
-                let (now_is, what, error) = self.refresh(row, credentials, sweep, report).await?;
-                (tried, failure) = (what, error);
+                let now_is;
+                (now_is, tried, failure) = if ask == Ask::Refresh {
+                    self.refresh(row, credentials, sweep, report).await?
+                } else {
+                    let (now_is, what) = self.probe(row, credentials, sweep, report).await?;
+                    (now_is, what, None)
+                };
                 match now_is {
                     Some(after) => row = after,
                     None => return failure.map_or(Ok(tried), Err),
@@ -198,19 +208,12 @@ impl CheckTokens {
         } = self.exchange(row, &tokens, credentials, sweep).await;
         let outcome = end.outcome;
         count(&outcome, &entry.verdict, report);
-        let tried = Tried::Refresh(entry.verdict.clone(), entry.attempt_id.clone());
+        let tried = Tried::Asked(entry.verdict.clone(), entry.attempt_id.clone());
         if outcome == Outcome::RotationLost {
             sweep.operations.add(Operation::rotation_lost(&key));
         }
         if happened {
-            let id = entry.attempt_id.clone();
-            if let Err(error) = self
-                .audit
-                .record(AuditStream::Attempts(key), &id, entry)
-                .await
-            {
-                warn!(%error, "an attempt's audit row could not be written");
-            }
+            self.record_attempt(key, entry).await;
         }
         if outcome == Outcome::NoKey {
             // Backs off as if it could not be opened: KMS does not answer.
@@ -221,10 +224,18 @@ impl CheckTokens {
         Ok((end.row, tried, None))
     }
 
+    pub(crate) async fn record_attempt(&self, key: Key, entry: Entry) {
+        let id = entry.attempt_id.clone();
+        let recorded = self.audit.record(AuditStream::Attempts(key), &id, entry);
+        if let Err(error) = recorded.await {
+            warn!(%error, "an attempt's audit row could not be written");
+        }
+    }
+
     /// A connection whose credential cannot be opened, or an answer to it not
     /// sealed, backs off like one whose platform fails, so that people hear of
     /// it before it lapses. One that is damaged never will be: they hear at once.
-    async fn put_off(
+    pub(crate) async fn put_off(
         &self,
         mut row: Integration,
         error: &SealingError,

@@ -2,14 +2,11 @@
 //! where nothing refreshes it; the answer in words.
 
 use chrono::{DateTime, Utc};
-use shared::application::{Observation, Standing};
+use shared::application::Standing;
 use shared::integration::{Integration, State};
 use shared::lapse::humanly;
-use shared::oauth::Credentials;
-use shared::report::{Attempt as Entry, Checked, Report};
-use shared::store::{Conflict, Key, Stream as AuditStream};
-use shared::verdict::Verdict;
-use tracing::warn;
+use shared::report::{Checked, Report};
+use shared::store::Key;
 
 use crate::attend::{AttendError, Tried, Why, told_to_wait};
 use crate::sweep::Sweep;
@@ -29,17 +26,12 @@ impl CheckTokens {
         let sweep = self
             .begin_sweep(Request::default(), deadline, Some(&credentials))
             .await;
-        let checked = self.check_one(key, &credentials, &sweep).await;
+        let checked = self.check_one(key, &sweep).await;
         self.finish_sweep(sweep).await;
         checked.map_err(|error| SweepError::Connection(error.to_string()))
     }
 
-    async fn check_one(
-        &self,
-        key: &Key,
-        credentials: &Credentials,
-        sweep: &Sweep<'_>,
-    ) -> Result<Checked, AttendError> {
+    async fn check_one(&self, key: &Key, sweep: &Sweep<'_>) -> Result<Checked, AttendError> {
         let now = self.clock.now();
         let Some(row) = self.integrations.get(key).await? else {
             return Ok(answer(key, None, "not_found", None, now));
@@ -53,16 +45,13 @@ impl CheckTokens {
         if told_to_wait(&row, now) {
             return Ok(answer(key, Some(&row), "held_back", None, now));
         }
-        let (verdict, attempt) = if row.is_refreshable(now) {
-            let mut report = Report::default();
-            match self.handle_row(row, Why::Asked, sweep, &mut report).await? {
-                Tried::Refresh(verdict, attempt) => (verdict, Some(attempt)),
-                Tried::HeldBack(Standing::Broken(_)) => ("breaker_open".to_owned(), None),
-                Tried::HeldBack(_) => ("held_back".to_owned(), None),
-                Tried::Nothing => ("nothing_to_ask".to_owned(), None),
-            }
-        } else {
-            self.probe(row, credentials, sweep).await?
+        let mut report = Report::default();
+        let tried = self.handle_row(row, Why::Asked, sweep, &mut report);
+        let (verdict, attempt) = match tried.await? {
+            Tried::Asked(verdict, attempt) => (verdict, Some(attempt)),
+            Tried::HeldBack(Standing::Broken(_)) => ("breaker_open".to_owned(), None),
+            Tried::HeldBack(_) => ("held_back".to_owned(), None),
+            Tried::Nothing => ("nothing_to_ask".to_owned(), None),
         };
         let row = self.integrations.get(key).await?;
         Ok(answer(
@@ -72,79 +61,6 @@ impl CheckTokens {
             attempt,
             self.clock.now(),
         ))
-    }
-
-    /// Asks whether the access token lives, and takes the answer in.
-    async fn probe(
-        &self,
-        mut row: Integration,
-        credentials: &Credentials,
-        sweep: &Sweep<'_>,
-    ) -> Result<(String, Option<String>), AttendError> {
-        let (access, refresh) = (row.access_token.as_ref(), row.refresh_token.as_ref());
-        let Some(tokens) = self.open(&row, row.generation, access, refresh).await? else {
-            return Ok(("disconnected".to_owned(), None));
-        };
-        let id = format!("{:016x}", rand::random::<u64>());
-        let began = self.clock.precise();
-        let _turn = self.turn(row.platform).await;
-        let Some(probed) = self.oauth.probe(row.platform, credentials, &tokens).await else {
-            return Ok(("nothing_to_ask".to_owned(), None));
-        };
-        let duration = self.clock.precise() - began;
-        let now = self.clock.now();
-        let key = Key::from(&row);
-        let before = row.access_expires_at;
-        let (verdict, code) = match probed {
-            Ok(seen) => {
-                row.see(&seen, now);
-                ("alive", None)
-            }
-            Err(refused) => {
-                let observation = Observation::Failure {
-                    key: key.clone(),
-                    verdict: refused.verdict.clone(),
-                    had_worked: row.renewed_at.is_some(),
-                    refused_since: None,
-                };
-                let taken = sweep.standings.observe(row.platform, observation).await;
-                // Only evidence that it is dead changes anything: that a token
-                // could not be asked about says nothing of it.
-                if matches!(
-                    refused.verdict,
-                    Verdict::ReconnectNeeded(_) | Verdict::PlatformActionNeeded(_)
-                ) {
-                    row.fail(&refused.verdict, taken.conclusive, now, rand::random());
-                }
-                (refused.verdict.name(), refused.code)
-            }
-        };
-        let entry = Entry {
-            attempt_id: id.clone(),
-            verdict: verdict.to_owned(),
-            code,
-            platform_request_id: None,
-            duration_ms: duration.num_milliseconds(),
-            expired_at: before,
-            expires_at: row.access_expires_at,
-        };
-        if let Err(error) = self
-            .audit
-            .record(AuditStream::Attempts(key), &id, entry)
-            .await
-        {
-            warn!(%error, "an attempt's audit row could not be written");
-        }
-        match self.integrations.replace(row, now).await {
-            Ok(row) => {
-                let mut report = Report::default();
-                self.tell(row, sweep.request, &mut report).await?;
-            }
-            // Whoever wrote it knows more than we do.
-            Err(Conflict::Lost(_)) => {}
-            Err(Conflict::Failed(error)) => return Err(error.into()),
-        }
-        Ok((verdict.to_owned(), Some(id)))
     }
 }
 
@@ -161,7 +77,7 @@ fn answer(
         verdict: verdict.to_owned(),
         message: message(row, verdict, now),
         expires_at: row.and_then(|row| row.access_expires_at),
-        next_attempt_at: row.and_then(|row| row.refresh_due_at(now)),
+        next_attempt_at: row.and_then(|row| row.next_attempt_at(now)),
         attempt_id,
     }
 }
@@ -172,7 +88,7 @@ fn message(row: Option<&Integration>, verdict: &str, now: DateTime<Utc>) -> Stri
         return "There is no such connection.".to_owned();
     };
     let platform = row.platform.display_name();
-    let next = row.refresh_due_at(now).map_or_else(String::new, |at| {
+    let next = row.next_attempt_at(now).map_or_else(String::new, |at| {
         let when = if at <= now {
             "within minutes".to_owned()
         } else {
@@ -202,6 +118,9 @@ fn message(row: Option<&Integration>, verdict: &str, now: DateTime<Utc>) -> Stri
         "disconnected" => "It is disconnected; connect it anew to use it.".to_owned(),
         "nothing_to_ask" => format!(
             "{platform} has nothing to refresh here now, and no free way to ask about the token{life}."
+        ),
+        "reconnect_needed" => format!(
+            "{platform} refuses the token; a second refusal would confirm that it is dead.{next}"
         ),
         "in_doubt" => format!("{platform} gave no clear answer.{next}"),
         "app_misconfigured" => format!(

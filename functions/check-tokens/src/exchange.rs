@@ -263,7 +263,7 @@ impl Driver<'_> {
         } = self;
         let tokens = self.new_tokens.as_ref().unwrap_or(self.tokens);
         let probed = function.oauth.probe(before.platform, credentials, tokens);
-        Some(probed.await?.map_err(|refused| refused.verdict))
+        Some(probed.await?.result.map_err(|refused| refused.verdict))
     }
 
     /// Seals what came, for the generation it will be. An answer without a

@@ -6,6 +6,7 @@ mod attend;
 mod check;
 mod exchange;
 mod operations;
+mod probe;
 mod request;
 mod sweep;
 mod turns;

@@ -26,6 +26,15 @@ use crate::operations::{Operation, Operations};
 use crate::turns::{Turn, Turns};
 use crate::{CheckTokens, Request, SweepError};
 
+/// What a platform is asked about a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// For new tokens.
+    Refresh,
+    /// Whether the token lives.
+    Probe,
+}
+
 /// On what terms a sweep handles each connection, and what comes up meanwhile.
 #[derive(Debug)]
 pub(crate) struct Sweep<'a> {
@@ -46,13 +55,23 @@ impl Sweep<'_> {
         !self.request.without_refresh && self.credentials.is_some()
     }
 
-    /// Whether it refreshes this row, which nobody holds.
-    pub(crate) fn refreshes(&self, row: &Integration, why: Why, now: DateTime<Utc>) -> bool {
-        self.refreshes_at_all()
-            && match why {
-                Why::Due => row.refresh_due_at(now).is_some_and(|at| at <= now),
-                Why::Trial | Why::Asked => row.is_refreshable(now),
-            }
+    /// What it asks a platform about this row, which nobody holds.
+    pub(crate) fn asks(&self, row: &Integration, why: Why, now: DateTime<Utc>) -> Option<Ask> {
+        let is_due = |at: Option<DateTime<Utc>>| at.is_some_and(|at| at <= now);
+        let (refresh, probe) = match why {
+            Why::Due => (
+                is_due(row.refresh_due_at(now)),
+                is_due(row.probe_due_at(now)),
+            ),
+            Why::Trial => (row.is_refreshable(now), false),
+            Why::Asked => (row.is_refreshable(now), true),
+        };
+        let ask = match (refresh, probe) {
+            (true, _) => Some(Ask::Refresh),
+            (false, true) => Some(Ask::Probe),
+            (false, false) => None,
+        };
+        ask.filter(|_| self.refreshes_at_all())
     }
 }
 

@@ -34,6 +34,7 @@ pub(crate) fn connection(
         access_token: Some(Sealed(vec![1])),
         refresh_token: refresh.then(|| Sealed(vec![2])),
         imported: None,
+        registered: None,
         issued_at: Some(at(issued)),
         access_expires_at: expires.map(at),
         refresh_expires_at: None,

@@ -111,7 +111,7 @@ impl Importer {
                         .await
                         .map(|_| Imported::Created)
                 }
-                Found::Damaged { version } => {
+                Found::Damaged { version, .. } => {
                     let generation = generation_after_damage(now);
                     let row = self.register(line, None, generation, now).await?;
                     self.integrations
@@ -217,6 +217,7 @@ impl Importer {
         if !line.is_active {
             // It has no tokens, whoever disconnected it.
             (row.access_token, row.refresh_token) = (None, None);
+            row.registered = None;
             row.state = State::Disconnected { since: now };
         }
         Ok(row)

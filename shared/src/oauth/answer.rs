@@ -10,10 +10,10 @@ use reqwest::header::HeaderMap;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::dialect::{Dialect, Sight};
+use super::dialect::Dialect;
 use super::rule::{self, Asked, UNCLEAR};
 use super::wait;
-use super::{Answer, Granted, Tokens};
+use super::{Answer, Granted, Probed, Tokens};
 use crate::refresh::{Ends, Lifetimes};
 use crate::verdict::{Throttled, Transient, Verdict};
 
@@ -48,17 +48,21 @@ pub(super) fn exchanged(dialect: &Dialect, head: &Head, body: &[u8], now: DateTi
         .ok_or_else(|| judge(dialect, Asked::Exchange, head, &json, now));
     Answer {
         result,
-        request_id: request_id(&json),
+        request_id: request_id(head, &json),
     }
 }
 
 /// Reads the answer to a probe: the token lives only if the platform says so in
 /// its own way.
-pub(super) fn probed(dialect: &Dialect, head: &Head, body: &[u8], now: DateTime<Utc>) -> Sight {
+pub(super) fn probed(dialect: &Dialect, head: &Head, body: &[u8], now: DateTime<Utc>) -> Probed {
     let json = parsed(body);
     let said = head.is_success().then(|| (dialect.seen)(&json, now));
-    said.flatten()
-        .unwrap_or_else(|| Err(judge(dialect, Asked::Probe, head, &json, now)))
+    Probed {
+        result: said
+            .flatten()
+            .unwrap_or_else(|| Err(judge(dialect, Asked::Probe, head, &json, now))),
+        request_id: request_id(head, &json),
+    }
 }
 
 /// What is no JSON, or only the beginning of some, says nothing.
@@ -120,6 +124,7 @@ fn judge(
                 whom: Throttled::Everyone,
             },
         },
+        Verdict::PermissionLost(_) => Verdict::PermissionLost(fault.named_permissions()),
         other => other,
     };
     Unsuccessful {
@@ -129,18 +134,25 @@ fn judge(
 }
 
 /// The platform's id of the request: Meta's, TikTok's (whose API nests it), and
-/// TikTok Business's or Snapchat's.
-fn request_id(json: &Value) -> Option<String> {
+/// TikTok Business's or Snapchat's. Where the body has none, as most successes
+/// have, the header that the platform's support asks for: Meta's, TikTok's,
+/// LinkedIn's (learn.microsoft.com, api-guide/concepts/error-handling), Google
+/// Ads' (developers.google.com/google-ads/api/docs/concepts/call-structure).
+fn request_id(head: &Head, json: &Value) -> Option<String> {
     const PLACES: [&str; 4] = [
         "/error/fbtrace_id",
         "/log_id",
         "/error/log_id",
         "/request_id",
     ];
+    const HEADERS: [&str; 4] = ["x-fb-trace-id", "x-tt-logid", "x-li-uuid", "request-id"];
+    let header = |name| head.headers.get(name)?.to_str().ok();
     let id = PLACES
         .into_iter()
-        .find_map(|place| json.pointer(place)?.as_str())?;
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        .find_map(|place| json.pointer(place)?.as_str())
+        .or_else(|| HEADERS.into_iter().find_map(header))?;
+    // LinkedIn's is in base64.
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.+/=".contains(&b);
     (!id.is_empty() && id.len() <= 64 && id.bytes().all(plain)).then(|| id.to_owned())
 }
 

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+pub use self::probe::Probed;
 pub use answer::Unsuccessful;
 pub use config::{ClientCredentials, Credentials, CredentialsError, Endpoints, PlatformEndpoints};
 pub use reqwest::Error as HttpError;
@@ -185,12 +186,15 @@ impl Answer {
 }
 
 impl Unsuccessful {
-    /// The same of its code. Words of eight letters are long enough not to be in
+    /// The same of its code and of what it names. Words of eight letters are long enough not to be in
     /// a token by chance, shorter ones too short to give one away.
     fn without_echoes_of(mut self, ask: &Ask<'_>) -> Self {
         self.code = self
             .code
             .filter(|code| code.len() < 8 || !is_echo(code, ask));
+        if let Verdict::PermissionLost(named) = &mut self.verdict {
+            named.retain(|word| !is_echo(word, ask));
+        }
         self
     }
 }

@@ -62,7 +62,7 @@ pub(super) const REFUSED: Verdict = Verdict::ReconnectNeeded(ReconnectReason::Gr
 pub(super) const REVOKED: Verdict = Verdict::ReconnectNeeded(ReconnectReason::Revoked);
 pub(super) const EXPIRED: Verdict = Verdict::ReconnectNeeded(ReconnectReason::Expired);
 pub(super) const OUR_FAULT: Verdict = Verdict::AppMisconfigured;
-pub(super) const PERMISSION: Verdict = Verdict::PermissionLost;
+pub(super) const PERMISSION: Verdict = Verdict::PermissionLost(Vec::new());
 
 const fn held_back(whom: Throttled) -> Verdict {
     Verdict::Throttled { wait: None, whom }
@@ -148,7 +148,8 @@ impl Rule {
 
     /// What it means.
     pub(super) const fn means(mut self, verdict: Verdict) -> Self {
-        self.means = verdict;
+        // A constant function drops nothing, and this one holds nothing.
+        std::mem::forget(std::mem::replace(&mut self.means, verdict));
         self
     }
 
@@ -201,6 +202,20 @@ pub(super) fn text(value: &Value) -> &str {
 }
 
 impl Fault<'_> {
+    /// Words of the sentence that look like permissions, such as
+    /// `pages_manage_posts`, `r_ads` or `user.info.basic`. Some may be anything
+    /// else: only those that a connection is known to have had are kept.
+    pub(super) fn named_permissions(&self) -> Vec<String> {
+        let edges = |letter: char| !letter.is_ascii_alphanumeric() && letter != '/';
+        self.message
+            .split([' ', ',', '(', ')', '\'', '"'])
+            .map(|word| word.trim_matches(edges))
+            .filter(|word| word.len() <= 128 && word.contains(['_', '.', ':']))
+            .take(32)
+            .map(str::to_owned)
+            .collect()
+    }
+
     /// What is kept of the codes: short numbers, or a word or words. Anything
     /// else could be a token that the platform repeats.
     pub(super) fn code_to_keep(&self) -> Option<String> {

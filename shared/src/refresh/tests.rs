@@ -237,3 +237,119 @@ fn permissions_that_went_missing_are_noticed() {
         (0, None)
     );
 }
+
+/// Of an advertiser: nothing refreshes it, and it does not end.
+fn unrefreshable() -> crate::integration::Integration {
+    connection(Platform::TiktokBusiness, false, -DAY, None)
+}
+
+const REFUSED: Verdict = Verdict::ReconnectNeeded(ReconnectReason::GrantRefused);
+const LOG_IN: Verdict = Verdict::PlatformActionNeeded(crate::verdict::PlatformAction::LogIn);
+
+#[test]
+fn a_refused_probe_is_confirmed_by_a_later_one_and_refuted_by_a_living_token() {
+    let mut row = unrefreshable();
+    row.probed(Err(&REFUSED), true, at(0), 0.0);
+    let due = row.probe_due_at(at(0)).unwrap();
+    row.settle(at(0));
+    assert_eq!(row.attention_at, Some(due));
+    assert_eq!(row.attempted_at, None, "nobody tried to refresh it");
+    // Somebody who asks twice confirms nothing.
+    row.probed(Err(&REFUSED), true, at(1), 0.0);
+    assert!(matches!(row.state, State::Retrying { .. }));
+    let due = row.probe_due_at(at(1)).unwrap();
+    let mut alive = row.clone();
+    alive.probed(Ok(&Seen::default()), true, due, 0.0);
+    assert_eq!(alive.state, State::Active);
+    assert_eq!(
+        alive.next_attempt_at(due),
+        None,
+        "what is fine is not polled"
+    );
+    row.probed(Err(&REFUSED), false, due, 0.0);
+    assert!(
+        matches!(row.state, State::Retrying { .. }),
+        "the breaker is open"
+    );
+    let due = row.probe_due_at(due).unwrap();
+    row.probed(Err(&REFUSED), true, due, 0.0);
+    assert!(matches!(row.state, State::ReconnectRequired { .. }));
+    // Late, but not too late.
+    for (_, what) in row.announcements(due, crate::announcement::Telling::default()) {
+        row.record_told(&what);
+    }
+    row.probed(Ok(&Seen::default()), true, due, 0.0);
+    assert_eq!(row.state, State::Active);
+    assert!(
+        row.told.owed.is_some(),
+        "who was told hears that it is safe"
+    );
+}
+
+#[test]
+fn a_person_who_must_act_on_the_platform_is_looked_after_daily() {
+    let mut row = unrefreshable();
+    row.probed(Err(&LOG_IN), true, at(0), 0.0);
+    assert_eq!(row.probe_due_at(at(0)), Some(at(DAY)));
+    row.probed(Err(&Verdict::AppMisconfigured), false, at(DAY), 0.0);
+    assert_eq!(row.probe_due_at(at(DAY)), Some(at(2 * DAY)));
+    row.probed(Ok(&Seen::default()), true, at(2 * DAY), 0.0);
+    assert_eq!(row.state, State::Active);
+}
+
+#[test]
+fn a_probe_says_nothing_of_a_grant_that_is_a_refresh_token_nor_of_what_is_fine() {
+    let mut row = connection(Platform::Twitter, true, -DAY, Some(DAY));
+    row.refresh_expires_at = Some(at(-1));
+    let before = row.clone();
+    row.probed(Err(&REFUSED), true, at(0), 0.0);
+    assert_eq!(row, before);
+    let mut row = unrefreshable();
+    let before = row.clone();
+    row.probed(Err(&Verdict::AppMisconfigured), false, at(0), 0.0);
+    assert_eq!(row, before);
+}
+
+#[test]
+fn a_lost_permission_leaves_it_active_and_is_looked_after_daily() {
+    let named = ["ads.read", "some.word"].map(str::to_owned).to_vec();
+    for platform in [Platform::Google, Platform::Twitter, Platform::Meta] {
+        let mut row = connection(platform, platform != Platform::Meta, -50 * DAY, Some(600));
+        row.access_expires_at = Some(at(10 * DAY));
+        row.idle_expires_at = Some(at(DAY));
+        row.scopes = ["ads.read", "profile"].map(str::to_owned).to_vec();
+        let lost = Verdict::PermissionLost(named.clone());
+        row.fail(&lost, true, at(0), 0.0);
+        assert_eq!(row.state, State::Active);
+        assert_eq!(
+            row.missing_scopes,
+            ["ads.read"],
+            "what it never had it did not lose"
+        );
+        assert_eq!(row.permission_lost_at, Some(at(0)));
+        assert_eq!(row.refresh_due_at(at(0)), Some(at(DAY)), "{platform}");
+        row.fail(&lost, true, at(DAY), 0.0);
+        assert_eq!(row.permission_lost_at, Some(at(0)), "told once");
+        assert_eq!(row.refresh_due_at(at(DAY)), Some(at(2 * DAY)), "{platform}");
+        let mut back = renewed(60);
+        back.lifetimes.scopes = ["profile", "ads.read"].map(str::to_owned).to_vec();
+        row.renew(back, at(2 * DAY));
+        assert_eq!(
+            (row.missing_scopes.len(), row.permission_lost_at),
+            (0, None)
+        );
+    }
+}
+
+#[test]
+fn a_probe_that_misses_a_permission_shows_that_the_token_lives() {
+    let mut row = unrefreshable();
+    row.probed(Err(&REFUSED), true, at(0), 0.0);
+    row.probed(Err(&Verdict::PermissionLost(Vec::new())), true, at(60), 0.0);
+    assert_eq!(
+        (&row.state, row.permission_lost_at),
+        (&State::Active, Some(at(60)))
+    );
+    row.probed(Ok(&Seen::default()), true, at(120), 0.0);
+    assert_eq!(row.permission_lost_at, None);
+}

@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::{Item, StoreError, number, parse, render, text};
 use crate::aws::AwsError;
-use crate::integration::Integration;
+use crate::integration::{Integration, State};
 use crate::{IntegrationId, OrgId, Platform};
 
 /// The connections.
@@ -59,6 +59,8 @@ pub enum Found {
     Damaged {
         /// Its version, if it still has one.
         version: Option<u64>,
+        /// Whether it still has a credential.
+        has_tokens: bool,
     },
 }
 
@@ -109,8 +111,8 @@ pub struct Connections {
 /// The same as a list shows them: without their credentials.
 #[derive(Debug)]
 pub struct Listed {
-    /// The connections.
-    pub rows: Vec<Integration>,
+    /// The connections; of one that cannot be read its id alone.
+    pub rows: Vec<Result<Integration, IntegrationId>>,
     /// The last of this page, if there is another.
     pub next: Option<IntegrationId>,
 }
@@ -153,9 +155,15 @@ impl Integrations {
                 let version = item
                     .get("version")
                     .and_then(|version| version.as_n().ok()?.parse().ok());
+                let has_tokens = ["access_token", "refresh_token"]
+                    .iter()
+                    .any(|token| item.contains_key(*token));
                 match parse(key, item) {
                     Ok(row) => Found::Row(Box::new(row)),
-                    Err(_) => Found::Damaged { version },
+                    Err(_) => Found::Damaged {
+                        version,
+                        has_tokens,
+                    },
                 }
             }
         })
@@ -207,18 +215,19 @@ impl Integrations {
         limit: usize,
         start: Option<&IntegrationId>,
     ) -> Result<Connections, StoreError> {
-        let (rows, more) = self.page(org, limit, start, &CONNECTION).await?;
-        let rows: Vec<_> = rows
-            .into_iter()
-            .map(
-                |Connection {
-                     integration_id,
-                     platform,
-                 }| (integration_id, platform),
-            )
-            .collect();
-        let next = rows.last().filter(|_| more).map(|(id, _)| id.clone());
-        Ok(Connections { rows, next })
+        let (rows, more) = self
+            .page::<Connection>(org, limit, start, &CONNECTION)
+            .await?;
+        let next = rows.last().filter(|_| more).map(|row| match row {
+            Ok(row) => row.integration_id.clone(),
+            Err(id) => id.clone(),
+        });
+        let rows = rows.into_iter().flatten();
+        let rows = rows.map(|row| (row.integration_id, row.platform));
+        Ok(Connections {
+            rows: rows.collect(),
+            next,
+        })
     }
 
     /// The same with all that an overview shows. The rows have no metadata.
@@ -231,20 +240,25 @@ impl Integrations {
         limit: usize,
         start: Option<&IntegrationId>,
     ) -> Result<Listed, StoreError> {
-        let (rows, more) = self.page(org, limit, start, &OVERVIEW).await?;
-        let last = rows.last().filter(|_| more);
-        let next = last.map(|row: &Integration| row.integration_id.clone());
+        let (rows, more) = self
+            .page::<Integration>(org, limit, start, &OVERVIEW)
+            .await?;
+        let next = rows.last().filter(|_| more).map(|row| match row {
+            Ok(row) => row.integration_id.clone(),
+            Err(id) => id.clone(),
+        });
         Ok(Listed { rows, next })
     }
 
-    /// At most `limit` rows after `start`, and whether there are more.
+    /// At most `limit` rows after `start`, and whether there are more; of one
+    /// that cannot be read its id alone.
     async fn page<T: DeserializeOwned>(
         &self,
         org: &OrgId,
         limit: usize,
         start: Option<&IntegrationId>,
         attributes: &[&str],
-    ) -> Result<(Vec<T>, bool), StoreError> {
+    ) -> Result<(Vec<Result<T, IntegrationId>>, bool), StoreError> {
         let mut rows = Vec::new();
         let mut from_key = start.map(|id| {
             Item::from([
@@ -271,10 +285,13 @@ impl Integrations {
                 .map_err(|e| AwsError::new("dynamodb:Query", e))?;
             for item in answer.items.unwrap_or_default() {
                 let what = describe(&item);
+                let id = item.get("integration_id").and_then(|id| id.as_s().ok());
+                let id = id.and_then(|id| IntegrationId::new(id).ok());
                 // One damaged row must not hide the others; the sweep reports it.
-                match parse(&what, item) {
-                    Ok(row) => rows.push(row),
-                    Err(error) => warn!(%error, "a row is left out"),
+                match (parse(&what, item), id) {
+                    (Ok(row), _) => rows.push(Ok(row)),
+                    (Err(_), Some(id)) => rows.push(Err(id)),
+                    (Err(error), None) => warn!(%error, "a row is left out"),
                 }
             }
             from_key = answer.last_evaluated_key;
@@ -334,6 +351,73 @@ impl Integrations {
             None => "attribute_exists(org_id) AND attribute_not_exists(version)",
         };
         self.put(row, condition, version).await
+    }
+
+    /// Erases the credential of a row that cannot be read, and says that it is
+    /// disconnected: if nothing else was damaged, it can be read again. Its
+    /// `generation` is one that no answer on its way belongs to. `false` if
+    /// somebody has written it meanwhile.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn erase(
+        &self,
+        key: &Key,
+        generation: u64,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let Some(mut item) = self.item(key).await? else {
+            return Ok(false);
+        };
+        // Mended meanwhile: whoever did it counts its generations.
+        if parse::<Integration>(key, item.clone()).is_ok() {
+            return Ok(false);
+        }
+        let read = item.get("version").cloned();
+        let was = read
+            .as_ref()
+            .and_then(|version| version.as_n().ok()?.parse().ok());
+        for erased in [
+            "access_token",
+            "refresh_token",
+            "registered",
+            "lease",
+            "attention_shard",
+            "attention_at",
+            "lapses_at",
+        ] {
+            item.remove(erased);
+        }
+        let state = render(key, State::Disconnected { since: now })?;
+        item.extend([
+            ("state".to_owned(), AttributeValue::M(state)),
+            (
+                "version".to_owned(),
+                number(was.map_or(generation, |was: u64| was + 1)),
+            ),
+            ("generation".to_owned(), number(generation)),
+            ("grant".to_owned(), number(generation)),
+        ]);
+        let condition = match read {
+            Some(_) => "version = :read",
+            None => "attribute_exists(org_id) AND attribute_not_exists(version)",
+        };
+        let result = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression(condition)
+            .set_expression_attribute_values(read.map(|read| Item::from([(":read".into(), read)])))
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(true),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
+                _ => Err(AwsError::new("dynamodb:PutItem", error).into()),
+            },
+        }
     }
 
     async fn put(

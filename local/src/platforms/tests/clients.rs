@@ -41,7 +41,7 @@ impl Caller {
 
     async fn probe(&self, platform: Platform, tokens: &Tokens) -> Option<Result<Seen, Verdict>> {
         let probed = self.client.probe(platform, &self.credentials, tokens).await;
-        probed.map(|probed| probed.map_err(|refused| refused.verdict))
+        probed.map(|probed| probed.result.map_err(|refused| refused.verdict))
     }
 
     /// New tokens for a grant that was never seen.

@@ -61,7 +61,7 @@ impl Fixture {
         };
         let (dialect, body) = (dialect::of(platform), self.text());
         let refused = if self.probe {
-            match answer::probed(dialect, &head, body.as_bytes(), now()) {
+            match answer::probed(dialect, &head, body.as_bytes(), now()).result {
                 Ok(seen) => return (alive(&seen), None),
                 Err(refused) => refused,
             }
@@ -109,7 +109,8 @@ fn told(verdict: &Verdict) -> String {
             let wait = wait.map(|wait| wait.num_seconds().to_string());
             format!("{whom} {}", wait.unwrap_or_default())
         }
-        Verdict::PermissionLost | Verdict::AppMisconfigured => String::new(),
+        Verdict::PermissionLost(named) => named.join(","),
+        Verdict::AppMisconfigured => String::new(),
     };
     format!("{} {detail}", verdict.name()).trim_end().to_owned()
 }

@@ -106,7 +106,7 @@ async fn refused(address: SocketAddr) -> Unsuccessful {
 async fn probe(platform: Platform, address: SocketAddr) -> Option<Verdict> {
     let (client, credentials, tokens) = client(address).await;
     let probed = client.probe(platform, &credentials, &tokens).await?;
-    Some(probed.unwrap_err().verdict)
+    Some(probed.result.unwrap_err().verdict)
 }
 
 fn answer(status: &str, headers: &str, body: &str) -> String {
@@ -176,7 +176,7 @@ async fn what_cannot_be_sent_was_not_sent() {
     tokens.access_token = SecretString::from("a\nb");
     let probed = client.probe(Platform::Google, &credentials, &tokens).await;
     assert_eq!(
-        probed.unwrap().unwrap_err().verdict,
+        probed.unwrap().result.unwrap_err().verdict,
         Verdict::Transient(Transient::Unreachable)
     );
     assert_eq!(server.asked.load(Ordering::SeqCst), 0);
@@ -202,5 +202,31 @@ async fn a_success_is_read_and_an_echo_is_not_kept() {
         let code = answer.result.unwrap_err().code;
         // A word as short as this tells nothing of a token.
         assert_eq!(code, (echo == "refresh").then(|| echo.to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn the_platforms_id_of_a_request_is_read_from_wherever_it_stands() {
+    let long = "a".repeat(65);
+    for (headers, body, expected) in [
+        ("x-li-uuid: AAYXm+/7Cg==\r\n", "{}", Some("AAYXm+/7Cg==")),
+        ("request-id: Gx7_9\r\n", "{}", Some("Gx7_9")),
+        (
+            "x-fb-trace-id: head\r\n",
+            r#"{"error":{"fbtrace_id":"body"}}"#,
+            Some("body"),
+        ),
+        ("", r#"{"error":{"log_id":"2026"}}"#, Some("2026")),
+        ("request-id: two words\r\n", "{}", None),
+        (&format!("request-id: {long}\r\n"), "{}", None),
+        ("request-id: access-token\r\n", "{}", None),
+    ] {
+        let server = Server::says(&answer("400 Bad Request", headers, body)).await;
+        let id = refresh(server.address).await.request_id;
+        assert_eq!(id.as_deref(), expected, "{headers} {body}");
+        let (client, credentials, tokens) = client(server.address).await;
+        let probed = client.probe(Platform::Google, &credentials, &tokens).await;
+        let id = probed.unwrap().request_id;
+        assert_eq!(id.as_deref(), expected, "{headers} {body}");
     }
 }

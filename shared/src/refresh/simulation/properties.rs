@@ -25,6 +25,7 @@ enum Operation {
     LoseRotation(Option<Result<Seen, Verdict>>),
     See(Seen),
     SeeExtended(Seen),
+    Probe(Result<Seen, Verdict>, bool, f64),
     Disconnect,
     Reconnect,
     Claim,
@@ -62,7 +63,7 @@ fn pause(chance: &mut Random) -> TimeDelta {
 
 fn operation(chance: &mut Random) -> Operation {
     let luck = chance.unit();
-    match chance.below(15) {
+    match chance.below(17) {
         0..3 => Operation::Renew(Lifetimes {
             access: chance.percent(80).then(|| pause(chance)),
             refresh: chance.percent(40).then(|| pause(chance)),
@@ -82,6 +83,8 @@ fn operation(chance: &mut Random) -> Operation {
         11 => Operation::Release(chance.percent(50), luck),
         12 => Operation::Tell,
         13 => Operation::SeeExtended(seen(chance)),
+        14 => Operation::Probe(Ok(seen(chance)), true, luck),
+        15 => Operation::Probe(Err(verdict(chance)), chance.percent(80), luck),
         _ if chance.percent(20) => Operation::Damage,
         _ => Operation::Tell,
     }
@@ -119,7 +122,7 @@ fn verdict(chance: &mut Random) -> Verdict {
             chance.pick(&[ReconnectReason::GrantRefused, ReconnectReason::Revoked]),
         ),
         4 => Verdict::PlatformActionNeeded(PlatformAction::LogIn),
-        5 => Verdict::PermissionLost,
+        5 => Verdict::PermissionLost(scopes(chance)),
         _ => Verdict::AppMisconfigured,
     }
 }
@@ -175,6 +178,11 @@ impl Operation {
             {
                 row.see_extended(seen, now);
             }
+            // Only of what nothing refreshes.
+            Self::Probe(..) if row.is_refreshable(now) => {}
+            Self::Probe(said, conclusive, luck) => {
+                row.probed(said.as_ref(), *conclusive, now, *luck);
+            }
             Self::Disconnect => row.disconnect(now),
             Self::Claim if !row.is_leased(now) => {
                 row.lease = None;
@@ -216,6 +224,7 @@ fn due(row: &Integration, now: DateTime<Utc>) -> Vec<&'static str> {
             row.refresh_due_at(now).is_some_and(|at| at <= now),
             "refresh",
         ),
+        (row.probe_due_at(now).is_some_and(|at| at <= now), "probe"),
         (told.iter().any(|(at, _)| *at <= now), "announcement"),
         (
             in_vain.is_some_and(|it| it.at + LEASE <= now),
@@ -262,7 +271,7 @@ fn holds_at(row: &Integration, now: DateTime<Utc>) -> Result<(), String> {
         State::Disconnected { .. } | State::ReconnectRequired { .. } => true,
         // Neither to be renewed nor to lapse any more.
         _ => {
-            row.refresh_due_at(now).is_none()
+            row.next_attempt_at(now).is_none()
                 && row.lapse(now).is_none_or(|lapse| {
                     let told = row.told.lapse.as_ref();
                     told.is_some_and(|told| {
@@ -273,6 +282,17 @@ fn holds_at(row: &Integration, now: DateTime<Utc>) -> Result<(), String> {
     };
     if row.attention_at.is_none() && !is_final {
         return Err("nobody looks at it again".to_owned());
+    }
+    // What only the access token can show does not stay doubted.
+    if row.refresh_model() == RefreshModel::None
+        && matches!(
+            row.state,
+            State::Retrying { .. } | State::PlatformActionRequired { .. }
+        )
+        && row.access_expires_at.is_none()
+        && row.attention_at.is_none()
+    {
+        return Err("nobody confirms or refutes a refusal".to_owned());
     }
     if row.attention_at.is_some() != row.attention_shard.is_some() {
         return Err("attention without a shard".to_owned());

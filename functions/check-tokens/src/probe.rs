@@ -1,0 +1,122 @@
+//! Asking a platform whether a token lives that nothing refreshes now: because
+//! somebody asked, or because a refusal is to be confirmed.
+
+use shared::application::Observation;
+use shared::integration::{Integration, RetryReason, State};
+use shared::oauth::Credentials;
+use shared::report::{Attempt as Entry, Report};
+use shared::sealing::SealingError;
+use shared::store::{Conflict, Key};
+use shared::verdict::Verdict;
+
+use crate::CheckTokens;
+use crate::attend::{AttendError, Tried};
+use crate::operations::Operation;
+use crate::sweep::Sweep;
+
+impl CheckTokens {
+    /// Asks, and takes the answer in; without a row in return it is in others' hands.
+    pub(crate) async fn probe(
+        &self,
+        mut row: Integration,
+        credentials: &Credentials,
+        sweep: &Sweep<'_>,
+        report: &mut Report,
+    ) -> Result<(Option<Integration>, Tried), AttendError> {
+        let key = Key::from(&row);
+        let is_awaited = row.probe_due_at(self.clock.now()).is_some();
+        let (access, refresh) = (row.access_token.as_ref(), row.refresh_token.as_ref());
+        let tokens = match self.open(&row, row.generation, access, refresh).await {
+            Ok(Some(tokens)) => tokens,
+            Ok(None) => return Ok((Some(row), Tried::Nothing)),
+            Err(error) => {
+                if is_awaited || matches!(error, SealingError::NotOpenable(_)) {
+                    self.put_off(row, &error, sweep, report).await?;
+                }
+                return Err(error.into());
+            }
+        };
+        let id = format!("{:016x}", rand::random::<u64>());
+        let (began, ended) = (self.clock.precise(), row.access_expires_at);
+        let Some(probed) = self.oauth.probe(row.platform, credentials, &tokens).await else {
+            // Nor can it be asked about by the next sweep.
+            if is_awaited {
+                row.probed(
+                    Err(&Verdict::AppMisconfigured),
+                    false,
+                    self.clock.now(),
+                    1.0,
+                );
+                return Ok((self.store_probed(row, report).await?, Tried::Nothing));
+            }
+            return Ok((Some(row), Tried::Nothing));
+        };
+        let duration = self.clock.precise() - began;
+        let now = self.clock.now();
+        let (verdict, code) = match probed.result {
+            Ok(seen) => {
+                row.probed(Ok(&seen), true, now, rand::random());
+                ("alive", None)
+            }
+            Err(refused) => {
+                let conclusive = self.weigh(&row, &refused.verdict, sweep).await;
+                row.probed(Err(&refused.verdict), conclusive, now, rand::random());
+                (refused.verdict.name(), refused.code)
+            }
+        };
+        self.record_attempt(
+            key,
+            Entry {
+                attempt_id: id.clone(),
+                verdict: verdict.to_owned(),
+                code,
+                platform_request_id: probed.request_id,
+                duration_ms: duration.num_milliseconds(),
+                expired_at: ended,
+                expires_at: row.access_expires_at,
+            },
+        )
+        .await;
+        let row = self.store_probed(row, report).await?;
+        Ok((row, Tried::Asked(verdict.to_owned(), id)))
+    }
+
+    /// Whether a refusal may be believed, given what is known of our application.
+    async fn weigh(&self, row: &Integration, verdict: &Verdict, sweep: &Sweep<'_>) -> bool {
+        let refused_since = match row.state {
+            State::Retrying {
+                reason: RetryReason::Refused,
+                since,
+                ..
+            } => Some(since),
+            _ => None,
+        };
+        let observation = Observation::Failure {
+            key: Key::from(row),
+            verdict: verdict.clone(),
+            had_worked: row.renewed_at.is_some(),
+            refused_since,
+        };
+        let taken = sweep.standings.observe(row.platform, observation).await;
+        for news in &taken.news {
+            sweep.operations.add(Operation::of(row.platform, news));
+        }
+        taken.conclusive
+    }
+
+    async fn store_probed(
+        &self,
+        row: Integration,
+        report: &mut Report,
+    ) -> Result<Option<Integration>, AttendError> {
+        match self.integrations.replace(row, self.clock.now()).await {
+            Ok(row) => Ok(Some(row)),
+            // Whoever wrote it knows more than we do.
+            Err(Conflict::Lost(_)) => {
+                report.conflicts += 1;
+                Ok(None)
+            }
+            Err(Conflict::Failed(error)) => Err(error.into()),
+        }
+    }
+}
