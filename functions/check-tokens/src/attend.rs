@@ -11,12 +11,12 @@ use shared::refresh::attempt::{LEASE, Outcome};
 use shared::report::Report;
 use shared::sealing::{Field, SealingError};
 use shared::store::{Conflict, Key, StoreError, Stream as AuditStream};
-use tracing::warn;
+use tracing::{info, warn};
 
+use crate::CheckTokens;
 use crate::exchange::{Exchanged, UNOPENABLE, place};
 use crate::operations::Operation;
 use crate::sweep::Sweep;
-use crate::{CheckTokens, Request};
 
 /// Why a connection could not be handled.
 #[derive(Debug, thiserror::Error)]
@@ -114,10 +114,11 @@ impl CheckTokens {
                 }
             } else {
                 report.held_back += 1;
+                sweep.outcomes.held_back(row.platform);
                 tried = Tried::HeldBack(standing);
             }
         }
-        let row = self.tell(row, sweep.request, report).await?;
+        let row = self.tell(row, sweep, report).await?;
         let now = self.clock.now();
         if let Some(lapses_at) = row.lapse(now) {
             report.count_severity(Severity::of(lapses_at, now, sweep.request.telling().window));
@@ -183,7 +184,7 @@ impl CheckTokens {
                 return Ok((row, Tried::Nothing, Some(error.into())));
             }
         };
-        let key = Key::from(&row);
+        let (key, platform) = (Key::from(&row), row.platform);
         let untouched = row.clone();
         let Exchanged {
             end,
@@ -197,6 +198,19 @@ impl CheckTokens {
             sweep.operations.add(Operation::rotation_lost(&key));
         }
         if happened {
+            let now = self.clock.now();
+            sweep.outcomes.attempted(platform, &outcome, &entry, now);
+            info!(
+                %platform,
+                org_id = %key.org_id,
+                integration_id = %key.integration_id,
+                attempt_id = entry.attempt_id,
+                verdict = entry.verdict,
+                code = entry.code,
+                platform_request_id = entry.platform_request_id,
+                duration_ms = entry.duration_ms,
+                "refresh attempted"
+            );
             let id = entry.attempt_id.clone();
             if let Err(error) = self
                 .audit
@@ -256,12 +270,12 @@ impl CheckTokens {
     pub(crate) async fn tell(
         &self,
         mut row: Integration,
-        request: Request,
+        sweep: &Sweep<'_>,
         report: &mut Report,
     ) -> Result<Integration, AttendError> {
         let now = self.clock.now();
         let indexed = (row.attention_at, row.lapses_at);
-        let mut due = row.announcements(now, request.telling());
+        let mut due = row.announcements(now, sweep.request.telling());
         due.retain(|(at, _)| *at <= now);
         for (occurred_at, what) in &due {
             self.topic
@@ -271,6 +285,9 @@ impl CheckTokens {
         }
         for (_, what) in &due {
             row.record_told(what);
+            if what.needs_person() {
+                sweep.outcomes.person_needed(row.platform);
+            }
         }
         row.settle(now);
         // Nothing said, and found where it belongs: nothing to write.

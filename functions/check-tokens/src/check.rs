@@ -138,7 +138,7 @@ impl CheckTokens {
         match self.integrations.replace(row, now).await {
             Ok(row) => {
                 let mut report = Report::default();
-                self.tell(row, sweep.request, &mut report).await?;
+                self.tell(row, sweep, &mut report).await?;
             }
             // Whoever wrote it knows more than we do.
             Err(Conflict::Lost(_)) => {}

@@ -6,6 +6,7 @@ mod attend;
 mod check;
 mod exchange;
 mod operations;
+mod outcomes;
 mod request;
 mod sweep;
 

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chrono::{DateTime, Utc};
 use futures::{FutureExt, Stream, StreamExt, stream};
 use shared::attention::attention_shards;
+use shared::metrics::Metric;
 use shared::oauth::{Credentials, CredentialsError};
 use shared::refresh::attempt::{EXCHANGE, PERSIST};
 use shared::report::{Failure, Report};
@@ -18,6 +19,7 @@ use tracing::{info, warn};
 use crate::applications::Standings;
 use crate::attend::Why;
 use crate::operations::Operations;
+use crate::outcomes::{Outcomes, write_sweep};
 use crate::{CheckTokens, Request, SweepError};
 
 /// On what terms a sweep handles each connection, and what comes up meanwhile.
@@ -31,6 +33,7 @@ pub(crate) struct Sweep<'a> {
     pub(crate) credentials: Option<&'a Credentials>,
     pub(crate) standings: Standings<'a>,
     pub(crate) operations: Operations,
+    pub(crate) outcomes: Outcomes,
 }
 
 impl CheckTokens {
@@ -109,11 +112,19 @@ impl CheckTokens {
             credentials,
             standings: Standings::load(&self.applications, &self.clock).await,
             operations: Operations::default(),
+            outcomes: Outcomes::default(),
         }
     }
 
     /// Writes down what the sweep showed, and tells the operator.
     pub(crate) async fn finish_sweep(&self, sweep: Sweep<'_>) -> Vec<String> {
+        let now = self.clock.precise();
+        for platform in sweep.standings.broken().await {
+            let by = Some(("platform", platform.name()));
+            self.metrics
+                .write(now, by, &[("BreakerOpen", Metric::Count(1))]);
+        }
+        sweep.outcomes.write(&self.metrics, now);
         sweep.standings.save().await;
         self.tell_operator(sweep.operations.take()).await
     }
@@ -177,6 +188,8 @@ impl CheckTokens {
         if let Err(error) = self.audit.record(AuditStream::Sweeps, &id, report).await {
             warn!(%error, "the sweep's audit row could not be written");
         }
+        let now = self.clock.precise();
+        write_sweep(&self.metrics, report, began, now);
         info!(
             examined = report.examined,
             critical = report.critical,
@@ -191,7 +204,7 @@ impl CheckTokens {
             held_back = report.held_back,
             failures = report.failures.len(),
             cut_short = report.cut_short,
-            duration_ms = (self.clock.precise() - began).num_milliseconds(),
+            duration_ms = (now - began).num_milliseconds(),
             "sweep finished"
         );
     }
