@@ -32,9 +32,18 @@ pub struct Addresses {
     pub issuer: String,
     /// The simulated platforms.
     pub platforms: String,
+    /// The access key that everything is called with. Nobody checks it, but
+    /// DynamoDB Local keeps a database of its own for each.
+    #[serde(default = "access_key")]
+    pub access_key: String,
     /// Values of the template's parameters that were asked for.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, String>,
+}
+
+/// The access key of a stack that has its database to itself.
+pub(crate) fn access_key() -> String {
+    "local".to_owned()
 }
 
 impl Addresses {

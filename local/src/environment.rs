@@ -13,16 +13,19 @@ use shared::Variables;
 
 use crate::addresses::Addresses;
 use crate::template::{EMBEDDED, Inputs, Model, REGION, Template};
-use crate::{issuer, platforms};
+use crate::{guard, issuer, platforms};
 
-/// Both halves of the credentials: nothing here looks at them.
-const CREDENTIAL: &str = "local";
+/// The other half of the credentials: nothing here looks at it.
+const SECRET_KEY: &str = "local";
 
 /// The template resolved against addresses. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Environment {
     model: Arc<Model>,
     endpoints: Endpoints,
+    access_key: String,
+    /// Where a guard stands in front of the services, if one does.
+    guard: Option<String>,
 }
 
 /// `AWS_ENDPOINT_URL_...` and their values.
@@ -61,21 +64,21 @@ impl Environment {
                 .collect(),
             sqs: addresses.sqs.clone(),
         };
-        let endpoints = [
-            ("DYNAMODB", &addresses.dynamodb),
-            ("SNS", &addresses.sns),
-            ("SQS", &addresses.sqs),
-            ("KMS", &addresses.kms),
-            ("S3", &addresses.s3),
-            ("LAMBDA", &addresses.lambda),
-            ("SECRETS_MANAGER", &addresses.secretsmanager),
-        ];
-        let endpoints =
-            endpoints.map(|(service, url)| (format!("AWS_ENDPOINT_URL_{service}"), url.clone()));
+        let endpoints = guard::services(addresses)
+            .map(|(service, url)| (format!("AWS_ENDPOINT_URL_{service}"), url));
         Ok(Self {
             model: Arc::new(template.resolve(&inputs)?),
             endpoints: Endpoints(Arc::new(endpoints.into())),
+            access_key: addresses.access_key.clone(),
+            guard: None,
         })
+    }
+
+    /// The same, with a guard at `url` between the functions and the services.
+    #[must_use]
+    pub(crate) fn guarded(mut self, url: &str) -> Self {
+        self.guard = Some(url.to_owned());
+        self
     }
 
     /// The environment of a function, by its logical id, as Lambda would set
@@ -99,8 +102,8 @@ impl Environment {
     /// such a file cannot.
     pub fn env_file(&self) -> anyhow::Result<String> {
         let given = [
-            ("AWS_ACCESS_KEY_ID", CREDENTIAL),
-            ("AWS_SECRET_ACCESS_KEY", CREDENTIAL),
+            ("AWS_ACCESS_KEY_ID", self.access_key.as_str()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
             ("AWS_REGION", REGION),
         ];
         let own = self.model.functions.values().flat_map(|of| &of.variables);
@@ -126,12 +129,34 @@ impl Environment {
     /// same `AWS_ENDPOINT_URL_...` as in a process that has them set.
     #[must_use]
     pub fn sdk_config(&self) -> SdkConfig {
-        let credentials = Credentials::new(CREDENTIAL, CREDENTIAL, None, None, "local");
+        self.sdk_config_with(self.endpoints.clone())
+    }
+
+    /// The same for a function, by its logical id: past the guard, if there is one.
+    #[must_use]
+    pub fn sdk_config_of(&self, logical_id: &str) -> SdkConfig {
+        let Some(guard) = &self.guard else {
+            return self.sdk_config();
+        };
+        let past = |name: &String| {
+            let service = name.trim_start_matches("AWS_ENDPOINT_URL_");
+            // S3's client puts the bucket right behind it.
+            let end = if service == "S3" { "/" } else { "" };
+            (name.clone(), format!("{guard}/{logical_id}/{service}{end}"))
+        };
+        self.sdk_config_with(Endpoints(Arc::new(
+            self.endpoints.0.keys().map(past).collect(),
+        )))
+    }
+
+    fn sdk_config_with(&self, endpoints: Endpoints) -> SdkConfig {
+        let credentials =
+            Credentials::new(self.access_key.clone(), SECRET_KEY, None, None, "local");
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::from_static(REGION))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .service_config(self.endpoints.clone())
+            .service_config(endpoints)
             .build()
     }
 
@@ -146,7 +171,7 @@ impl Environment {
 
     /// The template as it was resolved.
     #[must_use]
-    pub fn model(&self) -> &Model {
+    pub fn model(&self) -> &Arc<Model> {
         &self.model
     }
 }
@@ -185,6 +210,7 @@ mod tests {
             secretsmanager: at(7),
             issuer: at(8),
             platforms: at(9),
+            access_key: "local".to_owned(),
         };
         Environment::new(&addresses).unwrap()
     }

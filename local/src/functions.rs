@@ -31,7 +31,12 @@ pub async fn handlers(
     environment: &Environment,
     clock: &Clock,
 ) -> anyhow::Result<BTreeMap<String, Handler>> {
-    let of = |function: &str| (environment.sdk_config(), environment.variables(function));
+    let of = |function: &str| {
+        (
+            environment.sdk_config_of(function),
+            environment.variables(function),
+        )
+    };
     handlers_of(of, clock)
 }
 

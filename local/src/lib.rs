@@ -10,6 +10,7 @@ pub mod dynamodb;
 pub mod environment;
 pub mod functions;
 mod gateway;
+pub mod guard;
 pub mod invoke;
 pub mod issuer;
 mod listeners;

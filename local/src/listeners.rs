@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio::net::TcpListener;
 
-use crate::addresses::Addresses;
+use crate::addresses::{Addresses, access_key};
 use crate::servers::bind;
 
 /// What every server listens on; all bound before any serves, so that each can
@@ -46,6 +46,7 @@ impl Listeners {
             secretsmanager: secretsmanager_url,
             issuer: issuer_url,
             platforms: platforms_url,
+            access_key: access_key(),
             parameters: BTreeMap::new(),
         };
         let listeners = Self {

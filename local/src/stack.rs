@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -23,12 +24,13 @@ use crate::aws::uuid;
 use crate::data_dir::DataDir;
 use crate::environment::Environment;
 use crate::gateway::Gateway;
+use crate::guard::{self, Calls};
 use crate::invoke::{FunctionError, Functions, Handler, Invoker, Remote};
 use crate::issuer::Issuer;
 use crate::listeners::Listeners;
 use crate::platforms::Platforms;
-use crate::servers::Servers;
-use crate::{dynamodb, functions, schedules};
+use crate::servers::{Servers, bind};
+use crate::{dynamodb, functions, schedules, tables};
 
 /// How long events under way may take once we stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -40,6 +42,13 @@ pub struct Options {
     pub port: u16,
     /// Port of DynamoDB; 0 for a free one.
     pub dynamodb_port: u16,
+    /// A DynamoDB that runs elsewhere, in place of the embedded one.
+    pub dynamodb: Option<Url>,
+    /// The access key to call it with: DynamoDB Local has a database for each.
+    pub access_key: Option<String>,
+    /// Whether the functions are held to their policies, and what they call is
+    /// remembered.
+    pub guard: bool,
     /// Where everything is kept; without it, in memory.
     pub data_dir: Option<PathBuf>,
     /// Where the functions run, if not in this process.
@@ -60,6 +69,9 @@ impl Default for Options {
         Self {
             port: 0,
             dynamodb_port: 0,
+            dynamodb: None,
+            access_key: None,
+            guard: false,
             data_dir: None,
             functions: None,
             parameters: BTreeMap::new(),
@@ -78,6 +90,7 @@ pub struct Stack {
     queues: Queues,
     issuer: Issuer,
     platforms: Platforms,
+    calls: Calls,
     schedules: JoinSet<()>,
     servers: Servers,
     // The last to go: it releases the directory.
@@ -112,10 +125,25 @@ impl Stack {
         let (listeners, mut addresses) =
             Listeners::bind(options.port, options.dynamodb_port).await?;
         addresses.parameters = options.parameters;
-        let environment = Environment::new(&addresses)?;
-        let model = environment.model();
+        if let Some(elsewhere) = &options.dynamodb {
+            elsewhere
+                .as_str()
+                .trim_end_matches('/')
+                .clone_into(&mut addresses.dynamodb);
+        }
+        if let Some(access_key) = options.access_key {
+            addresses.access_key = access_key;
+        }
+        let mut environment = Environment::new(&addresses)?;
+        let model = Arc::clone(environment.model());
         let directory = data_dir.as_ref().map(DataDir::path);
-        let database = dynamodb::open(directory, model.tables.clone()).await?;
+        let database = match options.dynamodb {
+            None => Some(dynamodb::open(directory, model.tables.clone()).await?),
+            Some(_) => {
+                tables::create_missing_at(&addresses, &model.tables).await?;
+                None
+            }
+        };
         let queues = Queues::new(model.queues.clone(), clock.clone());
         let issuer = Issuer::open(directory, addresses.issuer.clone(), clock.clone())?;
         let platforms = Platforms::new(clock.clone());
@@ -126,7 +154,9 @@ impl Stack {
         let s3 = S3::open(model.buckets.clone(), objects)?;
 
         let mut servers = Servers::new();
-        servers.serve_database(listeners.dynamodb, database.clone());
+        if let Some(database) = &database {
+            servers.serve_database(listeners.dynamodb, database.clone());
+        }
         servers.serve(listeners.sqs, queues.router());
         servers.serve(listeners.kms, kms.router());
         servers.serve(listeners.s3, s3.router());
@@ -135,6 +165,13 @@ impl Stack {
         servers.serve(listeners.issuer, issuer.router());
         servers.serve(listeners.platforms, platforms.router());
 
+        let calls = Calls::default();
+        if options.guard {
+            let (listener, url) = bind(0, "no option").await?;
+            let guard = guard::router(&addresses, Arc::clone(&model), calls.clone())?;
+            servers.serve(listener, guard);
+            environment = environment.guarded(&url);
+        }
         let functions = match options.functions {
             Some(base) => Functions::Remote(Remote::new(base)?),
             None => Functions::InProcess(wire(&environment, &clock).await?),
@@ -153,8 +190,8 @@ impl Stack {
         servers.serve(listeners.gateway, gateway.router());
 
         let mut ticking = JoinSet::new();
-        if options.schedules {
-            ticking.spawn(dynamodb::expire(database.clone()));
+        if let Some(database) = database.filter(|_| options.schedules) {
+            ticking.spawn(dynamodb::expire(database));
         }
         for schedule in model.schedules.iter().filter(|_| options.schedules) {
             let (clock, asynchronous) = (clock.clone(), asynchronous.clone());
@@ -170,6 +207,7 @@ impl Stack {
             queues,
             issuer,
             platforms,
+            calls,
             schedules: ticking,
             servers,
             data_dir,
@@ -192,6 +230,12 @@ impl Stack {
     #[must_use]
     pub fn platforms(&self) -> &Platforms {
         &self.platforms
+    }
+
+    /// What the functions called, where they are guarded.
+    #[must_use]
+    pub fn calls(&self) -> &Calls {
+        &self.calls
     }
 
     /// The OpenID issuer.

@@ -1,15 +1,16 @@
-//! Creates the template's tables on the embedded engine.
+//! Creates the template's tables.
 
 use anyhow::{Context, bail};
 use dynoxide::Database;
 use dynoxide::actions::create_table::CreateTableRequest;
 use dynoxide::actions::describe_table::DescribeTableRequest;
 use dynoxide::actions::update_time_to_live::{TimeToLiveSpecification, UpdateTimeToLiveRequest};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::template::Table;
+use crate::addresses::Addresses;
+use crate::template::{REGION, Table};
 
-/// Creates those that are missing. One that is there must be the template's.
+/// Creates those that are missing on the embedded engine. One that is there must be the template's.
 ///
 /// # Errors
 /// If the engine refuses a table, or a stored one has other keys.
@@ -31,6 +32,57 @@ pub fn create_missing(database: &Database, tables: &[Table]) -> anyhow::Result<(
             }
             Err(dynoxide::DynoxideError::ResourceNotFoundException(_)) => create(database, table)?,
             Err(error) => bail!("cannot look up table {}: {error}", table.name),
+        }
+    }
+    Ok(())
+}
+
+/// The same on a DynamoDB that runs elsewhere. Tables that are there are left
+/// as they are.
+///
+/// # Errors
+/// If it does not answer, or refuses a table.
+pub async fn create_missing_at(addresses: &Addresses, tables: &[Table]) -> anyhow::Result<()> {
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let ask = async |operation: &str, body: &Value| -> anyhow::Result<Option<String>> {
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential={}/20261124/{REGION}/dynamodb/aws4_request, \
+             SignedHeaders=host, Signature=0",
+            addresses.access_key
+        );
+        let answer = http
+            .post(&addresses.dynamodb)
+            .header("authorization", authorization) // read for the key, not checked
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
+            .body(body.to_string())
+            .send()
+            .await
+            .with_context(|| format!("no DynamoDB answers at {}", addresses.dynamodb))?;
+        let ok = answer.status().is_success();
+        let text = answer.text().await?;
+        Ok(Some(text).filter(|_| !ok))
+    };
+    for table in tables {
+        let refused = ask("CreateTable", &table.create).await?;
+        if refused
+            .as_ref()
+            .is_some_and(|text| text.contains("ResourceInUseException"))
+        {
+            continue;
+        }
+        let ttl = json!({"TableName": table.name, "TimeToLiveSpecification":
+                         {"Enabled": true, "AttributeName": table.ttl}});
+        let refused = match (refused, &table.ttl) {
+            (None, Some(_)) => ask("UpdateTimeToLive", &ttl).await?,
+            (refused, _) => refused,
+        };
+        if let Some(text) = refused {
+            bail!(
+                "cannot create table {} at {}: {text}",
+                table.name,
+                addresses.dynamodb
+            );
         }
     }
     Ok(())

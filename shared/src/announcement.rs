@@ -37,6 +37,17 @@ pub enum Announcement {
     PermissionLost,
 }
 
+impl Announcement {
+    /// Whether the connection stays broken until a person acts.
+    #[must_use]
+    pub const fn needs_person(&self) -> bool {
+        matches!(
+            self,
+            Self::ReconnectRequired { .. } | Self::PlatformActionRequired { .. }
+        )
+    }
+}
+
 /// What people have been told about a connection, and what is owed to them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {

@@ -11,6 +11,8 @@ mod independent;
 mod mixture;
 mod notifying;
 mod outages;
+mod parking;
+mod permissions;
 mod quota_engine;
 mod quota_faults;
 mod quotas;

@@ -53,7 +53,7 @@ async fn stack_with(more: &[(&str, String)], authorizers_store: Option<String>) 
         let configuration = |function: &str| {
             let sdk = match &authorizers_store {
                 Some(endpoint) if function == AUTHORIZER => sdk_at(environment, endpoint),
-                _ => environment.sdk_config(),
+                _ => environment.sdk_config_of(function),
             };
             (sdk, variables_of(environment, function, more))
         };
@@ -557,6 +557,7 @@ fn nonsense_policies_are_refused_by_name() {
         secretsmanager: String::new(),
         issuer: "http://127.0.0.1:1".to_owned(),
         platforms: "http://127.0.0.1:1".to_owned(),
+        access_key: "local".to_owned(),
     })
     .unwrap();
     let clock = shared::Clock::system();

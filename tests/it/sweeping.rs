@@ -411,7 +411,10 @@ async fn a_sweep_stops_before_its_deadline_and_says_so() {
         .collect();
     let world = world_of(&connections).await;
     let function = check_tokens::CheckTokens::wire(
-        &world.stack.environment().sdk_config(),
+        &world
+            .stack
+            .environment()
+            .sdk_config_of("CheckTokensFunction"),
         &world.stack.environment().variables("CheckTokensFunction"),
         world.clock.clone(),
     )

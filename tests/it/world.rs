@@ -3,8 +3,12 @@
 //! stands still.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use local::guard::Calls;
 use local::{Environment, Handler, Options, Stack};
 use serde_json::{Value, json};
 use shared::import::{Importer, Progress, Summary};
@@ -12,12 +16,13 @@ use shared::integration::Integration;
 use shared::report::Report;
 use shared::sealing::Sealer;
 use shared::store::{Integrations, Key, Organizations};
-use shared::{Clock, IntegrationId, OrgId};
+use shared::{Clock, IntegrationId, OrgId, Variables};
 
 pub(crate) struct World {
     pub(crate) stack: Stack,
     pub(crate) clock: Clock,
     http: reqwest::Client,
+    _record: Record,
 }
 
 /// An answer of the gateway.
@@ -30,6 +35,33 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {}", self.text))
+    }
+}
+
+/// One that nobody has.
+fn access_key() -> String {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    format!("it{}x{number}", std::process::id())
+}
+
+/// What the suite's functions call is written to the file that this names.
+pub(crate) const CALLS: &str = "WARDEN_CALLS";
+
+/// What a stack's functions called, to be written down when a test is over.
+struct Record(Calls);
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let variables = Variables::of_process();
+        let Some(file) = variables.get(CALLS) else {
+            return;
+        };
+        let calls = self.0.all().into_iter();
+        let lines: String = calls.map(|call| format!("{}\n", json!(call))).collect();
+        let file = OpenOptions::new().append(true).create(true).open(file);
+        // One write: other tests append at the same time.
+        file.unwrap().write_all(lines.as_bytes()).unwrap();
     }
 }
 
@@ -55,13 +87,26 @@ impl World {
         W: AsyncFnOnce(&Environment, &Clock) -> anyhow::Result<BTreeMap<String, Handler>>,
     {
         let clock = Clock::frozen(start());
+        let elsewhere = Variables::of_process();
+        let elsewhere = elsewhere
+            .get("DYNAMODB_ENDPOINT")
+            .filter(|_| options.data_dir.is_none());
         let options = Options {
             clock: clock.clone(),
+            guard: true,
+            dynamodb: elsewhere.map(|url| url.parse().unwrap()),
+            // A database of its own there too.
+            access_key: elsewhere.map(|_| access_key()),
             ..options
         };
         let stack = Stack::start_with(options, wire).await.unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { stack, clock, http }
+        Self {
+            _record: Record(stack.calls().clone()),
+            stack,
+            clock,
+            http,
+        }
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {

@@ -41,6 +41,10 @@ pub(crate) struct Local {
     /// that file with --env-file
     #[arg(long, value_name = "URL", value_parser = http_url)]
     functions: Option<Url>,
+    /// Keep everything in the DynamoDB at this address, such as DynamoDB Local, instead of
+    /// the embedded one; missing tables are made there
+    #[arg(long, value_name = "URL", value_parser = http_url, conflicts_with = "dynamodb_port")]
+    dynamodb: Option<Url>,
     /// Give a parameter of the template another value, such as
     /// QuotaPolicies='{"meta":{"limit":60,"period":60,"burst":20}}'; may be
     /// given several times
@@ -107,10 +111,12 @@ impl Local {
             dynamodb_port: self.dynamodb_port,
             data_dir: Some(self.data_dir.path.clone()),
             functions: self.functions.clone(),
+            dynamodb: self.dynamodb.clone(),
             parameters: self.parameters.iter().cloned().collect(),
             clock: clock.clone(),
             schedules: true,
             retry_delay: RETRY_DELAY,
+            ..Options::default()
         })
         .await?;
         output.note(format_args!("serving at {}", stack.addresses().gateway));
@@ -276,6 +282,7 @@ mod tests {
                 secretsmanager: url(),
                 issuer: url(),
                 platforms: url(),
+                access_key: "local".to_owned(),
             },
             imports: Vec::new(),
             demo: None,

@@ -2,7 +2,7 @@
 //! lines to import and as what the simulated platform does about it.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use local::platforms::{Action, Respond, Script};
+use local::platforms::{Action, Requests, Respond, Script};
 use serde_json::{Value, json};
 use shared::Platform;
 use shared::platform::RefreshModel;
@@ -194,6 +194,22 @@ impl Story {
             Self::PlatformDown => Some((From::TheImport, refuse("unavailable"))),
             Self::AccessWithdrawn => Some((From::TheImport, Script::new(Action::Revoke).times(1))),
             Self::ActFirst => Some((From::TheImport, refuse(demand(platform)?))),
+            // What the platform says of the person's data after it has extended
+            // the token.
+            Self::Expiring if platform == Platform::Meta => {
+                let body = json!({"data": {
+                    "is_valid": true,
+                    "data_access_expires_at": credential.data_access_ends?.timestamp(),
+                }});
+                let respond = Script::new(with(&body)).times(1);
+                Some((
+                    From::TheImport,
+                    Script {
+                        on: Requests::Probe,
+                        ..respond
+                    },
+                ))
+            }
             // It gives the same token back, as these two may: nothing is won.
             Self::Expiring if platform == Platform::Instagram => {
                 let left = credential.access_ends? - times.imported;
@@ -202,16 +218,20 @@ impl Story {
                     "token_type": "bearer",
                     "expires_in": left.num_seconds(),
                 });
-                let respond = Action::Respond(Respond {
-                    status: 200,
-                    body: body.to_string(),
-                    headers: [].into(),
-                });
-                Some((From::TheImport, Script::new(respond).times(1)))
+                Some((From::TheImport, Script::new(with(&body)).times(1)))
             }
             _ => None,
         }
     }
+}
+
+/// An answer of this body.
+fn with(body: &Value) -> Action {
+    Action::Respond(Respond {
+        status: 200,
+        body: body.to_string(),
+        headers: [].into(),
+    })
 }
 
 /// What ends, and no refresh renews it: each platform's own way, spread over

@@ -125,6 +125,19 @@ impl<'a> Standings<'a> {
         taken
     }
 
+    /// Platforms that refuse our application.
+    pub(crate) async fn broken(&self) -> Vec<Platform> {
+        let now = self.clock.now();
+        let mut broken = Vec::new();
+        for (platform, known) in &self.known {
+            let standing = known.lock().await.application.standing(now);
+            if matches!(standing, Standing::Broken(_)) {
+                broken.push(*platform);
+            }
+        }
+        broken
+    }
+
     /// Writes down the successes that nobody had to know of at once. Returns
     /// what they turned out to change of rows that others have written meanwhile.
     pub(crate) async fn save(self) -> Vec<(Platform, News)> {

@@ -1,6 +1,7 @@
 //! One connection that needs attention: refresh it if that is due, tell people
 //! what they must know, leave it where the next sweep will find it in time.
 
+use shared::Platform;
 use shared::alert::Alert;
 use shared::application::Standing;
 use shared::aws::AwsError;
@@ -11,13 +12,13 @@ use shared::refresh::attempt::{LEASE, Outcome};
 use shared::report::{Attempt as Entry, Report};
 use shared::sealing::{Field, SealingError};
 use shared::store::{Conflict, Key, StoreError, Stream as AuditStream};
-use tracing::warn;
+use tracing::{info, warn};
 
+use crate::CheckTokens;
 use crate::exchange::{Exchanged, UNOPENABLE, place};
 use crate::operations::Operation;
 use crate::sweep::{Ask, Sweep};
 use crate::turns::Turn;
-use crate::{CheckTokens, Request};
 
 /// Why a connection could not be handled.
 #[derive(Debug, thiserror::Error)]
@@ -130,10 +131,11 @@ impl CheckTokens {
                 }
             } else {
                 report.held_back += 1;
+                sweep.outcomes.held_back(row.platform);
                 tried = Tried::HeldBack(standing);
             }
         }
-        let row = self.tell(row, sweep.request, report).await?;
+        let row = self.tell(row, sweep, report).await?;
         let now = self.clock.now();
         if let Some(lapses_at) = row.lapse(now) {
             report.count_severity(Severity::of(lapses_at, now, sweep.request.telling().window));
@@ -199,7 +201,7 @@ impl CheckTokens {
                 return Ok((row, Tried::Nothing, Some(error.into())));
             }
         };
-        let key = Key::from(&row);
+        let (key, platform) = (Key::from(&row), row.platform);
         let untouched = row.clone();
         let Exchanged {
             end,
@@ -213,7 +215,9 @@ impl CheckTokens {
             sweep.operations.add(Operation::rotation_lost(&key));
         }
         if happened {
-            self.record_attempt(key, entry).await;
+            let now = self.clock.now();
+            sweep.outcomes.attempted(platform, &outcome, &entry, now);
+            self.record_attempt(platform, key, entry).await;
         }
         if outcome == Outcome::NoKey {
             // Backs off as if it could not be opened: KMS does not answer.
@@ -224,7 +228,19 @@ impl CheckTokens {
         Ok((end.row, tried, None))
     }
 
-    pub(crate) async fn record_attempt(&self, key: Key, entry: Entry) {
+    /// One log line and one audit row for everything that a platform was asked.
+    pub(crate) async fn record_attempt(&self, platform: Platform, key: Key, entry: Entry) {
+        info!(
+            %platform,
+            org_id = %key.org_id,
+            integration_id = %key.integration_id,
+            attempt_id = entry.attempt_id,
+            verdict = entry.verdict,
+            code = entry.code,
+            platform_request_id = entry.platform_request_id,
+            duration_ms = entry.duration_ms,
+            "platform asked"
+        );
         let id = entry.attempt_id.clone();
         let recorded = self.audit.record(AuditStream::Attempts(key), &id, entry);
         if let Err(error) = recorded.await {
@@ -273,12 +289,12 @@ impl CheckTokens {
     pub(crate) async fn tell(
         &self,
         mut row: Integration,
-        request: Request,
+        sweep: &Sweep<'_>,
         report: &mut Report,
     ) -> Result<Integration, AttendError> {
         let now = self.clock.now();
         let indexed = (row.attention_at, row.lapses_at);
-        let mut due = row.announcements(now, request.telling());
+        let mut due = row.announcements(now, sweep.request.telling());
         due.retain(|(at, _)| *at <= now);
         for (occurred_at, what) in &due {
             self.topic
@@ -288,6 +304,9 @@ impl CheckTokens {
         }
         for (_, what) in &due {
             row.record_told(what);
+            if what.needs_person() {
+                sweep.outcomes.person_needed(row.platform);
+            }
         }
         row.settle(now);
         // Nothing said, and found where it belongs: nothing to write.

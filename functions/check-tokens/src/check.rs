@@ -22,7 +22,7 @@ impl CheckTokens {
         key: &Key,
         deadline: Option<DateTime<Utc>>,
     ) -> Result<Checked, SweepError> {
-        let credentials = self.fetch_credentials().await?;
+        let credentials = self.credentials.read().await?;
         let sweep = self
             .begin_sweep(Request::default(), deadline, Some(&credentials))
             .await;

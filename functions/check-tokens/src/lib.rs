@@ -4,8 +4,10 @@
 mod applications;
 mod attend;
 mod check;
+mod credentials;
 mod exchange;
 mod operations;
+mod outcomes;
 mod probe;
 mod request;
 mod sweep;
@@ -27,6 +29,7 @@ use shared::topic::Topic;
 use shared::{Clock, Platform, Variables};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use credentials::PlatformSecret;
 pub use request::{InvalidRequest, Invocation, Request};
 
 /// The function, wired.
@@ -57,14 +60,6 @@ pub enum Answer {
     Swept(Box<Report>),
     /// Of a check of one connection.
     Checked(Checked),
-}
-
-/// The secret with our client ids and secrets. Read by every sweep, so that one
-/// that was filled in or rotated is used by the next.
-#[derive(Debug, Clone)]
-struct PlatformSecret {
-    client: aws_sdk_secretsmanager::Client,
-    id: String,
 }
 
 /// Why the function could not start.
@@ -122,10 +117,11 @@ impl CheckTokens {
         clock: Clock,
     ) -> Result<Self, WireError> {
         let dynamodb = aws_sdk_dynamodb::Client::new(sdk);
-        let credentials = PlatformSecret {
-            client: aws_sdk_secretsmanager::Client::new(sdk),
-            id: variables.required("PLATFORM_CREDENTIALS")?.to_owned(),
-        };
+        let credentials = PlatformSecret::new(
+            aws_sdk_secretsmanager::Client::new(sdk),
+            variables.required("PLATFORM_CREDENTIALS")?,
+            clock.clone(),
+        );
         let endpoints = Endpoints::from_variables(variables)?;
         let at_least_one = |name, default: usize| match variables.parsed(name, default)? {
             0 => Err(variables.invalid(name, "must be at least 1")),

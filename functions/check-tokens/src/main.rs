@@ -11,7 +11,7 @@ async fn main() -> Result<(), Error> {
     logging::to_stdout_as_json(&variables);
     let sdk = aws::config_of_process().await;
     let function = CheckTokens::wire(&sdk, &variables, Clock::system())?;
-    let function = &function.with_metrics(Metrics::to_stdout());
+    let function = &function.with_metrics(Metrics::to_stdout(&variables));
     run(service_fn(|event: LambdaEvent<serde_json::Value>| {
         function.handle(event)
     }))

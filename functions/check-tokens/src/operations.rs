@@ -6,11 +6,14 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 use shared::Platform;
 use shared::application::{Cause, News};
-use shared::store::Key;
+use shared::metrics::Metric;
+use shared::store::{Key, Stream as AuditStream};
 use tracing::error;
 
 use crate::CheckTokens;
-use shared::store::Stream as AuditStream;
+
+/// What should never happen: an alarm goes off at the first.
+const OUR_FAULT: [&str; 3] = ["rotation_lost", "row_damaged", "credential_damaged"];
 
 /// One such thing, as an audit row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -136,10 +139,16 @@ impl CheckTokens {
                 subject,
                 message,
             } = &operation;
-            error!(kind, subject, message, "for the operator");
-            let now = self.clock.precise();
-            self.metrics
-                .count(now, ("kind", kind), &[("OperatorEvents", 1)]);
+            error!(kind, subject, detail = message, "for the operator");
+            let our_fault = OUR_FAULT.contains(kind);
+            self.metrics.write(
+                self.clock.precise(),
+                Some(("kind", kind)),
+                &[
+                    ("OperatorEvents", Metric::Count(1)),
+                    ("OurFault", Metric::Count(our_fault.into())),
+                ],
+            );
             let id = format!("{:016x}", rand::random::<u64>());
             let written = self
                 .audit

@@ -65,6 +65,7 @@ impl CheckTokens {
             }
         };
         self.record_attempt(
+            row.platform,
             key,
             Entry {
                 attempt_id: id.clone(),

@@ -14,7 +14,8 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, Stream, StreamExt, stream};
 use shared::attention::attention_shards;
 use shared::integration::Integration;
-use shared::oauth::{Credentials, CredentialsError};
+use shared::metrics::Metric;
+use shared::oauth::Credentials;
 use shared::refresh::attempt::{EXCHANGE, PERSIST};
 use shared::report::{Failure, Report};
 use shared::store::{Key, StoreError, Stream as AuditStream};
@@ -23,6 +24,7 @@ use tracing::{info, warn};
 use crate::applications::Standings;
 use crate::attend::Why;
 use crate::operations::{Operation, Operations};
+use crate::outcomes::{Outcomes, write_sweep};
 use crate::turns::{Turn, Turns};
 use crate::{CheckTokens, Request, SweepError};
 
@@ -46,6 +48,7 @@ pub(crate) struct Sweep<'a> {
     pub(crate) credentials: Option<&'a Credentials>,
     pub(crate) standings: Standings<'a>,
     pub(crate) operations: Operations,
+    pub(crate) outcomes: Outcomes,
     pub(crate) turns: Turns,
 }
 
@@ -96,9 +99,9 @@ impl CheckTokens {
             in_time
         };
         let mut report = Report::default();
-        let credentials = self.fetch_credentials().await;
+        let credentials = self.credentials.read().await;
         let sweep = self
-            .begin_sweep(request, deadline, credentials.as_ref().ok())
+            .begin_sweep(request, deadline, credentials.as_deref().ok())
             .await;
         let trials = match sweep.refreshes_at_all() {
             true => sweep.standings.trials().await,
@@ -170,10 +173,6 @@ impl CheckTokens {
         }
     }
 
-    pub(crate) async fn fetch_credentials(&self) -> Result<Credentials, CredentialsError> {
-        Credentials::fetch(&self.credentials.client, &self.credentials.id).await
-    }
-
     pub(crate) async fn begin_sweep<'a>(
         &'a self,
         request: Request,
@@ -191,12 +190,25 @@ impl CheckTokens {
             credentials,
             standings: Standings::load(&self.applications, &self.clock).await,
             operations: Operations::default(),
+            outcomes: Outcomes::default(),
             turns: Turns::new(self.platform_concurrency, self.concurrency),
         }
     }
 
     /// Writes down what the sweep showed, and tells the operator.
     pub(crate) async fn finish_sweep(&self, sweep: Sweep<'_>) -> Vec<String> {
+        let now = self.clock.precise();
+        let broken = sweep.standings.broken().await;
+        // Whoever mends that may do it by putting another secret there.
+        if !broken.is_empty() {
+            self.credentials.forget().await;
+        }
+        for platform in broken {
+            let by = Some(("platform", platform.name()));
+            self.metrics
+                .write(now, by, &[("BreakerOpen", Metric::Count(1))]);
+        }
+        sweep.outcomes.write(&self.metrics, now);
         for (platform, news) in sweep.standings.save().await {
             sweep.operations.add(Operation::of(platform, &news));
         }
@@ -263,6 +275,8 @@ impl CheckTokens {
         if let Err(error) = self.audit.record(AuditStream::Sweeps, &id, report).await {
             warn!(%error, "the sweep's audit row could not be written");
         }
+        let now = self.clock.precise();
+        write_sweep(&self.metrics, report, began, now);
         info!(
             examined = report.examined,
             critical = report.critical,
@@ -277,7 +291,7 @@ impl CheckTokens {
             held_back = report.held_back,
             failures = report.failures.len(),
             cut_short = report.cut_short,
-            duration_ms = (self.clock.precise() - began).num_milliseconds(),
+            duration_ms = (now - began).num_milliseconds(),
             "sweep finished"
         );
     }

@@ -18,7 +18,7 @@ use aws_lambda_events::apigw::{
 };
 use aws_lambda_events::iam::{IamPolicyEffect, IamPolicyStatement};
 use lambda_runtime::LambdaEvent;
-use shared::metrics::Metrics;
+use shared::metrics::{Metric, Metrics};
 use shared::organization::Membership;
 use shared::place::Place;
 use shared::quota::Field;
@@ -43,6 +43,8 @@ pub struct Authorizer {
     identity: Identity,
     members: Members,
     meter: Meter,
+    metrics: Metrics,
+    clock: Clock,
 }
 
 impl Authorizer {
@@ -66,14 +68,17 @@ impl Authorizer {
         Ok(Self {
             identity: Identity::wire(variables, clock.clone())?,
             members: Members::new(organizations, clock.clone()),
-            meter: Meter::wire(dynamodb, variables, clock)?,
+            meter: Meter::wire(dynamodb, variables, clock.clone())?,
+            metrics: Metrics::default(),
+            clock,
         })
     }
 
     /// The function with its metrics going somewhere.
     #[must_use]
     pub fn with_metrics(mut self, metrics: Metrics) -> Self {
-        self.meter.metrics = metrics;
+        self.meter = self.meter.with_metrics(metrics.clone());
+        self.metrics = metrics;
         self
     }
 
@@ -89,6 +94,11 @@ impl Authorizer {
         let decided = self.decide(&request).await;
         if let Err(error) = &decided {
             error.log(request.request_context.request_id.as_deref());
+            // Lambda counts a refused caller among the function's errors: with
+            // this the others can be told apart.
+            let refused = matches!(error, Error::Unauthorized(_));
+            let counts = [("CallersRefused", Metric::Count(refused.into()))];
+            self.metrics.write(self.clock.precise(), None, &counts);
         }
         decided
     }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::TimeDelta;
-use shared::metrics::Metrics;
+use shared::metrics::{Metric, Metrics};
 use shared::place::Place;
 use shared::quota::{Decision, Field, Limiter, PERMIT_SECONDS, Policies, QuotaError, QuotaKey};
 use shared::variables::InvalidVariable;
@@ -38,7 +38,7 @@ pub(crate) struct Meter {
     limiter: Limiter,
     on_failure: OnFailure,
     clock: Clock,
-    pub(crate) metrics: Metrics,
+    metrics: Metrics,
     /// Calls to DynamoDB that a metric has told of.
     told_calls: AtomicU64,
 }
@@ -70,6 +70,11 @@ impl Meter {
             metrics: Metrics::default(),
             told_calls: AtomicU64::new(0),
         })
+    }
+
+    pub(crate) fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
     }
 
     /// Takes a permit for the call of a member, if its route is metered: if it
@@ -122,9 +127,9 @@ impl Meter {
             ("QuotaStoreErrors", failed),
             ("QuotaStoreCalls", calls.saturating_sub(told)),
         ];
-        let at = self.clock.precise();
-        self.metrics
-            .count(at, ("platform", platform.name()), &counts);
+        let counts = counts.map(|(name, count)| (name, Metric::Count(count)));
+        let by = Some(("platform", platform.name()));
+        self.metrics.write(self.clock.precise(), by, &counts);
     }
 }
 

@@ -2,13 +2,16 @@
 //! understand is an error that names its place.
 
 mod api;
+mod conditions;
 mod events;
 mod model;
+mod policies;
 mod resolve;
 mod supported;
 
 pub use model::{Api, Authorizer, Function, Model, Route, Schedule, Table};
 pub(crate) use model::{GatewayResponse, Queue, Secret, Topic};
+pub use policies::{Call, Statement};
 pub use resolve::{ACCOUNT, Inputs, REGION};
 
 use std::collections::BTreeMap;
@@ -42,6 +45,8 @@ impl TemplateError {
 #[derive(Debug, Clone)]
 pub(crate) struct Resource {
     pub(crate) kind: String,
+    /// Name of the condition without which it is not there.
+    pub(crate) condition: Option<String>,
     pub(crate) properties: Value,
     pub(crate) metadata: Value,
 }
@@ -51,6 +56,8 @@ pub(crate) struct Resource {
 pub struct Template {
     /// Parameter names and their defaults.
     parameters: BTreeMap<String, Option<String>>,
+    /// Conditions by name.
+    conditions: BTreeMap<String, Value>,
     pub(crate) resources: BTreeMap<String, Resource>,
 }
 
@@ -107,8 +114,13 @@ impl Template {
                 Ok((name.clone(), parameter.get("Default").map(text)))
             })
             .collect::<Result<_, TemplateError>>()?;
+        let conditions = optional_object(&document, "Conditions")?
+            .into_iter()
+            .map(|(name, condition)| (name.clone(), condition.clone()))
+            .collect();
         Ok(Self {
             parameters,
+            conditions,
             resources,
         })
     }
@@ -152,6 +164,10 @@ fn to_json(yaml: &Yaml, place: &str) -> Result<Value, TemplateError> {
                 "!Ref" => json!({"Ref": argument}),
                 "!Sub" => json!({"Fn::Sub": argument}),
                 "!Join" => json!({"Fn::Join": argument}),
+                "!If" => json!({"Fn::If": argument}),
+                "!Equals" => json!({"Fn::Equals": argument}),
+                "!Not" => json!({"Fn::Not": argument}),
+                "!Condition" => json!({"Condition": argument}),
                 "!GetAtt" => match argument.as_str().and_then(|text| text.split_once('.')) {
                     Some((resource, attribute)) => json!({"Fn::GetAtt": [resource, attribute]}),
                     None => json!({"Fn::GetAtt": argument}),
@@ -270,8 +286,8 @@ pub(crate) mod tests {
                 "template: Mappings: this section is not supported",
             ),
             (
-                "Resources: {Pool: {Type: 'AWS::Cognito::UserPool'}}",
-                "template: Resources.Pool.Type: AWS::Cognito::UserPool is not supported",
+                "Resources: {Wall: {Type: 'AWS::WAFv2::WebACL'}}",
+                "template: Resources.Wall.Type: AWS::WAFv2::WebACL is not supported",
             ),
             (
                 "Resources: {AlertsTopic: {Type: 'AWS::SNS::Topic', Properties: {Foo: 1}}}",
@@ -298,6 +314,26 @@ pub(crate) mod tests {
                 "template: Parameters.Unset: no value and no default",
             ),
             (
+                "Resources: {T: {Type: 'AWS::SNS::Topic', Condition: Nowhere}}",
+                "template: Resources.T.Condition: refers to Nowhere, which is no condition",
+            ),
+            (
+                "Conditions: {A: !Condition B, B: !Not [!Condition A]}\n\
+                 Resources: {T: {Type: 'AWS::SNS::Topic', Condition: A}}",
+                "template: Conditions.B: conditions refer to each other in a circle",
+            ),
+            (
+                "Conditions: {A: !Equals [!GetAtt T.Arn, a]}\n\
+                 Resources: {T: {Type: 'AWS::SNS::Topic', Condition: A}}",
+                "template: Conditions.A: conditions compare parameters and literals",
+            ),
+            (
+                "Conditions: {Never: !Equals [a, b]}\n\
+                 Resources: {T: {Type: 'AWS::SNS::Topic', Condition: Never}, \
+                 Q: {Type: 'AWS::SQS::Queue', Properties: {QueueName: !Ref T}}}",
+                "template: Resources.Q.Properties.QueueName: refers to T, which its condition leaves out",
+            ),
+            (
                 "Globals: {Function: {Foo: 1}}",
                 "template: Globals.Function.Foo: this property is not supported",
             ),
@@ -306,6 +342,40 @@ pub(crate) mod tests {
             let error = error_of(yaml);
             assert!(error.starts_with(expected), "{yaml}\n{error}");
         }
+    }
+
+    #[test]
+    fn conditions_choose_resources_and_values() {
+        let template = Template::parse(
+            "Parameters: {Kind: {Type: String, Default: plain}}\n\
+             Conditions:\n  Plain: !Equals [!Ref Kind, plain]\n  Other: !Not [!Condition Plain]\n\
+             Resources:\n\
+             \x20 A: {Type: 'AWS::SNS::Topic', Condition: Plain, Properties: \
+             {TopicName: !If [Plain, !Sub '${Kind}-a', !Ref Nobody]}}\n\
+             \x20 B: {Type: 'AWS::SNS::Topic', Condition: Other}\n\
+             \x20 Q: {Type: 'AWS::SQS::Queue', Properties: {VisibilityTimeout: \
+             !If [Other, 7, !Ref 'AWS::NoValue']}}\n",
+        )
+        .unwrap();
+        let model = |kind: &str| {
+            let inputs = Inputs {
+                parameters: [("Kind".to_owned(), kind.to_owned())].into(),
+                ..inputs()
+            };
+            template.resolve(&inputs).unwrap()
+        };
+        let (plain, other) = (model("plain"), model("other"));
+        let arns = |model: &Model| -> Vec<_> {
+            let names = model
+                .topics
+                .iter()
+                .map(|topic| topic.arn.rsplit(':').next());
+            names.map(|name| name.unwrap().to_owned()).collect()
+        };
+        assert_eq!(arns(&plain), ["plain-a"]);
+        assert_eq!(arns(&other), ["warden-B"]);
+        assert_eq!(plain.queues[0].visibility.as_secs(), 30);
+        assert_eq!(other.queues[0].visibility.as_secs(), 7);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::api::api;
 use super::events::{Event, attach};
+use super::policies::{Statement, statements};
 use super::resolve::Resolver;
 use super::{Resource, TemplateError, inside, text};
 use crate::schedules::Expression;
@@ -63,6 +64,8 @@ pub struct Function {
     pub maximum_age: Duration,
     /// ARN of the queue that takes failed asynchronous events.
     pub on_failure: Option<String>,
+    /// What its policies allow.
+    pub statements: Vec<Statement>,
 }
 
 /// A schedule of one function.
@@ -125,6 +128,8 @@ pub(crate) struct GatewayResponse {
 #[derive(Debug, Clone)]
 pub(crate) struct Topic {
     pub(crate) arn: String,
+    /// ARN of the key that messages are encrypted under.
+    pub(crate) key: Option<String>,
     pub(crate) subscriptions: Vec<Subscription>,
 }
 
@@ -149,6 +154,8 @@ pub(crate) struct Secret {
     pub(crate) arn: String,
     pub(crate) name: String,
     pub(crate) value: String,
+    /// ARN of the key that it is encrypted under.
+    pub(crate) key: Option<String>,
 }
 
 pub(super) fn read(resolver: &Resolver) -> Result<Model, TemplateError> {
@@ -165,6 +172,9 @@ pub(super) fn read(resolver: &Resolver) -> Result<Model, TemplateError> {
     };
     let mut events = Vec::new();
     for (id, resource) in &resolver.template.resources {
+        if !resolver.exists(resource, &format!("Resources.{id}.Condition"))? {
+            continue;
+        }
         let place = format!("Resources.{id}.Properties");
         let properties = resolver.resolve(&resource.properties, &place)?;
         let attribute = |name| resolver.attribute(id, name, &place);
@@ -174,6 +184,7 @@ pub(super) fn read(resolver: &Resolver) -> Result<Model, TemplateError> {
             "AWS::KMS::Key" => model.keys.push(attribute("Arn")?),
             "AWS::SNS::Topic" => model.topics.push(Topic {
                 arn: attribute("TopicArn")?,
+                key: properties.get("KmsMasterKeyId").map(text),
                 subscriptions: Vec::new(),
             }),
             "AWS::SecretsManager::Secret" => model.secrets.push(Secret {
@@ -181,6 +192,7 @@ pub(super) fn read(resolver: &Resolver) -> Result<Model, TemplateError> {
                 arn: attribute("Id")?,
                 name: attribute("Name")?,
                 value: properties.get("SecretString").map(text).unwrap_or_default(),
+                key: properties.get("KmsKeyId").map(text),
             }),
             "AWS::SQS::Queue" => {
                 let seconds = properties.get("VisibilityTimeout").and_then(Value::as_u64);
@@ -254,6 +266,8 @@ struct FunctionProperties {
     event_invoke_config: EventInvokeConfig,
     #[serde(default)]
     events: BTreeMap<String, Event>,
+    #[serde(default)]
+    policies: Vec<Value>,
 }
 
 #[derive(Deserialize, Default)]
@@ -305,5 +319,6 @@ fn function(
         retries: config.maximum_retry_attempts.unwrap_or(2),
         maximum_age: Duration::from_secs(config.maximum_event_age_in_seconds.unwrap_or(21_600)),
         on_failure: on_failure["Destination"].as_str().map(str::to_owned),
+        statements: statements(&properties.policies, &format!("Resources.{id}.Properties"))?,
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_lc_rs::digest;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use super::{Resource, Template, TemplateError, inside, text};
 
@@ -25,7 +25,7 @@ pub struct Inputs {
 pub(super) struct Resolver<'a> {
     pub(super) template: &'a Template,
     pub(super) sqs: &'a str,
-    parameters: BTreeMap<String, String>,
+    pub(super) parameters: BTreeMap<String, String>,
 }
 
 impl<'a> Resolver<'a> {
@@ -55,41 +55,80 @@ impl<'a> Resolver<'a> {
 
     /// `value` with every intrinsic replaced by what it stands for.
     pub(super) fn resolve(&self, value: &Value, place: &str) -> Result<Value, TemplateError> {
-        match value {
-            Value::Object(map) if map.len() == 1 => {
-                let (key, argument) = map.iter().next().unwrap_or_else(|| unreachable!());
-                match key.as_str() {
-                    "Ref" => self.reference(&text(argument), place).map(Value::String),
-                    "Fn::GetAtt" => {
-                        let (Some(id), Some(attribute)) =
-                            (argument[0].as_str(), argument[1].as_str())
-                        else {
-                            return Err(TemplateError::at(
-                                place,
-                                "GetAtt needs Resource.Attribute",
-                            ));
-                        };
-                        self.attribute(id, attribute, place).map(Value::String)
-                    }
-                    "Fn::Sub" => self.substitute(argument, place).map(Value::String),
-                    "Fn::Join" => self.join(argument, place).map(Value::String),
-                    other if other.starts_with("Fn::") || other == "Condition" => {
-                        let problem = format!("the intrinsic {other} is not supported");
-                        Err(TemplateError::at(place, problem))
-                    }
-                    _ => Ok(json!({key: self.resolve(argument, &inside(place, key))?})),
-                }
+        Ok(self
+            .resolve_unless_absent(value, place)?
+            .unwrap_or_default())
+    }
+
+    /// The same; nothing where a condition chose `AWS::NoValue`.
+    fn resolve_unless_absent(
+        &self,
+        value: &Value,
+        place: &str,
+    ) -> Result<Option<Value>, TemplateError> {
+        let value = match value {
+            Value::Object(map) if map.len() == 1 && map.contains_key("Fn::If") => {
+                return match self.choose(&map["Fn::If"], place)? {
+                    Some(chosen) => self.resolve_unless_absent(chosen, place),
+                    None => Ok(None),
+                };
             }
-            Value::Object(map) => map
-                .iter()
-                .map(|(key, value)| Ok((key.clone(), self.resolve(value, &inside(place, key))?)))
-                .collect(),
-            Value::Array(items) => items
-                .iter()
-                .enumerate()
-                .map(|(index, item)| self.resolve(item, &format!("{place}[{index}]")))
-                .collect(),
-            scalar => Ok(scalar.clone()),
+            Value::Object(map) if map.len() == 1 => self.resolve_single(map, place)?,
+            Value::Object(map) => self.resolve_entries(map, place)?,
+            Value::Array(items) => {
+                let items = items.iter().enumerate().map(|(index, item)| {
+                    self.resolve_unless_absent(item, &format!("{place}[{index}]"))
+                });
+                Value::Array(
+                    items
+                        .filter_map(Result::transpose)
+                        .collect::<Result<_, _>>()?,
+                )
+            }
+            scalar => scalar.clone(),
+        };
+        Ok(Some(value))
+    }
+
+    fn resolve_entries(
+        &self,
+        map: &Map<String, Value>,
+        place: &str,
+    ) -> Result<Value, TemplateError> {
+        let mut resolved = Map::new();
+        for (key, value) in map {
+            if let Some(value) = self.resolve_unless_absent(value, &inside(place, key))? {
+                resolved.insert(key.clone(), value);
+            }
+        }
+        Ok(Value::Object(resolved))
+    }
+
+    /// A map of one key, which may be an intrinsic.
+    fn resolve_single(
+        &self,
+        map: &Map<String, Value>,
+        place: &str,
+    ) -> Result<Value, TemplateError> {
+        let Some((key, argument)) = map.iter().next() else {
+            return Ok(Value::Object(Map::new()));
+        };
+        match key.as_str() {
+            "Ref" => self.reference(&text(argument), place).map(Value::String),
+            "Fn::GetAtt" => {
+                let (Some(id), Some(attribute)) = (argument[0].as_str(), argument[1].as_str())
+                else {
+                    return Err(TemplateError::at(place, "GetAtt needs Resource.Attribute"));
+                };
+                self.attribute(id, attribute, place).map(Value::String)
+            }
+            "Fn::Sub" => self.substitute(argument, place).map(Value::String),
+            "Fn::Join" => self.join(argument, place).map(Value::String),
+            other if other.starts_with("Fn::") || other == "Condition" => {
+                let problem = format!("the intrinsic {other} is not supported");
+                Err(TemplateError::at(place, problem))
+            }
+            _ => self.resolve_entries(map, place),
         }
     }
 
@@ -108,12 +147,23 @@ impl<'a> Resolver<'a> {
     }
 
     fn resource(&self, id: &str, place: &str) -> Result<&Resource, TemplateError> {
-        self.template.resources.get(id).ok_or_else(|| {
+        let resource = self.template.resources.get(id).ok_or_else(|| {
             let problem = format!(
                 "refers to {id}, which is neither a parameter nor a resource that runs here"
             );
             TemplateError::at(place, problem)
-        })
+        })?;
+        if !self.exists(resource, place)? {
+            let problem = format!("refers to {id}, which its condition leaves out");
+            return Err(TemplateError::at(place, problem));
+        }
+        Ok(resource)
+    }
+
+    /// Whether its condition, if it has one, holds.
+    pub(super) fn exists(&self, resource: &Resource, place: &str) -> Result<bool, TemplateError> {
+        let condition = resource.condition.as_ref();
+        condition.map_or(Ok(true), |name| self.holds(name, place))
     }
 
     /// An attribute of a resource: what `GetAtt`, `Ref` and our own reading ask for.

@@ -14,18 +14,22 @@ enum Meaning {
 }
 use Meaning::{Runs, Without};
 
-pub(super) const SECTIONS: [&str; 7] = [
+pub(super) const SECTIONS: [&str; 9] = [
     "AWSTemplateFormatVersion",
     "Transform",
     "Description",
     "Parameters",
+    "Rules", // constrain what a person types when deploying
+    "Conditions",
     "Globals",
     "Resources",
     "Outputs", // for people who deploy; `local.json` is their counterpart here
 ];
 
-const NO_IAM: &str = "nothing checks permissions here";
+const NO_IAM: &str = "only the functions' own policies are checked here";
 const DELIVERED: &str = "delivery within one process cannot fail";
+const ENCRYPTED: &str = "it never leaves this machine";
+const WATCHED: &str = "metrics and logs are not kept here";
 const PEOPLE: &str = "for people";
 
 /// Resource types without a meaning here, as a whole.
@@ -33,6 +37,20 @@ const TYPES_WITHOUT: &[(&str, &str)] = &[
     ("AWS::Logs::LogGroup", "the process has one log, its own"),
     ("AWS::SQS::QueuePolicy", NO_IAM),
     ("AWS::S3::BucketPolicy", NO_IAM),
+    ("AWS::IAM::Role", NO_IAM),
+    (
+        "AWS::ApiGateway::Account",
+        "the gateway logs into the process's log",
+    ),
+    ("AWS::Cognito::UserPool", "the local issuer knows everybody"),
+    (
+        "AWS::Cognito::UserPoolClient",
+        "the local issuer knows everybody",
+    ),
+    ("AWS::SNS::Subscription", "no mail leaves this machine"),
+    ("AWS::CloudWatch::Alarm", WATCHED),
+    ("AWS::CloudWatch::Dashboard", WATCHED),
+    ("AWS::Logs::QueryDefinition", WATCHED),
 ];
 
 /// Paths from the resource, lists left out, `*` for any one key.
@@ -40,6 +58,11 @@ type Properties = &'static [(&'static str, Meaning)];
 
 const EVERY_RESOURCE: Properties = &[
     ("Type", Runs),
+    ("Condition", Runs),
+    (
+        "DependsOn",
+        Without("everything here is made before anything is called"),
+    ),
     (
         "DeletionPolicy",
         Without("the data directory is deleted by hand"),
@@ -50,6 +73,14 @@ const EVERY_RESOURCE: Properties = &[
     ),
     ("Metadata.BuildMethod", Without("cargo builds")),
     ("Metadata.BuildProperties.Binary", Runs),
+    (
+        "Metadata.checkov",
+        Without("why a linter's rule does not apply"),
+    ),
+    (
+        "Metadata.cfn-lint",
+        Without("why a linter's rule does not apply"),
+    ),
 ];
 
 const TYPES: &[(&str, Properties)] = &[
@@ -81,6 +112,10 @@ const TYPES: &[(&str, Properties)] = &[
             (
                 "Properties.PointInTimeRecoverySpecification",
                 Without("one file is copied by hand"),
+            ),
+            (
+                "Properties.DeletionProtectionEnabled",
+                Without("the data directory is deleted by hand"),
             ),
         ],
     ),
@@ -117,9 +152,16 @@ const TYPES: &[(&str, Properties)] = &[
             ("Properties.Name", Runs),
             ("Properties.Description", Without(PEOPLE)),
             ("Properties.SecretString", Runs),
+            ("Properties.KmsKeyId", Runs),
         ],
     ),
-    ("AWS::SNS::Topic", &[("Properties.TopicName", Runs)]),
+    (
+        "AWS::SNS::Topic",
+        &[
+            ("Properties.TopicName", Runs),
+            ("Properties.KmsMasterKeyId", Runs),
+        ],
+    ),
     (
         "AWS::SQS::Queue",
         &[
@@ -129,6 +171,7 @@ const TYPES: &[(&str, Properties)] = &[
                 "Properties.MessageRetentionPeriod",
                 Without("queues live as long as the process"),
             ),
+            ("Properties.SqsManagedSseEnabled", Without(ENCRYPTED)),
         ],
     ),
     (
@@ -157,11 +200,12 @@ const TYPES: &[(&str, Properties)] = &[
                 "Properties.Architectures",
                 Without("the functions are linked in, or served elsewhere"),
             ),
+            ("Properties.Tracing", Without(WATCHED)),
             (
                 "Properties.LoggingConfig",
                 Without("the process has one log, its own"),
             ),
-            ("Properties.Policies", Without(NO_IAM)),
+            ("Properties.Policies", Runs),
             ("Properties.Environment.Variables.*", Runs),
             (
                 "Properties.EventInvokeConfig.MaximumEventAgeInSeconds",
@@ -214,6 +258,13 @@ const TYPES: &[(&str, Properties)] = &[
         "AWS::Serverless::Api",
         &[
             ("Properties.Name", Without(PEOPLE)),
+            ("Properties.Description", Without(PEOPLE)),
+            ("Properties.TracingEnabled", Without(WATCHED)),
+            ("Properties.AccessLogSetting", Without(WATCHED)),
+            (
+                "Properties.MethodSettings",
+                Without("nobody but this machine's people calls"),
+            ),
             (
                 "Properties.OpenApiVersion",
                 Without("steers how SAM writes the definition"),
@@ -290,6 +341,7 @@ pub(super) fn prune(resource: &Value, place: &str) -> Result<Option<Resource>, T
     let mut pruned = walk(resource, &[EVERY_RESOURCE, properties], "", place)?;
     Ok(Some(Resource {
         kind,
+        condition: pruned.get("Condition").map(text),
         properties: pruned["Properties"].take(),
         metadata: pruned["Metadata"].take(),
     }))

@@ -93,6 +93,7 @@ fn addresses(dynamodb: &str) -> Addresses {
         secretsmanager: nowhere(),
         issuer: nowhere(),
         platforms: nowhere(),
+        access_key: "local".to_owned(),
     }
 }
 

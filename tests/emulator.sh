@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Deploys what `tests/sam-build.sh` built, from infra/template.yaml, by
+# CloudFormation into a local AWS (`ministack` from PyPI), and uses it: import,
+# schedule, refresh, alert, notification, dashboard, permits until denied, a
+# killed function, an update. On loopback; takes some three minutes.
+#
+# Where the emulator falls short of AWS, tests/emulator/stack.py says so.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tests/tools.sh
+for function in CheckTokens Notify RateLimitAuthorizer Api; do
+  [ -x ".aws-sam/build/${function}Function/bootstrap" ] || {
+    echo "not built yet: run tests/sam-build.sh first" >&2
+    exit 1
+  }
+done
+# The command that imports, and whose simulated platforms the functions call.
+cargo build --workspace --locked
+python=$(python emulator ministack==1.5.33 aws-sam-translator==1.115.0 cryptography==46.0.3 boto3 pyyaml)
+timeout "${EMULATOR_TIMEOUT:-900}" "$python/bin/python" tests/emulator/test.py "$python/bin/ministack"

@@ -1,0 +1,30 @@
+//! The second place for a new credential, as the function may use it.
+
+use shared::integration::Sealed;
+use shared::parking::Parking;
+use shared::refresh::{Lifetimes, Renewed};
+
+use crate::world::{World, key};
+
+#[tokio::test]
+async fn what_is_parked_is_found_until_it_is_removed() {
+    let world = World::new().await;
+    let sdk = world
+        .stack
+        .environment()
+        .sdk_config_of("CheckTokensFunction");
+    let parking = Parking::new(&sdk, world.variable("CheckTokensFunction", "PARKED_BUCKET"));
+    let key = key("acme", "tw");
+    let renewed = Renewed {
+        access_token: Sealed(vec![1, 2, 3]),
+        refresh_token: Some(Sealed(vec![4])),
+        lifetimes: Lifetimes::default(),
+        sent_at: world.now(),
+    };
+    assert_eq!(parking.find(&key, 2).await.unwrap(), None);
+    parking.park(&key, 2, &renewed).await.unwrap();
+    assert_eq!(parking.find(&key, 2).await.unwrap(), Some(renewed));
+    assert_eq!(parking.find(&key, 3).await.unwrap(), None);
+    parking.remove(&key, 2).await.unwrap();
+    assert_eq!(parking.find(&key, 2).await.unwrap(), None);
+}

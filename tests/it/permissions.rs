@@ -1,0 +1,109 @@
+//! What each function may do in AWS is what it does: the guard in front of the
+//! services refuses every call that a function's policies do not allow, in
+//! every test of this suite, and nothing that they allow goes unused.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use local::template::Call;
+
+use crate::world::{CALLS, World};
+
+/// Tests that call nothing by the guarded functions, or only what others call too.
+const SKIPPED: [&str; 5] = [
+    "permissions",
+    "simulation",
+    "quota_engine",
+    "mixture",
+    "imports",
+];
+
+/// What the functions called in a run of this suite, in a process of its own.
+fn calls_of_the_suite() -> BTreeSet<(String, Call)> {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("calls");
+    let mut suite = Command::new(std::env::current_exe().unwrap());
+    let skipped = SKIPPED.into_iter().flat_map(|skipped| ["--skip", skipped]);
+    let suite = suite.args(skipped).env(CALLS, &file).output().unwrap();
+    let printed = String::from_utf8_lossy(&suite.stdout);
+    assert!(suite.status.success(), "{printed}");
+    let calls = std::fs::read_to_string(file).unwrap();
+    calls
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn every_permission_is_used() {
+    let calls = calls_of_the_suite();
+    let world = World::new().await;
+    let mut unused = Vec::new();
+    for (function, of) in &world.stack.environment().model().functions {
+        let calls: Vec<_> = calls
+            .iter()
+            .filter_map(|(by, call)| (by == function).then_some(call))
+            .collect();
+        for statement in &of.statements {
+            for action in &statement.actions {
+                for resource in &statement.resources {
+                    let one = statement.only(action, resource);
+                    if !calls.iter().any(|call| one.allows(call)) {
+                        unused.push(format!("{function} may {action} on {resource}"));
+                    }
+                }
+            }
+        }
+    }
+    assert!(unused.is_empty(), "never called:\n{}", unused.join("\n"));
+}
+
+/// What can be named is named, and tokens are opened by the one function that
+/// sends them.
+#[tokio::test]
+async fn permissions_are_narrow() {
+    let world = World::new().await;
+    let model = world.stack.environment().model();
+    let token_key = world.variable("CheckTokensFunction", "TOKEN_KEY_ID");
+    for (function, of) in &model.functions {
+        for statement in &of.statements {
+            let wide = statement.actions.iter().any(|action| action.contains('*'))
+                || statement.resources.iter().any(|resource| resource == "*");
+            assert!(!wide, "{function}: {statement:?}");
+        }
+        let decrypt = Call {
+            action: "kms:Decrypt".to_owned(),
+            resource: token_key.clone(),
+            leading_key: None,
+            via: None,
+        };
+        let opens = of
+            .statements
+            .iter()
+            .any(|statement| statement.allows(&decrypt));
+        assert_eq!(opens, function == "CheckTokensFunction", "{function}");
+    }
+}
+
+/// The guard is one: what a policy lacks is refused.
+#[tokio::test]
+async fn a_call_that_no_policy_allows_is_refused() {
+    let world = World::new().await;
+    let sdk = world.stack.environment().sdk_config_of("ApiFunction");
+    let kms = aws_sdk_kms::Client::new(&sdk);
+    let key = world.variable("ApiFunction", "TOKEN_KEY_ID");
+    let made = kms
+        .generate_data_key()
+        .key_id(&key)
+        .number_of_bytes(32)
+        .send();
+    let blob = made.await.unwrap().ciphertext_blob.unwrap();
+    let refused = kms
+        .decrypt()
+        .key_id(&key)
+        .ciphertext_blob(blob)
+        .send()
+        .await;
+    let refused = format!("{:?}", refused.unwrap_err());
+    assert!(refused.contains("AccessDenied"), "{refused}");
+}

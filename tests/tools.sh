@@ -1,0 +1,28 @@
+# Sourced by the scripts here: tools that they install into target/, once, in the
+# versions that stand here.
+
+tools=${CARGO_TARGET_DIR:-$PWD/target}/tools
+
+# A virtual environment of Python packages, by name; prints its folder.
+# python NAME PACKAGE==VERSION...
+python() {
+  local name=$1
+  shift
+  local home=$tools/$name wanted="$*"
+  if [ "$(cat "$home/installed" 2>/dev/null)" != "$wanted" ]; then
+    rm -rf "$home"
+    mkdir -p "$tools"
+    python3 -m venv "$home"
+    "$home/bin/pip" install --quiet --disable-pip-version-check "$@"
+    echo "$wanted" >"$home/installed"
+  fi
+  echo "$home"
+}
+
+# A port on loopback that is free now.
+free_port() {
+  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+sam_cli() { python sam aws-sam-cli==1.170.0; }
+cargo_lambda() { python cargo-lambda cargo-lambda==1.9.2; }
