@@ -17,4 +17,4 @@ done
 # The command that imports, and whose simulated platforms the functions call.
 cargo build --workspace --locked
 python=$(python emulator ministack==1.5.33 aws-sam-translator==1.115.0 cryptography==46.0.3 boto3 pyyaml)
-timeout "${EMULATOR_TIMEOUT:-900}" "$python/bin/python" tests/emulator/test.py "$python/bin/ministack"
+timeout "${EMULATOR_TIMEOUT:-900}" "$python/bin/python" tests/emulator/test.py "$python/bin/ministack" .aws-sam/build

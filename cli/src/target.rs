@@ -22,7 +22,7 @@ const NOTIFY: &str = "NotifyFunction";
 const API: &str = "ApiFunction";
 
 /// What a command needs to know, and the output of the deployed stack that says it.
-const OUTPUTS: [(&str, &str); 9] = [
+const OUTPUTS: [(&str, &str); 10] = [
     ("INTEGRATIONS_TABLE", "IntegrationsTableName"),
     ("ORGANIZATIONS_TABLE", "OrganizationsTableName"),
     ("NOTIFICATIONS_TABLE", "NotificationsTableName"),
@@ -32,6 +32,7 @@ const OUTPUTS: [(&str, &str); 9] = [
     ("TOKEN_KEY_ID", "TokenKeyArn"),
     ("PLATFORM_CREDENTIALS", "PlatformSecretArn"),
     ("CHECK_TOKENS_FUNCTION", "CheckTokensFunctionName"),
+    ("PARKED_BUCKET", "ParkedCredentialsBucketName"),
 ];
 
 #[derive(Debug, Args)]
@@ -153,9 +154,11 @@ impl Target {
         })
     }
 
-    pub(crate) const CHECK_TOKENS_NEEDS: [&str; 5] = [
+    pub(crate) const CHECK_TOKENS_NEEDS: [&str; 7] = [
         "INTEGRATIONS_TABLE",
         "AUDIT_TABLE",
+        "QUOTAS_TABLE",
+        "PARKED_BUCKET",
         "ALERTS_TOPIC_ARN",
         "TOKEN_KEY_ID",
         "PLATFORM_CREDENTIALS",

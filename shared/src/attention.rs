@@ -166,9 +166,11 @@ impl Integration {
     pub fn refresh_due_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let model = self.refresh_model();
         let ended = self.refresh_ends_at();
+        // One in doubt may have a newer credential parked, which has not ended.
+        let may_be_replaced = model == RefreshModel::Rotating && self.is_in_doubt();
         if model == RefreshModel::None
             || self.access_token.is_none()
-            || ended.is_some_and(|end| end <= now)
+            || (ended.is_some_and(|end| end <= now) && !may_be_replaced)
         {
             return None;
         }

@@ -365,6 +365,18 @@ impl Integration {
         matches!(self.state, State::ReconnectRequired { .. })
     }
 
+    /// Whether the platform has replaced its refresh token, and the answer is gone.
+    #[must_use]
+    pub const fn lost_its_rotation(&self) -> bool {
+        matches!(
+            self.state,
+            State::ReconnectRequired {
+                reason: ReconnectReason::RotationLost,
+                ..
+            }
+        )
+    }
+
     /// Takes over what a free probe says of the access token, where nothing
     /// refreshes it now. Where that token is all there is of the grant, one that
     /// lives clears what was concluded of it, and a refusal is confirmed by one

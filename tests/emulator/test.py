@@ -156,7 +156,7 @@ class Test:
 def run(emulator, home):
     issuer, platforms = Issuer(), Platforms(home)
     try:
-        stack = Stack(emulator, "warden", "infra/template.yaml", ".aws-sam/build")
+        stack = Stack(emulator, "warden", "infra/template.yaml", sys.argv[2])
         parameters = {
             "AuthIssuer": ISSUER, "AuthAudience": AUDIENCE, "AuthJwks": issuer.jwks,
             "PlatformEndpoints": platforms.endpoints,

@@ -67,7 +67,9 @@ impl Sweep<'_> {
                 is_due(row.probe_due_at(now)),
             ),
             Why::Trial => (row.is_refreshable(now), false),
-            Why::Asked => (row.is_refreshable(now), true),
+            // A token that the platform has replaced is not sent again: that may
+            // end what still lives of the grant.
+            Why::Asked => (row.is_refreshable(now) && !row.lost_its_rotation(), true),
         };
         let ask = match (refresh, probe) {
             (true, _) => Some(Ask::Refresh),

@@ -186,3 +186,15 @@ fn every_method(method_arn: &str) -> String {
 
 #[cfg(test)]
 mod tests;
+
+/// Reads any bytes as a key set, and as the claims of a token: for `fuzz/`.
+#[cfg(fuzzing)]
+pub fn fuzz_identity(variables: &Variables, bytes: &[u8], now: chrono::DateTime<chrono::Utc>) {
+    let _ = keys::KeySet::parse(bytes);
+    if let (Ok(expected), Ok(claims)) = (
+        claims::Expected::wire(variables),
+        serde_json::from_slice::<claims::Claims>(bytes),
+    ) {
+        let _ = expected.user(&claims, now);
+    }
+}

@@ -76,6 +76,23 @@ pub struct Granted {
     pub lifetimes: Lifetimes,
 }
 
+/// Reads any bytes as an answer of `platform`: for `fuzz/`.
+#[cfg(fuzzing)]
+pub fn fuzz_answer(platform: Platform, status: u16, body: &[u8], now: chrono::DateTime<chrono::Utc>) {
+    let head = || answer::Head {
+        status,
+        headers: reqwest::header::HeaderMap::new(),
+    };
+    let dialect = dialect::of(platform);
+    let Answer { result, .. } = answer::exchanged(dialect, &head(), body, now);
+    if let Ok(Granted { tokens, .. }) = result {
+        use secrecy::ExposeSecret;
+        assert!(!tokens.access_token.expose_secret().trim().is_empty());
+        assert!((200..300).contains(&status));
+    }
+    let _ = answer::probed(dialect, &head(), body, now);
+}
+
 impl OAuthClient {
     /// A client of these endpoints.
     ///
