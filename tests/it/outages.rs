@@ -151,8 +151,9 @@ async fn refusals_of_connections_in_doubt_show_that_it_is_the_application() {
     let lost = lost
         .iter()
         .filter(|state| matches!(state, State::ReconnectRequired { .. }));
-    // The first two, before there were three.
-    assert!(lost.count() <= 2);
+    // The first two, before there were three; or one organisation's, if all of
+    // them happen to come before the other's first.
+    assert!(lost.count() <= 4);
     world.stack.platforms().clear_scripts();
     for _ in 0..12 {
         world.pass(TimeDelta::minutes(10));
