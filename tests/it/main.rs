@@ -10,6 +10,7 @@ mod imports;
 mod independent;
 mod mixture;
 mod notifying;
+mod operations;
 mod outages;
 mod parking;
 mod permissions;

@@ -78,7 +78,12 @@ pub struct Granted {
 
 /// Reads any bytes as an answer of `platform`: for `fuzz/`.
 #[cfg(fuzzing)]
-pub fn fuzz_answer(platform: Platform, status: u16, body: &[u8], now: chrono::DateTime<chrono::Utc>) {
+pub fn fuzz_answer(
+    platform: Platform,
+    status: u16,
+    body: &[u8],
+    now: chrono::DateTime<chrono::Utc>,
+) {
     let head = || answer::Head {
         status,
         headers: reqwest::header::HeaderMap::new(),

@@ -1,0 +1,67 @@
+//! What operators are given fits together: alarms, runbook, metrics.
+
+use std::collections::BTreeSet;
+
+use local::template::EMBEDDED;
+
+const RUNBOOK: &str = include_str!("../../docs/runbook.md");
+/// Everything that writes metrics.
+const WRITERS: [&str; 5] = [
+    include_str!("../../functions/check-tokens/src/outcomes.rs"),
+    include_str!("../../functions/check-tokens/src/operations.rs"),
+    include_str!("../../functions/check-tokens/src/sweep.rs"),
+    include_str!("../../functions/rate-limit-authorizer/src/lib.rs"),
+    include_str!("../../functions/rate-limit-authorizer/src/meter.rs"),
+];
+
+/// What stands between `before` and `after`, wherever that is.
+fn between<'a>(text: &'a str, before: &str, after: char) -> BTreeSet<&'a str> {
+    let found = text.split(before).skip(1);
+    found.filter_map(|rest| rest.split(after).next()).collect()
+}
+
+#[test]
+fn every_alarm_has_its_entry_in_the_runbook_and_the_other_way_round() {
+    let alarms = between(EMBEDDED, "AlarmName: !Sub \"${AWS::StackName}-", '"');
+    assert_eq!(alarms.len(), 11);
+    assert_eq!(alarms, between(RUNBOOK, "\n## ", '\n'));
+    for entry in RUNBOOK.split("\n## ").skip(1) {
+        for part in ["**Means.**", "**Look at.**", "**Do.**"] {
+            assert!(entry.contains(part), "{part}: {entry}");
+        }
+    }
+}
+
+#[test]
+fn every_saved_query_that_the_runbook_names_is_there() {
+    let saved = between(EMBEDDED, "Name: !Sub \"TokenWarden/${AWS::StackName}/", '"');
+    let named = RUNBOOK.replace('\n', " ");
+    let named = between(&named, "query `", '`');
+    assert!(
+        named.len() > 5 && named.is_subset(&saved),
+        "{named:?} {saved:?}"
+    );
+}
+
+#[test]
+fn every_metric_that_is_watched_is_written() {
+    let own = "TokenWarden/${AWS::StackName}";
+    let mut watched = between(EMBEDDED, &format!("[\"{own}\",\""), '"');
+    watched.extend(between(EMBEDDED, "MetricName=\\\"", '\\'));
+    watched.extend(between(
+        EMBEDDED,
+        &format!("Namespace: !Sub \"{own}\", MetricName: "),
+        '}',
+    ));
+    watched.extend(between(
+        EMBEDDED,
+        &format!("Namespace: !Sub \"{own}\"\n      MetricName: "),
+        '\n',
+    ));
+    assert!(watched.len() > 15, "{watched:?}");
+    for metric in watched {
+        let written = format!("\"{metric}\"");
+        let is_written = WRITERS.iter().any(|writer| writer.contains(&written));
+        assert!(is_written, "nothing writes {metric}");
+    }
+}
