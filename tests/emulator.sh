@@ -16,5 +16,5 @@ for function in CheckTokens Notify RateLimitAuthorizer Api; do
 done
 # The command that imports, and whose simulated platforms the functions call.
 cargo build --workspace --locked
-python=$(python emulator ministack==1.5.33 aws-sam-translator==1.115.0 cryptography==46.0.3 boto3 pyyaml)
+python=$(python emulator ministack==1.5.33 aws-sam-translator==1.115.0 cryptography==46.0.3 boto3==1.43.106 pyyaml==6.0.4)
 timeout "${EMULATOR_TIMEOUT:-900}" "$python/bin/python" tests/emulator/test.py "$python/bin/ministack" .aws-sam/build

@@ -272,8 +272,15 @@ impl Application {
         refresh_life: Option<TimeDelta>,
     ) -> Taken {
         let mut news = Vec::new();
-        let broken_since = self.breaker.as_ref().map(|breaker| breaker.since);
-        if broken_since.is_some_and(|since| since < sent_at) {
+        // That it is misconfigured is the platform's word, and holds until a later
+        // request shows otherwise. That it is refused is our conclusion from none
+        // succeeding, so any success refutes it: otherwise a few dead grants among
+        // many that work would hold up all of them again and again.
+        let is_refuted = self
+            .breaker
+            .as_ref()
+            .is_some_and(|breaker| breaker.cause == Cause::Refusals || breaker.since < sent_at);
+        if is_refuted {
             self.breaker = None;
             news.push(News::BreakerClosed);
         }

@@ -9,7 +9,7 @@ use local::platforms::{Action, Script, Throttle};
 use serde_json::{Value, json};
 use shared::Platform;
 use shared::integration::State;
-use shared::verdict::ReconnectReason;
+use shared::verdict::{ReconnectReason, Transient, Verdict};
 
 use crate::world::{World, acme, connection};
 
@@ -127,7 +127,7 @@ async fn only_a_sweep_that_refreshes_takes_the_turn_to_try_a_broken_application(
     assert_eq!(operations(&world, "breaker_closed").await, 1);
 }
 
-/// The platform refuses everybody just as a sweep has died in the middle of them.
+/// The platform refuses everybody whom its own errors have left in doubt.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refusals_of_connections_in_doubt_show_that_it_is_the_application() {
     let world = two_organisations("twitter", 4, TimeDelta::hours(1)).await;
@@ -137,11 +137,13 @@ async fn refusals_of_connections_in_doubt_show_that_it_is_the_application() {
         for n in 0..4 {
             let mut row = world.row(org, &format!("{org}-{n}")).await;
             row.intent = Some(shared::integration::Intent {
-                attempt: "of a dead sweep".to_owned(),
+                attempt: "answered with an error".to_owned(),
                 at: world.now() - TimeDelta::minutes(5),
                 generation: row.generation,
             });
             let now = world.now();
+            let error = Verdict::Transient(Transient::ServerError);
+            row.doubt(&error, now - TimeDelta::hours(1), 0.0);
             world.integrations().replace(row, now).await.unwrap();
         }
     }

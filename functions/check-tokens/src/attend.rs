@@ -197,6 +197,7 @@ impl CheckTokens {
             Ok(Some(tokens)) => tokens,
             Ok(None) => return Ok((Some(row), Tried::Nothing, None)),
             Err(error) => {
+                sweep.outcomes.failed(row.platform);
                 let row = self.put_off(row, &error, sweep, report).await?;
                 return Ok((row, Tried::Nothing, Some(error.into())));
             }
@@ -214,9 +215,9 @@ impl CheckTokens {
         if outcome == Outcome::RotationLost {
             sweep.operations.add(Operation::rotation_lost(&key));
         }
+        let now = self.clock.now();
+        sweep.outcomes.attempted(platform, &outcome, &entry, now);
         if happened {
-            let now = self.clock.now();
-            sweep.outcomes.attempted(platform, &outcome, &entry, now);
             self.record_attempt(platform, key, entry).await;
         }
         if outcome == Outcome::NoKey {

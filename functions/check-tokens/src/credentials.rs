@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use shared::Clock;
 use shared::oauth::{Credentials, CredentialsError};
 use tokio::sync::Mutex;
+use tracing::warn;
 
 /// How long they are taken for what the secret holds: a rotation that a platform
 /// does not make us notice, because it still accepts the old ones, is followed
@@ -26,7 +27,8 @@ pub(crate) struct PlatformSecret {
 #[derive(Debug)]
 struct Held {
     credentials: Arc<Credentials>,
-    read_at: DateTime<Utc>,
+    /// Until when they are taken for what the secret holds.
+    until: DateTime<Utc>,
 }
 
 impl PlatformSecret {
@@ -51,20 +53,30 @@ impl PlatformSecret {
         let now = self.clock.now();
         let mut held = self.held.lock().await;
         if let Some(held) = &*held
-            && now - held.read_at < LIFE
+            && now < held.until
         {
             return Ok(Arc::clone(&held.credentials));
         }
-        let credentials = Arc::new(Credentials::fetch(&self.client, &self.id).await?);
+        let credentials = match (Credentials::fetch(&self.client, &self.id).await, &*held) {
+            (Ok(credentials), _) => Arc::new(credentials),
+            // What it held last still refreshes most of what is due.
+            (Err(error), Some(held)) => {
+                warn!(%error, "the platforms' secret could not be read again");
+                return Ok(Arc::clone(&held.credentials));
+            }
+            (Err(error), None) => return Err(error),
+        };
         *held = Some(Held {
             credentials: Arc::clone(&credentials),
-            read_at: now,
+            until: now + LIFE,
         });
         Ok(credentials)
     }
 
     /// The next to ask reads the secret.
     pub(crate) async fn forget(&self) {
-        *self.held.lock().await = None;
+        if let Some(held) = &mut *self.held.lock().await {
+            held.until = DateTime::UNIX_EPOCH;
+        }
     }
 }

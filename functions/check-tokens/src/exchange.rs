@@ -233,12 +233,21 @@ impl Driver<'_> {
             } => Some(since),
             _ => None,
         };
+        // A refusal that our own crash explains says nothing of the application.
+        // One after a doubt that the platform's own answers left may.
+        let is_recorded = matches!(
+            self.before.state,
+            State::Retrying {
+                reason: RetryReason::InDoubt,
+                ..
+            }
+        );
+        let is_explained = self.before.is_in_doubt() && !is_recorded;
+        let is_refusal = matches!(verdict, Verdict::ReconnectNeeded(_));
         let observation = Observation::Failure {
             key: self.key.clone(),
             verdict: verdict.clone(),
-            // In doubt as well: our own crash may explain the refusal, but with
-            // many at once and no success among them so may the application.
-            had_worked: self.before.renewed_at.is_some(),
+            had_worked: self.before.renewed_at.is_some() && !(is_explained && is_refusal),
             refused_since,
         };
         let taken = self.observe(observation).await;

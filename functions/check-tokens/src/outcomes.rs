@@ -33,7 +33,7 @@ impl Outcomes {
         change(all.entry(platform).or_default())
     }
 
-    /// Counts an attempt that asked the platform, or found what it had answered.
+    /// Counts an attempt, also one that never came to asking the platform.
     pub(crate) fn attempted(
         &self,
         platform: Platform,
@@ -58,6 +58,11 @@ impl Outcomes {
                 _ => of.failed += 1,
             }
         });
+    }
+
+    /// Counts one that could not begin: its credential does not open.
+    pub(crate) fn failed(&self, platform: Platform) {
+        self.of(platform, |of| of.failed += 1);
     }
 
     pub(crate) fn held_back(&self, platform: Platform) {

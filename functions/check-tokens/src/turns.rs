@@ -8,9 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use shared::Platform;
 use shared::store::Key;
 
-/// How many keys may wait for one platform: a few megabytes at most, and more
+/// How many keys may wait for one platform: some ten megabytes at most, and more
 /// than a sweep has time for.
-const LONGEST_LINE: usize = 16_384;
+const LONGEST_LINE: usize = 65_536;
 
 #[derive(Debug)]
 pub(crate) struct Turns {
