@@ -107,6 +107,11 @@ pub struct Integration {
     /// the connection is in doubt: the platform may have replaced the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
+    /// The last exchange that was begun in doubt. If the credential that replaces
+    /// the one it sent is refused, this is why: a platform that sees a single-use
+    /// token twice may revoke what it gave for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Intent>,
     /// What people have been told, and still must be.
     #[serde(default)]
     pub told: Told,

@@ -99,6 +99,7 @@ impl Integration {
         let shortened = access_expires_at.map(|new| new + TREMBLE) < self.access_expires_at;
         let proves = model != RefreshModel::Extend || moved;
 
+        self.replay.take_if(|of| of.generation != self.generation);
         self.generation += 1;
         self.access_token = Some(renewed.access_token);
         self.refresh_token = renewed.refresh_token;
@@ -207,6 +208,7 @@ impl Integration {
         self.access_token = None;
         self.refresh_token = None;
         self.registered = None;
+        self.replay = None;
         // The intent stays: it says that an answer to the old credential may be
         // parked, which is to be removed.
         self.lease = None;
@@ -232,22 +234,13 @@ impl Integration {
             self.told.owed = None;
         }
         self.state = match verdict {
-            // Asked again before it was time to: no more than the first, and no
-            // reason to wait longer for the second.
-            Verdict::ReconnectNeeded(ReconnectReason::GrantRefused)
-                if self.awaits_confirmation(now) =>
-            {
-                self.state.clone()
+            Verdict::ReconnectNeeded(reason) if self.is_confirmed_by(*reason, conclusive, now) => {
+                State::ReconnectRequired {
+                    reason: *reason,
+                    since: now,
+                }
             }
-            Verdict::ReconnectNeeded(ReconnectReason::GrantRefused)
-                if !(conclusive && self.was_refused()) =>
-            {
-                self.retrying(RetryReason::Refused, None, now, luck)
-            }
-            Verdict::ReconnectNeeded(reason) => State::ReconnectRequired {
-                reason: *reason,
-                since: now,
-            },
+            Verdict::ReconnectNeeded(_) => self.refused(now, luck),
             Verdict::PlatformActionNeeded(action) => {
                 let since = match self.state {
                     State::PlatformActionRequired {
@@ -302,7 +295,10 @@ impl Integration {
             return;
         }
         self.attempted_at = Some(now);
-        self.state = self.retrying(RetryReason::InDoubt, wait, now, luck);
+        self.state = match verdict {
+            Verdict::ReconnectNeeded(_) => self.refused(now, luck),
+            _ => self.retrying(RetryReason::InDoubt, wait, now, luck),
+        };
     }
 
     /// Takes over that the platform has replaced the token and the answer is
@@ -462,6 +458,35 @@ impl Integration {
             | State::Active
             | State::Disconnected { .. } => {}
         }
+    }
+
+    /// Whether a refusal shows that the grant is dead: a platform's explicit word
+    /// does; one that may mean anything must come twice, when it was time to ask
+    /// again, and while nothing is wrong with our application.
+    pub(crate) fn is_confirmed_by(
+        &self,
+        reason: ReconnectReason,
+        conclusive: bool,
+        now: DateTime<Utc>,
+    ) -> bool {
+        let is_second = conclusive && self.was_refused() && !self.awaits_confirmation(now);
+        reason != ReconnectReason::GrantRefused || is_second
+    }
+
+    /// How it stands after a refusal that shows nothing yet. Asked again before it
+    /// was time to, it is no more than the first, and no reason to wait longer.
+    fn refused(&self, now: DateTime<Utc>, luck: f64) -> State {
+        match self.awaits_confirmation(now) {
+            true => self.state.clone(),
+            false => self.retrying(RetryReason::Refused, None, now, luck),
+        }
+    }
+
+    /// Whether the token that its credential was got for may have been sent again
+    /// before that was stored.
+    pub(crate) fn is_contested(&self) -> bool {
+        let replay = self.replay.as_ref();
+        replay.is_some_and(|replay| replay.generation + 1 == self.generation)
     }
 
     /// Whether the platform refused the grant the last time too: one refusal

@@ -219,6 +219,7 @@ impl Registration {
             // An exchange that was begun may yet park what it brings: that is
             // to be found and removed.
             intent: stored.and_then(|row| row.intent.clone()),
+            replay: None,
             told: Told::default(),
             lapses_at: None,
             attention_at: None,

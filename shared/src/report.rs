@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::integration::Integration;
 use crate::lapse::Severity;
 
 /// The counts with which a sweep ends: its answer, one audit row, one log line.
@@ -145,4 +146,20 @@ pub struct Attempt {
     pub expired_at: Option<DateTime<Utc>>,
     /// And after.
     pub expires_at: Option<DateTime<Utc>>,
+}
+
+impl Attempt {
+    /// One at `row` of which nothing is known yet.
+    #[must_use]
+    pub const fn at(row: &Integration, attempt_id: String) -> Self {
+        Self {
+            attempt_id,
+            verdict: String::new(),
+            code: None,
+            platform_request_id: None,
+            duration_ms: 0,
+            expired_at: row.access_expires_at,
+            expires_at: row.access_expires_at,
+        }
+    }
 }

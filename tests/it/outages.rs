@@ -127,45 +127,54 @@ async fn only_a_sweep_that_refreshes_takes_the_turn_to_try_a_broken_application(
     assert_eq!(operations(&world, "breaker_closed").await, 1);
 }
 
-/// The platform refuses everybody whom its own errors have left in doubt.
+/// The platform's own errors have left everybody in doubt, and then the secret is
+/// rotated. No connection is given up for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refusals_of_connections_in_doubt_show_that_it_is_the_application() {
-    let world = two_organisations("twitter", 4, TimeDelta::hours(1)).await;
-    assert_eq!(world.check(json!({})).await.auto_refreshed, 8);
-    world.pass(TimeDelta::minutes(110));
-    for org in ["acme", "beta"] {
-        for n in 0..4 {
-            let mut row = world.row(org, &format!("{org}-{n}")).await;
-            row.intent = Some(shared::integration::Intent {
-                attempt: "answered with an error".to_owned(),
-                at: world.now() - TimeDelta::minutes(5),
-                generation: row.generation,
-            });
-            let now = world.now();
-            let error = Verdict::Transient(Transient::ServerError);
-            row.doubt(&error, now - TimeDelta::hours(1), 0.0);
-            world.integrations().replace(row, now).await.unwrap();
+async fn a_rotated_client_secret_flips_no_connection_in_doubt() {
+    for (platform, name, error) in [
+        (Platform::Twitter, "twitter", "invalid_request"),
+        (Platform::Tiktok, "tiktok", "invalid_grant"),
+    ] {
+        let world = two_organisations(name, 4, TimeDelta::hours(1)).await;
+        assert_eq!(world.check(json!({})).await.auto_refreshed, 8);
+        world.pass(TimeDelta::minutes(110));
+        for org in ["acme", "beta"] {
+            for n in 0..4 {
+                let mut row = world.row(org, &format!("{org}-{n}")).await;
+                row.intent = Some(shared::integration::Intent {
+                    attempt: "answered with an error".to_owned(),
+                    at: world.now() - TimeDelta::minutes(5),
+                    generation: row.generation,
+                });
+                let now = world.now();
+                let error = Verdict::Transient(Transient::ServerError);
+                row.doubt(&error, now - TimeDelta::hours(1), 0.0);
+                world.integrations().replace(row, now).await.unwrap();
+            }
         }
+        let script = Script::refuse(platform, error);
+        world.stack.platforms().script(script).unwrap();
+        // Less than the six hours for which refusals are doubted.
+        for _ in 0..30 {
+            world.check(json!({})).await;
+            world.pass(TimeDelta::minutes(10));
+        }
+        assert_eq!(operations(&world, "breaker_opened").await, 1, "{name}");
+        let retrying = |state: &State| matches!(state, State::Retrying { .. });
+        let all = states(&world, 4).await;
+        assert!(all.iter().all(retrying), "{name}: {all:?}");
+        world.stack.platforms().clear_scripts();
+        for _ in 0..8 {
+            world.pass(TimeDelta::minutes(10));
+            world.check(json!({})).await;
+        }
+        let all = states(&world, 4).await;
+        assert!(
+            all.iter().all(|state| *state == State::Active),
+            "{name}: {all:?}"
+        );
+        assert_eq!(operations(&world, "rotation_lost").await, 0, "{name}");
     }
-    let script = Script::refuse(Platform::Twitter, "invalid_request");
-    world.stack.platforms().script(script).unwrap();
-    world.check(json!({})).await;
-    assert_eq!(operations(&world, "breaker_opened").await, 1);
-    let lost = states(&world, 4).await;
-    let lost = lost
-        .iter()
-        .filter(|state| matches!(state, State::ReconnectRequired { .. }));
-    // The first two, before there were three; or one organisation's, if all of
-    // them happen to come before the other's first.
-    assert!(lost.count() <= 4);
-    world.stack.platforms().clear_scripts();
-    for _ in 0..12 {
-        world.pass(TimeDelta::minutes(10));
-        world.check(json!({})).await;
-    }
-    let works = states(&world, 4).await;
-    let works = works.iter().filter(|state| **state == State::Active);
-    assert!(works.count() >= 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -376,6 +385,9 @@ async fn a_credential_that_cannot_be_opened_is_told_at_once() {
     assert_eq!(world.told("olga").await, ["integration_reconnect_required"]);
     let again = world.check(json!({})).await;
     assert_eq!((again.examined, again.failures.len()), (0, 0));
+    let attempts = world.audit("integration#acme#acme-0").await;
+    let verdicts: Vec<_> = attempts.iter().map(|row| &row["verdict"]).collect();
+    assert_eq!(verdicts, ["credential_damaged"]);
 }
 
 #[tokio::test]

@@ -5,10 +5,15 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use shared::application::{Application, News, Observation, Standing, Taken};
+use shared::integration::{Integration, RetryReason, State};
 use shared::store::{Applications, Key};
+use shared::verdict::Verdict;
 use shared::{Clock, Platform};
 use tokio::sync::Mutex;
 use tracing::warn;
+
+use crate::operations::Operation;
+use crate::sweep::Sweep;
 
 /// How often a write that lost a race is applied to what won it.
 const TRIES: u32 = 5;
@@ -187,6 +192,43 @@ impl Known {
             news.extend(self.application.observe(observation, now).news);
         }
         news
+    }
+}
+
+impl Sweep<'_> {
+    /// What a failure means, given what is known of our application, and whether
+    /// a refusal may be believed.
+    pub(crate) async fn weigh(&self, row: &Integration, verdict: Verdict) -> (Verdict, bool) {
+        let (refused_since, doubt_is_recorded) = match row.state {
+            State::Retrying { reason, since, .. } => (
+                (reason == RetryReason::Refused).then_some(since),
+                reason == RetryReason::InDoubt,
+            ),
+            _ => (None, false),
+        };
+        // A refusal that our own crash explains says nothing of the application: a
+        // sweep that dies may leave many. Whoever lives to record a doubt has an
+        // answer of the platform's that left it, which may be about both.
+        let is_explained = matches!(verdict, Verdict::ReconnectNeeded(_))
+            && row.is_in_doubt()
+            && !doubt_is_recorded;
+        let observation = Observation::Failure {
+            key: Key::from(row),
+            verdict: verdict.clone(),
+            had_worked: row.renewed_at.is_some() && !is_explained,
+            refused_since,
+        };
+        let taken = self.observe(row.platform, observation).await;
+        (taken.verdict.unwrap_or(verdict), taken.conclusive)
+    }
+
+    /// Takes in what an exchange showed, and keeps what the operator should hear.
+    pub(crate) async fn observe(&self, platform: Platform, observation: Observation) -> Taken {
+        let taken = self.standings.observe(platform, observation).await;
+        for news in &taken.news {
+            self.operations.add(Operation::of(platform, news));
+        }
+        taken
     }
 }
 

@@ -198,17 +198,14 @@ impl CheckTokens {
             Ok(None) => return Ok((Some(row), Tried::Nothing, None)),
             Err(error) => {
                 sweep.outcomes.failed(row.platform);
+                self.record_unopened(&row, &error).await;
                 let row = self.put_off(row, &error, sweep, report).await?;
                 return Ok((row, Tried::Nothing, Some(error.into())));
             }
         };
         let (key, platform) = (Key::from(&row), row.platform);
         let untouched = row.clone();
-        let Exchanged {
-            end,
-            entry,
-            happened,
-        } = self.exchange(row, &tokens, credentials, sweep).await;
+        let Exchanged { end, entry } = self.exchange(row, &tokens, credentials, sweep).await;
         let outcome = end.outcome;
         count(&outcome, &entry.verdict, report);
         let tried = Tried::Asked(entry.verdict.clone(), entry.attempt_id.clone());
@@ -217,9 +214,7 @@ impl CheckTokens {
         }
         let now = self.clock.now();
         sweep.outcomes.attempted(platform, &outcome, &entry, now);
-        if happened {
-            self.record_attempt(platform, key, entry).await;
-        }
+        self.record_attempt(platform, key, entry).await;
         if outcome == Outcome::NoKey {
             // Backs off as if it could not be opened: KMS does not answer.
             let error = SealingError::NoKey;
@@ -229,7 +224,22 @@ impl CheckTokens {
         Ok((end.row, tried, None))
     }
 
-    /// One log line and one audit row for everything that a platform was asked.
+    /// One that could not begin: its credential does not open.
+    pub(crate) async fn record_unopened(&self, row: &Integration, error: &SealingError) {
+        let verdict = match error {
+            SealingError::NotOpenable(_) => "credential_damaged",
+            _ => "unopenable",
+        };
+        let entry = Entry {
+            verdict: verdict.to_owned(),
+            ..Entry::at(row, attempt_id())
+        };
+        self.record_attempt(row.platform, Key::from(row), entry)
+            .await;
+    }
+
+    /// One log line and one audit row for every attempt, also one that never came
+    /// to asking the platform.
     pub(crate) async fn record_attempt(&self, platform: Platform, key: Key, entry: Entry) {
         info!(
             %platform,
@@ -240,7 +250,7 @@ impl CheckTokens {
             code = entry.code,
             platform_request_id = entry.platform_request_id,
             duration_ms = entry.duration_ms,
-            "platform asked"
+            "attempt ended"
         );
         let id = entry.attempt_id.clone();
         let recorded = self.audit.record(AuditStream::Attempts(key), &id, entry);
@@ -346,6 +356,11 @@ impl CheckTokens {
             refresh_token,
         }))
     }
+}
+
+/// A name for an attempt that no other has.
+pub(crate) fn attempt_id() -> String {
+    format!("{:016x}", rand::random::<u64>())
 }
 
 /// Counts an attempt.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use shared::application::Observation;
-use shared::integration::{Integration, RetryReason, State};
+use shared::integration::Integration;
 use shared::oauth::{Answer, Credentials, Granted, Tokens};
 use shared::parking::ParkingError;
 use shared::platform::RefreshModel;
@@ -19,10 +19,10 @@ use tokio::time::timeout;
 use tracing::{error, warn};
 
 use crate::CheckTokens;
-use crate::operations::Operation;
+use crate::attend::attempt_id;
 use crate::sweep::Sweep;
 
-/// How long one try at storing something may take: two of them end between the
+/// How long one try at storing or reading something may take: two of them end between the
 /// protocol's time for storing and the end of the lease.
 const WRITE: Duration = Duration::from_secs(5);
 /// Clocks given as "seconds left" that agree within this are one.
@@ -32,8 +32,6 @@ const TREMBLE: TimeDelta = TimeDelta::hours(1);
 pub(crate) struct Exchanged {
     pub(crate) end: End,
     pub(crate) entry: Entry,
-    /// Whether the platform was asked, or an answer of its found.
-    pub(crate) happened: bool,
 }
 
 struct Driver<'a> {
@@ -50,7 +48,6 @@ struct Driver<'a> {
     /// What the platform gave, and when it was asked for.
     gave: Option<(Lifetimes, DateTime<Utc>)>,
     entry: Entry,
-    happened: bool,
 }
 
 impl CheckTokens {
@@ -62,7 +59,8 @@ impl CheckTokens {
         credentials: &Credentials,
         sweep: &Sweep<'_>,
     ) -> Exchanged {
-        let id = format!("{:016x}", rand::random::<u64>());
+        let entry = Entry::at(&row, attempt_id());
+        let id = entry.attempt_id.clone();
         let mut driver = Driver {
             function: self,
             sweep,
@@ -73,16 +71,7 @@ impl CheckTokens {
             data_key: None,
             new_tokens: None,
             gave: None,
-            entry: Entry {
-                attempt_id: id.clone(),
-                verdict: String::new(),
-                code: None,
-                platform_request_id: None,
-                duration_ms: 0,
-                expired_at: row.access_expires_at,
-                expires_at: None,
-            },
-            happened: false,
+            entry,
         };
         let now = self.clock.now();
         let mut attempt = Attempt::new(id, row.clone(), sweep.deadline, rand::random(), now);
@@ -112,6 +101,7 @@ impl Driver<'_> {
             }
             Step::Claim(row) | Step::Store(row) | Step::Record(row) => self.write(*row).await,
             Step::FindParked(generation) => self.find_parked(generation).await,
+            Step::ReadAgain => self.read_again().await,
             Step::Park(renewed) => {
                 let generation = self.before.generation + 1;
                 let parked = function.parking.park(&self.key, generation, &renewed);
@@ -148,6 +138,17 @@ impl Driver<'_> {
         }
     }
 
+    async fn read_again(&self) -> Event {
+        match timeout(WRITE, self.function.integrations.get(&self.key)).await {
+            Ok(Ok(row)) => Event::Read(row.map(Box::new)),
+            Ok(Err(error)) => {
+                warn!(%error, key = %self.key, "a row could not be read again");
+                Event::Unreadable
+            }
+            Err(_) => Event::Unreadable,
+        }
+    }
+
     /// What an earlier attempt parked, if it opens: a copy that does not is none.
     async fn find_parked(&mut self, generation: u64) -> Event {
         let found = timeout(WRITE, self.function.parking.find(&self.key, generation)).await;
@@ -171,7 +172,6 @@ impl Driver<'_> {
             .await
         {
             Ok(_) => {
-                self.happened = true;
                 self.gave = Some((renewed.lifetimes.clone(), renewed.sent_at));
                 Event::Parked(Some(Box::new(renewed)))
             }
@@ -199,7 +199,6 @@ impl Driver<'_> {
                 self.tokens,
             )
             .await;
-        self.happened = true;
         self.entry.duration_ms = (clock.precise() - began).num_milliseconds();
         self.entry.platform_request_id = request_id;
         match result {
@@ -214,53 +213,13 @@ impl Driver<'_> {
             },
             Err(refused) => {
                 self.entry.code = refused.code;
-                let (verdict, conclusive) = self.weigh(refused.verdict).await;
+                let (verdict, conclusive) = self.sweep.weigh(self.before, refused.verdict).await;
                 Event::Answered(Answered::Refused {
                     verdict,
                     conclusive,
                 })
             }
         }
-    }
-
-    /// What a refusal means, given what is known of our application.
-    async fn weigh(&self, verdict: Verdict) -> (Verdict, bool) {
-        let refused_since = match self.before.state {
-            State::Retrying {
-                reason: RetryReason::Refused,
-                since,
-                ..
-            } => Some(since),
-            _ => None,
-        };
-        // A refusal that our own crash explains says nothing of the application.
-        // One after a doubt that the platform's own answers left may.
-        let is_recorded = matches!(
-            self.before.state,
-            State::Retrying {
-                reason: RetryReason::InDoubt,
-                ..
-            }
-        );
-        let is_explained = self.before.is_in_doubt() && !is_recorded;
-        let is_refusal = matches!(verdict, Verdict::ReconnectNeeded(_));
-        let observation = Observation::Failure {
-            key: self.key.clone(),
-            verdict: verdict.clone(),
-            had_worked: self.before.renewed_at.is_some() && !(is_explained && is_refusal),
-            refused_since,
-        };
-        let taken = self.observe(observation).await;
-        (taken.verdict.unwrap_or(verdict), taken.conclusive)
-    }
-
-    async fn observe(&self, observation: Observation) -> shared::application::Taken {
-        let platform = self.before.platform;
-        let taken = self.sweep.standings.observe(platform, observation).await;
-        for news in &taken.news {
-            self.sweep.operations.add(Operation::of(platform, news));
-        }
-        taken
     }
 
     async fn probe(&self) -> Option<Result<shared::refresh::Seen, Verdict>> {
@@ -310,12 +269,12 @@ impl Driver<'_> {
         if let (Outcome::Renewed | Outcome::Recovered, Some(row)) = (&end.outcome, row)
             && let Some((lifetimes, sent_at)) = self.gave.take()
         {
-            self.observe(success(row, &lifetimes, sent_at)).await;
+            let observation = success(row, &lifetimes, sent_at);
+            self.sweep.observe(row.platform, observation).await;
         }
         Exchanged {
             end,
             entry: self.entry,
-            happened: self.happened,
         }
     }
 }

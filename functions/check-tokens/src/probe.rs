@@ -1,8 +1,7 @@
 //! Asking a platform whether a token lives that nothing refreshes now: because
 //! somebody asked, or because a refusal is to be confirmed.
 
-use shared::application::Observation;
-use shared::integration::{Integration, RetryReason, State};
+use shared::integration::Integration;
 use shared::oauth::Credentials;
 use shared::report::{Attempt as Entry, Report};
 use shared::sealing::SealingError;
@@ -10,8 +9,7 @@ use shared::store::{Conflict, Key};
 use shared::verdict::Verdict;
 
 use crate::CheckTokens;
-use crate::attend::{AttendError, Tried};
-use crate::operations::Operation;
+use crate::attend::{AttendError, Tried, attempt_id};
 use crate::sweep::Sweep;
 
 impl CheckTokens {
@@ -30,14 +28,15 @@ impl CheckTokens {
             Ok(Some(tokens)) => tokens,
             Ok(None) => return Ok((Some(row), Tried::Nothing)),
             Err(error) => {
+                self.record_unopened(&row, &error).await;
                 if is_awaited || matches!(error, SealingError::NotOpenable(_)) {
                     self.put_off(row, &error, sweep, report).await?;
                 }
                 return Err(error.into());
             }
         };
-        let id = format!("{:016x}", rand::random::<u64>());
-        let (began, ended) = (self.clock.precise(), row.access_expires_at);
+        let entry = Entry::at(&row, attempt_id());
+        let (id, began) = (entry.attempt_id.clone(), self.clock.precise());
         let Some(probed) = self.oauth.probe(row.platform, credentials, &tokens).await else {
             // Nor can it be asked about by the next sweep.
             if is_awaited {
@@ -59,7 +58,9 @@ impl CheckTokens {
                 ("alive", None)
             }
             Err(refused) => {
-                let conclusive = self.weigh(&row, &refused.verdict, sweep).await;
+                // That the answer is about the application counts there; that this
+                // token was refused stays what it is.
+                let (_, conclusive) = sweep.weigh(&row, refused.verdict.clone()).await;
                 row.probed(Err(&refused.verdict), conclusive, now, rand::random());
                 (refused.verdict.name(), refused.code)
             }
@@ -68,41 +69,17 @@ impl CheckTokens {
             row.platform,
             key,
             Entry {
-                attempt_id: id.clone(),
                 verdict: verdict.to_owned(),
                 code,
                 platform_request_id: probed.request_id,
                 duration_ms: duration.num_milliseconds(),
-                expired_at: ended,
                 expires_at: row.access_expires_at,
+                ..entry
             },
         )
         .await;
         let row = self.store_probed(row, report).await?;
         Ok((row, Tried::Asked(verdict.to_owned(), id)))
-    }
-
-    /// Whether a refusal may be believed, given what is known of our application.
-    async fn weigh(&self, row: &Integration, verdict: &Verdict, sweep: &Sweep<'_>) -> bool {
-        let refused_since = match row.state {
-            State::Retrying {
-                reason: RetryReason::Refused,
-                since,
-                ..
-            } => Some(since),
-            _ => None,
-        };
-        let observation = Observation::Failure {
-            key: Key::from(row),
-            verdict: verdict.clone(),
-            had_worked: row.renewed_at.is_some(),
-            refused_since,
-        };
-        let taken = sweep.standings.observe(row.platform, observation).await;
-        for news in &taken.news {
-            sweep.operations.add(Operation::of(row.platform, news));
-        }
-        taken.conclusive
     }
 
     async fn store_probed(

@@ -47,6 +47,7 @@ pub(crate) fn connection(
         permission_lost_at: None,
         lease: None,
         intent: None,
+        replay: None,
         told: Told::default(),
         lapses_at: None,
         attention_at: None,

@@ -12,7 +12,7 @@
 //! * new tokens are stored as long as the credential is the one they replace,
 //!   whoever holds the lease by then, and never otherwise;
 //! * what the row does not take is parked where the next holder finds it, and
-//!   the next holder looks there before it sends anything.
+//!   the next holder looks there, and at the row again, before it sends anything.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -51,6 +51,8 @@ pub enum Step {
     Claim(Box<Integration>),
     /// Look for a parked credential of this generation.
     FindParked(u64),
+    /// Read the row again, strongly consistent.
+    ReadAgain,
     /// Exchange the credential, and seal what comes with the key at hand.
     Send,
     /// Write the row with new tokens, if it is still the one that was read.
@@ -82,7 +84,9 @@ pub enum Event {
     Unwritten,
     /// What is parked, if anything is.
     Parked(Option<Box<Renewed>>),
-    /// What is parked could not be read.
+    /// The row as it is now, if it exists.
+    Read(Option<Box<Integration>>),
+    /// What is parked, or the row, could not be read.
     Unreadable,
     /// It was parked, or nobody knows.
     ParkedAway(bool),
@@ -137,7 +141,7 @@ pub enum Outcome {
     Released,
     /// Nothing was sent: no key to seal an answer with.
     NoKey,
-    /// Nothing was sent: whether an answer is parked could not be found out.
+    /// Nothing was sent: whether an answer is parked or stored could not be found out.
     ParkingUnknown,
     /// Nothing was sent, or what came was dropped: somebody else was quicker.
     Superseded,
@@ -171,6 +175,9 @@ pub struct Attempt {
     model: RefreshModel,
     /// An earlier exchange of this very credential has no known end.
     in_doubt: bool,
+    /// Of this very credential, by whoever held it in doubt before.
+    earlier_replay: Option<Intent>,
+    sent: bool,
     deadline: Option<DateTime<Utc>>,
     /// When storing must have ended.
     persist_until: DateTime<Utc>,
@@ -189,6 +196,9 @@ enum Phase {
     Finding {
         refused: bool,
     },
+    /// Whoever left the doubt may have stored an answer after the claim, and
+    /// removed what was parked of it.
+    Rereading,
     Exchanging,
     /// Only where a rule is broken: sealing, or probing, between answer and store.
     Dallying(Renewed),
@@ -237,6 +247,8 @@ impl Attempt {
             generation: row.generation,
             model: row.refresh_model(),
             in_doubt: row.is_in_doubt(),
+            earlier_replay: None,
+            sent: false,
             deadline,
             persist_until: now,
             luck,
@@ -284,7 +296,10 @@ impl Attempt {
                 };
                 self.store(storing, now)
             }
-            (Phase::Finding { refused: false }, Event::Parked(None)) => self.send(now),
+            (Phase::Finding { refused: false }, Event::Parked(None)) => {
+                self.phase = Phase::Rereading;
+                Step::ReadAgain
+            }
             // It was known to be dead, and is: for the reason that people were told.
             (Phase::Finding { refused: true }, Event::Parked(None)) if self.row.is_given_up() => {
                 let refused = Recording::Refused {
@@ -297,7 +312,14 @@ impl Attempt {
                 self.phase = Phase::Judging;
                 Step::Probe
             }
-            (Phase::Finding { .. }, _) => {
+            (Phase::Rereading, Event::Read(Some(row)))
+                if row.generation == self.generation && row.holds(&self.id) =>
+            {
+                self.row = *row;
+                self.send(now)
+            }
+            (Phase::Rereading, Event::Read(_)) => self.gone(Outcome::Superseded),
+            (Phase::Finding { .. } | Phase::Rereading, _) => {
                 self.record(Recording::Release(Outcome::ParkingUnknown), now)
             }
 
@@ -333,12 +355,17 @@ impl Attempt {
             attempt: self.id.clone(),
             until,
         });
-        if self.model == RefreshModel::Rotating && !self.in_doubt {
-            row.intent = Some(Intent {
+        if self.model == RefreshModel::Rotating {
+            let intent = Intent {
                 attempt: self.id.clone(),
                 at: now,
                 generation: self.generation,
-            });
+            };
+            if self.in_doubt {
+                self.earlier_replay = row.replay.replace(intent);
+            } else {
+                row.intent = Some(intent);
+            }
         }
         self.phase = Phase::Claiming;
         Step::Claim(Box::new(row))
@@ -354,8 +381,20 @@ impl Attempt {
         if late(self.persist_until) || self.deadline.is_some_and(late) {
             return self.record(Recording::Release(Outcome::Released), now);
         }
+        self.sent = true;
         self.phase = Phase::Exchanging;
         Step::Send
+    }
+
+    /// What was announced has not been done.
+    fn take_back_replay(&self, row: &mut Integration) {
+        if row
+            .replay
+            .as_ref()
+            .is_some_and(|replay| replay.attempt == self.id)
+        {
+            row.replay = self.earlier_replay.clone();
+        }
     }
 
     fn answered(&mut self, answered: Answered, now: DateTime<Utc>) -> Step {
@@ -376,7 +415,14 @@ impl Attempt {
         };
         let rotating = self.model == RefreshModel::Rotating;
         match verdict {
-            Verdict::ReconnectNeeded(_) if self.in_doubt && conclusive => self.find(true),
+            Verdict::ReconnectNeeded(reason)
+                if (self.in_doubt || rotating && self.row.is_contested())
+                    && conclusive
+                    && (self.row.is_given_up()
+                        || self.row.is_confirmed_by(reason, conclusive, now)) =>
+            {
+                self.find(true)
+            }
             _ if self.in_doubt => self.record(Recording::InDoubt(verdict), now),
             _ if rotating && verdict.may_have_acted() => {
                 self.record(Recording::InDoubt(verdict), now)
@@ -394,6 +440,12 @@ impl Attempt {
     fn store(&mut self, storing: Storing, now: DateTime<Utc>) -> Step {
         let mut row = self.row.clone();
         row.renew(storing.renewed.clone(), now);
+        if !storing.recovered {
+            // The platform has answered to the token's being sent again.
+            row.replay.take_if(|replay| replay.attempt == self.id);
+        } else if !self.sent {
+            self.take_back_replay(&mut row);
+        }
         self.phase = Phase::Storing(storing);
         Step::Store(Box::new(row))
     }
@@ -497,6 +549,9 @@ impl Attempt {
 
     fn record_again(&mut self, what: Recording, tries: u8, now: DateTime<Utc>) -> Step {
         let mut row = self.row.clone();
+        if !self.sent {
+            self.take_back_replay(&mut row);
+        }
         what.apply(&mut row, self.luck, now);
         self.phase = Phase::Recording(what, tries);
         Step::Record(Box::new(row))

@@ -2,7 +2,7 @@ use super::*;
 use crate::Platform;
 use crate::announcement::Telling;
 use crate::attention::tests::{at, connection};
-use crate::integration::{Sealed, State};
+use crate::integration::{RetryReason, Sealed, State};
 use crate::refresh::{Ends, Lifetimes};
 use crate::verdict::{ReconnectReason, Throttled, Transient};
 
@@ -23,8 +23,19 @@ fn in_doubt() -> Integration {
     row
 }
 
+/// The same, once the platform has refused what that attempt sent.
+fn refused_in_doubt() -> Integration {
+    let mut row = in_doubt();
+    row.doubt(&dead_grant(), at(-100), 0.0);
+    row
+}
+
 fn begin(row: Integration) -> (Attempt, Step) {
-    let mut attempt = Attempt::new("a".to_owned(), row, None, 0.5, at(0));
+    begin_as("a", row)
+}
+
+fn begin_as(id: &str, row: Integration) -> (Attempt, Step) {
+    let mut attempt = Attempt::new(id.to_owned(), row, None, 0.5, at(0));
     let step = attempt.begin(at(0));
     (attempt, step)
 }
@@ -83,13 +94,19 @@ fn send(row: Integration) -> (Attempt, Integration) {
 
 /// As far as the exchange of a credential that may have been replaced.
 fn send_in_doubt(row: Integration) -> Attempt {
-    let (mut attempt, _) = begin(row);
+    send_in_doubt_as("a", row).0
+}
+
+fn send_in_doubt_as(id: &str, row: Integration) -> (Attempt, Integration) {
+    let (mut attempt, _) = begin_as(id, row);
     let claim = attempt.next(Event::Key(true), at(0));
-    let (_, step) = take(&mut attempt, claim, 0);
+    let (claimed, step) = take(&mut attempt, claim, 0);
     assert!(matches!(step, Step::FindParked(2)), "{step:?}");
     let step = attempt.next(Event::Parked(None), at(1));
+    assert!(matches!(step, Step::ReadAgain), "{step:?}");
+    let step = attempt.next(Event::Read(Some(Box::new(claimed.clone()))), at(1));
     assert!(matches!(step, Step::Send), "{step:?}");
-    attempt
+    (attempt, claimed)
 }
 
 fn outcome(step: &Step) -> Outcome {
@@ -286,9 +303,53 @@ fn a_parked_copy_outlives_any_number_of_lost_races() {
     assert_eq!(outcome(&step), Outcome::Parked);
 }
 
+/// A platform that blames the grant for what is wrong with our application, or
+/// has a bad hour, says the same once.
 #[test]
-fn a_refusal_in_doubt_is_believed_only_after_another_look() {
+fn a_first_refusal_in_doubt_concludes_nothing() {
     let mut attempt = send_in_doubt(in_doubt());
+    let record = attempt.next(refused(dead_grant()), at(2));
+    let (row, step) = take(&mut attempt, record, 2);
+    assert_eq!(outcome(&step), Outcome::InDoubt(dead_grant()));
+    assert!(row.is_in_doubt());
+    let State::Retrying {
+        reason: RetryReason::Refused,
+        next_attempt_at,
+        ..
+    } = row.state
+    else {
+        panic!("{:?}", row.state)
+    };
+    // Nor does another before it is time to ask again, or while it may be the
+    // application that is refused.
+    for (now, conclusive) in [
+        (next_attempt_at - TimeDelta::seconds(1), true),
+        (next_attempt_at, false),
+    ] {
+        let mut row = row.clone();
+        row.lease = None;
+        let mut attempt = Attempt::new("b".to_owned(), row, None, 0.5, now);
+        attempt.begin(now);
+        let claim = attempt.next(Event::Key(true), now);
+        let (claimed, _) = take(&mut attempt, claim, 0);
+        attempt.next(Event::Parked(None), now);
+        attempt.next(Event::Read(Some(Box::new(claimed))), now);
+        let record = attempt.next(
+            Event::Answered(Answered::Refused {
+                verdict: dead_grant(),
+                conclusive,
+            }),
+            now,
+        );
+        let (row, step) = take(&mut attempt, record, 0);
+        assert_eq!(outcome(&step), Outcome::InDoubt(dead_grant()));
+        assert!(row.is_in_doubt() && !row.is_given_up());
+    }
+}
+
+#[test]
+fn a_second_refusal_in_doubt_is_believed_after_another_look() {
+    let mut attempt = send_in_doubt(refused_in_doubt());
     let step = attempt.next(refused(dead_grant()), at(2));
     assert!(matches!(step, Step::FindParked(2)), "{step:?}");
     let step = attempt.next(Event::Parked(None), at(3));
@@ -313,10 +374,78 @@ fn a_refusal_in_doubt_is_believed_only_after_another_look() {
 
 #[test]
 fn what_is_parked_meanwhile_is_found_by_the_second_look() {
-    let mut attempt = send_in_doubt(in_doubt());
+    let mut attempt = send_in_doubt(refused_in_doubt());
     attempt.next(refused(dead_grant()), at(2));
     let step = attempt.next(Event::Parked(Some(Box::new(new_tokens()))), at(3));
     assert!(matches!(step, Step::Store(_)), "{step:?}");
+}
+
+/// An instance stands still with the answer in hand, and another sends the old
+/// token again. It used to say "refused".
+#[test]
+fn a_late_answer_that_is_refused_afterwards_is_a_lost_rotation() {
+    let (mut late, mut claimed) = send(rotating());
+    claimed.lease = None;
+    let (mut other, claimed) = send_in_doubt_as("b", claimed);
+    let record = other.next(refused(dead_grant()), at(2));
+    let (doubted, _) = take(&mut other, record, 2);
+    late.next(answered(), at(3));
+    let store = late.next(Event::Lost(Some(Box::new(doubted))), at(3));
+    let (stored, step) = take(&mut late, store, 3);
+    assert_eq!(outcome(&step), Outcome::Renewed);
+    assert_eq!((&stored.state, stored.generation), (&State::Active, 2));
+
+    let mut once = stored.clone();
+    once.fail(&dead_grant(), true, at(-100), 0.0);
+    let (mut attempt, _) = send(once);
+    let step = attempt.next(refused(dead_grant()), at(4));
+    assert!(matches!(step, Step::FindParked(3)), "{step:?}");
+    let step = attempt.next(Event::Parked(None), at(5));
+    assert!(matches!(step, Step::Probe), "{step:?}");
+    let record = attempt.next(Event::Probed(None), at(6));
+    let (row, step) = take(&mut attempt, record, 6);
+    assert_eq!(outcome(&step), Outcome::RotationLost);
+    assert!(row.lost_its_rotation());
+
+    // Once it has been exchanged for another, that is over.
+    let (mut attempt, _) = send(stored);
+    let store = attempt.next(answered(), at(4));
+    let (renewed, _) = take(&mut attempt, store, 4);
+    assert_eq!(renewed.replay, None);
+    assert!(!claimed.is_contested(), "of another generation");
+}
+
+/// Only what was sent again can explain a later refusal.
+#[test]
+fn what_the_platform_allowed_or_nobody_sent_again_is_not_contested() {
+    // It answers to the second request itself.
+    let mut attempt = send_in_doubt(in_doubt());
+    let store = attempt.next(answered(), at(2));
+    let (row, _) = take(&mut attempt, store, 2);
+    assert_eq!((row.generation, row.replay), (2, None));
+    // What was parked is found before anything is sent.
+    let (mut attempt, _) = begin(in_doubt());
+    let claim = attempt.next(Event::Key(true), at(0));
+    let (claimed, _) = take(&mut attempt, claim, 0);
+    assert!(claimed.replay.is_some(), "written before it is done");
+    let store = attempt.next(Event::Parked(Some(Box::new(new_tokens()))), at(1));
+    let (row, _) = take(&mut attempt, store, 1);
+    assert_eq!((row.generation, row.replay), (2, None));
+    // Or when it had been refused.
+    let mut attempt = send_in_doubt(refused_in_doubt());
+    attempt.next(refused(dead_grant()), at(2));
+    let store = attempt.next(Event::Parked(Some(Box::new(new_tokens()))), at(3));
+    let (row, _) = take(&mut attempt, store, 3);
+    assert!(row.is_contested());
+    // Too little time was left.
+    let (mut attempt, _) = begin(in_doubt());
+    let claim = attempt.next(Event::Key(true), at(0));
+    let (claimed, _) = take(&mut attempt, claim, 0);
+    attempt.next(Event::Parked(None), at(20));
+    let record = attempt.next(Event::Read(Some(Box::new(claimed))), at(21));
+    let (row, step) = take(&mut attempt, record, 21);
+    assert_eq!(outcome(&step), Outcome::Released);
+    assert_eq!(row.replay, None);
 }
 
 /// Somebody had it checked, the platform accepted it, and only parking took that.
@@ -373,6 +502,42 @@ fn nothing_is_sent_while_nobody_knows_what_is_parked() {
     let (mut attempt, _) = begin(in_doubt());
     let claim = attempt.next(Event::Key(true), at(0));
     take(&mut attempt, claim, 0);
+    let record = attempt.next(Event::Unreadable, at(5));
+    let (row, step) = take(&mut attempt, record, 5);
+    assert_eq!(outcome(&step), Outcome::ParkingUnknown);
+    assert!(row.is_in_doubt());
+}
+
+/// Seed 1,018,030 of the simulation, once: whoever left the doubt had stored its
+/// answer after the claim, and the old token, sent again, killed that.
+#[test]
+fn nothing_is_sent_in_doubt_of_a_row_that_has_moved_since_the_claim() {
+    let moved = |claimed: &Integration| {
+        let mut row = claimed.clone();
+        row.version += 1;
+        row.generation += 1;
+        Some(row)
+    };
+    let taken_over = |claimed: &Integration| {
+        let mut row = claimed.clone();
+        row.version += 1;
+        row.lease.as_mut().unwrap().attempt = "b".to_owned();
+        Some(row)
+    };
+    let gone = |_: &Integration| None;
+    let cases: [fn(&Integration) -> Option<Integration>; 3] = [moved, taken_over, gone];
+    for case in cases {
+        let (mut attempt, _) = begin(in_doubt());
+        let claim = attempt.next(Event::Key(true), at(0));
+        let (claimed, _) = take(&mut attempt, claim, 0);
+        attempt.next(Event::Parked(None), at(1));
+        let step = attempt.next(Event::Read(case(&claimed).map(Box::new)), at(1));
+        assert_eq!(outcome(&step), Outcome::Superseded);
+    }
+    let (mut attempt, _) = begin(in_doubt());
+    let claim = attempt.next(Event::Key(true), at(0));
+    take(&mut attempt, claim, 0);
+    attempt.next(Event::Parked(None), at(1));
     let record = attempt.next(Event::Unreadable, at(5));
     let (row, step) = take(&mut attempt, record, 5);
     assert_eq!(outcome(&step), Outcome::ParkingUnknown);

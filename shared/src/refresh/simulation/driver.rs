@@ -105,6 +105,7 @@ impl Fate {
                 Kind::Send => "exchange: platform unreachable",
                 Kind::SecureKey => "key management fails",
                 Kind::Claim | Kind::Store | Kind::Record => "row: write refused",
+                Kind::ReadAgain => "row: read fails",
                 Kind::Probe => "probe fails",
                 Kind::Pause => "none",
                 Kind::FindParked | Kind::Park | Kind::RemoveParked => "parking fails",
@@ -239,7 +240,7 @@ impl World {
             None if kind == Kind::Pause => self.pause(to, pause, false),
             Some(_) => self.submit(to, kind, effect, Fate::Fine, true),
             None => {
-                let fate = self.fate(who, kind);
+                let fate = self.fate(kind);
                 self.submit(to, kind, effect, fate, false);
             }
         }
@@ -260,13 +261,13 @@ impl World {
     pub(super) fn write_and_leave(&mut self, who: usize, effect: Effect) {
         self.sweepers[who].attempt = None;
         let to = (who, self.sweepers[who].life);
-        let fate = self.fate(who, Kind::Record);
+        let fate = self.fate(Kind::Record);
         self.submit(to, Kind::Record, effect, fate, false);
     }
 
-    fn fate(&mut self, who: usize, kind: Kind) -> Fate {
+    fn fate(&mut self, kind: Kind) -> Fate {
         let rate = match kind {
-            Kind::Claim | Kind::Store | Kind::Record => self.rates.store,
+            Kind::Claim | Kind::Store | Kind::Record | Kind::ReadAgain => self.rates.store,
             Kind::FindParked | Kind::Park | Kind::RemoveParked => self.rates.parking,
             Kind::SecureKey | Kind::Pause => self.rates.key,
             Kind::Send | Kind::Probe => self.rates.platform,
@@ -290,7 +291,6 @@ impl World {
             fate => fate,
         };
         self.lied |= matches!(fate, Fate::Lied | Fate::Inconclusive);
-        self.lied_in_doubt |= fate == Fate::Lied && self.sweepers[who].in_doubt;
         self.say(|| format!("  but: {}", fate.name(kind)));
         self.count(Topic::Faults, fate.name(kind));
         fate
@@ -386,7 +386,7 @@ fn failure(kind: Kind, fate: Fate) -> Event {
     match kind {
         Kind::SecureKey => Event::Key(false),
         Kind::Claim | Kind::Store | Kind::Record => Event::Unwritten,
-        Kind::FindParked => Event::Unreadable,
+        Kind::FindParked | Kind::ReadAgain => Event::Unreadable,
         Kind::Park => Event::ParkedAway(false),
         Kind::Pause => Event::Paused,
         Kind::RemoveParked => Event::Removed,

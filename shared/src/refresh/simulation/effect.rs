@@ -22,6 +22,7 @@ pub(super) enum Effect {
     /// Already settled and counted, as the store's adapter does.
     Write(Box<Integration>, Kind),
     Find(u64),
+    Read(usize),
     Pause,
     Park(u64, Box<Renewed>),
     Remove(u64),
@@ -29,6 +30,8 @@ pub(super) enum Effect {
         with: Tokens,
         generation: u64,
         sent_at: chrono::DateTime<chrono::Utc>,
+        /// When its sender had last looked whether an answer was stored.
+        looked_at: Option<chrono::DateTime<chrono::Utc>>,
     },
     Probe(Tokens),
 }
@@ -44,6 +47,7 @@ impl World {
             Step::Store(row) => self.write(who, *row, Kind::Store),
             Step::Record(row) => self.write(who, *row, Kind::Record),
             Step::FindParked(generation) => Effect::Find(generation),
+            Step::ReadAgain => Effect::Read(who),
             Step::Pause(_) => Effect::Pause,
             Step::Park(renewed) => Effect::Park(generation + 1, renewed),
             Step::RemoveParked(generation) => Effect::Remove(generation),
@@ -51,6 +55,7 @@ impl World {
                 with: tokens,
                 generation,
                 sent_at: self.local(who),
+                looked_at: self.sweepers[who].looked_at,
             },
             Step::Probe => Effect::Probe(tokens),
         }
@@ -75,6 +80,10 @@ impl World {
                 });
                 Event::Parked(found.map(Box::new))
             }
+            Effect::Read(who) => {
+                self.sweepers[who].looked_at = Some(self.now);
+                Event::Read(Some(Box::new(self.row.clone())))
+            }
             Effect::Park(generation, renewed) => {
                 self.now_durable(Some(&renewed), generation);
                 self.parked.insert(generation, *renewed);
@@ -89,7 +98,14 @@ impl World {
                 with,
                 generation,
                 sent_at,
-            } => self.apply_exchange(with, generation, sent_at, via),
+                looked_at,
+            } => self.apply_exchange(
+                with,
+                generation,
+                sent_at,
+                looked_at.unwrap_or(self.now),
+                via,
+            ),
             Effect::Probe(tokens) => Event::Probed(self.platform.probes.then(|| {
                 let end = self.platform.end_of(tokens.access).trunc_subsecs(0);
                 if !self.platform.lives(tokens.access, self.now) {
@@ -207,6 +223,7 @@ impl World {
         with: Tokens,
         generation: u64,
         sent_at: chrono::DateTime<chrono::Utc>,
+        looked_at: chrono::DateTime<chrono::Utc>,
         via: Via,
     ) -> Event {
         if via == Via::Sender
@@ -216,7 +233,7 @@ impl World {
         }
         let given = self
             .platform
-            .exchange(with, via, self.now, &mut self.chance);
+            .exchange(with, via, (looked_at, self.now), &mut self.chance);
         self.say(|| format!("  the platform: {with:?} ({via:?}) becomes {given:?}"));
         let Some(Given {
             tokens,

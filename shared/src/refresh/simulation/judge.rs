@@ -52,10 +52,7 @@ impl World {
             return self.count(Topic::Losses, loss::MISSED);
         }
         if works {
-            return match self.lied_in_doubt {
-                true => self.count(Topic::Losses, loss::LIED),
-                false => self.find(Fault::LostOutside, "a living grant given up".to_owned()),
-            };
+            return self.find(Fault::LostOutside, "a living grant given up".to_owned());
         }
         self.judge_loss(tokens, given_up);
     }
@@ -63,7 +60,8 @@ impl World {
     fn judge_loss(&mut self, tokens: Tokens, given_up: bool) {
         let kill = self.platform.kill_of(tokens.grant);
         let replayed = kill.map_or(tokens.refresh, |kill| Some(kill.replayed));
-        let decided_at = kill.map(|kill| kill.at).or(self.concluded_at);
+        // An answer stored after that came too late to keep it from being sent.
+        let decided_at = kill.map(|kill| kill.looked_at).or(self.concluded_at);
         let of = |exchange: &&Exchange| Some(exchange.old) == replayed;
         let exchanges: Vec<_> = self.exchanges.iter().filter(of).collect();
         let killed_by_network = kill.is_some_and(|kill| kill.via != Via::Sender);
@@ -75,7 +73,6 @@ impl World {
             let at = exchange.durable_at;
             at.is_some_and(|at| decided_at.is_none_or(|end| at <= end))
         });
-        let came_late = exchanges.iter().any(|of| of.durable_at.is_some());
         let inside = !exchanges.is_empty() && exchanges.iter().all(|it| it.is_in_window());
         let is_labelled = matches!(
             self.row.state,
@@ -95,9 +92,6 @@ impl World {
             self.count(Topic::Losses, loss::LABELLED);
         } else if by_network {
             self.count(Topic::Losses, loss::NETWORK);
-        } else if came_late {
-            self.say(|| loss::LATE.to_owned());
-            self.count(Topic::Losses, loss::LATE);
         } else {
             self.find(Fault::Unlabelled, format!("{:?}", self.row.state));
         }

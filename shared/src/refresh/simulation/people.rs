@@ -102,7 +102,8 @@ impl World {
         sweeper.attempt = Some(attempt);
         sweeper.row = Some(row);
         sweeper.tokens = tokens;
-        (sweeper.by_grace, sweeper.probed, sweeper.holding) = (false, None, None);
+        (sweeper.by_grace, sweeper.probed) = (false, None);
+        (sweeper.looked_at, sweeper.holding) = (None, None);
         let doubt = sweeper.in_doubt;
         self.say(|| format!("instance {who} begins, in doubt: {doubt}"));
         self.perform(who, step);
@@ -212,12 +213,13 @@ impl World {
                     attempted_at: None,
                     state: State::Active,
                     lease: None,
+                    replay: None,
                     told: Told::default(),
                     ..before.clone()
                 };
                 self.seal_into(&mut row, tokens);
                 self.wanted = Some(tokens.grant);
-                (self.concluded_at, self.lied_in_doubt) = (None, false);
+                self.concluded_at = None;
                 self.person_writes(row.following(&before, now));
                 self.count(Topic::People, "reconnects");
             }

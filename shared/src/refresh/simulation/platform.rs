@@ -30,7 +30,8 @@ pub(super) enum Via {
 /// Why a family of tokens was killed: a used token was shown again.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kill {
-    pub(super) at: DateTime<Utc>,
+    /// When whoever sent it had last looked whether it had been replaced.
+    pub(super) looked_at: DateTime<Utc>,
     pub(super) replayed: u32,
     pub(super) via: Via,
 }
@@ -133,12 +134,12 @@ impl Platform {
         &mut self,
         with: Tokens,
         via: Via,
-        now: DateTime<Utc>,
+        (looked_at, now): (DateTime<Utc>, DateTime<Utc>),
         chance: &mut Random,
     ) -> Option<Given> {
         let grant = with.grant;
         if !self.can_refresh(with, now) {
-            return self.replayed(with, via, now);
+            return self.replayed(with, via, (looked_at, now));
         }
         let mut given = Given {
             tokens: Tokens {
@@ -160,7 +161,12 @@ impl Platform {
 
     /// A token that is used up: within the grace window it works once more,
     /// after that it may kill the whole family.
-    fn replayed(&mut self, with: Tokens, via: Via, now: DateTime<Utc>) -> Option<Given> {
+    fn replayed(
+        &mut self,
+        with: Tokens,
+        via: Via,
+        (looked_at, now): (DateTime<Utc>, DateTime<Utc>),
+    ) -> Option<Given> {
         let replayed = with.refresh?;
         let old = &self.refresh[replayed as usize];
         if self.grants[with.grant].is_some() {
@@ -187,7 +193,7 @@ impl Platform {
         }
         if self.family_kill {
             self.grants[with.grant] = Some(Kill {
-                at: now,
+                looked_at,
                 replayed,
                 via,
             });

@@ -12,6 +12,7 @@ pub(super) enum Kind {
     SecureKey,
     Claim,
     FindParked,
+    ReadAgain,
     Send,
     Store,
     Park,
@@ -22,10 +23,11 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::SecureKey,
         Self::Claim,
         Self::FindParked,
+        Self::ReadAgain,
         Self::Send,
         Self::Store,
         Self::Park,
@@ -41,6 +43,7 @@ impl Kind {
             Step::SecureKey => Self::SecureKey,
             Step::Claim(_) => Self::Claim,
             Step::FindParked(_) => Self::FindParked,
+            Step::ReadAgain => Self::ReadAgain,
             Step::Send => Self::Send,
             Step::Store(_) => Self::Store,
             Step::Park(_) => Self::Park,
@@ -75,27 +78,15 @@ pub(super) mod loss {
     pub(in super::super) const OUTSIDE: &str = "outside the exposed window";
     pub(in super::super) const LABELLED: &str = "inside it, labelled rotation lost";
     pub(in super::super) const UNLABELLED: &str = "inside it, unlabelled";
-    pub(in super::super) const LIED: &str =
-        "living grant given up: platform refused it once, in doubt";
     pub(in super::super) const NETWORK: &str =
         "the network doubled or delayed a request: told, reconnect";
-    pub(in super::super) const LATE: &str =
-        "inside, a late answer stored over the conclusion: told, refused";
     pub(in super::super) const MISSED: &str = "extension missed: nothing was exchanged in time";
 
     /// What is tolerated, and why.
-    pub(super) const TOLERATED: [(&str, &str); 4] = [
-        (
-            LIED,
-            "no client can tell that refusal from the one of a token that is used up",
-        ),
+    pub(super) const TOLERATED: [(&str, &str); 2] = [
         (
             NETWORK,
             "no client can prevent that a token which works once arrives twice, or too late",
-        ),
-        (
-            LATE,
-            "the instance stood still in the window for longer than its lease",
         ),
         (MISSED, "nothing replaced the token: it ended of its own"),
     ];

@@ -55,6 +55,8 @@ pub(super) struct Sweeper {
     pub(super) in_doubt: bool,
     pub(super) by_grace: bool,
     pub(super) probed: Option<bool>,
+    /// When it last looked whether an answer was stored.
+    pub(super) looked_at: Option<DateTime<Utc>>,
     /// The exchange whose answer it holds.
     pub(super) holding: Option<usize>,
 }
@@ -103,8 +105,6 @@ pub(super) struct World {
     pub(super) renewed_in_health: bool,
     /// The platform refused a living token once.
     pub(super) lied: bool,
-    /// And that was while it was the only evidence.
-    pub(super) lied_in_doubt: bool,
     /// When the present grant was first given up.
     pub(super) concluded_at: Option<DateTime<Utc>>,
     nonce: u32,
@@ -177,7 +177,6 @@ impl World {
             healthy: false,
             renewed_in_health: false,
             lied: false,
-            lied_in_doubt: false,
             concluded_at: None,
             nonce: 0,
             found: Vec::new(),
