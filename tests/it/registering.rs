@@ -445,6 +445,26 @@ async fn a_damaged_connection_can_be_disconnected_and_connected_anew() {
 }
 
 #[tokio::test]
+async fn connecting_anew_mends_a_damaged_connection() {
+    let world = world().await;
+    let value = |text: &str| Some(AttributeValue::S(text.to_owned()));
+    for (id, update, value) in [
+        ("lacks", "REMOVE platform", None),
+        ("token", "SET access_token = :value", value("x")),
+        ("version", "SET version = :value", value("x")),
+        ("no-version", "REMOVE version", None),
+    ] {
+        put(&world, "ian", id, &google(TimeDelta::hours(1))).await;
+        tamper(&world, id, update, value).await;
+        assert!(world.integrations().get(&key("acme", id)).await.is_err());
+        let answer = put(&world, "ian", id, &google(TimeDelta::hours(1))).await;
+        assert_eq!(answer.status, 200, "{id}: {}", answer.text);
+        assert_eq!(world.check(json!({})).await.auto_refreshed, 1, "{id}");
+        assert_eq!(world.row("acme", id).await.state, State::Active);
+    }
+}
+
+#[tokio::test]
 async fn a_connection_whose_token_cannot_be_opened_can_be_disconnected() {
     let world = world().await;
     put(&world, "ian", "g", &google(TimeDelta::hours(1))).await;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::dialect::Dialect;
 use super::rule::{self, Asked, UNCLEAR};
 use super::wait;
-use super::{Answer, Granted, Probed, Tokens};
+use super::{Answer, Granted, Seen, Tokens};
 use crate::refresh::{Ends, Lifetimes};
 use crate::verdict::{Throttled, Transient, Verdict};
 
@@ -54,10 +54,15 @@ pub(super) fn exchanged(dialect: &Dialect, head: &Head, body: &[u8], now: DateTi
 
 /// Reads the answer to a probe: the token lives only if the platform says so in
 /// its own way.
-pub(super) fn probed(dialect: &Dialect, head: &Head, body: &[u8], now: DateTime<Utc>) -> Probed {
+pub(super) fn probed(
+    dialect: &Dialect,
+    head: &Head,
+    body: &[u8],
+    now: DateTime<Utc>,
+) -> Answer<Seen> {
     let json = parsed(body);
     let said = head.is_success().then(|| (dialect.seen)(&json, now));
-    Probed {
+    Answer {
         result: said
             .flatten()
             .unwrap_or_else(|| Err(judge(dialect, Asked::Probe, head, &json, now))),

@@ -7,7 +7,6 @@ mod dialect;
 mod google;
 mod graph;
 mod linkedin;
-mod probe;
 mod rfc6749;
 mod rule;
 mod snapchat;
@@ -22,7 +21,6 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-pub use self::probe::Probed;
 pub use answer::Unsuccessful;
 pub use config::{ClientCredentials, Credentials, CredentialsError, Endpoints, PlatformEndpoints};
 pub use reqwest::Error as HttpError;
@@ -58,11 +56,11 @@ pub struct Tokens {
     pub refresh_token: Option<SecretString>,
 }
 
-/// A platform's answer to a refresh.
+/// A platform's answer to a refresh or a probe.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Answer<T = Granted> {
     /// What came of it.
-    pub result: Result<Granted, Unsuccessful>,
+    pub result: Result<T, Unsuccessful>,
     /// The platform's own id of the request.
     pub request_id: Option<String>,
 }
@@ -144,6 +142,26 @@ impl OAuthClient {
         }
     }
 
+    /// What the platform says of the access token, where asking costs nothing: for
+    /// connections in doubt, and when somebody asks; never as a poll. `None` if it
+    /// has no free way to ask, or we lack what it takes.
+    pub async fn probe(
+        &self,
+        platform: Platform,
+        credentials: &Credentials,
+        tokens: &Tokens,
+    ) -> Option<Answer<Seen>> {
+        let dialect = dialect::of(platform);
+        let ask = self.ask(platform, credentials, tokens);
+        let request = (dialect.probe)(&ask)?;
+        Some(match self.send(request).await {
+            Ok((head, body)) => {
+                answer::probed(dialect, &head, &body, self.clock.now()).without_echoes_of(&ask)
+            }
+            Err(verdict) => Answer::failed(Verdict::Transient(verdict), None),
+        })
+    }
+
     fn ask<'a>(
         &'a self,
         platform: Platform,
@@ -185,7 +203,7 @@ impl OAuthClient {
     }
 }
 
-impl Answer {
+impl<T> Answer<T> {
     /// A text that is part of what we sent is a platform's echo of a token, and
     /// must not be kept.
     fn without_echoes_of(mut self, ask: &Ask<'_>) -> Self {

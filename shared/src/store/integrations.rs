@@ -57,8 +57,8 @@ pub enum Found {
     Row(Box<Integration>),
     /// A row that cannot be read.
     Damaged {
-        /// Its version, if it still has one.
-        version: Option<u64>,
+        /// Its version, if it still has one, which may be no number.
+        version: Option<AttributeValue>,
         /// Whether it still has a credential.
         has_tokens: bool,
     },
@@ -152,9 +152,7 @@ impl Integrations {
         Ok(match self.item(key).await? {
             None => Found::Nothing,
             Some(item) => {
-                let version = item
-                    .get("version")
-                    .and_then(|version| version.as_n().ok()?.parse().ok());
+                let version = item.get("version").cloned();
                 let has_tokens = ["access_token", "refresh_token"]
                     .iter()
                     .any(|token| item.contains_key(*token));
@@ -330,7 +328,7 @@ impl Integrations {
         let read = row.version;
         row.version += 1;
         row.settle(now);
-        self.put(row, "version = :read", Some(read)).await
+        self.put(row, "version = :read", Some(number(read))).await
     }
 
     /// Puts a readable row in the place of one that is not, if nobody else has
@@ -341,15 +339,12 @@ impl Integrations {
     pub async fn mend(
         &self,
         mut row: Integration,
-        version: Option<u64>,
+        version: Option<AttributeValue>,
         now: DateTime<Utc>,
     ) -> Result<Integration, Conflict> {
-        row.version = version.unwrap_or_default() + 1;
+        row.version = version_after(version.as_ref(), row.generation);
         row.settle(now);
-        let condition = match version {
-            Some(_) => "version = :read",
-            None => "attribute_exists(org_id) AND attribute_not_exists(version)",
-        };
+        let condition = still_damaged(version.as_ref());
         self.put(row, condition, version).await
     }
 
@@ -374,9 +369,7 @@ impl Integrations {
             return Ok(false);
         }
         let read = item.get("version").cloned();
-        let was = read
-            .as_ref()
-            .and_then(|version| version.as_n().ok()?.parse().ok());
+        let version = version_after(read.as_ref(), generation);
         for erased in [
             "access_token",
             "refresh_token",
@@ -391,17 +384,11 @@ impl Integrations {
         let state = render(key, State::Disconnected { since: now })?;
         item.extend([
             ("state".to_owned(), AttributeValue::M(state)),
-            (
-                "version".to_owned(),
-                number(was.map_or(generation, |was: u64| was + 1)),
-            ),
+            ("version".to_owned(), number(version)),
             ("generation".to_owned(), number(generation)),
             ("grant".to_owned(), number(generation)),
         ]);
-        let condition = match read {
-            Some(_) => "version = :read",
-            None => "attribute_exists(org_id) AND attribute_not_exists(version)",
-        };
+        let condition = still_damaged(read.as_ref());
         let result = self
             .client
             .put_item()
@@ -424,7 +411,7 @@ impl Integrations {
         &self,
         row: Integration,
         condition: &str,
-        read: Option<u64>,
+        read: Option<AttributeValue>,
     ) -> Result<Integration, Conflict> {
         let key = Key::from(&row);
         let result = self
@@ -433,9 +420,7 @@ impl Integrations {
             .table_name(&self.table)
             .set_item(Some(render(&key, &row)?))
             .condition_expression(condition)
-            .set_expression_attribute_values(
-                read.map(|v| Item::from([(":read".into(), number(v))])),
-            )
+            .set_expression_attribute_values(read.map(|read| Item::from([(":read".into(), read)])))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
@@ -580,6 +565,22 @@ impl Integrations {
             _ => None,
         };
         Ok(Lapsing { rows, next })
+    }
+}
+
+/// The version that follows a damaged row's: where that has none, or no number, one
+/// that no writer on its way has read.
+fn version_after(damaged: Option<&AttributeValue>, generation: u64) -> u64 {
+    damaged
+        .and_then(|version| version.as_n().ok()?.parse::<u64>().ok())
+        .map_or(generation, |version| version + 1)
+}
+
+/// That nobody has written a damaged row since its version was read.
+const fn still_damaged(version: Option<&AttributeValue>) -> &'static str {
+    match version {
+        Some(_) => "version = :read",
+        None => "attribute_exists(org_id) AND attribute_not_exists(version)",
     }
 }
 
