@@ -82,7 +82,15 @@ impl Integration {
             // Nobody may have tried: a broken application, a sweep that does
             // not run. Then it is not working either, in the end.
             State::Active => ends.map_or(DateTime::<Utc>::MAX_UTC, |end| end + DAILY),
-            State::Retrying { since, .. } => since + self.patience_with_failures(),
+            State::Retrying { since, .. } => {
+                let until = since + self.patience_with_failures();
+                // Its rotation is probably lost. That is not sure before a second
+                // refusal, which may come too late to act while the token lives.
+                match ends.filter(|_| self.was_refused() && self.is_in_doubt()) {
+                    Some(end) => until.min(end - LEAST_MARGIN),
+                    None => until,
+                }
+            }
             State::ReconnectRequired { .. }
             | State::PlatformActionRequired { .. }
             | State::Disconnected { .. } => return None,

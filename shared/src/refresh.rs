@@ -19,10 +19,18 @@ pub struct Renewed {
     pub access_token: Sealed,
     /// The refresh token: the answer's, or the old one resealed where the answer had none.
     pub refresh_token: Option<Sealed>,
+    /// Whether it is another than the one that was sent, which then may be used up.
+    #[serde(default = "yes")]
+    pub rotated: bool,
     /// Its life.
     pub lifetimes: Lifetimes,
     /// When the request was sent: lives count from then.
     pub sent_at: DateTime<Utc>,
+}
+
+/// What was parked before this was said may be the only copy.
+const fn yes() -> bool {
+    true
 }
 
 /// What an answer says of the new credential's life.
@@ -281,7 +289,8 @@ impl Integration {
     }
 
     /// Takes over that nobody knows whether the platform has replaced the token.
-    pub fn doubt(&mut self, verdict: &Verdict, now: DateTime<Utc>, luck: f64) {
+    /// The same holds as for [`Self::fail`].
+    pub fn doubt(&mut self, verdict: &Verdict, conclusive: bool, now: DateTime<Utc>, luck: f64) {
         let wait = match verdict {
             Verdict::Throttled { wait, .. } => *wait,
             _ => None,
@@ -296,7 +305,7 @@ impl Integration {
         }
         self.attempted_at = Some(now);
         self.state = match verdict {
-            Verdict::ReconnectNeeded(_) => self.refused(now, luck),
+            Verdict::ReconnectNeeded(_) if conclusive => self.refused(now, luck),
             _ => self.retrying(RetryReason::InDoubt, wait, now, luck),
         };
     }
@@ -491,7 +500,7 @@ impl Integration {
 
     /// Whether the platform refused the grant the last time too: one refusal
     /// may be a race or a platform's bad hour, a second in a later sweep is not.
-    fn was_refused(&self) -> bool {
+    pub(crate) fn was_refused(&self) -> bool {
         matches!(
             self.state,
             State::Retrying {

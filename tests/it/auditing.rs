@@ -1,11 +1,9 @@
 //! One audit row for every attempt, also for one that never came to asking the
 //! platform: whoever looks at a connection's history sees why.
 
-use axum::Router;
-use axum::body::to_bytes;
-use axum::extract::Request;
-use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::body::Bytes;
+use axum::http::Method;
+use axum::http::request::Parts;
 use check_tokens::CheckTokens;
 use chrono::TimeDelta;
 use local::{Addresses, Environment};
@@ -13,70 +11,43 @@ use serde_json::{Value, json};
 use shared::Platform;
 use shared::integration::Intent;
 
+use crate::relay::{is_call, relay};
 use crate::world::{World, acme, connection};
 
-/// Whether a call is refused, by its method, headers and body.
-type Refuses = fn(&Method, &HeaderMap, &[u8]) -> bool;
+/// Whether a call is refused.
+type Refuses = fn(&Parts, &[u8]) -> bool;
 
 /// The way to a service that refuses some calls.
 async fn way_to(service: String, refuses: Refuses) -> String {
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let pass = move |request: Request| {
-        let (http, service) = (http.clone(), service.clone());
-        async move {
-            let (mut head, body) = request.into_parts();
-            let body = to_bytes(body, usize::MAX).await.unwrap();
-            if refuses(&head.method, &head.headers, &body) {
-                return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-            }
-            for name in [header::HOST, header::CONTENT_LENGTH] {
-                head.headers.remove(name);
-            }
-            let to = format!("{service}{}", head.uri);
-            let request = http.request(head.method, to).headers(head.headers);
-            let answer = request.body(body).send().await.unwrap();
-            let status = answer.status();
-            let mut response: Response = answer.bytes().await.unwrap().into_response();
-            *response.status_mut() = status;
-            response
-        }
-    };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(pass)).await });
-    url
-}
-
-fn is_call(headers: &HeaderMap, of: &str) -> bool {
-    let target = headers.get("x-amz-target");
-    target.is_some_and(|target| target.as_bytes().ends_with(of.as_bytes()))
+    let ask = move |head: &Parts, body: Bytes| (!refuses(head, &body)).then_some(body);
+    relay(service, ask, |_, _| {}).await
 }
 
 #[tokio::test]
 async fn an_attempt_that_asked_nobody_leaves_its_row_too() {
-    let is_claim: Refuses = |_, headers, body| {
-        is_call(headers, ".PutItem") && {
+    let is_claim: Refuses = |head, body| {
+        is_call(head, "PutItem") && {
             let call: Value = serde_json::from_slice(body).unwrap();
             !call["Item"]["lease"].is_null()
         }
     };
-    let nothing: Refuses = |_, _, _| false;
+    let nothing: Refuses = |_, _| false;
     let cases: [(&str, Refuses, Refuses, Refuses); 5] = [
         (
             "unopenable",
-            |_, headers, _| is_call(headers, ".Decrypt"),
+            |head, _| is_call(head, "Decrypt"),
             nothing,
             nothing,
         ),
         (
             "no_key",
-            |_, headers, _| is_call(headers, ".GenerateDataKey"),
+            |head, _| is_call(head, "GenerateDataKey"),
             nothing,
             nothing,
         ),
         ("unclaimed", nothing, is_claim, nothing),
-        ("parking_unknown", nothing, nothing, |method, _, _| {
-            *method == Method::GET
+        ("parking_unknown", nothing, nothing, |head, _| {
+            head.method == Method::GET
         }),
         ("renewed", nothing, nothing, nothing),
     ];

@@ -19,6 +19,7 @@ mod quota_engine;
 mod quota_faults;
 mod quotas;
 mod registering;
+mod relay;
 mod secrets;
 mod simulation;
 mod sweeping;

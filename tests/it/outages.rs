@@ -148,7 +148,7 @@ async fn a_rotated_client_secret_flips_no_connection_in_doubt() {
                 });
                 let now = world.now();
                 let error = Verdict::Transient(Transient::ServerError);
-                row.doubt(&error, now - TimeDelta::hours(1), 0.0);
+                row.doubt(&error, true, now - TimeDelta::hours(1), 0.0);
                 world.integrations().replace(row, now).await.unwrap();
             }
         }

@@ -16,6 +16,7 @@ async fn what_is_parked_is_found_until_it_is_removed() {
     let parking = Parking::new(&sdk, world.variable("CheckTokensFunction", "PARKED_BUCKET"));
     let key = key("acme", "tw");
     let renewed = Renewed {
+        rotated: true,
         access_token: Sealed(vec![1, 2, 3]),
         refresh_token: Some(Sealed(vec![4])),
         lifetimes: Lifetimes::default(),

@@ -80,7 +80,7 @@ async fn no_grant_is_lost_outside_the_exposed_window() {
     if let Some(Failure { seed, story, .. }) = failures.first() {
         panic!(
             "{} of {number} runs failed. The first, alone: SIMULATION_SEED={seed} \
-             SIMULATION_LAYER2_RUNS=1 cargo test -p tests --test it \
+             SIMULATION_LAYER2_RUNS=1 cargo test --workspace --test it \
              simulation::no_grant -- --nocapture\n{}",
             failures.len(),
             story.join("\n"),

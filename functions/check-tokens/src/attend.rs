@@ -274,7 +274,7 @@ impl CheckTokens {
         if damaged {
             row.damage(now);
         } else if row.is_in_doubt() {
-            row.doubt(&UNOPENABLE, now, rand::random());
+            row.doubt(&UNOPENABLE, true, now, rand::random());
         } else {
             row.fail(&UNOPENABLE, true, now, rand::random());
         }

@@ -240,6 +240,7 @@ impl Driver<'_> {
         let key = self.data_key.as_ref().ok_or(SealingError::Cipher)?;
         let place = |field| place(self.before, field, self.before.generation + 1);
         let Granted { tokens, lifetimes } = granted;
+        let rotated = tokens.rotate(self.tokens);
         let refresh_token = tokens
             .refresh_token
             .as_ref()
@@ -252,6 +253,7 @@ impl Driver<'_> {
         Ok(Renewed {
             access_token,
             refresh_token,
+            rotated,
             lifetimes,
             sent_at,
         })

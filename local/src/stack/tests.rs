@@ -434,6 +434,7 @@ async fn parked_credentials_are_found_by_their_key_also_after_a_restart() {
         integration_id: shared::IntegrationId::new(id).unwrap(),
     };
     let renewed = |byte: u8| Renewed {
+        rotated: true,
         access_token: shared::integration::Sealed(vec![byte; 300]),
         refresh_token: Some(shared::integration::Sealed(vec![byte])),
         lifetimes: Lifetimes {

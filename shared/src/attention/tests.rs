@@ -1,7 +1,7 @@
 use super::*;
 use crate::announcement::Told;
-use crate::integration::{Lease, Sealed};
-use crate::verdict::{PlatformAction, ReconnectReason};
+use crate::integration::{Intent, Lease, Sealed};
+use crate::verdict::{PlatformAction, ReconnectReason, Verdict};
 use crate::{IntegrationId, OrgId, Platform, UserId};
 
 pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
@@ -144,6 +144,33 @@ fn what_renews_itself_does_not_lapse_and_its_grant_does() {
     assert_eq!(row.lapse(at(0)), Some(at(HOUR)));
     row.state = State::Disconnected { since: at(0) };
     assert_eq!(row.lapse(at(0)), None);
+}
+
+#[test]
+fn whose_rotation_is_probably_lost_is_warned_while_the_token_lives() {
+    let mut row = proven(connection(Platform::Twitter, true, 0, Some(2 * HOUR)), 0);
+    row.intent = Some(Intent {
+        attempt: "died".to_owned(),
+        at: at(0),
+        generation: row.generation,
+    });
+    let refused = Verdict::ReconnectNeeded(ReconnectReason::GrantRefused);
+    row.doubt(&refused, true, at(100 * 60), 0.0);
+    row.settle(at(100 * 60));
+    assert_eq!(row.lapses_at, None, "a second refusal may come in time");
+    row.settle(at(109 * 60));
+    assert_eq!(row.attention_at, Some(at(101 * 60)), "it is due");
+    row.settle(at(110 * 60));
+    assert_eq!(row.lapses_at, Some(at(2 * HOUR)));
+    // Not while it may be our application that is refused.
+    row.state = State::Active;
+    row.doubt(&refused, false, at(100 * 60), 0.0);
+    row.settle(at(110 * 60));
+    assert_eq!(row.lapses_at, None);
+    // Nor where the token was certainly not replaced.
+    row.fail(&refused, true, at(100 * 60), 0.0);
+    row.settle(at(110 * 60));
+    assert_eq!(row.lapses_at, None);
 }
 
 #[test]

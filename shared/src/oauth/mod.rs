@@ -19,7 +19,7 @@ mod wait;
 
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 pub use answer::Unsuccessful;
 pub use config::{ClientCredentials, Credentials, CredentialsError, Endpoints, PlatformEndpoints};
@@ -54,6 +54,17 @@ pub struct Tokens {
     pub access_token: SecretString,
     /// The refresh token, where there is one.
     pub refresh_token: Option<SecretString>,
+}
+
+impl Tokens {
+    /// Whether the refresh token is another than the one that was sent.
+    #[must_use]
+    pub fn rotate(&self, sent: &Self) -> bool {
+        match (&self.refresh_token, &sent.refresh_token) {
+            (Some(new), Some(old)) => new.expose_secret() != old.expose_secret(),
+            (new, _) => new.is_some(),
+        }
+    }
 }
 
 /// A platform's answer to a refresh or a probe.

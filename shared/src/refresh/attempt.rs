@@ -161,6 +161,7 @@ pub enum Outcome {
 pub(crate) enum Rule {
     KeyBeforeSend,
     ParkedFirst,
+    RowAgain,
     StoreFirst,
     ConditionOnGeneration,
 }
@@ -225,7 +226,7 @@ struct Storing {
 enum Recording {
     Release(Outcome),
     Refused { verdict: Verdict, conclusive: bool },
-    InDoubt(Verdict),
+    InDoubt { verdict: Verdict, conclusive: bool },
     RotationLost(Option<Result<Seen, Verdict>>),
     Seen(Seen),
 }
@@ -295,6 +296,11 @@ impl Attempt {
                     recovered: true,
                 };
                 self.store(storing, now)
+            }
+            (Phase::Finding { refused: false }, Event::Parked(None))
+                if !self.keeps(Rule::RowAgain) =>
+            {
+                self.send(now)
             }
             (Phase::Finding { refused: false }, Event::Parked(None)) => {
                 self.phase = Phase::Rereading;
@@ -386,6 +392,14 @@ impl Attempt {
         Step::Send
     }
 
+    /// Whether somebody else has set about sending our token again.
+    fn is_replayed(&self, row: &Integration) -> bool {
+        row.generation == self.generation
+            && row.replay.as_ref().is_some_and(|replay| {
+                replay.generation == self.generation && replay.attempt != self.id
+            })
+    }
+
     /// What was announced has not been done.
     fn take_back_replay(&self, row: &mut Integration) {
         if row
@@ -423,17 +437,20 @@ impl Attempt {
             {
                 self.find(true)
             }
-            _ if self.in_doubt => self.record(Recording::InDoubt(verdict), now),
-            _ if rotating && verdict.may_have_acted() => {
-                self.record(Recording::InDoubt(verdict), now)
-            }
-            _ => self.record(
-                Recording::Refused {
+            _ if self.in_doubt || rotating && verdict.may_have_acted() => {
+                let in_doubt = Recording::InDoubt {
                     verdict,
                     conclusive,
-                },
-                now,
-            ),
+                };
+                self.record(in_doubt, now)
+            }
+            _ => {
+                let refused = Recording::Refused {
+                    verdict,
+                    conclusive,
+                };
+                self.record(refused, now)
+            }
         }
     }
 
@@ -462,6 +479,11 @@ impl Attempt {
             {
                 self.row = *row;
                 self.after_storing(&storing)
+            }
+            // Whoever sent that token again may have been given a new one: storing
+            // the old one once more would keep that from being stored.
+            Event::Lost(Some(row)) if !storing.renewed.rotated && self.is_replayed(&row) => {
+                self.gone(Outcome::Superseded)
             }
             Event::Lost(Some(row))
                 if row.generation == self.generation
@@ -571,7 +593,7 @@ impl Attempt {
             Event::Lost(_) => self.gone(Outcome::Superseded),
             _ if tries < RECORD_TRIES => self.record_again(what, tries + 1, now),
             _ => self.gone(match what {
-                Recording::Refused { verdict, .. } | Recording::InDoubt(verdict) => {
+                Recording::Refused { verdict, .. } | Recording::InDoubt { verdict, .. } => {
                     Outcome::Unrecorded(verdict)
                 }
                 other => other.outcome(),
@@ -642,7 +664,10 @@ impl Recording {
                 verdict,
                 conclusive,
             } => row.fail(verdict, *conclusive, now, luck),
-            Self::InDoubt(verdict) => row.doubt(verdict, now, luck),
+            Self::InDoubt {
+                verdict,
+                conclusive,
+            } => row.doubt(verdict, *conclusive, now, luck),
             Self::RotationLost(probed) => row.lose_rotation(probed.as_ref(), now),
             Self::Seen(seen) => row.see_extended(seen, now),
         }
@@ -652,7 +677,7 @@ impl Recording {
         match self {
             Self::Release(outcome) => outcome,
             Self::Refused { verdict, .. } => Outcome::Refused(verdict),
-            Self::InDoubt(verdict) => Outcome::InDoubt(verdict),
+            Self::InDoubt { verdict, .. } => Outcome::InDoubt(verdict),
             Self::RotationLost(_) => Outcome::RotationLost,
             Self::Seen(_) => Outcome::Renewed,
         }

@@ -8,6 +8,7 @@ const DAY: i64 = 86_400;
 
 fn renewed(access_days: i64) -> Renewed {
     Renewed {
+        rotated: true,
         access_token: Sealed(vec![3]),
         refresh_token: Some(Sealed(vec![4])),
         lifetimes: Lifetimes {

@@ -19,8 +19,6 @@ use super::tally::Topic;
 
 /// Lost, labelled, and people told: what a crash inside the window may cost.
 pub(super) const INSIDE: &str = "inside the exposed window, labelled rotation lost";
-/// A process that hangs longer than its lease, in the window.
-const LATE: &str = "inside, an answer stored after another gave the grant up: told";
 /// A request reaches the platform when its sender's lease has ended and another
 /// has taken over: no client can prevent that.
 const DELAYED: &str = "a request arrived after its sender's lease had ended: told";
@@ -148,7 +146,12 @@ impl Run<'_> {
                     let what = format!("killed at {killed_at:?}, stored at {stored_at:?}");
                     return self.lost_outside(connection, what);
                 }
-                self.tally.count(Topic::Losses, LATE);
+                // A process that hung longer than its lease, in the window.
+                if !is_labelled {
+                    self.tally.count(Topic::Losses, UNLABELLED);
+                    return self.find(connection, format!("lost, and labelled {reason:?}"));
+                }
+                self.tally.count(Topic::Losses, INSIDE);
                 self.check_notified(connection).await;
             }
         }
@@ -165,11 +168,21 @@ impl Run<'_> {
     ) {
         self.check_notified(connection).await;
         let since = row.state.since().unwrap();
-        let alive = row.access_expires_at.is_some_and(|end| since < end);
+        let end = row.access_expires_at;
+        let alive = end.is_some_and(|end| since < end);
+        let warned = self
+            .notified(connection, "integration_token_expiring")
+            .await
+            && log.iter().any(|logged| {
+                let published = logged.asked.kind == Kind::Publish && logged.done;
+                published && end.is_some_and(|end| logged.at < end)
+            });
         let killed = self.killed_at(connection, log, rotations).is_some();
         let what = match alive {
             _ if killed => "told when the platform had killed the access token too",
             true => "told while the access token lived",
+            // The refusal that makes it sure came after that.
+            false if warned => "warned while the access token lived",
             false if self.was_held_up(connection).await => {
                 "told late: the breaker doubted the refusals"
             }
@@ -207,15 +220,20 @@ impl Run<'_> {
     }
 
     async fn check_notified(&mut self, connection: usize) {
+        if !self
+            .notified(connection, "integration_reconnect_required")
+            .await
+        {
+            self.find(connection, "lost, and nobody was told");
+        }
+    }
+
+    async fn notified(&self, connection: usize, kind: &str) -> bool {
         let told = self.lab.world.notifications("olga", &self.org).await;
         let id = id_of(connection);
-        let heard = told.iter().any(|notification| {
-            notification["type"] == "integration_reconnect_required"
-                && notification["data"]["integration_id"] == id.as_str()
-        });
-        if !heard {
-            self.find(connection, format!("lost, and nobody was told: {told:?}"));
-        }
+        told.iter().any(|notification| {
+            notification["type"] == kind && notification["data"]["integration_id"] == id.as_str()
+        })
     }
 
     /// Whether two processes that had claimed the connection died.

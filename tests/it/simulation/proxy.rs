@@ -16,7 +16,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::serve::ListenerExt;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use local::Addresses;
 use serde_json::Value;
 use shared::Clock;
@@ -43,6 +43,7 @@ pub(super) struct Call {
 /// A request that arrived, and what became of it.
 #[derive(Debug, Clone)]
 pub(super) struct Logged {
+    pub(super) at: DateTime<Utc>,
     pub(super) process: Process,
     pub(super) asked: Asked,
     pub(super) effect: Effect,
@@ -242,9 +243,10 @@ impl Inner {
         let done = answer
             .as_ref()
             .is_some_and(|answer| answer.status.is_success());
+        let now = self.clock.now();
         let place = self
             .run()
-            .take(process, asked.clone(), effect, answer.as_ref());
+            .take(now, process, asked.clone(), effect, answer.as_ref());
         if let Effect::Slow(seconds) = effect {
             self.clock.advance(TimeDelta::seconds(seconds.into()));
         }
@@ -353,6 +355,7 @@ impl Run {
     /// Takes in what a service did; where in the log that stands.
     fn take(
         &mut self,
+        at: DateTime<Utc>,
         process: Process,
         asked: Asked,
         effect: Effect,
@@ -391,6 +394,7 @@ impl Run {
             }
         }
         self.log.push(Logged {
+            at,
             process,
             asked,
             effect,

@@ -26,7 +26,7 @@ fn in_doubt() -> Integration {
 /// The same, once the platform has refused what that attempt sent.
 fn refused_in_doubt() -> Integration {
     let mut row = in_doubt();
-    row.doubt(&dead_grant(), at(-100), 0.0);
+    row.doubt(&dead_grant(), true, at(-100), 0.0);
     row
 }
 
@@ -42,6 +42,7 @@ fn begin_as(id: &str, row: Integration) -> (Attempt, Step) {
 
 fn new_tokens() -> Renewed {
     Renewed {
+        rotated: true,
         access_token: Sealed(vec![3]),
         refresh_token: Some(Sealed(vec![4])),
         lifetimes: Lifetimes {
@@ -415,6 +416,38 @@ fn a_late_answer_that_is_refused_afterwards_is_a_lost_rotation() {
     assert!(!claimed.is_contested(), "of another generation");
 }
 
+/// Seed 427,738 of the simulation, once: a platform that had left the token in
+/// force replaced it when it was sent again, and the late answer was stored over
+/// the row that was to take the new one.
+#[test]
+fn a_late_answer_that_brings_no_new_refresh_token_gives_way() {
+    let (mut late, mut claimed) = send(rotating());
+    claimed.lease = None;
+    let (_, held) = send_in_doubt_as("b", claimed.clone());
+    for (rotated, row, gives_way) in [(false, held.clone(), true), (true, held, false)] {
+        let renewed = Renewed {
+            rotated,
+            ..new_tokens()
+        };
+        late.phase = Phase::Exchanging;
+        late.next(Event::Answered(Answered::Renewed(Box::new(renewed))), at(3));
+        let step = late.next(Event::Lost(Some(Box::new(row))), at(3));
+        if gives_way {
+            assert_eq!(outcome(&step), Outcome::Superseded);
+        } else {
+            assert!(matches!(step, Step::Store(_)), "{step:?}");
+        }
+    }
+    // Where nobody sends it again, it is stored as any other.
+    claimed.version += 1;
+    late.phase = Phase::Storing(Storing::new(Renewed {
+        rotated: false,
+        ..new_tokens()
+    }));
+    let step = late.next(Event::Lost(Some(Box::new(claimed))), at(3));
+    assert!(matches!(step, Step::Store(_)), "{step:?}");
+}
+
 /// Only what was sent again can explain a later refusal.
 #[test]
 fn what_the_platform_allowed_or_nobody_sent_again_is_not_contested() {
@@ -491,7 +524,12 @@ fn what_was_parked_of_a_connection_that_was_given_up_is_found() {
     // Nor does it change while that cannot be looked into.
     let mut unknown = claimed.clone();
     unknown.release(true, at(62), 0.5);
-    unknown.doubt(&Verdict::Transient(Transient::Unopenable), at(62), 0.5);
+    unknown.doubt(
+        &Verdict::Transient(Transient::Unopenable),
+        true,
+        at(62),
+        0.5,
+    );
     unknown.settle(at(62));
     assert_eq!(unknown.state, given_up);
     assert_eq!(unknown.attention_at, Some(at(62)));

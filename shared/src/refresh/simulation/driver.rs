@@ -202,7 +202,7 @@ impl World {
         };
         self.say(|| format!("instance {who}: {kind:?}"));
         if let Some(held) = self.sweepers[who].holding
-            && self.exchanges[held].durable_at.is_none()
+            && !self.exchanges[held].is_durable()
         {
             self.exchanges[held].steps.insert(kind);
         }

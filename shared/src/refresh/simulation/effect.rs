@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::SubsecRound;
+use chrono::{DateTime, SubsecRound, Utc};
 
 use crate::integration::{Integration, State};
 use crate::platform::RefreshModel;
@@ -21,7 +21,7 @@ pub(super) enum Effect {
     Key,
     /// Already settled and counted, as the store's adapter does.
     Write(Box<Integration>, Kind),
-    Find(u64),
+    Find(usize, u64),
     Read(usize),
     Pause,
     Park(u64, Box<Renewed>),
@@ -29,9 +29,9 @@ pub(super) enum Effect {
     Exchange {
         with: Tokens,
         generation: u64,
-        sent_at: chrono::DateTime<chrono::Utc>,
-        /// When its sender had last looked whether an answer was stored.
-        looked_at: Option<chrono::DateTime<chrono::Utc>>,
+        sent_at: DateTime<Utc>,
+        /// When its sender had last looked whether an answer was parked, and stored.
+        looked_at: (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
     },
     Probe(Tokens),
 }
@@ -46,7 +46,7 @@ impl World {
             Step::Claim(row) => self.write(who, *row, Kind::Claim),
             Step::Store(row) => self.write(who, *row, Kind::Store),
             Step::Record(row) => self.write(who, *row, Kind::Record),
-            Step::FindParked(generation) => Effect::Find(generation),
+            Step::FindParked(generation) => Effect::Find(who, generation),
             Step::ReadAgain => Effect::Read(who),
             Step::Pause(_) => Effect::Pause,
             Step::Park(renewed) => Effect::Park(generation + 1, renewed),
@@ -72,7 +72,8 @@ impl World {
             Effect::Key => Event::Key(true),
             Effect::Pause => Event::Paused,
             Effect::Write(row, kind) => self.apply_write(row, kind),
-            Effect::Find(generation) => {
+            Effect::Find(who, generation) => {
+                self.sweepers[who].looked_at.0 = Some(self.now);
                 let found = self.parked.get(&generation).cloned();
                 let found = found.filter(|renewed| {
                     let (access, refresh) = (&renewed.access_token, renewed.refresh_token.as_ref());
@@ -81,11 +82,14 @@ impl World {
                 Event::Parked(found.map(Box::new))
             }
             Effect::Read(who) => {
-                self.sweepers[who].looked_at = Some(self.now);
+                self.sweepers[who].looked_at.1 = Some(self.now);
                 Event::Read(Some(Box::new(self.row.clone())))
             }
             Effect::Park(generation, renewed) => {
-                self.now_durable(Some(&renewed), generation);
+                let now = self.now;
+                self.each_copied(Some(&renewed), generation, |of| {
+                    of.parked_at = of.parked_at.or(Some(now));
+                });
                 self.parked.insert(generation, *renewed);
                 self.say(|| format!("  parked for generation {generation}"));
                 Event::ParkedAway(true)
@@ -98,12 +102,12 @@ impl World {
                 with,
                 generation,
                 sent_at,
-                looked_at,
+                looked_at: (parking, row),
             } => self.apply_exchange(
                 with,
                 generation,
                 sent_at,
-                looked_at.unwrap_or(self.now),
+                (parking.unwrap_or(self.now), row.unwrap_or(self.now)),
                 via,
             ),
             Effect::Probe(tokens) => Event::Probed(self.platform.probes.then(|| {
@@ -195,15 +199,25 @@ impl World {
         }
         let (access, refresh) = (&self.row.access_token, &self.row.refresh_token);
         let copy = access.clone().map(|access_token| Renewed {
+            rotated: true,
             access_token,
             refresh_token: refresh.clone(),
             lifetimes: Lifetimes::default(),
             sent_at: self.now,
         });
-        self.now_durable(copy.as_ref(), self.row.generation);
+        let now = self.now;
+        self.each_copied(copy.as_ref(), self.row.generation, |of| {
+            of.stored_at = of.stored_at.or(Some(now));
+        });
     }
 
-    fn now_durable(&mut self, copy: Option<&Renewed>, generation: u64) {
+    /// The exchanges whose new token this is a copy of.
+    fn each_copied(
+        &mut self,
+        copy: Option<&Renewed>,
+        generation: u64,
+        mark: impl Fn(&mut Exchange),
+    ) {
         let Some(copy) = copy else { return };
         let (access, refresh) = (Some(&copy.access_token), copy.refresh_token.as_ref());
         let Ok(Some(Tokens {
@@ -214,7 +228,7 @@ impl World {
             return;
         };
         for exchange in self.exchanges.iter_mut().filter(|of| of.new == token) {
-            exchange.durable_at = exchange.durable_at.or(Some(self.now));
+            mark(exchange);
         }
     }
 
@@ -222,8 +236,8 @@ impl World {
         &mut self,
         with: Tokens,
         generation: u64,
-        sent_at: chrono::DateTime<chrono::Utc>,
-        looked_at: chrono::DateTime<chrono::Utc>,
+        sent_at: DateTime<Utc>,
+        looked_at: (DateTime<Utc>, DateTime<Utc>),
         via: Via,
     ) -> Event {
         if via == Via::Sender
@@ -233,7 +247,7 @@ impl World {
         }
         let given = self
             .platform
-            .exchange(with, via, (looked_at, self.now), &mut self.chance);
+            .exchange(with, via, looked_at, self.now, &mut self.chance);
         self.say(|| format!("  the platform: {with:?} ({via:?}) becomes {given:?}"));
         let Some(Given {
             tokens,
@@ -257,7 +271,8 @@ impl World {
                 access: access_token.clone(),
                 via,
                 steps: BTreeSet::new(),
-                durable_at: None,
+                parked_at: None,
+                stored_at: None,
                 masked: false,
             });
         }
@@ -266,6 +281,7 @@ impl World {
         }
         let names_life = self.platform.names_life || self.platform.model != RefreshModel::Extend;
         Event::Answered(Answered::Renewed(Box::new(Renewed {
+            rotated: tokens.refresh != with.refresh,
             access_token,
             refresh_token,
             lifetimes: Lifetimes {

@@ -19,7 +19,7 @@ const SLACK: TimeDelta = TimeDelta::seconds(25);
 impl World {
     pub(super) fn judge(&mut self) {
         for exchange in &self.exchanges {
-            if exchange.durable_at.is_some() {
+            if exchange.is_durable() {
                 self.tally.count(Topic::Ends, "rotations made durable");
             } else {
                 self.tally
@@ -60,8 +60,6 @@ impl World {
     fn judge_loss(&mut self, tokens: Tokens, given_up: bool) {
         let kill = self.platform.kill_of(tokens.grant);
         let replayed = kill.map_or(tokens.refresh, |kill| Some(kill.replayed));
-        // An answer stored after that came too late to keep it from being sent.
-        let decided_at = kill.map(|kill| kill.looked_at).or(self.concluded_at);
         let of = |exchange: &&Exchange| Some(exchange.old) == replayed;
         let exchanges: Vec<_> = self.exchanges.iter().filter(of).collect();
         let killed_by_network = kill.is_some_and(|kill| kill.via != Via::Sender);
@@ -69,9 +67,15 @@ impl World {
             || exchanges
                 .iter()
                 .any(|of| of.masked || of.via != Via::Sender);
-        let was_durable = exchanges.iter().any(|exchange| {
-            let at = exchange.durable_at;
-            at.is_some_and(|at| decided_at.is_none_or(|end| at <= end))
+        // A copy made after whoever sent the token again had looked there came too
+        // late to keep it from being sent.
+        let (parking, row) = match (kill, self.concluded_at) {
+            (Some(kill), _) => kill.looked_at,
+            (None, Some(end)) => (end, end),
+            (None, None) => (self.now, self.now),
+        };
+        let was_durable = exchanges.iter().any(|of| {
+            of.parked_at.is_some_and(|at| at <= parking) || of.stored_at.is_some_and(|at| at <= row)
         });
         let inside = !exchanges.is_empty() && exchanges.iter().all(|it| it.is_in_window());
         let is_labelled = matches!(
@@ -112,6 +116,10 @@ impl World {
 }
 
 impl Exchange {
+    pub(super) const fn is_durable(&self) -> bool {
+        self.parked_at.is_some() || self.stored_at.is_some()
+    }
+
     fn is_in_window(&self) -> bool {
         self.steps.iter().all(|step| WINDOW.contains(step))
     }

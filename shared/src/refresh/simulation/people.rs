@@ -103,7 +103,7 @@ impl World {
         sweeper.row = Some(row);
         sweeper.tokens = tokens;
         (sweeper.by_grace, sweeper.probed) = (false, None);
-        (sweeper.looked_at, sweeper.holding) = (None, None);
+        (sweeper.looked_at, sweeper.holding) = ((None, None), None);
         let doubt = sweeper.in_doubt;
         self.say(|| format!("instance {who} begins, in doubt: {doubt}"));
         self.perform(who, step);
@@ -123,7 +123,7 @@ impl World {
             let (verdict, now) = (Verdict::Transient(Transient::Unopenable), self.local(who));
             let luck = self.chance.unit();
             match row.is_in_doubt() {
-                true => row.doubt(&verdict, now, luck),
+                true => row.doubt(&verdict, true, now, luck),
                 false => row.fail(&verdict, true, now, luck),
             }
             let effect = self.write(who, row, Kind::Record);

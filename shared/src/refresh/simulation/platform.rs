@@ -30,8 +30,9 @@ pub(super) enum Via {
 /// Why a family of tokens was killed: a used token was shown again.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kill {
-    /// When whoever sent it had last looked whether it had been replaced.
-    pub(super) looked_at: DateTime<Utc>,
+    /// When whoever sent it had last looked whether what replaced it was parked,
+    /// and stored.
+    pub(super) looked_at: (DateTime<Utc>, DateTime<Utc>),
     pub(super) replayed: u32,
     pub(super) via: Via,
 }
@@ -134,12 +135,13 @@ impl Platform {
         &mut self,
         with: Tokens,
         via: Via,
-        (looked_at, now): (DateTime<Utc>, DateTime<Utc>),
+        looked_at: (DateTime<Utc>, DateTime<Utc>),
+        now: DateTime<Utc>,
         chance: &mut Random,
     ) -> Option<Given> {
         let grant = with.grant;
         if !self.can_refresh(with, now) {
-            return self.replayed(with, via, (looked_at, now));
+            return self.replayed(with, via, looked_at, now);
         }
         let mut given = Given {
             tokens: Tokens {
@@ -165,7 +167,8 @@ impl Platform {
         &mut self,
         with: Tokens,
         via: Via,
-        (looked_at, now): (DateTime<Utc>, DateTime<Utc>),
+        looked_at: (DateTime<Utc>, DateTime<Utc>),
+        now: DateTime<Utc>,
     ) -> Option<Given> {
         let replayed = with.refresh?;
         let old = &self.refresh[replayed as usize];

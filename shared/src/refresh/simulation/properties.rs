@@ -157,6 +157,7 @@ impl Operation {
             Self::Renew(_) | Self::Fail(..) | Self::Claim if !row.is_refreshable(now) => {}
             Self::Renew(lifetimes) => {
                 let renewed = Renewed {
+                    rotated: true,
                     access_token: Sealed(vec![8]),
                     refresh_token: row.refresh_token.clone(),
                     lifetimes: lifetimes.clone(),
@@ -165,7 +166,9 @@ impl Operation {
                 row.renew(renewed, now);
             }
             Self::Fail(verdict, conclusive, luck) => row.fail(verdict, *conclusive, now, *luck),
-            Self::Doubt(verdict, luck) if row.intent.is_some() => row.doubt(verdict, now, *luck),
+            Self::Doubt(verdict, luck) if row.intent.is_some() => {
+                row.doubt(verdict, true, now, *luck)
+            }
             Self::LoseRotation(probed) if row.intent.is_some() => {
                 row.lose_rotation(probed.as_ref(), now);
             }

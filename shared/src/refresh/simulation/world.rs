@@ -55,8 +55,8 @@ pub(super) struct Sweeper {
     pub(super) in_doubt: bool,
     pub(super) by_grace: bool,
     pub(super) probed: Option<bool>,
-    /// When it last looked whether an answer was stored.
-    pub(super) looked_at: Option<DateTime<Utc>>,
+    /// When it last looked whether an answer was parked, and stored.
+    pub(super) looked_at: (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
     /// The exchange whose answer it holds.
     pub(super) holding: Option<usize>,
 }
@@ -70,7 +70,9 @@ pub(super) struct Exchange {
     pub(super) via: Via,
     /// What its holder began between the commit and the first durable copy.
     pub(super) steps: BTreeSet<Kind>,
-    pub(super) durable_at: Option<DateTime<Utc>>,
+    /// When it was first parked, and stored in the row.
+    pub(super) parked_at: Option<DateTime<Utc>>,
+    pub(super) stored_at: Option<DateTime<Utc>>,
     /// The sender was given the answer to its doubled request instead.
     pub(super) masked: bool,
 }

@@ -1,0 +1,54 @@
+//! A way to a service through us: what passes can be changed, refused and heard.
+
+use axum::Router;
+use axum::body::{Bytes, to_bytes};
+use axum::extract::Request;
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+/// Serves on loopback what `service` answers. `ask` says what is passed on in
+/// place of a body; where it says nothing, the call fails. `hear` is given what
+/// was asked and answered.
+pub(crate) async fn relay<A, H>(service: String, ask: A, hear: H) -> String
+where
+    A: Fn(&Parts, Bytes) -> Option<Bytes> + Clone + Send + Sync + 'static,
+    H: Fn(&Parts, &Bytes) + Clone + Send + Sync + 'static,
+{
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let pass = move |request: Request| {
+        let (http, service) = (http.clone(), service.clone());
+        let (ask, hear) = (ask.clone(), hear.clone());
+        async move {
+            let (mut head, body) = request.into_parts();
+            let body = to_bytes(body, usize::MAX).await.unwrap();
+            let Some(body) = ask(&head, body) else {
+                return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+            };
+            for name in [header::HOST, header::CONTENT_LENGTH] {
+                head.headers.remove(name);
+            }
+            let to = format!("{service}{}", head.uri);
+            let request = http.request(head.method.clone(), to);
+            let request = request.headers(head.headers.clone()).body(body);
+            let answer = request.send().await.unwrap();
+            let status = answer.status();
+            let body = answer.bytes().await.unwrap();
+            hear(&head, &body);
+            let mut response: Response = body.into_response();
+            *response.status_mut() = status;
+            response
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(pass)).await });
+    url
+}
+
+/// Whether it is a call of this operation, where services name it in a header.
+pub(crate) fn is_call(head: &Parts, operation: &str) -> bool {
+    let target = head.headers.get("x-amz-target");
+    let target = target.and_then(|target| target.to_str().ok()?.rsplit('.').next());
+    target == Some(operation)
+}
