@@ -99,20 +99,40 @@ fn rate_of(rate: &str) -> Option<TimeDelta> {
 
 /// Ticks one schedule until the task is dropped.
 pub(crate) async fn run(schedule: Schedule, clock: Clock, asynchronous: Asynchronous) {
-    let start = clock.now();
-    let mut now = start;
-    while let Some(next) = schedule.expression.next(start, now) {
+    let mut ticks = Ticks::new(schedule, clock.now());
+    while let Some(left) = ticks.turn(clock.now(), &asynchronous) {
         // The clock may be set while we wait, so never sleep for long.
-        loop {
-            now = clock.now();
-            if now >= next {
-                break;
-            }
-            let left = (next - now).to_std().unwrap_or_default();
-            tokio::time::sleep(left.min(Duration::from_secs(1))).await;
+        let left = left.to_std().unwrap_or_default();
+        tokio::time::sleep(left.min(Duration::from_secs(1))).await;
+    }
+}
+
+/// One schedule as time passes.
+struct Ticks {
+    schedule: Schedule,
+    start: DateTime<Utc>,
+    next: Option<DateTime<Utc>>,
+}
+
+impl Ticks {
+    fn new(schedule: Schedule, start: DateTime<Utc>) -> Self {
+        let next = schedule.expression.next(start, start);
+        Self {
+            schedule,
+            start,
+            next,
         }
-        tracing::debug!(schedule = schedule.name, "a schedule ticked");
-        asynchronous.submit(&schedule.function, schedule.input.clone());
+    }
+
+    /// Ticks if it is time to, once however much time has passed; how long it is
+    /// until the next time, if there is one.
+    fn turn(&mut self, now: DateTime<Utc>, asynchronous: &Asynchronous) -> Option<TimeDelta> {
+        if now >= self.next? {
+            tracing::debug!(schedule = self.schedule.name, "a schedule ticked");
+            asynchronous.submit(&self.schedule.function, self.schedule.input.clone());
+            self.next = self.schedule.expression.next(self.start, now);
+        }
+        Some(self.next? - now)
     }
 }
 
@@ -169,8 +189,7 @@ mod tests {
         }
     }
 
-    /// Time is tokio's own here, paused: it jumps ahead whenever everything waits.
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_schedule_ticks_when_its_time_has_come_and_not_before() {
         use std::sync::Mutex;
         let clock = Clock::frozen(at("2026-11-23T08:50:00Z"));
@@ -193,13 +212,14 @@ mod tests {
         let invoker =
             crate::invoke::Invoker::new(model.functions.clone(), functions, clock.clone());
         let asynchronous = Asynchronous::new(invoker, queues, clock.clone(), Duration::ZERO);
-        let mut running = tokio::task::JoinSet::new();
-        for schedule in &model.schedules {
-            running.spawn(run(schedule.clone(), clock.clone(), asynchronous.clone()));
-        }
+        let of = |schedule: &Schedule| Ticks::new(schedule.clone(), clock.now());
+        let mut schedules: Vec<_> = model.schedules.iter().map(of).collect();
         let mut ticks = Vec::new();
         for _ in 0..12 {
-            tokio::time::sleep(Duration::from_secs(3)).await;
+            for schedule in &mut schedules {
+                let left = schedule.turn(clock.now(), &asynchronous).unwrap();
+                assert!(left > TimeDelta::zero());
+            }
             asynchronous.settled().await;
             ticks.push(seen.lock().unwrap().drain(..).collect::<Vec<_>>().join(" "));
             clock.advance(TimeDelta::minutes(1));

@@ -1,8 +1,8 @@
 //! A sweep over very many due connections, against a platform that takes its
 //! time and fails now and then: how long, and in how much memory.
 //!
-//! `cargo bench --profile dev -p tests --bench refresh -- [connections] [concurrency]`
-//! prints a table. The function runs in a process of its own, wired from its
+//! `cargo bench --profile dev --workspace --bench refresh -- [connections] [concurrency] [platform]`
+//! prints a table; `twitter` has single-use tokens, `google` has none. The function runs in a process of its own, wired from its
 //! environment as in AWS, so that its memory is its own; the tables, the keys
 //! and the platform are in this one.
 
@@ -28,7 +28,7 @@ use shared::import::Importer;
 use shared::report::Report;
 use shared::sealing::Sealer;
 use shared::store::{Integrations, Organizations};
-use shared::{Clock, Variables};
+use shared::{Clock, Platform, Variables};
 
 /// How long the platform takes for an answer.
 const ANSWER: Duration = Duration::from_millis(300);
@@ -47,7 +47,9 @@ fn main() {
     let mut numbers = arguments.iter().filter_map(|text| text.parse().ok());
     let connections = numbers.next().unwrap_or(10_000);
     let concurrency = numbers.next().unwrap_or(32);
-    runtime.block_on(measure(connections, concurrency));
+    let platform = arguments.iter().find_map(|text| text.parse().ok());
+    let platform = platform.unwrap_or(Platform::Google);
+    runtime.block_on(measure(platform, connections, concurrency));
 }
 
 /// The function's process: sweeps once, and prints its report and its peak of memory.
@@ -70,20 +72,17 @@ async fn sweep() {
     );
 }
 
-async fn measure(connections: u64, concurrency: u64) {
+async fn measure(platform: Platform, connections: u64, concurrency: u64) {
     let asked = Arc::new(AtomicU64::new(0));
-    let platform = platform(Arc::clone(&asked)).await;
+    let endpoint = serve(platform, Arc::clone(&asked)).await;
+    let endpoints = json!({platform.name(): {"token": endpoint}});
     let stack = Stack::start(Options {
-        parameters: [(
-            "PlatformEndpoints".to_owned(),
-            json!({"google": {"token": platform}}).to_string(),
-        )]
-        .into(),
+        parameters: [("PlatformEndpoints".to_owned(), endpoints.to_string())].into(),
         ..Options::default()
     })
     .await
     .unwrap();
-    import(&stack, connections).await;
+    import(&stack, platform, connections).await;
     let own = stack.environment().variables("CheckTokensFunction");
     let mut child = std::process::Command::new(std::env::current_exe().unwrap());
     child
@@ -105,6 +104,7 @@ async fn measure(connections: u64, concurrency: u64) {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::ASCII_MARKDOWN);
     table.set_header([
+        "platform",
         "due",
         "at once",
         "refreshed",
@@ -116,6 +116,7 @@ async fn measure(connections: u64, concurrency: u64) {
         "peak memory",
     ]);
     table.add_row([
+        platform.name().to_owned(),
         report.examined.to_string(),
         concurrency.to_string(),
         report.auto_refreshed.to_string(),
@@ -133,7 +134,7 @@ async fn measure(connections: u64, concurrency: u64) {
 }
 
 /// A token endpoint that takes its time, and fails once in a while.
-async fn platform(asked: Arc<AtomicU64>) -> String {
+async fn serve(platform: Platform, asked: Arc<AtomicU64>) -> String {
     let answer = move || {
         let number = asked.fetch_add(1, Ordering::Relaxed);
         async move {
@@ -141,7 +142,10 @@ async fn platform(asked: Arc<AtomicU64>) -> String {
             if number % FAULTS == FAULTS - 1 {
                 return (StatusCode::INTERNAL_SERVER_ERROR, String::new());
             }
-            let body = json!({"access_token": format!("at-{number}"), "expires_in": 3_599, "token_type": "Bearer"});
+            let mut body = json!({"access_token": format!("at-{number}"), "expires_in": 3_599, "token_type": "Bearer"});
+            if platform == Platform::Twitter {
+                body["refresh_token"] = json!(format!("rt-of-{number}"));
+            }
             (StatusCode::OK, body.to_string())
         }
     };
@@ -152,7 +156,7 @@ async fn platform(asked: Arc<AtomicU64>) -> String {
     format!("http://{address}/token")
 }
 
-async fn import(stack: &Stack, connections: u64) {
+async fn import(stack: &Stack, platform: Platform, connections: u64) {
     let sdk = stack.environment().sdk_config();
     let variables = stack.environment().variables("CheckTokensFunction");
     let notify = stack.environment().variables("NotifyFunction");
@@ -182,7 +186,7 @@ async fn import(stack: &Stack, connections: u64) {
         text.push('\n');
         text += &json!({
             "type": "integration", "org_id": "acme", "integration_id": format!("due-{n}"),
-            "platform": "google", "username": "x", "account_id": "1", "created_by": "carl",
+            "platform": platform, "username": "x", "account_id": "1", "created_by": "carl",
             "access_token": format!("at-{n}"), "refresh_token": format!("rt-{n}"),
             "token_expires_at": end, "is_active": true,
         })

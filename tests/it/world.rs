@@ -88,9 +88,7 @@ impl World {
     {
         let clock = Clock::frozen(start());
         let elsewhere = Variables::of_process();
-        let elsewhere = elsewhere
-            .get("DYNAMODB_ENDPOINT")
-            .filter(|_| options.data_dir.is_none());
+        let elsewhere = elsewhere.get("DYNAMODB_ENDPOINT");
         let options = Options {
             clock: clock.clone(),
             guard: true,
