@@ -29,6 +29,7 @@ pub(super) const UNLABELLED: &str = "inside the exposed window, unlabelled";
 struct Rotation {
     at: usize,
     old: String,
+    new: String,
     /// The first place in the log at which its new token was durable.
     durable_at: Option<usize>,
 }
@@ -129,11 +130,12 @@ impl Run<'_> {
                     return self.find(connection, format!("lost, and labelled {reason:?}"));
                 }
                 self.tally.count(Topic::Losses, INSIDE);
-                self.check_told(connection, row, log, &rotations).await;
+                self.check_told(connection, row, &stored, log, &rotations)
+                    .await;
             }
             // What is stored came late: a replay of the one before had killed it.
             None => {
-                let killed_at = self.killed_at(connection, log, &rotations);
+                let killed_at = self.killed_at(connection, &stored, log, &rotations);
                 if killed_at.is_some_and(|at| was_taken_over(log, at)) {
                     self.tally.count(Topic::Losses, DELAYED);
                     return self.check_notified(connection).await;
@@ -163,6 +165,7 @@ impl Run<'_> {
         &mut self,
         connection: usize,
         row: &Integration,
+        stored: &str,
         log: &[&Logged],
         rotations: &[Rotation],
     ) {
@@ -177,7 +180,7 @@ impl Run<'_> {
                 let published = logged.asked.kind == Kind::Publish && logged.done;
                 published && end.is_some_and(|end| logged.at < end)
             });
-        let killed = self.killed_at(connection, log, rotations).is_some();
+        let killed = self.killed_at(connection, stored, log, rotations).is_some();
         let what = match alive {
             _ if killed => "told when the platform had killed the access token too",
             true => "told while the access token lived",
@@ -188,6 +191,9 @@ impl Run<'_> {
             }
             // A token is due 10 minutes before its end at least, and who dies costs five.
             false if self.died_twice(log) => "told late: a second process died in between",
+            false if failed_again(log, rotations, stored) => {
+                "told late: the platform itself failed again in between"
+            }
             false => {
                 let what = format!("told at {since}, ended {:?}", row.access_expires_at);
                 return self.find(connection, what);
@@ -196,18 +202,28 @@ impl Run<'_> {
         self.tally.count(Topic::Losses, what);
     }
 
-    /// The first exchange in which a used token was refused, where the platform
-    /// kills the whole grant for that.
+    /// The first exchange in which a used token of the grant that `stored` belongs
+    /// to was refused, where the platform kills the whole grant for that.
     fn killed_at(
         &self,
         connection: usize,
+        stored: &str,
         log: &[&Logged],
         rotations: &[Rotation],
     ) -> Option<usize> {
         let platform = self.connections[connection].platform;
         let rules = self.lab.world.stack.platforms().rules(platform);
+        let mut family = vec![stored];
+        while let Some(of) = rotations
+            .iter()
+            .find(|of| of.new == *family[family.len() - 1])
+        {
+            family.push(&of.old);
+        }
         let is_replay = |at: usize, logged: &Logged| {
-            let used = |of: &Rotation| of.at < at && Some(&of.old) == logged.asked.token.as_ref();
+            let token = logged.asked.token.as_ref();
+            let used = |of: &Rotation| of.at < at && Some(&of.old) == token;
+            let used = |of: &Rotation| used(of) && family.contains(&of.old.as_str());
             logged.asked.kind == Kind::Exchange
                 && logged.effect.acts()
                 && logged.granted.is_none()
@@ -328,6 +344,7 @@ impl Run<'_> {
             rotations.push(Rotation {
                 at,
                 old: old.clone(),
+                new: new.clone(),
                 durable_at,
             });
         }
@@ -446,6 +463,17 @@ fn was_taken_over(log: &[&Logged], at: usize) -> bool {
         .filter(|of| of.done && of.asked.kind == Kind::Claim)
         .skip_while(|of| of.process != process);
     claims.any(|of| of.process != process)
+}
+
+/// Whether the platform left a doubt once more after the exchange whose answer
+/// was lost, so that the refusal came that much later.
+fn failed_again(log: &[&Logged], rotations: &[Rotation], stored: &str) -> bool {
+    let lost = rotations.iter().find(|of| of.old == stored);
+    lost.is_some_and(|lost| {
+        log[lost.at + 1..]
+            .iter()
+            .any(|of| of.asked.kind == Kind::Exchange && of.effect != Effect::Pass)
+    })
 }
 
 /// Whether it is for a fault that an answer was not stored: `log` begins with
