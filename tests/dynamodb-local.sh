@@ -33,10 +33,7 @@ fi
 # features are those of the other builds and nothing is built twice.
 if [ $# -eq 0 ]; then
   cargo test --workspace --test it --locked --no-run
-  # Fewer runs of the simulation than on the embedded engine, which is faster;
-  # and not the test that runs the suite once more.
-  export SIMULATION_LAYER2_RUNS=${SIMULATION_LAYER2_RUNS:-40}
-  set -- cargo test --workspace --test it --locked -- --skip permissions
+  set -- cargo test --workspace --test it --locked
 fi
 
 port=$(free_port)
