@@ -86,7 +86,8 @@ impl Integration {
                 let until = since + self.patience_with_failures();
                 // Its rotation is probably lost. That is not sure before a second
                 // refusal, which may come too late to act while the token lives.
-                match ends.filter(|_| self.was_refused() && self.is_in_doubt()) {
+                let is_likely = self.is_in_doubt() || self.is_contested();
+                match ends.filter(|_| self.was_refused() && is_likely) {
                     Some(end) => until.min(end - LEAST_MARGIN),
                     None => until,
                 }

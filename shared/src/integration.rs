@@ -209,6 +209,9 @@ pub struct Intent {
     pub at: DateTime<Utc>,
     /// The generation of the credential that it sent.
     pub generation: u64,
+    /// Whether the platform has answered to it, in a way that left it in doubt.
+    #[serde(default)]
+    pub answered: bool,
 }
 
 /// Optional instants as epoch seconds, absent where there is none.

@@ -295,7 +295,11 @@ impl Integration {
             Verdict::Throttled { wait, .. } => *wait,
             _ => None,
         };
-        self.lease = None;
+        // That of its own holder has an answer; a later one adds nothing to a crash.
+        let holder = self.lease.take();
+        if let (Some(intent), Some(holder)) = (&mut self.intent, holder) {
+            intent.answered |= intent.attempt == holder.attempt;
+        }
         if self.is_given_up() {
             // It stays so, and has been looked into, unless nothing was asked.
             if *verdict != Verdict::Transient(Transient::Unopenable) {
@@ -500,7 +504,8 @@ impl Integration {
 
     /// Whether the platform refused the grant the last time too: one refusal
     /// may be a race or a platform's bad hour, a second in a later sweep is not.
-    pub(crate) fn was_refused(&self) -> bool {
+    #[must_use]
+    pub fn was_refused(&self) -> bool {
         matches!(
             self.state,
             State::Retrying {

@@ -61,6 +61,7 @@ async fn an_attempt_that_asked_nobody_leaves_its_row_too() {
             attempt: "died".to_owned(),
             at: world.now() - TimeDelta::minutes(5),
             generation: row.generation,
+            answered: false,
         });
         let row = world.integrations().replace(row, world.now()).await;
         assert!(row.unwrap().is_in_doubt());

@@ -145,6 +145,7 @@ async fn a_rotated_client_secret_flips_no_connection_in_doubt() {
                     attempt: "answered with an error".to_owned(),
                     at: world.now() - TimeDelta::minutes(5),
                     generation: row.generation,
+                    answered: true,
                 });
                 let now = world.now();
                 let error = Verdict::Transient(Transient::ServerError);
@@ -160,6 +161,13 @@ async fn a_rotated_client_secret_flips_no_connection_in_doubt() {
             world.pass(TimeDelta::minutes(10));
         }
         assert_eq!(operations(&world, "breaker_opened").await, 1, "{name}");
+        // Nobody was told but of the token's end, once it was ten minutes away.
+        let told = world.told("olga").await;
+        let of_the_end = ["integration_token_expiring", "integration_token_expired"];
+        assert!(
+            told.iter().all(|kind| of_the_end.contains(&kind.as_str())),
+            "{told:?}"
+        );
         let retrying = |state: &State| matches!(state, State::Retrying { .. });
         let all = states(&world, 4).await;
         assert!(all.iter().all(retrying), "{name}: {all:?}");

@@ -199,19 +199,20 @@ impl Sweep<'_> {
     /// What a failure means, given what is known of our application, and whether
     /// a refusal may be believed.
     pub(crate) async fn weigh(&self, row: &Integration, verdict: Verdict) -> (Verdict, bool) {
-        let (refused_since, doubt_is_recorded) = match row.state {
-            State::Retrying { reason, since, .. } => (
-                (reason == RetryReason::Refused).then_some(since),
-                reason == RetryReason::InDoubt,
-            ),
-            _ => (None, false),
+        let refused_since = match row.state {
+            State::Retrying {
+                reason: RetryReason::Refused | RetryReason::InDoubt,
+                since,
+                ..
+            } => Some(since),
+            _ => None,
         };
         // A refusal that our own crash explains says nothing of the application: a
-        // sweep that dies may leave many. Whoever lives to record a doubt has an
-        // answer of the platform's that left it, which may be about both.
-        let is_explained = matches!(verdict, Verdict::ReconnectNeeded(_))
-            && row.is_in_doubt()
-            && !doubt_is_recorded;
+        // sweep that dies may leave many. What the platform's own answer left in
+        // doubt may be about both.
+        let is_answered = row.intent.as_ref().is_some_and(|intent| intent.answered);
+        let is_refusal = matches!(verdict, Verdict::ReconnectNeeded(_));
+        let is_explained = is_refusal && row.is_in_doubt() && !is_answered;
         let observation = Observation::Failure {
             key: Key::from(row),
             verdict: verdict.clone(),

@@ -122,6 +122,9 @@ fn message(row: Option<&Integration>, verdict: &str, now: DateTime<Utc>) -> Stri
         "reconnect_needed" => format!(
             "{platform} refuses the token; a second refusal would confirm that it is dead.{next}"
         ),
+        "in_doubt" if row.was_refused() => format!(
+            "{platform} refuses the token; a second refusal would confirm that it is lost.{next}"
+        ),
         "in_doubt" => format!("{platform} gave no clear answer.{next}"),
         "app_misconfigured" => format!(
             "{platform} refuses our application; whoever runs this has been told. The connection \

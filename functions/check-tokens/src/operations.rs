@@ -105,8 +105,8 @@ impl Operation {
             subject: key.to_string(),
             message:
                 "The platform replaced its refresh token and the answer never reached the table: \
-                      look for crashes or a failing table in the minutes before the attempt. Its \
-                      people are asked to reconnect."
+                      look for crashes or a failing table before the first attempt that its audit \
+                      calls in_doubt. Its people are asked to reconnect."
                     .to_owned(),
         }
     }

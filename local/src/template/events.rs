@@ -24,6 +24,8 @@ pub(super) enum Event {
         #[serde(default = "utc")]
         schedule_expression_timezone: String,
         input: String,
+        #[serde(default = "enabled")]
+        state: String,
     },
     #[serde(rename = "SNS", rename_all = "PascalCase")]
     Sns { topic: String },
@@ -31,6 +33,10 @@ pub(super) enum Event {
 
 fn utc() -> String {
     "UTC".to_owned()
+}
+
+fn enabled() -> String {
+    "ENABLED".to_owned()
 }
 
 /// Puts an event of a function where it is run from.
@@ -81,7 +87,8 @@ pub(super) fn attach(
             schedule_expression,
             schedule_expression_timezone,
             input,
-        } => model.schedules.push(Schedule {
+            state,
+        } if state == "ENABLED" => model.schedules.push(Schedule {
             expression: Expression::parse(&schedule_expression, &schedule_expression_timezone)
                 .map_err(|e| wrong("ScheduleExpression", &e.to_string()))?,
             input: serde_json::from_str(&input)
@@ -89,6 +96,7 @@ pub(super) fn attach(
             function,
             name,
         }),
+        Event::ScheduleV2 { .. } => {}
     }
     Ok(())
 }

@@ -64,7 +64,7 @@ pub struct Function {
     pub maximum_age: Duration,
     /// ARN of the queue that takes failed asynchronous events.
     pub on_failure: Option<String>,
-    /// What its policies allow.
+    /// What its role's policies allow.
     pub statements: Vec<Statement>,
 }
 
@@ -171,6 +171,8 @@ pub(super) fn read(resolver: &Resolver) -> Result<Model, TemplateError> {
         secrets: Vec::new(),
     };
     let mut events = Vec::new();
+    // By role, the functions that have it; and what it allows.
+    let (mut roles, mut allowed) = (BTreeMap::new(), Vec::new());
     for (id, resource) in &resolver.template.resources {
         if !resolver.exists(resource, &format!("Resources.{id}.Condition"))? {
             continue;
@@ -221,11 +223,26 @@ pub(super) fn read(resolver: &Resolver) -> Result<Model, TemplateError> {
                     )
                 }));
                 let (name, arn) = (attribute("Name")?, attribute("Arn")?);
-                let function = function(id, name, arn, properties, resource)?;
+                let (function, role) = function(id, name, arn, properties, resource)?;
                 model.functions.insert(id.clone(), function);
+                roles.entry(role).or_insert_with(Vec::new).push(id.clone());
             }
+            // Named by policies; the process has one log, its own.
+            "AWS::Logs::LogGroup" => {}
+            "AWS::IAM::Role" => allowed.push((attribute("Arn")?, statements(&properties, &place)?)),
             other => return Err(TemplateError::at(place, format!("{other} is not read"))),
         }
+    }
+    for (role, statements) in allowed {
+        for id in roles.remove(&role).unwrap_or_default() {
+            if let Some(function) = model.functions.get_mut(&id) {
+                function.statements.clone_from(&statements);
+            }
+        }
+    }
+    if let Some(id) = roles.into_values().flatten().next() {
+        let place = format!("Resources.{id}.Properties.Role");
+        return Err(TemplateError::at(place, "is not a role of the template"));
     }
     let default_authorizer = model.api.authorizers.keys().next().cloned();
     for (function, place, name, event) in events {
@@ -266,8 +283,7 @@ struct FunctionProperties {
     event_invoke_config: EventInvokeConfig,
     #[serde(default)]
     events: BTreeMap<String, Event>,
-    #[serde(default)]
-    policies: Vec<Value>,
+    role: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -291,7 +307,7 @@ fn function(
     arn: String,
     properties: FunctionProperties,
     resource: &Resource,
-) -> Result<Function, TemplateError> {
+) -> Result<(Function, String), TemplateError> {
     let binary = resource.metadata["BuildProperties"]["Binary"].as_str();
     let binary = binary.ok_or_else(|| {
         let place = format!("Resources.{id}.Metadata.BuildProperties.Binary");
@@ -304,7 +320,7 @@ fn function(
             format!("Resources.{id}.Properties.EventInvokeConfig.DestinationConfig.OnFailure.Type");
         return Err(TemplateError::at(place, "only SQS is supported"));
     }
-    Ok(Function {
+    let function = Function {
         name,
         arn,
         binary: binary.to_owned(),
@@ -319,6 +335,8 @@ fn function(
         retries: config.maximum_retry_attempts.unwrap_or(2),
         maximum_age: Duration::from_secs(config.maximum_event_age_in_seconds.unwrap_or(21_600)),
         on_failure: on_failure["Destination"].as_str().map(str::to_owned),
-        statements: statements(&properties.policies, &format!("Resources.{id}.Properties"))?,
-    })
+        // Its role's, which may stand anywhere in the template.
+        statements: Vec::new(),
+    };
+    Ok((function, properties.role))
 }

@@ -1,4 +1,4 @@
-//! Reads what the functions' policies allow.
+//! Reads what the policies of the functions' roles allow.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -84,17 +84,30 @@ fn matches(pattern: &str, text: &str) -> bool {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
+struct Role {
+    #[serde(default)]
+    policies: Vec<Policy>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct Policy {
+    policy_document: Document,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document {
     statement: Vec<Value>,
 }
 
-/// The statements of a function's policies.
-pub(super) fn statements(policies: &[Value], place: &str) -> Result<Vec<Statement>, TemplateError> {
+/// The statements of a role's policies.
+pub(super) fn statements(role: &Value, place: &str) -> Result<Vec<Statement>, TemplateError> {
     let mut statements = Vec::new();
-    for (index, policy) in policies.iter().enumerate() {
-        let place = format!("{place}.Policies[{index}]");
-        let Policy { statement } = super::model::typed(policy.clone(), &place)?;
-        for (index, value) in statement.iter().enumerate() {
+    let Role { policies } = super::model::typed(role.clone(), place)?;
+    for (index, policy) in policies.into_iter().enumerate() {
+        let place = format!("{place}.Policies[{index}].PolicyDocument");
+        for (index, value) in policy.policy_document.statement.iter().enumerate() {
             statements.push(one(value, &format!("{place}.Statement[{index}]"))?);
         }
     }

@@ -210,6 +210,10 @@ impl<'a> Resolver<'a> {
             ("AWS::SecretsManager::Secret", "Id") => {
                 arn("secretsmanager", format!("secret:{}", name("Name")?))
             }
+            ("AWS::IAM::Role", "Arn") => format!("arn:aws:iam::{ACCOUNT}:role/{id}"),
+            ("AWS::Logs::LogGroup", "Arn") => {
+                arn("logs", format!("log-group:{}:*", name("LogGroupName")?))
+            }
             ("AWS::Serverless::Api", "Name") => derived_uuid(id)[..8].to_owned(),
             (kind, _) => {
                 let problem = format!("{attribute} of {id} ({kind}) is not supported");

@@ -26,7 +26,7 @@ pub(super) const SECTIONS: [&str; 9] = [
     "Outputs", // for people who deploy; `local.json` is their counterpart here
 ];
 
-const NO_IAM: &str = "only the functions' own policies are checked here";
+const NO_IAM: &str = "only the policies of the functions' roles are checked here";
 const DELIVERED: &str = "delivery within one process cannot fail";
 const ENCRYPTED: &str = "it never leaves this machine";
 const WATCHED: &str = "metrics and logs are not kept here";
@@ -34,10 +34,8 @@ const PEOPLE: &str = "for people";
 
 /// Resource types without a meaning here, as a whole.
 const TYPES_WITHOUT: &[(&str, &str)] = &[
-    ("AWS::Logs::LogGroup", "the process has one log, its own"),
     ("AWS::SQS::QueuePolicy", NO_IAM),
     ("AWS::S3::BucketPolicy", NO_IAM),
-    ("AWS::IAM::Role", NO_IAM),
     (
         "AWS::ApiGateway::Account",
         "the gateway logs into the process's log",
@@ -156,6 +154,22 @@ const TYPES: &[(&str, Properties)] = &[
         ],
     ),
     (
+        "AWS::Logs::LogGroup",
+        &[
+            ("Properties.LogGroupName", Runs),
+            ("Properties.RetentionInDays", Without(WATCHED)),
+        ],
+    ),
+    (
+        "AWS::IAM::Role",
+        &[
+            ("Properties.AssumeRolePolicyDocument", Without(NO_IAM)),
+            ("Properties.ManagedPolicyArns", Without(NO_IAM)),
+            ("Properties.Policies.PolicyName", Without(PEOPLE)),
+            ("Properties.Policies.PolicyDocument", Runs),
+        ],
+    ),
+    (
         "AWS::SNS::Topic",
         &[
             ("Properties.TopicName", Runs),
@@ -205,7 +219,7 @@ const TYPES: &[(&str, Properties)] = &[
                 "Properties.LoggingConfig",
                 Without("the process has one log, its own"),
             ),
-            ("Properties.Policies", Runs),
+            ("Properties.Role", Runs),
             ("Properties.Environment.Variables.*", Runs),
             (
                 "Properties.EventInvokeConfig.MaximumEventAgeInSeconds",
@@ -232,6 +246,7 @@ const TYPES: &[(&str, Properties)] = &[
                 "Properties.Events.*.Properties.Description",
                 Without(PEOPLE),
             ),
+            ("Properties.Events.*.Properties.State", Runs),
             ("Properties.Events.*.Properties.ScheduleExpression", Runs),
             (
                 "Properties.Events.*.Properties.ScheduleExpressionTimezone",

@@ -153,6 +153,7 @@ fn whose_rotation_is_probably_lost_is_warned_while_the_token_lives() {
         attempt: "died".to_owned(),
         at: at(0),
         generation: row.generation,
+        answered: false,
     });
     let refused = Verdict::ReconnectNeeded(ReconnectReason::GrantRefused);
     row.doubt(&refused, true, at(100 * 60), 0.0);

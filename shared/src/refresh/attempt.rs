@@ -176,7 +176,7 @@ pub struct Attempt {
     model: RefreshModel,
     /// An earlier exchange of this very credential has no known end.
     in_doubt: bool,
-    /// Of this very credential, by whoever held it in doubt before.
+    /// By whoever last held it in doubt before.
     earlier_replay: Option<Intent>,
     sent: bool,
     deadline: Option<DateTime<Utc>>,
@@ -288,7 +288,9 @@ impl Attempt {
             (Phase::Claiming, Event::Lost(_)) => self.gone(Outcome::Superseded),
             (Phase::Claiming, _) => self.gone(Outcome::Unclaimed),
 
-            (Phase::Finding { .. }, Event::Parked(Some(renewed))) => {
+            (Phase::Finding { .. }, Event::Parked(Some(renewed)))
+                if renewed.rotated || !self.was_sent_again() =>
+            {
                 let storing = Storing {
                     renewed: *renewed,
                     tries: 0,
@@ -297,24 +299,24 @@ impl Attempt {
                 };
                 self.store(storing, now)
             }
-            (Phase::Finding { refused: false }, Event::Parked(None))
+            (Phase::Finding { refused: false }, Event::Parked(_))
                 if !self.keeps(Rule::RowAgain) =>
             {
                 self.send(now)
             }
-            (Phase::Finding { refused: false }, Event::Parked(None)) => {
+            (Phase::Finding { refused: false }, Event::Parked(_)) => {
                 self.phase = Phase::Rereading;
                 Step::ReadAgain
             }
             // It was known to be dead, and is: for the reason that people were told.
-            (Phase::Finding { refused: true }, Event::Parked(None)) if self.row.is_given_up() => {
+            (Phase::Finding { refused: true }, Event::Parked(_)) if self.row.is_given_up() => {
                 let refused = Recording::Refused {
                     verdict: Verdict::ReconnectNeeded(ReconnectReason::GrantRefused),
                     conclusive: true,
                 };
                 self.record(refused, now)
             }
-            (Phase::Finding { refused: true }, Event::Parked(None)) => {
+            (Phase::Finding { refused: true }, Event::Parked(_)) => {
                 self.phase = Phase::Judging;
                 Step::Probe
             }
@@ -366,6 +368,7 @@ impl Attempt {
                 attempt: self.id.clone(),
                 at: now,
                 generation: self.generation,
+                answered: false,
             };
             if self.in_doubt {
                 self.earlier_replay = row.replay.replace(intent);
@@ -392,12 +395,28 @@ impl Attempt {
         Step::Send
     }
 
+    /// Whether one more refusal shows that what was sent is dead.
+    fn is_sure(&self, conclusive: bool, now: DateTime<Utc>) -> bool {
+        let refused = ReconnectReason::GrantRefused;
+        conclusive && (self.row.is_given_up() || self.row.is_confirmed_by(refused, conclusive, now))
+    }
+
     /// Whether somebody else has set about sending our token again.
     fn is_replayed(&self, row: &Integration) -> bool {
+        // A success, however late, clears a conclusion that came too early.
         row.generation == self.generation
+            && !row.is_given_up()
             && row.replay.as_ref().is_some_and(|replay| {
                 replay.generation == self.generation && replay.attempt != self.id
             })
+    }
+
+    /// Whether our token has been sent again since the exchange that left the
+    /// doubt, as far as anybody knows: a parked copy that brings no new one may be
+    /// older than what that brought.
+    fn was_sent_again(&self) -> bool {
+        let earlier = self.earlier_replay.as_ref();
+        self.sent || earlier.is_some_and(|replay| replay.generation == self.generation)
     }
 
     /// What was announced has not been done.
@@ -429,13 +448,19 @@ impl Attempt {
         };
         let rotating = self.model == RefreshModel::Rotating;
         match verdict {
-            Verdict::ReconnectNeeded(reason)
-                if (self.in_doubt || rotating && self.row.is_contested())
-                    && conclusive
-                    && (self.row.is_given_up()
-                        || self.row.is_confirmed_by(reason, conclusive, now)) =>
-            {
+            // A platform that has replaced the token may call it revoked: also its
+            // explicit word is believed in doubt only when it comes twice.
+            Verdict::ReconnectNeeded(_) if self.in_doubt && self.is_sure(conclusive, now) => {
                 self.find(true)
+            }
+            Verdict::ReconnectNeeded(ReconnectReason::GrantRefused)
+                if rotating
+                    && self.row.is_contested()
+                    && !self.row.is_given_up()
+                    && self.is_sure(conclusive, now) =>
+            {
+                self.phase = Phase::Judging;
+                Step::Probe
             }
             _ if self.in_doubt || rotating && verdict.may_have_acted() => {
                 let in_doubt = Recording::InDoubt {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
 use shared::application::Cause;
 use shared::integration::{Integration, Sealed, State};
@@ -191,7 +192,7 @@ impl Run<'_> {
             }
             // A token is due 10 minutes before its end at least, and who dies costs five.
             false if self.died_twice(log) => "told late: a second process died in between",
-            false if failed_again(log, rotations, stored) => {
+            false if failed_again(log, rotations, stored, end) => {
                 "told late: the platform itself failed again in between"
             }
             false => {
@@ -466,12 +467,18 @@ fn was_taken_over(log: &[&Logged], at: usize) -> bool {
 }
 
 /// Whether the platform left a doubt once more after the exchange whose answer
-/// was lost, so that the refusal came that much later.
-fn failed_again(log: &[&Logged], rotations: &[Rotation], stored: &str) -> bool {
+/// was lost, while the access token lived, so that the refusal came that much later.
+fn failed_again(
+    log: &[&Logged],
+    rotations: &[Rotation],
+    stored: &str,
+    end: Option<DateTime<Utc>>,
+) -> bool {
     let lost = rotations.iter().find(|of| of.old == stored);
     lost.is_some_and(|lost| {
         log[lost.at + 1..]
             .iter()
+            .take_while(|of| end.is_some_and(|end| of.at < end))
             .any(|of| of.asked.kind == Kind::Exchange && of.effect != Effect::Pass)
     })
 }

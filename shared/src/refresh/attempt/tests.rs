@@ -19,6 +19,7 @@ fn in_doubt() -> Integration {
         attempt: "dead".to_owned(),
         at: at(-120),
         generation: row.generation,
+        answered: false,
     });
     row
 }
@@ -398,15 +399,21 @@ fn a_late_answer_that_is_refused_afterwards_is_a_lost_rotation() {
 
     let mut once = stored.clone();
     once.fail(&dead_grant(), true, at(-100), 0.0);
-    let (mut attempt, _) = send(once);
+    let (mut attempt, _) = send(once.clone());
     let step = attempt.next(refused(dead_grant()), at(4));
-    assert!(matches!(step, Step::FindParked(3)), "{step:?}");
-    let step = attempt.next(Event::Parked(None), at(5));
     assert!(matches!(step, Step::Probe), "{step:?}");
     let record = attempt.next(Event::Probed(None), at(6));
     let (row, step) = take(&mut attempt, record, 6);
     assert_eq!(outcome(&step), Outcome::RotationLost);
     assert!(row.lost_its_rotation());
+
+    // What the platform says in so many words stays what it says.
+    let (mut attempt, _) = send(once);
+    let revoked = Verdict::ReconnectNeeded(ReconnectReason::Revoked);
+    let record = attempt.next(refused(revoked.clone()), at(4));
+    let (row, step) = take(&mut attempt, record, 4);
+    assert_eq!(outcome(&step), Outcome::Refused(revoked));
+    assert!(row.is_given_up() && !row.lost_its_rotation());
 
     // Once it has been exchanged for another, that is over.
     let (mut attempt, _) = send(stored);
@@ -446,6 +453,46 @@ fn a_late_answer_that_brings_no_new_refresh_token_gives_way() {
     }));
     let step = late.next(Event::Lost(Some(Box::new(claimed))), at(3));
     assert!(matches!(step, Step::Store(_)), "{step:?}");
+}
+
+/// The same where that answer was parked.
+#[test]
+fn a_parked_copy_that_brings_no_new_refresh_token_gives_way() {
+    let copy = |rotated| {
+        let renewed = Renewed {
+            rotated,
+            ..new_tokens()
+        };
+        Event::Parked(Some(Box::new(renewed)))
+    };
+    let (_, mut held) = send_in_doubt_as("b", in_doubt());
+    held.lease = None;
+    for (row, rotated, is_taken) in [
+        (held.clone(), false, false),
+        (held, true, true),
+        // Nobody has sent the token again.
+        (in_doubt(), false, true),
+    ] {
+        let (mut attempt, _) = begin(row);
+        let claim = attempt.next(Event::Key(true), at(0));
+        take(&mut attempt, claim, 0);
+        let step = attempt.next(copy(rotated), at(1));
+        assert_eq!(matches!(step, Step::Store(_)), is_taken, "{step:?}");
+        assert_eq!(matches!(step, Step::ReadAgain), !is_taken, "{step:?}");
+    }
+}
+
+/// A platform that has replaced the token may call it revoked.
+#[test]
+fn an_explicit_refusal_in_doubt_must_come_twice_too() {
+    let revoked = || Verdict::ReconnectNeeded(ReconnectReason::Revoked);
+    let mut attempt = send_in_doubt(in_doubt());
+    let record = attempt.next(refused(revoked()), at(2));
+    let (row, _) = take(&mut attempt, record, 2);
+    assert!(row.is_in_doubt() && !row.is_given_up());
+    let mut attempt = send_in_doubt(refused_in_doubt());
+    let step = attempt.next(refused(revoked()), at(2));
+    assert!(matches!(step, Step::FindParked(2)), "{step:?}");
 }
 
 /// Only what was sent again can explain a later refusal.

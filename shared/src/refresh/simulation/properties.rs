@@ -21,7 +21,7 @@ const SEQUENCES: u64 = 3_000;
 enum Operation {
     Renew(Lifetimes),
     Fail(Verdict, bool, f64),
-    Doubt(Verdict, f64),
+    Doubt(Verdict, bool, f64),
     LoseRotation(Option<Result<Seen, Verdict>>),
     See(Seen),
     SeeExtended(Seen),
@@ -70,7 +70,7 @@ fn operation(chance: &mut Random) -> Operation {
             scopes: scopes(chance),
         }),
         3..5 => Operation::Fail(verdict(chance), chance.percent(80), luck),
-        5 => Operation::Doubt(verdict(chance), luck),
+        5 => Operation::Doubt(verdict(chance), chance.percent(80), luck),
         6 => Operation::LoseRotation(match chance.below(3) {
             0 => None,
             1 => Some(Err(verdict(chance))),
@@ -166,8 +166,8 @@ impl Operation {
                 row.renew(renewed, now);
             }
             Self::Fail(verdict, conclusive, luck) => row.fail(verdict, *conclusive, now, *luck),
-            Self::Doubt(verdict, luck) if row.intent.is_some() => {
-                row.doubt(verdict, true, now, *luck)
+            Self::Doubt(verdict, conclusive, luck) if row.intent.is_some() => {
+                row.doubt(verdict, *conclusive, now, *luck)
             }
             Self::LoseRotation(probed) if row.intent.is_some() => {
                 row.lose_rotation(probed.as_ref(), now);
@@ -199,6 +199,7 @@ impl Operation {
                         attempt: format!("a{}", now.timestamp()),
                         at: now,
                         generation: row.generation,
+                        answered: false,
                     });
                 }
             }
