@@ -9,10 +9,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . tests/tools.sh
 for function in CheckTokens Notify RateLimitAuthorizer Api; do
-  [ -x ".aws-sam/build/${function}Function/bootstrap" ] || {
-    echo "not built yet: run tests/sam-build.sh first" >&2
-    exit 1
-  }
+  if ! [ -x ".aws-sam/build/${function}Function/bootstrap" ]; then
+    tests/sam-build.sh
+    break
+  fi
 done
 # The command that imports, and whose simulated platforms the functions call.
 cargo build --workspace --locked

@@ -10,6 +10,8 @@ PATH=$(cargo_fuzz)/bin:$PATH
 [ $# -gt 0 ] || set -- answer identity import payload quota_item template
 run=(--sanitizer none --target-dir target/fuzz)
 cargo fuzz build "${run[@]}"
+mkdir -p target/fuzz-corpus/template
+cp infra/template.yaml target/fuzz-corpus/template/
 for target in "$@"; do
   mkdir -p "target/fuzz-corpus/$target"
   echo "fuzz $target"

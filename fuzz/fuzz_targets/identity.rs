@@ -1,4 +1,4 @@
-//! Any bytes as a key set, and as the claims of a token.
+//! Any bytes as a key set, as a header that bears a token, and as its claims.
 
 #![no_main]
 
@@ -11,5 +11,6 @@ fuzz_target!(|bytes: &[u8]| {
         .into_iter()
         .collect();
     let now = chrono::DateTime::from_timestamp(1_795_424_400, 0).unwrap();
-    rate_limit_authorizer::fuzz_identity(&variables, bytes, now);
+    let keys = include_bytes!("../corpus/identity/keys");
+    rate_limit_authorizer::fuzz_identity(&variables, keys, bytes, now);
 });

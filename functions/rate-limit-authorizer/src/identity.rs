@@ -113,3 +113,21 @@ fn signed_claims(token: &str, key: &Key) -> Result<Claims, Refusal> {
             _ => Refusal::Malformed,
         })
 }
+
+/// Whether any bytes as a header bear a token that one of `keys` has signed.
+#[cfg(fuzzing)]
+pub(crate) fn is_signed(header: &[u8], keys: &[u8]) -> bool {
+    let keys = KeySet::parse(keys).unwrap();
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = header::HeaderValue::from_bytes(header) {
+        headers.insert(header::AUTHORIZATION, value);
+    }
+    let Ok(token) = bearer(&headers, &HeaderMap::new()) else {
+        return false;
+    };
+    let Ok(head) = jsonwebtoken::decode_header(token) else {
+        return false;
+    };
+    let key = head.kid.as_deref().and_then(|id| keys.find(id));
+    key.is_some_and(|key| key.algorithm == head.alg && signed_claims(token, key).is_ok())
+}

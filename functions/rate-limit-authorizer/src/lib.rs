@@ -187,10 +187,17 @@ fn every_method(method_arn: &str) -> String {
 #[cfg(test)]
 mod tests;
 
-/// Reads any bytes as a key set, and as the claims of a token: for `fuzz/`.
+/// Reads any bytes as a key set, as an `Authorization` header with a token, and as
+/// the claims of one: for `fuzz/`. None of them is signed with any of `keys`.
 #[cfg(fuzzing)]
-pub fn fuzz_identity(variables: &Variables, bytes: &[u8], now: chrono::DateTime<chrono::Utc>) {
+pub fn fuzz_identity(
+    variables: &Variables,
+    keys: &[u8],
+    bytes: &[u8],
+    now: chrono::DateTime<chrono::Utc>,
+) {
     let _ = keys::KeySet::parse(bytes);
+    assert!(!identity::is_signed(bytes, keys));
     if let (Ok(expected), Ok(claims)) = (
         claims::Expected::wire(variables),
         serde_json::from_slice::<claims::Claims>(bytes),

@@ -90,12 +90,15 @@ pub struct Granted {
 pub fn fuzz_answer(
     platform: Platform,
     status: u16,
+    retry_after: &[u8],
     body: &[u8],
     now: chrono::DateTime<chrono::Utc>,
 ) {
-    let head = || answer::Head {
-        status,
-        headers: reqwest::header::HeaderMap::new(),
+    let head = || {
+        use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+        let value = HeaderValue::from_bytes(retry_after).into_iter();
+        let headers: HeaderMap = value.map(|value| (RETRY_AFTER, value)).collect();
+        answer::Head { status, headers }
     };
     let dialect = dialect::of(platform);
     let Answer { result, .. } = answer::exchanged(dialect, &head(), body, now);
