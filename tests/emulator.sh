@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Deploys what `tests/sam-build.sh` built, from infra/template.yaml, by
+# Deploys what `tests/sam-build.sh` builds, from infra/template.yaml, by
 # CloudFormation into a local AWS (`ministack` from PyPI), and uses it: import,
 # schedule, refresh, alert, notification, dashboard, permits until denied, a
 # killed function, an update. On loopback; takes some three minutes.
@@ -8,8 +8,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tests/tools.sh
+# What is there is taken if it is of the sources as they are.
 for function in CheckTokens Notify RateLimitAuthorizer Api; do
-  if ! [ -x ".aws-sam/build/${function}Function/bootstrap" ]; then
+  built=.aws-sam/build/${function}Function/bootstrap
+  if ! [ -x "$built" ] || [ -n "$(find functions shared Cargo.lock -newer "$built" -type f -print -quit)" ]; then
     tests/sam-build.sh
     break
   fi

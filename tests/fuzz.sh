@@ -10,8 +10,9 @@ PATH=$(cargo_fuzz)/bin:$PATH
 [ $# -gt 0 ] || set -- answer identity import payload quota_item template
 run=(--sanitizer none --target-dir target/fuzz)
 cargo fuzz build "${run[@]}"
-mkdir -p target/fuzz-corpus/template
+mkdir -p target/fuzz-corpus/template target/fuzz-corpus/payload
 cp infra/template.yaml target/fuzz-corpus/template/
+cp events/*.json target/fuzz-corpus/payload/
 for target in "$@"; do
   mkdir -p "target/fuzz-corpus/$target"
   echo "fuzz $target"

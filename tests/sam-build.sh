@@ -46,6 +46,7 @@ PYTHON
 rm -rf target/sam-built
 cp -a .aws-sam/build target/sam-built
 for name in check-tokens notify rate-limit-authorizer api; do
+  ls target/*-unknown-linux-gnu/release/"$name" >/dev/null
   rm -f target/*-unknown-linux-gnu/release/"$name" \
     target/*-unknown-linux-gnu/release/deps/"${name//-/_}"-* \
     target/*-unknown-linux-gnu/release/deps/"$name"-*

@@ -151,7 +151,7 @@ pub enum Observation {
         verdict: Verdict,
         /// Whether it had refreshed before.
         had_worked: bool,
-        /// Since when it has been refused, if it was before.
+        /// Since when it has been refused, or in doubt, if it was before.
         refused_since: Option<DateTime<Utc>>,
     },
 }

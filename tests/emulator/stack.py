@@ -13,6 +13,8 @@ Where the emulator falls short of AWS, and what is done about it:
   stands in the authorizer's context it does not render into them, so the
   headers of a 429 are proven by `warden local`, not here.
 * It holds functions to their roles' policies, but for dynamodb:LeadingKeys.
+* A token of Cognito's names an issuer in AWS, whose keys the authorizer would
+  fetch there: an issuer with keys of our own stands in place of the user pool.
 """
 
 import hashlib

@@ -185,6 +185,36 @@ async fn a_rotated_client_secret_flips_no_connection_in_doubt() {
     }
 }
 
+/// A sweep died with eight answers in hand: that explains the refusals, and says
+/// nothing of the application.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_that_our_own_crash_explains_open_no_breaker() {
+    let world = two_organisations("tiktok", 4, TimeDelta::hours(1)).await;
+    assert_eq!(world.check(json!({})).await.auto_refreshed, 8);
+    world.pass(TimeDelta::minutes(100));
+    for org in ["acme", "beta"] {
+        for n in 0..4 {
+            let mut row = world.row(org, &format!("{org}-{n}")).await;
+            row.intent = Some(shared::integration::Intent {
+                attempt: "died".to_owned(),
+                at: world.now() - TimeDelta::minutes(5),
+                generation: row.generation,
+                answered: false,
+            });
+            let now = world.now();
+            world.integrations().replace(row, now).await.unwrap();
+        }
+    }
+    let script = Script::refuse(Platform::Tiktok, "invalid_grant");
+    world.stack.platforms().script(script).unwrap();
+    for _ in 0..3 {
+        world.check(json!({})).await;
+        world.pass(TimeDelta::minutes(5));
+    }
+    assert_eq!(operations(&world, "breaker_opened").await, 0);
+    assert_eq!(operations(&world, "rotation_lost").await, 8);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cut_over_with_dead_grants_stops_no_healthy_one() {
     let world = two_organisations("twitter", 3, TimeDelta::hours(1)).await;

@@ -19,11 +19,13 @@ const SKIPPED: [&str; 5] = [
 ];
 
 /// What Lambda itself does with a function's role, and no call of the function's.
-const BY_LAMBDA: [&str; 3] = ["logs:", "xray:", "sqs:SendMessage"];
-
-fn is_lambdas_own(action: &str) -> bool {
-    BY_LAMBDA.iter().any(|own| action.starts_with(own))
-}
+const BY_LAMBDA: [&str; 5] = [
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+    "sqs:SendMessage",
+];
 
 /// What the functions called in a run of this suite, in a process of its own.
 fn calls_of_the_suite() -> BTreeSet<(String, Call)> {
@@ -54,7 +56,7 @@ async fn every_permission_is_used() {
         for statement in &of.statements {
             for action in &statement.actions {
                 for resource in &statement.resources {
-                    if is_lambdas_own(action) {
+                    if BY_LAMBDA.contains(&action.as_str()) {
                         continue;
                     }
                     let one = statement.only(action, resource);
@@ -75,7 +77,34 @@ async fn permissions_are_narrow() {
     let world = World::new().await;
     let model = world.stack.environment().model();
     let token_key = world.variable("CheckTokensFunction", "TOKEN_KEY_ID");
+    // Only API Gateway's role for logs has a policy of AWS's.
+    let managed = local::template::EMBEDDED.matches("ManagedPolicyArns:");
+    assert_eq!(managed.count(), 1);
     for (function, of) in &model.functions {
+        // What Lambda does with it, and no more: into its own log, about its own
+        // invocations, and into the queue of what failed for good.
+        let group = match function.as_str() {
+            "CheckTokensFunction" => "/warden/token-monitoring".to_owned(),
+            _ => format!("/aws/lambda/{}", of.name),
+        };
+        for action in BY_LAMBDA {
+            let resources = of
+                .statements
+                .iter()
+                .filter(|one| one.actions.iter().any(|of| of == action))
+                .flat_map(|one| one.resources.clone());
+            let resources: Vec<_> = resources.collect();
+            match (action.split_once(':').unwrap().0, &of.on_failure) {
+                ("logs", _) => {
+                    assert_eq!(resources.len(), 1, "{function} {action}");
+                    let name = format!("log-group:{group}:*");
+                    assert!(resources[0].ends_with(&name), "{resources:?}");
+                }
+                ("sqs", Some(queue)) => assert_eq!(resources, [queue.as_str()]),
+                ("sqs", None) => assert!(resources.is_empty(), "{resources:?}"),
+                _ => assert_eq!(resources, ["*"], "{function} {action}"),
+            }
+        }
         for statement in &of.statements {
             // X-Ray knows no resources.
             let is_nameable = !statement.actions.iter().all(|of| of.starts_with("xray:"));

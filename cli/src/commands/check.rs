@@ -104,7 +104,8 @@ impl Check {
         let checked: Checked = serde_json::from_slice(&payload)
             .with_context(|| format!("{function} did not answer what it checked"))?;
         output.answer(&checked, || words(&checked))?;
-        let fine = ["renewed", "unchanged", "alive"].contains(&checked.verdict.as_str());
+        let fine =
+            ["renewed", "recovered", "unchanged", "alive"].contains(&checked.verdict.as_str());
         Ok(Outcome::fine_if(fine))
     }
 

@@ -123,7 +123,7 @@ fn message(row: Option<&Integration>, verdict: &str, now: DateTime<Utc>) -> Stri
             "{platform} refuses the token; a second refusal would confirm that it is dead.{next}"
         ),
         "in_doubt" if row.was_refused() => format!(
-            "{platform} refuses the token; a second refusal would confirm that it is lost.{next}"
+            "{platform} has refused the token; a second refusal would confirm that it is lost.{next}"
         ),
         "in_doubt" => format!("{platform} gave no clear answer.{next}"),
         "app_misconfigured" => format!(

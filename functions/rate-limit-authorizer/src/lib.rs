@@ -91,14 +91,15 @@ impl Authorizer {
     /// [`Error::Unauthorized`] is the gateway's 401; any other is its 503.
     pub async fn handle(&self, event: LambdaEvent<Request>) -> Result<Response, Error> {
         let request = event.payload;
+        let began = self.clock.precise();
         let decided = self.decide(&request).await;
         if let Err(error) = &decided {
             error.log(request.request_context.request_id.as_deref());
-            // Lambda counts a refused caller among the function's errors: with
-            // this the others can be told apart.
+            // Lambda counts a refused caller among the function's errors, and when
+            // it began: with this the others can be told apart.
             let refused = matches!(error, Error::Unauthorized(_));
             let counts = [("CallersRefused", Metric::Count(refused.into()))];
-            self.metrics.write(self.clock.precise(), None, &counts);
+            self.metrics.write(began, None, &counts);
         }
         decided
     }

@@ -96,7 +96,8 @@ pub(super) fn attach(
             function,
             name,
         }),
-        Event::ScheduleV2 { .. } => {}
+        Event::ScheduleV2 { state, .. } if state == "DISABLED" => {}
+        Event::ScheduleV2 { .. } => return Err(wrong("State", "is neither ENABLED nor DISABLED")),
     }
     Ok(())
 }

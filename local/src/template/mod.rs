@@ -279,6 +279,20 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn schedules_that_are_disabled_do_not_tick() {
+        let template = Template::parse(EMBEDDED).unwrap();
+        let schedules = |state: &str| {
+            let mut inputs = inputs();
+            let parameter = ("Schedules".to_owned(), state.to_owned());
+            inputs.parameters.extend([parameter]);
+            template.resolve(&inputs).map(|model| model.schedules.len())
+        };
+        assert_eq!(schedules("ENABLED").unwrap(), 2);
+        assert_eq!(schedules("DISABLED").unwrap(), 0);
+        assert!(schedules("Disabled").is_err());
+    }
+
+    #[test]
     fn what_is_unknown_is_named_by_its_place() {
         let cases = [
             (

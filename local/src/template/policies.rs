@@ -30,13 +30,8 @@ pub struct Statement {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Condition {
-    LeadingKeys {
-        like: Vec<String>,
-        negated: bool,
-    },
+    LeadingKeys { like: Vec<String>, negated: bool },
     Via(Vec<String>),
-    /// Of a listing, none of which is made here.
-    Prefix,
 }
 
 impl Statement {
@@ -66,7 +61,6 @@ impl Statement {
                     let begins = |service: &String| service.starts_with(&format!("{via}."));
                     services.iter().any(begins)
                 }),
-                Condition::Prefix => true,
             })
     }
 }
@@ -135,7 +129,6 @@ fn one(statement: &Value, place: &str) -> Result<Statement, TemplateError> {
                     negated: true,
                 },
                 ("StringEquals", "kms:ViaService") => Condition::Via(values),
-                ("StringLike", "s3:prefix") => Condition::Prefix,
                 _ => {
                     let place = format!("{place}.Condition.{operator}.{key}");
                     return Err(TemplateError::at(place, "this condition is not supported"));

@@ -168,6 +168,13 @@ fn whose_rotation_is_probably_lost_is_warned_while_the_token_lives() {
     row.doubt(&refused, false, at(100 * 60), 0.0);
     row.settle(at(110 * 60));
     assert_eq!(row.lapses_at, None);
+    // A late answer was stored over a second request.
+    let mut contested = row.clone();
+    contested.replay = contested.intent.take();
+    contested.generation += 1;
+    contested.fail(&refused, true, at(100 * 60), 0.0);
+    contested.settle(at(110 * 60));
+    assert_eq!(contested.lapses_at, Some(at(2 * HOUR)));
     // Nor where the token was certainly not replaced.
     row.fail(&refused, true, at(100 * 60), 0.0);
     row.settle(at(110 * 60));

@@ -4,6 +4,7 @@
 mod applications;
 mod audit;
 mod integrations;
+mod listing;
 mod notifications;
 mod organizations;
 
@@ -14,7 +15,8 @@ use serde::de::DeserializeOwned;
 
 pub use applications::Applications;
 pub use audit::{Act, Audit, Deed, Entry, Happening, Stream};
-pub use integrations::{Conflict, Connections, Found, Integrations, Key, Lapsing, Listed};
+pub use integrations::{Conflict, Found, Integrations, Key};
+pub use listing::{Connections, Lapsing, Listed};
 pub use notifications::{Delivered, Notifications, Page};
 pub use organizations::{Organizations, Put};
 

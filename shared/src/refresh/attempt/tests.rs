@@ -1,9 +1,10 @@
+use super::storing::PAUSES;
 use super::*;
 use crate::Platform;
 use crate::announcement::Telling;
 use crate::attention::tests::{at, connection};
 use crate::integration::{RetryReason, Sealed, State};
-use crate::refresh::{Ends, Lifetimes};
+use crate::refresh::{Ends, Lifetimes, Seen};
 use crate::verdict::{ReconnectReason, Throttled, Transient};
 
 const HOUR: i64 = 3_600;
@@ -445,6 +446,26 @@ fn a_late_answer_that_brings_no_new_refresh_token_gives_way() {
             assert!(matches!(step, Step::Store(_)), "{step:?}");
         }
     }
+    // It clears a conclusion, unless that is being looked into once more.
+    let (_, mut concluded) = send_in_doubt_as("b", {
+        let mut row = claimed.clone();
+        row.lease = None;
+        row
+    });
+    concluded.state = State::ReconnectRequired {
+        reason: ReconnectReason::RotationLost,
+        since: at(2),
+    };
+    for (is_held, gives_way) in [(true, true), (false, false)] {
+        let mut row = concluded.clone();
+        row.lease.take_if(|_| !is_held);
+        late.phase = Phase::Storing(Storing::new(Renewed {
+            rotated: false,
+            ..new_tokens()
+        }));
+        let step = late.next(Event::Lost(Some(Box::new(row))), at(3));
+        assert_eq!(matches!(step, Step::Done(_)), gives_way, "{step:?}");
+    }
     // Where nobody sends it again, it is stored as any other.
     claimed.version += 1;
     late.phase = Phase::Storing(Storing::new(Renewed {
@@ -493,6 +514,13 @@ fn an_explicit_refusal_in_doubt_must_come_twice_too() {
     let mut attempt = send_in_doubt(refused_in_doubt());
     let step = attempt.next(refused(revoked()), at(2));
     assert!(matches!(step, Step::FindParked(2)), "{step:?}");
+    // What no rotation explains is what it says.
+    let expired = Verdict::ReconnectNeeded(ReconnectReason::Expired);
+    let mut attempt = send_in_doubt(refused_in_doubt());
+    let record = attempt.next(refused(expired.clone()), at(2));
+    let (row, step) = take(&mut attempt, record, 2);
+    assert_eq!(outcome(&step), Outcome::Refused(expired));
+    assert!(row.is_given_up() && !row.lost_its_rotation());
 }
 
 /// Only what was sent again can explain a later refusal.
@@ -627,6 +655,28 @@ fn nothing_is_sent_in_doubt_of_a_row_that_has_moved_since_the_claim() {
     let (row, step) = take(&mut attempt, record, 5);
     assert_eq!(outcome(&step), Outcome::ParkingUnknown);
     assert!(row.is_in_doubt());
+}
+
+/// Refusals after that say something of the application too.
+#[test]
+fn a_doubt_that_the_platforms_answer_left_is_told_from_one_that_we_left() {
+    for (transient, answered) in [
+        (Transient::ServerError, true),
+        (Transient::Unintelligible, true),
+        (Transient::NoAnswer, false),
+    ] {
+        let (mut attempt, claimed) = send(rotating());
+        assert!(!claimed.intent.unwrap().answered);
+        let record = attempt.next(refused(Verdict::Transient(transient.clone())), at(1));
+        let (row, _) = take(&mut attempt, record, 1);
+        assert!(row.is_in_doubt());
+        assert_eq!(row.intent.unwrap().answered, answered, "{transient:?}");
+    }
+    // Of a later holder's it says nothing.
+    let mut attempt = send_in_doubt(in_doubt());
+    let record = attempt.next(refused(Verdict::Transient(Transient::ServerError)), at(2));
+    let (row, _) = take(&mut attempt, record, 2);
+    assert!(!row.intent.unwrap().answered);
 }
 
 #[test]
