@@ -206,11 +206,14 @@ def scenario(test, issuer, platforms, parameters):
     wait_for("an attempt is under way", 100, lambda: "lease" in test.row("late"))
     say(f"killed {test.emulator.kill_functions()} functions, one in the middle of an exchange")
     platforms.control(None)
-    before = {name: test.generation(name) for name in ("ads", "page", "fb")}
+    before, told = {name: test.generation(name) for name in ("ads", "page", "fb")}, len(test.told("olga"))
     changed = stack.deploy({**parameters, "LogLevel": "debug"})
     say(f"updated: {len(changed)} resources changed")
     after = {name: test.generation(name) for name in before}
-    expect("nothing is lost by the update", after == before, True)
+    expect("no credential is lost by the update", after == before, True)
+    expect("no notification is lost by the update", len(test.told("olga")) >= told, True)
+    expect("no organisation is lost by the update",
+           call(stack, token, "GET", "/api/dashboard/acme/notifications")[0], 200)
     wait_for("the killed attempt is made again", 240, lambda: test.generation("late") == 2)
     say("what was killed in the middle was refreshed by a later schedule")
     status, answer = call(stack, token, "POST", "/api/dashboard/acme/integrations/ads/check")
