@@ -667,7 +667,7 @@ fn a_doubt_that_the_platforms_answer_left_is_told_from_one_that_we_left() {
     ] {
         let (mut attempt, claimed) = send(rotating());
         assert!(!claimed.intent.unwrap().answered);
-        let record = attempt.next(refused(Verdict::Transient(transient.clone())), at(1));
+        let record = attempt.next(refused(Verdict::Transient(transient)), at(1));
         let (row, _) = take(&mut attempt, record, 1);
         assert!(row.is_in_doubt());
         assert_eq!(row.intent.unwrap().answered, answered, "{transient:?}");
