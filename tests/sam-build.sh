@@ -45,11 +45,15 @@ PYTHON
 # with everything that link-time optimisation decides.
 rm -rf target/sam-built
 cp -a .aws-sam/build target/sam-built
+deps=$(echo target/*-unknown-linux-gnu/release/deps)
 for name in check-tokens notify rate-limit-authorizer api; do
-  ls target/*-unknown-linux-gnu/release/"$name" >/dev/null
-  rm -f target/*-unknown-linux-gnu/release/"$name" \
-    target/*-unknown-linux-gnu/release/deps/"${name//-/_}"-* \
-    target/*-unknown-linux-gnu/release/deps/"$name"-*
+  # cargo-lambda moves what it was linked to; cargo has it here. It must be there, or
+  # nothing would be linked anew.
+  compgen -G "$deps/${name//-/_}-*" >/dev/null || {
+    echo "$deps holds no $name" >&2
+    exit 1
+  }
+  rm -f "$deps/${name//-/_}"-*
 done
 infra/cargo-lambda-build.sh
 for bootstrap in target/sam-built/*/bootstrap; do
