@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tokio::sync::{Notify, watch};
@@ -110,6 +111,25 @@ impl Clock {
         }
     }
 
+    /// What `work` comes to if it does so before this much time has passed. On a
+    /// frozen clock that much must have been let pass, and nobody is seen to sleep:
+    /// a slow machine never looks like a service that does not answer.
+    pub async fn within<F: Future>(&self, limit: Duration, work: F) -> Option<F::Output> {
+        match &self.0 {
+            Source::System(_) => tokio::time::timeout(limit, work).await.ok(),
+            Source::Frozen(frozen) => {
+                let limit = TimeDelta::from_std(limit).unwrap_or(TimeDelta::MAX);
+                let until = self.precise().checked_add_signed(limit);
+                let until = until.unwrap_or(DateTime::<Utc>::MAX_UTC);
+                tokio::select! {
+                    biased;
+                    done = work => Some(done),
+                    () = self.moved_to(frozen, until) => None,
+                }
+            }
+        }
+    }
+
     async fn moved_to(&self, frozen: &Frozen, until: DateTime<Utc>) {
         loop {
             let mut moved = std::pin::pin!(frozen.moved.notified());
@@ -199,8 +219,26 @@ mod tests {
             clock.advance(TimeDelta::seconds(2));
         }
         assert_eq!(slept.await.unwrap(), start + TimeDelta::seconds(10));
-        let nobody = tokio::time::timeout(std::time::Duration::ZERO, clock.somebody_sleeps());
+        let nobody = tokio::time::timeout(Duration::ZERO, clock.somebody_sleeps());
         assert!(nobody.await.is_err());
+    }
+
+    #[tokio::test]
+    async fn time_is_up_when_the_clock_says_so() {
+        let start = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let clock = Clock::frozen(start);
+        let limit = Duration::from_millis(300);
+        let waiting = clock.within(limit, std::future::pending::<()>());
+        let mut waiting = std::pin::pin!(waiting);
+        assert!(futures::poll!(waiting.as_mut()).is_pending());
+        clock.advance(TimeDelta::milliseconds(299));
+        assert!(futures::poll!(waiting.as_mut()).is_pending());
+        clock.advance(TimeDelta::milliseconds(1));
+        assert_eq!(waiting.await, None);
+        assert_eq!(clock.within(limit, async { 7 }).await, Some(7));
+        let system = Clock::system();
+        let never = system.within(Duration::ZERO, std::future::pending::<()>());
+        assert_eq!(never.await, None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
+use chrono::TimeDelta;
 use shared::quota::{Limiter, Policies, QuotaError, QuotaKey};
 use shared::{Clock, IntegrationId, OrgId, Platform};
 
@@ -21,17 +22,22 @@ enum Fault {
 }
 
 /// A server in DynamoDB's place; counts what it is asked.
-async fn faulty(fault: Fault) -> (String, Arc<AtomicU32>) {
+async fn faulty(fault: Fault, clock: &Clock) -> (String, Arc<AtomicU32>) {
     let asked = Arc::new(AtomicU32::new(0));
-    let counter = Arc::clone(&asked);
+    let (counter, clock) = (Arc::clone(&asked), clock.clone());
     let answer = move || {
         counter.fetch_add(1, Ordering::SeqCst);
+        let clock = clock.clone();
         async move {
             let error = |kind: &str| {
                 format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{kind}","message":"no"}}"#)
             };
             match fault {
-                Fault::Hangs => std::future::pending().await,
+                Fault::Hangs => {
+                    // As long as a try may take.
+                    clock.advance(TimeDelta::milliseconds(300));
+                    std::future::pending().await
+                }
                 Fault::Throttles => {
                     let body = error("ProvisionedThroughputExceededException");
                     (StatusCode::BAD_REQUEST, body).into_response()
@@ -54,7 +60,8 @@ async fn faulty(fault: Fault) -> (String, Arc<AtomicU32>) {
 #[tokio::test]
 async fn a_store_that_does_not_answer_right_is_never_an_allowance() {
     for fault in [Fault::Hangs, Fault::Throttles, Fault::Fails, Fault::Babbles] {
-        let (url, asked) = faulty(fault).await;
+        let clock = Clock::frozen(start());
+        let (url, asked) = faulty(fault, &clock).await;
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(aws_config::BehaviorVersion::v2026_01_12())
             .region(aws_config::Region::from_static("us-east-1"))
@@ -64,12 +71,7 @@ async fn a_store_that_does_not_answer_right_is_never_an_allowance() {
             .endpoint_url(url)
             .build();
         let client = aws_sdk_dynamodb::Client::from_conf(config);
-        let limiter = Limiter::new(
-            client,
-            "quotas",
-            Policies::default(),
-            Clock::frozen(start()),
-        );
+        let limiter = Limiter::new(client, "quotas", Policies::default(), clock);
         let key = QuotaKey::new(
             Platform::Meta,
             OrgId::new("acme").unwrap(),

@@ -3,7 +3,7 @@
 //! happens when something is broken.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -15,9 +15,9 @@ use chrono::{DateTime, TimeDelta};
 use local::{Environment, Options};
 use serde_json::{Value, json};
 use shared::quota::{Decision, Limiter, Policies, QuotaKey};
-use shared::{IntegrationId, OrgId, Platform, Variables};
+use shared::{Clock, IntegrationId, OrgId, Platform, Variables};
 
-use crate::world::{Answer, World, acme, connection};
+use crate::world::{Answer, World, acme, connection, start};
 
 const PERMITS: &str = "/api/platforms/meta/acme/fb/permits";
 const AUTHORIZER: &str = "RateLimitAuthorizerFunction";
@@ -285,8 +285,8 @@ async fn waiting_works() {
     world.clock.set(free - TimeDelta::seconds(1));
     let waiting = limiter.wait_until_ready(&key, Duration::from_secs(30));
     let passing = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        world.pass(TimeDelta::seconds(2));
+        let until = world.clock.somebody_sleeps().await;
+        world.clock.set(until);
     };
     let (decision, ()) = tokio::join!(waiting, passing);
     assert!(matches!(decision.unwrap(), Decision::Admitted(_)));
@@ -757,6 +757,9 @@ async fn an_item_of_an_older_policy_still_counts() {
     assert_eq!(granted(&world).await, fb(4));
 }
 
+/// Where the authorizer's DynamoDB is, and whose time passes while it does not answer.
+type Behind = Arc<OnceLock<(String, Clock)>>;
+
 /// What stands between the authorizer and its DynamoDB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
@@ -767,17 +770,17 @@ enum Fault {
 }
 
 /// Passes everything on to DynamoDB, except updates as `fault` says.
-async fn faulty_store(upstream: Arc<Mutex<String>>, fault: Arc<Mutex<Fault>>) -> String {
+async fn faulty_store(behind: Behind, fault: Arc<Mutex<Fault>>) -> String {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let serve = move |headers: HeaderMap, body: Bytes| {
-        let (http, upstream, fault) = (http.clone(), upstream.clone(), fault.clone());
+        let (http, behind, fault) = (http.clone(), behind.clone(), fault.clone());
         async move {
             let target = headers["x-amz-target"].to_str().unwrap().to_owned();
             let fault = *fault.lock().unwrap();
+            let (upstream, clock) = behind.get().unwrap();
             if target.ends_with(".UpdateItem") && fault != Fault::None {
-                return broken(fault).await;
+                return broken(fault, clock).await;
             }
-            let upstream = upstream.lock().unwrap().clone();
             let request = http.post(upstream).headers(headers).body(body);
             let answer = request.send().await.unwrap();
             let status = StatusCode::from_u16(answer.status().as_u16()).unwrap();
@@ -792,13 +795,14 @@ async fn faulty_store(upstream: Arc<Mutex<String>>, fault: Arc<Mutex<Fault>>) ->
     address
 }
 
-async fn broken(fault: Fault) -> Response {
+async fn broken(fault: Fault, clock: &Clock) -> Response {
     let (status, code) = match fault {
         Fault::Throttle => (400, "ProvisionedThroughputExceededException"),
         Fault::ServerError => (500, "InternalServerError"),
         _ => {
-            tokio::time::sleep(Duration::from_secs(60)).await;
-            (500, "InternalServerError")
+            // As long as a try may take.
+            clock.advance(TimeDelta::milliseconds(300));
+            std::future::pending().await
         }
     };
     let body =
@@ -811,10 +815,11 @@ async fn broken(fault: Fault) -> Response {
 /// A stack whose authorizer reaches DynamoDB through a fault.
 async fn faulty(more: &[(&str, String)]) -> (World, Arc<Mutex<Fault>>) {
     let fault = Arc::new(Mutex::new(Fault::None));
-    let upstream = Arc::new(Mutex::new(String::new()));
-    let endpoint = faulty_store(upstream.clone(), fault.clone()).await;
+    let behind = Behind::default();
+    let endpoint = faulty_store(behind.clone(), fault.clone()).await;
     let world = stack_with(more, Some(endpoint)).await;
-    *upstream.lock().unwrap() = world.stack.addresses().dynamodb.clone();
+    let dynamodb = world.stack.addresses().dynamodb.clone();
+    behind.set((dynamodb, world.clock.clone())).unwrap();
     (world, fault)
 }
 
@@ -824,12 +829,16 @@ async fn a_store_that_does_not_answer_is_503_and_no_allowance() {
     assert_eq!(permit(&world).await.status, 200);
     for broken in [Fault::Hang, Fault::Throttle, Fault::ServerError] {
         *fault.lock().unwrap() = broken;
-        let began = std::time::Instant::now();
         let answer = permit(&world).await;
         assert_problem(&answer, 503);
         assert_eq!(answer.headers["retry-after"], "5", "{broken:?}");
         assert!(!answer.headers.contains_key("x-ratelimit-limit"));
-        assert!(began.elapsed() < Duration::from_secs(3), "{broken:?}");
+        let waited = world.clock.precise() - start();
+        assert_eq!(
+            waited,
+            TimeDelta::milliseconds(600),
+            "two tries: {broken:?}"
+        );
         // Strangers are told so, not that something is broken.
         assert_problem(&world.send_as("gus", "POST", PERMITS).await, 403);
         // Other routes need no quota.

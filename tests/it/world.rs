@@ -45,7 +45,7 @@ fn access_key() -> String {
     format!("it{}x{number}", std::process::id())
 }
 
-/// What the suite's functions call is written to the file that this names.
+/// What functions call in tests is written to the file that this names.
 pub(crate) const CALLS: &str = "WARDEN_CALLS";
 
 /// What a stack's functions called, to be written down when a test is over.

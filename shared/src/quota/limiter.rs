@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -319,7 +319,7 @@ impl Limiter {
                 values,
             } = write(now);
             self.count_call();
-            let result = self
+            let request = self
                 .client
                 .update_item()
                 .table_name(&self.table)
@@ -334,12 +334,16 @@ impl Limiter {
                 )
                 .customize()
                 .config_override(
-                    aws_sdk_dynamodb::Config::builder()
-                        .retry_config(RetryConfig::disabled())
-                        .timeout_config(TimeoutConfig::builder().operation_timeout(TRY).build()),
+                    aws_sdk_dynamodb::Config::builder().retry_config(RetryConfig::disabled()),
                 )
-                .send()
-                .await;
+                .send();
+            let late = || SdkError::timeout_error("no answer in time");
+            let result = self
+                .clock
+                .within(TRY, request)
+                .await
+                .ok_or_else(late)
+                .flatten();
             let error = match result {
                 Ok(answer) => return Ok((Sent::Done(answer.attributes.unwrap_or_default()), now)),
                 Err(error) => error,
