@@ -45,7 +45,7 @@ PYTHON
 # with everything that link-time optimisation decides.
 rm -rf target/sam-built
 cp -a .aws-sam/build target/sam-built
-deps=$(echo target/*-unknown-linux-gnu/release/deps)
+deps=target/$(uname -m)-unknown-linux-gnu/release/deps
 for name in check-tokens notify rate-limit-authorizer api; do
   # cargo-lambda moves what it was linked to; cargo has it here. It must be there, or
   # nothing would be linked anew.

@@ -497,9 +497,11 @@ fn functions_elsewhere_are_told_their_environment_and_a_second_signal_ends_the_w
     stack.wait_until("it is stopping", |stack| {
         stack.printed().ends_with("stopping\n")
     });
+    let began = Instant::now();
     stack.signal("-INT");
     let (_, printed) = stack.ended(1);
     assert!(printed.contains("stopped at once"), "{printed}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{printed}");
 }
 
 #[test]

@@ -16,7 +16,6 @@ mod outages;
 mod parking;
 mod permissions;
 mod quota_engine;
-mod quota_faults;
 mod quotas;
 mod registering;
 mod relay;

@@ -1,23 +1,20 @@
 //! Quotas through the gateway: the quota half of the original system's test
-//! checklist, one test a line, named after it; whose permits they are; and what
-//! happens when something is broken.
+//! checklist, one test a line, named after it; and whose permits they are.
+
+mod faults;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::types::AttributeValue;
-use axum::body::Bytes;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta};
 use local::{Environment, Options};
 use serde_json::{Value, json};
 use shared::quota::{Decision, Limiter, Policies, QuotaKey};
-use shared::{Clock, IntegrationId, OrgId, Platform, Variables};
+use shared::{IntegrationId, OrgId, Platform, Variables};
 
-use crate::world::{Answer, World, acme, connection, start};
+use crate::world::{Answer, World, acme, connection};
 
 const PERMITS: &str = "/api/platforms/meta/acme/fb/permits";
 const AUTHORIZER: &str = "RateLimitAuthorizerFunction";
@@ -644,101 +641,6 @@ fn nonsense_policies_are_refused_by_name() {
     }
 }
 
-async fn put(world: &World, item: HashMap<String, AttributeValue>) {
-    let put = world.dynamodb().put_item().table_name(table(world));
-    put.set_item(Some(item)).send().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_damaged_item_is_never_an_allowance() {
-    let world = world(small()).await;
-    let limiter = limiter(&world, &small());
-    let text = || Some(AttributeValue::S("0".to_owned()));
-    let whole = |n: i64| Some(AttributeValue::N(n.to_string()));
-    let fraction = || Some(AttributeValue::N("1.5".to_owned()));
-    let truth = || Some(AttributeValue::Bool(true));
-    // Lagged copies begin with l, snapshots with p0 and b0.
-    for (what, changes) in [
-        ("n-gone", vec![("n", None)]),
-        ("n-text", vec![("n", text())]),
-        ("n-truth", vec![("n", truth())]),
-        ("n-negative", vec![("n", whole(-3))]),
-        ("n-turned-back", vec![("n", whole(0))]),
-        ("n-turned-on", vec![("n", whole(1_000))]),
-        ("n-fraction", vec![("n", fraction())]),
-        ("lag-gone", vec![("lb", None)]),
-        ("lags-gone", vec![("lb", None), ("lp", None)]),
-        (
-            "n-and-lags-gone",
-            vec![("n", None), ("lb", None), ("lp", None)],
-        ),
-        ("lag-text", vec![("lb", text())]),
-        ("lag-low", vec![("lb", whole(-100))]),
-        ("lags-low", vec![("lb", whole(-9)), ("lp", whole(-9))]),
-        ("lag-fraction", vec![("lb", fraction())]),
-        ("snapshots-text", vec![("b0", text()), ("p0", text())]),
-        ("snapshot-truth", vec![("b0", truth())]),
-        ("snapshot-negative", vec![("b0", whole(-1))]),
-        ("snapshots-high", vec![("b0", whole(70)), ("p0", whole(70))]),
-        (
-            "all-gone",
-            vec![
-                ("n", None),
-                ("lb", None),
-                ("lp", None),
-                ("b0", None),
-                ("p0", None),
-            ],
-        ),
-    ] {
-        world.import(&[connection(what, "meta", None, false)]).await;
-        for _ in 0..3 {
-            let decision = limiter.attempt(&key(what)).await.unwrap();
-            assert!(matches!(decision, Decision::Admitted(_)), "{what}");
-        }
-        let mut item = items(&world).await;
-        item.retain(|item| item["quota_key"].as_s().unwrap().ends_with(what));
-        let mut item = item.remove(0);
-        for (start, value) in changes {
-            let name = item
-                .keys()
-                .find(|name| name.starts_with(start))
-                .unwrap()
-                .clone();
-            match value {
-                Some(value) => item.insert(name, value),
-                None => item.remove(&name),
-            };
-        }
-        put(&world, item).await;
-        let path = PERMITS.replace("/fb/", &format!("/{what}/"));
-        let mut statuses = Vec::new();
-        for _ in 0..3 {
-            statuses.push(world.send_as("mia", "POST", &path).await.status);
-        }
-        // It becomes an exhausted one by itself.
-        let refused = statuses[0] == 503 || statuses[0] == 429;
-        assert!(
-            refused && statuses[1..] == [429, 429],
-            "{what}: {statuses:?}"
-        );
-    }
-    // And frees up like any other.
-    world.pass(TimeDelta::seconds(4_000));
-    for row in items(&world).await {
-        let what = row["quota_key"]
-            .as_s()
-            .unwrap()
-            .rsplit('#')
-            .next()
-            .unwrap()
-            .to_owned();
-        let path = PERMITS.replace("/fb/", &format!("/{what}/"));
-        let answer = world.send_as("mia", "POST", &path).await;
-        assert_eq!(answer.status, 200, "{what}");
-    }
-}
-
 #[tokio::test]
 async fn an_item_of_an_older_policy_still_counts() {
     let world = world(small()).await;
@@ -755,137 +657,4 @@ async fn an_item_of_an_older_policy_still_counts() {
     world.pass(TimeDelta::seconds(66));
     assert_eq!(statuses(&world, 2).await, [200, 429]);
     assert_eq!(granted(&world).await, fb(4));
-}
-
-/// Where the authorizer's DynamoDB is, and whose time passes while it does not answer.
-type Behind = Arc<OnceLock<(String, Clock)>>;
-
-/// What stands between the authorizer and its DynamoDB.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    None,
-    Hang,
-    Throttle,
-    ServerError,
-}
-
-/// Passes everything on to DynamoDB, except updates as `fault` says.
-async fn faulty_store(behind: Behind, fault: Arc<Mutex<Fault>>) -> String {
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let serve = move |headers: HeaderMap, body: Bytes| {
-        let (http, behind, fault) = (http.clone(), behind.clone(), fault.clone());
-        async move {
-            let target = headers["x-amz-target"].to_str().unwrap().to_owned();
-            let fault = *fault.lock().unwrap();
-            let (upstream, clock) = behind.get().unwrap();
-            if target.ends_with(".UpdateItem") && fault != Fault::None {
-                return broken(fault, clock).await;
-            }
-            let request = http.post(upstream).headers(headers).body(body);
-            let answer = request.send().await.unwrap();
-            let status = StatusCode::from_u16(answer.status().as_u16()).unwrap();
-            let head = answer.headers().clone();
-            (status, head, answer.bytes().await.unwrap()).into_response()
-        }
-    };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let router = axum::Router::new().fallback(serve);
-    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    address
-}
-
-async fn broken(fault: Fault, clock: &Clock) -> Response {
-    let (status, code) = match fault {
-        Fault::Throttle => (400, "ProvisionedThroughputExceededException"),
-        Fault::ServerError => (500, "InternalServerError"),
-        _ => {
-            // As long as a try may take.
-            clock.advance(TimeDelta::milliseconds(300));
-            std::future::pending().await
-        }
-    };
-    let body =
-        json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": "no"});
-    let status = StatusCode::from_u16(status).unwrap();
-    let head = [("content-type", "application/x-amz-json-1.0")];
-    (status, head, body.to_string()).into_response()
-}
-
-/// A stack whose authorizer reaches DynamoDB through a fault.
-async fn faulty(more: &[(&str, String)]) -> (World, Arc<Mutex<Fault>>) {
-    let fault = Arc::new(Mutex::new(Fault::None));
-    let behind = Behind::default();
-    let endpoint = faulty_store(behind.clone(), fault.clone()).await;
-    let world = stack_with(more, Some(endpoint)).await;
-    let dynamodb = world.stack.addresses().dynamodb.clone();
-    behind.set((dynamodb, world.clock.clone())).unwrap();
-    (world, fault)
-}
-
-#[tokio::test]
-async fn a_store_that_does_not_answer_is_503_and_no_allowance() {
-    let (world, fault) = faulty(&[]).await;
-    assert_eq!(permit(&world).await.status, 200);
-    for broken in [Fault::Hang, Fault::Throttle, Fault::ServerError] {
-        *fault.lock().unwrap() = broken;
-        let answer = permit(&world).await;
-        assert_problem(&answer, 503);
-        assert_eq!(answer.headers["retry-after"], "5", "{broken:?}");
-        assert!(!answer.headers.contains_key("x-ratelimit-limit"));
-        let waited = world.clock.precise() - start();
-        assert_eq!(
-            waited,
-            TimeDelta::milliseconds(600),
-            "two tries: {broken:?}"
-        );
-        // Strangers are told so, not that something is broken.
-        assert_problem(&world.send_as("gus", "POST", PERMITS).await, 403);
-        // Other routes need no quota.
-        let other = world.get_as("mia", "/api/dashboard/acme/rate-limits").await;
-        assert_eq!(other.status, 200, "{}", other.text);
-    }
-    *fault.lock().unwrap() = Fault::None;
-    assert_eq!(permit(&world).await.headers["x-ratelimit-remaining"], "48");
-}
-
-#[tokio::test]
-async fn a_deployment_may_let_calls_pass_while_the_store_does_not_answer() {
-    let allow = [
-        ("QUOTA_ON_FAILURE", "allow".to_owned()),
-        ("QUOTA_POLICIES", small().to_string()),
-    ];
-    let (world, fault) = faulty(&allow).await;
-    *fault.lock().unwrap() = Fault::Throttle;
-    let answer = permit(&world).await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    let expected = json!({
-        "platform": "meta", "org_id": "acme", "integration_id": "fb",
-        "use_by": "2026-11-23T09:00:30+00:00",
-    });
-    assert_eq!(answer.json(), expected);
-    assert!(!answer.headers.contains_key("x-ratelimit-limit"));
-    assert_problem(&world.send_as("gus", "POST", PERMITS).await, 403);
-    // What answers, but holds nonsense, is no store that does not answer.
-    *fault.lock().unwrap() = Fault::None;
-    let key = (
-        "quota_key".to_owned(),
-        AttributeValue::S("meta#acme#fb".to_owned()),
-    );
-    let nonsense = ("n".to_owned(), AttributeValue::S("many".to_owned()));
-    put(&world, HashMap::from([key, nonsense])).await;
-    assert_eq!(statuses(&world, 2).await, [503, 429]);
-}
-
-#[tokio::test]
-async fn a_store_that_cannot_be_reached_at_all_is_503() {
-    // A port on which nothing listens, for memberships too.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let dead = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
-    let world = stack_with(&[], Some(dead)).await;
-    let answer = permit(&world).await;
-    assert_problem(&answer, 503);
-    assert_eq!(answer.headers["retry-after"], "5");
-    assert!(items(&world).await.is_empty());
 }

@@ -6,6 +6,7 @@ use aws_sdk_lambda::config::StalledStreamProtectionConfig;
 use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::primitives::Blob;
 use serde_json::{Value, json};
+use shared::Clock;
 use shared::aws::AwsError;
 use shared::report::Checked;
 use shared::store::Key;
@@ -20,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(25);
 pub(crate) struct CheckTokens {
     lambda: aws_sdk_lambda::Client,
     function: String,
-    patience: Duration,
+    clock: Clock,
 }
 
 /// What came of asking.
@@ -33,7 +34,7 @@ pub(crate) enum Asked {
 }
 
 impl CheckTokens {
-    pub(crate) fn new(sdk: &aws_config::SdkConfig, function: &str) -> Self {
+    pub(crate) fn new(sdk: &aws_config::SdkConfig, function: &str, clock: Clock) -> Self {
         let config = aws_sdk_lambda::config::Builder::from(sdk)
             // Asked twice, it would ask the platform twice.
             .retry_config(RetryConfig::disabled())
@@ -43,7 +44,7 @@ impl CheckTokens {
         Self {
             lambda: aws_sdk_lambda::Client::from_conf(config),
             function: function.to_owned(),
-            patience: PATIENCE,
+            clock,
         }
     }
 
@@ -57,7 +58,7 @@ impl CheckTokens {
             .function_name(&self.function)
             .payload(Blob::new(payload.to_string()))
             .send();
-        let Ok(answer) = tokio::time::timeout(self.patience, asked).await else {
+        let Some(answer) = self.clock.within(PATIENCE, asked).await else {
             return Ok(Asked::GoesOn);
         };
         let answer = answer.map_err(|error| {
@@ -92,6 +93,7 @@ mod tests {
     use aws_sdk_lambda::config::{Credentials, SharedCredentialsProvider};
     use axum::Router;
     use axum::response::{IntoResponse, Response};
+    use chrono::{DateTime, TimeDelta};
     use http::StatusCode;
     use shared::{IntegrationId, OrgId};
     use std::sync::Arc;
@@ -100,7 +102,10 @@ mod tests {
     use super::*;
 
     /// Asks a function that answers like this; tells too how often it was asked.
-    async fn ask<R>(answer: impl Fn() -> R + Clone + Send + Sync + 'static) -> (String, usize)
+    async fn ask<R>(
+        clock: &Clock,
+        answer: impl Fn() -> R + Clone + Send + Sync + 'static,
+    ) -> (String, usize)
     where
         R: Future<Output = Response> + Send,
     {
@@ -120,10 +125,7 @@ mod tests {
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .endpoint_url(endpoint)
             .build();
-        let check_tokens = CheckTokens {
-            patience: Duration::from_millis(500),
-            ..CheckTokens::new(&sdk, "check")
-        };
+        let check_tokens = CheckTokens::new(&sdk, "check", clock.clone());
         let key = Key {
             org_id: OrgId::new("acme").unwrap(),
             integration_id: IntegrationId::new("7").unwrap(),
@@ -134,9 +136,11 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_takes_long_goes_on_alone_and_is_asked_once() {
-        let (asked, times) = ask(|| async {
-            tokio::time::sleep(Duration::from_secs(60)).await;
-            StatusCode::OK.into_response()
+        let clock = Clock::frozen(DateTime::UNIX_EPOCH);
+        let passing = clock.clone();
+        let (asked, times) = ask(&clock, move || {
+            passing.advance(TimeDelta::seconds(25));
+            std::future::pending()
         })
         .await;
         assert_eq!((asked.as_str(), times), ("Ok(GoesOn)", 1));
@@ -144,6 +148,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_is_told_without_its_cause_and_not_tried_again() {
+        let clock = Clock::frozen(DateTime::UNIX_EPOCH);
         for (status, failed, body, problem) in [
             (500, false, "{}", 503),
             (429, false, r#"{"Message":"slow down"}"#, 503),
@@ -156,7 +161,7 @@ mod tests {
             (200, false, r#"{"examined":1}"#, 502),
             (200, false, "", 502),
         ] {
-            let (asked, times) = ask(move || async move {
+            let (asked, times) = ask(&clock, move || async move {
                 let status = StatusCode::from_u16(status).unwrap();
                 let mut response = (status, body).into_response();
                 if failed {

@@ -91,7 +91,11 @@ impl App {
                 variables.required("TOKEN_KEY_ID")?,
                 clock.clone(),
             ),
-            check_tokens: CheckTokens::new(sdk, variables.required("CHECK_TOKENS_FUNCTION")?),
+            check_tokens: CheckTokens::new(
+                sdk,
+                variables.required("CHECK_TOKENS_FUNCTION")?,
+                clock.clone(),
+            ),
             clock,
         })
     }

@@ -23,7 +23,9 @@ use crate::attend::attempt_id;
 use crate::sweep::Sweep;
 
 /// How long one try at storing or reading something may take: two of them end between the
-/// protocol's time for storing and the end of the lease.
+/// protocol's time for storing and the end of the lease. In real time, not the clock's: a
+/// process that was frozen for minutes still reads an answer that has come, and so does
+/// one in a test whose clock is moved in the middle of a call.
 const WRITE: Duration = Duration::from_secs(5);
 /// Clocks given as "seconds left" that agree within this are one.
 const TREMBLE: TimeDelta = TimeDelta::hours(1);
