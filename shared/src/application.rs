@@ -2,12 +2,13 @@
 //! whether it may itself be what the platform refuses. Shared by all
 //! connections and all instances.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::platform::Platform;
+use crate::refresh::Unbelieved;
 use crate::refresh::attempt::EXCHANGE;
 use crate::store::Key;
 use crate::verdict::{ReconnectReason, Throttled, Transient, Verdict};
@@ -19,7 +20,7 @@ const LONGEST_HOLD: TimeDelta = TimeDelta::hours(1);
 const USUAL_HOLD: TimeDelta = TimeDelta::minutes(1);
 /// Refusals within this long, with no success in between, are seen together.
 const WINDOW: TimeDelta = TimeDelta::hours(1);
-/// How many connections must be refused that had refreshed before.
+/// How many connections must be refused that had refreshed before, or failed.
 const MANY: usize = 3;
 /// How many refusals and successes are remembered.
 const REMEMBERED: usize = 3;
@@ -31,8 +32,12 @@ const DOUBTED: TimeDelta = TimeDelta::hours(6);
 const TRIED_EVERY: TimeDelta = TimeDelta::minutes(4);
 /// How many connections try it each time.
 const TRIES: u8 = 3;
-/// Answers that we do not understand are told of this often.
-const UNKNOWN_TOLD_EVERY: TimeDelta = TimeDelta::days(1);
+/// Failures within this long, with no success in between, are seen together: two sweeps.
+const AT_ONCE: TimeDelta = TimeDelta::minutes(10);
+/// The operator hears of the same surprise this often.
+const SURPRISES_TOLD_EVERY: TimeDelta = TimeDelta::days(1);
+/// How many surprises are told apart.
+const SURPRISES: usize = 32;
 /// An application that worked within this long is not what is wrong with a
 /// credential that never did.
 const TRUSTED: TimeDelta = TimeDelta::days(7);
@@ -44,20 +49,12 @@ pub struct Application {
     pub platform: Platform,
     /// Counts writes: every write is conditional on the one it read.
     pub version: u64,
-    /// Until when the platform holds us back.
-    #[serde(
-        with = "crate::integration::seconds",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub held_back_until: Option<DateTime<Utc>>,
-    /// When it last said so: what was sent before that knew nothing of it.
-    #[serde(
-        with = "crate::integration::seconds",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub held_back_since: Option<DateTime<Utc>>,
+    /// The platform asks all of us to wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// Connections that it failed since the last success, asking to come back later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failing: Vec<Seen>,
     /// What keeps connections from being tried in vain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub breaker: Option<Breaker>,
@@ -68,13 +65,10 @@ pub struct Application {
     /// different organisations where possible.
     #[serde(default)]
     pub succeeded: Vec<Seen>,
-    /// When an answer that we do not understand was last told of.
-    #[serde(
-        with = "crate::integration::seconds",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub unknown_at: Option<DateTime<Utc>>,
+    /// Surprises, and when the operator last heard of each: an answer by its code, so
+    /// that one that recurs hides no other, and a clock that was not believed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub surprises: BTreeMap<String, DateTime<Utc>>,
     /// The lives of access tokens that were seen, in seconds, each unlike the
     /// others: accounts of different kinds may get different ones for ever.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -93,6 +87,29 @@ pub struct Seen {
     /// When.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub at: DateTime<Utc>,
+}
+
+/// A platform's word that our whole application must wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Until when.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub until: DateTime<Utc>,
+    /// When it last said so: what was sent before that knew nothing of it.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub since: DateTime<Utc>,
+    /// What shows that it is about all of us.
+    pub evidence: Evidence,
+}
+
+/// What shows that a platform's wish to wait is about our whole application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// It says so: a 429, or a code that means the application. Holds for as long as it says.
+    Said,
+    /// It fails several connections, and none succeeds. The first success refutes it.
+    SeveralFailed,
 }
 
 /// An open breaker.
@@ -153,7 +170,11 @@ pub enum Observation {
         had_worked: bool,
         /// Since when it has been refused, or in doubt, if it was before.
         refused_since: Option<DateTime<Utc>>,
+        /// The platform's code, or what came in its place.
+        code: Option<String>,
     },
+    /// Lives that were not believed.
+    Unbelieved(Vec<Unbelieved>),
 }
 
 /// How an observation is to be taken.
@@ -176,8 +197,10 @@ pub enum News {
     BreakerOpened(Cause),
     /// It closed: the application works.
     BreakerClosed,
-    /// It answers what we do not understand.
-    UnknownAnswer,
+    /// It answers what we do not understand: its code, or what came instead.
+    UnknownAnswer(String),
+    /// It names a life that cannot be.
+    Unbelieved(Unbelieved),
     /// Tokens live differently from all that were seen.
     LifeChanged {
         /// `access` or `refresh`.
@@ -196,12 +219,12 @@ impl Application {
         Self {
             platform,
             version: 0,
-            held_back_until: None,
-            held_back_since: None,
+            hold: None,
+            failing: Vec::new(),
             breaker: None,
             refused: Vec::new(),
             succeeded: Vec::new(),
-            unknown_at: None,
+            surprises: BTreeMap::new(),
             access_lives: Vec::new(),
             refresh_lives: Vec::new(),
         }
@@ -213,8 +236,8 @@ impl Application {
         if let Some(breaker) = self.open_breaker(now) {
             return Standing::Broken(breaker.cause);
         }
-        match self.held_back_until {
-            Some(until) if until > now => Standing::HeldBack(until),
+        match self.hold {
+            Some(Hold { until, .. }) if until > now => Standing::HeldBack(until),
             _ => Standing::Open,
         }
     }
@@ -230,7 +253,7 @@ impl Application {
     /// Takes the right to let a few connections try a broken application, and
     /// says how many; 0 if it is not the time, or nothing is broken.
     pub fn half_open(&mut self, now: DateTime<Utc>) -> u8 {
-        if self.open_breaker(now).is_none() || self.held_back_until.is_some_and(|at| at > now) {
+        if self.open_breaker(now).is_none() || self.hold.is_some_and(|hold| hold.until > now) {
             return 0;
         }
         match &mut self.breaker {
@@ -256,7 +279,32 @@ impl Application {
                 verdict,
                 had_worked,
                 refused_since,
-            } => self.fail(key, verdict, *had_worked, *refused_since, now),
+                code,
+            } => {
+                let mut taken = self.fail(key, verdict, *had_worked, *refused_since, now);
+                if *verdict == Verdict::Transient(Transient::Unintelligible) {
+                    let code = code.as_deref().unwrap_or("none");
+                    if self.is_surprised(code, now) {
+                        taken.news.push(News::UnknownAnswer(code.to_owned()));
+                        taken.is_urgent = true;
+                    }
+                }
+                taken
+            }
+            Observation::Unbelieved(lives) => {
+                let mut news = Vec::new();
+                for life in lives {
+                    if self.is_surprised(&format!("{} life", life.clock.name()), now) {
+                        news.push(News::Unbelieved(*life));
+                    }
+                }
+                Taken {
+                    verdict: None,
+                    conclusive: true,
+                    is_urgent: !news.is_empty(),
+                    news,
+                }
+            }
         }
     }
 
@@ -284,13 +332,18 @@ impl Application {
             self.breaker = None;
             news.push(News::BreakerClosed);
         }
-        if self.held_back_since.is_none_or(|since| since < sent_at) {
-            (self.held_back_until, self.held_back_since) = (None, None);
-        }
-        // Its answer came within the time of an exchange: after these refusals.
-        let refusals = self.refused.len();
+        // Whoever ends before a hold does is asked although it lasts. That one was let
+        // through does not take back the platform's word about all the others.
+        let was_held = self.hold.is_some();
+        self.hold = self
+            .hold
+            .filter(|hold| hold.evidence == Evidence::Said || sent_at <= hold.since);
+        let was_released = was_held && self.hold.is_none();
+        // Its answer came within the time of an exchange: after these.
+        let before = self.refused.len() + self.failing.len();
         self.refused.retain(|seen| seen.at > sent_at + EXCHANGE);
-        let had_refusals = self.refused.len() < refusals;
+        self.failing.retain(|seen| seen.at > sent_at + EXCHANGE);
+        let had_refusals = self.refused.len() + self.failing.len() < before || was_released;
         self.remember_success(key, sent_at);
         for (token, lives, life) in [
             ("access", &mut self.access_lives, access_life),
@@ -379,31 +432,71 @@ impl Application {
                     self.refused.remove(0);
                 }
             }
-            Verdict::Transient(Transient::Unintelligible) => {
-                let told = |at| now - at < UNKNOWN_TOLD_EVERY;
-                if !self.unknown_at.is_some_and(told) {
-                    self.unknown_at = Some(now);
-                    taken.news.push(News::UnknownAnswer);
-                    taken.is_urgent = true;
-                }
-            }
             Verdict::Throttled {
                 wait,
-                whom: Throttled::Application | Throttled::Everyone,
+                whom: Throttled::Application,
+            } => taken.is_urgent = self.hold_back(*wait, Evidence::Said, now),
+            // One request's bad luck, until several connections meet it.
+            Verdict::Throttled {
+                wait,
+                whom: Throttled::Everyone,
             } => {
-                let until = now + wait.unwrap_or(USUAL_HOLD).min(LONGEST_HOLD);
-                self.held_back_since = Some(now);
-                if self.held_back_until.is_none_or(|held| held < until) {
-                    // A second or two more is not worth a write.
-                    taken.is_urgent = self
-                        .held_back_until
-                        .is_none_or(|held| until - held > TimeDelta::seconds(10));
-                    self.held_back_until = Some(until);
+                let known = self.failing.iter().any(|seen| seen.key == *key);
+                self.failing
+                    .retain(|seen| now - seen.at < AT_ONCE && seen.key != *key);
+                self.failing.push(Seen {
+                    key: key.clone(),
+                    at: now,
+                });
+                taken.is_urgent = !known && self.failing.len() <= MANY;
+                if self.failing.len() >= MANY {
+                    taken.is_urgent |= self.hold_back(*wait, Evidence::SeveralFailed, now);
+                    self.failing.drain(..self.failing.len() - MANY);
                 }
             }
             _ => {}
         }
         taken
+    }
+
+    /// Holds all back; whether others must know of it at once.
+    fn hold_back(
+        &mut self,
+        wait: Option<TimeDelta>,
+        evidence: Evidence,
+        now: DateTime<Utc>,
+    ) -> bool {
+        let asked = now + wait.unwrap_or(USUAL_HOLD).min(LONGEST_HOLD);
+        let before = self.hold.filter(|hold| hold.until > now);
+        // Its word outlasts our conclusion, and the longer wait a shorter one.
+        let evidence = match before {
+            Some(hold) if hold.evidence == Evidence::Said => Evidence::Said,
+            _ => evidence,
+        };
+        let until = before.map_or(asked, |hold| hold.until.max(asked));
+        self.hold = Some(Hold {
+            until,
+            since: now,
+            evidence,
+        });
+        // A second or two more is not worth a write.
+        before.is_none_or(|hold| until - hold.until > TimeDelta::seconds(10))
+    }
+
+    /// Whether the operator has not heard of it lately; he does now.
+    fn is_surprised(&mut self, by: &str, now: DateTime<Utc>) -> bool {
+        self.surprises
+            .retain(|_, told| now - *told < SURPRISES_TOLD_EVERY);
+        // Whatever codes a platform makes up: so many, and all others as one.
+        let by = match self.surprises.len() >= SURPRISES {
+            true if !self.surprises.contains_key(by) => "others",
+            _ => by,
+        };
+        if self.surprises.contains_key(by) {
+            return false;
+        }
+        self.surprises.insert(by.to_owned(), now);
+        true
     }
 
     /// Whether the application has been seen to work lately, and it is a

@@ -13,6 +13,10 @@ use crate::refresh::attempt::LEASE;
 const LEAST_MARGIN: TimeDelta = TimeDelta::minutes(10);
 /// An unchanged or failing extension is tried again after this long.
 const DAILY: TimeDelta = TimeDelta::days(1);
+/// A probe that said nothing is tried again after this long.
+const HOURLY: TimeDelta = TimeDelta::hours(1);
+/// Nothing is tried twice within this long.
+const LEAST_PAUSE: TimeDelta = TimeDelta::minutes(1);
 
 impl Integration {
     /// How its credential is renewed.
@@ -82,6 +86,8 @@ impl Integration {
             // Nobody may have tried: a broken application, a sweep that does
             // not run. Then it is not working either, in the end.
             State::Active => ends.map_or(DateTime::<Utc>::MAX_UTC, |end| end + DAILY),
+            // It will not last until it may be asked for again.
+            State::Retrying { .. } if self.must_wait_beyond_its_end() => return None,
             State::Retrying { since, .. } => {
                 let until = since + self.patience_with_failures();
                 // Its rotation is probably lost. That is not sure before a second
@@ -96,11 +102,40 @@ impl Integration {
             | State::PlatformActionRequired { .. }
             | State::Disconnected { .. } => return None,
         };
-        // What has ended cannot be extended any more.
-        Some(match (self.refresh_model(), ends) {
-            (RefreshModel::Extend, Some(end)) => until.min(end),
+        // What has ended cannot be extended any more: people hear of it in time to act.
+        Some(match (self.refresh_model(), ends, &self.state) {
+            (RefreshModel::Extend, Some(end), State::Retrying { since, .. }) if *since < end => {
+                until.min(*since + (end - *since) / 2)
+            }
+            (RefreshModel::Extend, Some(end), _) => until.min(end),
             _ => until,
         })
+    }
+
+    /// Whether the platform asks us to wait until after the end of the token that it
+    /// had when that began: then it ends unrefreshed, unless the platform gives way.
+    fn must_wait_beyond_its_end(&self) -> bool {
+        matches!(
+            (&self.state, self.access_expires_at),
+            (State::Retrying { since, wait_until: Some(until), .. }, Some(end))
+                if *since < end && end <= *until
+        )
+    }
+
+    /// The end of its access token, or of what refreshes it if that comes first: by
+    /// then it must have been refreshed.
+    pub(crate) fn ends_at(&self) -> Option<DateTime<Utc>> {
+        [self.access_expires_at, self.refresh_ends_at()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether it ends if it waits until then, or so soon after that no sweep need
+    /// come in between.
+    #[must_use]
+    pub fn ends_before(&self, until: DateTime<Utc>) -> bool {
+        self.ends_at().is_some_and(|end| end < until + LEAST_MARGIN)
     }
 
     /// The instant at which the connection stops working unless a person acts;
@@ -125,16 +160,21 @@ impl Integration {
     /// show it before that.
     #[must_use]
     pub fn verdict_awaited_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        if self.renewed_at.is_some() {
+        if self.renewed_at.is_some() || self.must_wait_beyond_its_end() {
             return None;
         }
         let due = self.refresh_due_at(now)?;
         // Patience, but not so long that nothing of the token's life is left to act in.
+        // What has a refresh token may also be refreshed after its end.
+        let least = match self.refresh_model() {
+            RefreshModel::Extend => LEAST_PAUSE,
+            _ => TimeDelta::hours(1),
+        };
         let awaited_from = |since: DateTime<Utc>| {
             let half = self
                 .access_expires_at
                 .map_or(DAILY, |end| (end - since) / 2);
-            Some(since + self.patience().min(half.max(TimeDelta::hours(1))))
+            Some(since + self.patience().min(half.max(least)))
         };
         match self.state {
             State::Active if self.attempted_at.is_none() => awaited_from(due),
@@ -155,7 +195,24 @@ impl Integration {
         self.access_token.is_some()
             && self.refresh_model() != RefreshModel::None
             && self.refresh_ends_at().is_none_or(|end| now < end)
-            && self.issued() + self.platform.minimum_age() <= now
+            && self.refreshable_from() <= now
+    }
+
+    /// When to look again whether a person has acted on the platform: daily, and
+    /// before nothing can refresh it any more.
+    pub(crate) fn rechecked_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let left = self.refresh_ends_at().filter(|end| *end > now);
+        let half = left.map_or(DAILY, |end| (end - now) / 2);
+        now + DAILY.min(half.max(LEAST_PAUSE))
+    }
+
+    /// When the platform refreshes it at the earliest: once it is old enough. One that
+    /// lives too short for that is tried from half its life on, whatever the platform
+    /// documents: it has nothing to lose.
+    fn refreshable_from(&self) -> DateTime<Utc> {
+        let (issued, age) = (self.issued(), self.platform.minimum_age());
+        let half = self.refresh_ends_at().map(|end| (end - issued) / 2);
+        issued + half.map_or(age, |half| age.min(half))
     }
 
     /// When what refreshes it ends.
@@ -196,14 +253,13 @@ impl Integration {
             State::Active if self.is_in_doubt() => now,
             State::Active => self.refresh_due_when_active(model),
         };
-        let due = due.max(self.issued() + self.platform.minimum_age());
-        // What may only be extended after its end cannot be extended at all.
-        (model != RefreshModel::Extend || ended.is_none_or(|end| due < end)).then_some(due)
+        let due = due.max(self.refreshable_from());
+        // What may only be tried after its end is not tried at all.
+        (ended.is_none_or(|end| due < end) || may_be_replaced).then_some(due)
     }
 
-    /// When a free probe is due that confirms or refutes a refusal, where nothing
-    /// refreshes the token that was refused: without one such a connection would
-    /// stay as a single probe found it. What is fine is not polled.
+    /// When a free probe is due where nothing refreshes the token: once a day, or
+    /// nobody would ever see that it has died; and to confirm or refute a refusal.
     #[must_use]
     pub fn probe_due_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         if self.refresh_model() != RefreshModel::None || self.access_token.is_none() {
@@ -214,11 +270,33 @@ impl Integration {
                 next_attempt_at, ..
             } => next_attempt_at,
             State::PlatformActionRequired { next_check_at, .. } => next_check_at,
+            State::Active if self.platform.has_free_probe() => match self.probed_at {
+                // A thousand that came in one minute are spread over a day.
+                None => self.granted_at + DAILY * self.spread_of_4096() / 4096,
+                Some(at) if self.alive_at >= Some(at) => at + DAILY,
+                // It gave no answer that says anything.
+                Some(at) => at + HOURLY,
+            },
             _ => return None,
         };
         // What has ended needs no asking.
         let lives = |at| self.access_expires_at.is_none_or(|end| at < end);
         (lives(now) && lives(due)).then_some(due)
+    }
+
+    /// Whether anything would show that it has died before it is used: a refresh, the
+    /// end that it has, or a probe that is answered.
+    #[must_use]
+    pub fn is_monitored(&self, now: DateTime<Utc>) -> bool {
+        if self.refresh_model() != RefreshModel::None || self.access_expires_at.is_some() {
+            return true;
+        }
+        let is_answered = match (self.alive_at, self.probed_at) {
+            (Some(alive), _) => now - alive <= DAILY * 2,
+            // The first one is to come.
+            (None, probed) => probed.is_none(),
+        };
+        self.platform.has_free_probe() && is_answered
     }
 
     /// When it is next tried, if it is.
@@ -242,18 +320,29 @@ impl Integration {
                 // minute are not refreshed in one minute.
                 let spread = (life / 20).min(life / 2 - margin);
                 let jitter = spread * self.spread_of_4096() / 4096;
-                self.access_expires_at.unwrap_or(self.issued() + life) - margin - jitter
+                let regular =
+                    self.access_expires_at.unwrap_or(self.issued() + life) - margin - jitter;
+                // What refreshes it ends sooner than that: while it is there to be used.
+                match self.refresh_expires_at {
+                    Some(end) if end <= regular => attempted + (end - attempted) / 2,
+                    _ => regular,
+                }
             }
         };
         // An unused grant is used before it dies of idleness.
         let due = self
             .idle_expires_at
             .map_or(regular, |idle| regular.min(idle - DAILY));
-        // An extension that moved nothing, or one refused for want of a permission.
+        // An extension that moved nothing, or one refused for want of a permission: daily,
+        // and what ends for good more often as that comes near.
+        let again = match (model, self.access_expires_at) {
+            (RefreshModel::Extend, Some(end)) => DAILY.min((end - attempted) / 2).max(LEAST_PAUSE),
+            _ => DAILY,
+        };
         if self.renewed_at == Some(attempted) {
             due
         } else {
-            due.max(attempted + DAILY)
+            due.max(attempted + again)
         }
     }
 

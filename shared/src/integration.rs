@@ -92,6 +92,12 @@ pub struct Integration {
     /// The last attempt at refreshing this grant, whatever came of it.
     #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
     pub attempted_at: Option<DateTime<Utc>>,
+    /// When the platform was last asked, beside a refresh, whether the access token lives.
+    #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
+    pub probed_at: Option<DateTime<Utc>>,
+    /// When it last said so.
+    #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
+    pub alive_at: Option<DateTime<Utc>>,
     /// How it stands.
     pub state: State,
     /// Permissions that the grant once had and no longer has.
@@ -147,6 +153,13 @@ pub enum State {
         /// When it is tried again.
         #[serde(with = "chrono::serde::ts_seconds")]
         next_attempt_at: DateTime<Utc>,
+        /// Until when the platform asks us to wait. Whoever ends before that is tried
+        /// earlier all the same.
+        #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
+        wait_until: Option<DateTime<Utc>>,
+        /// What came last: the platform's error code, or what stood in its place.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
     },
     /// The grant is dead; only reconnecting helps.
     ReconnectRequired {

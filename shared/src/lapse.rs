@@ -134,6 +134,12 @@ pub fn humanly(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     }
 }
 
+/// An instant to come, as people need it to plan: "10:00 UTC (in 40 minutes)".
+#[must_use]
+pub fn exactly(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    format!("{} UTC ({})", at.format("%H:%M"), humanly(at, now))
+}
+
 /// Days from `now` to `at`, to one decimal; negative when past.
 #[must_use]
 pub fn days_until(at: DateTime<Utc>, now: DateTime<Utc>) -> f64 {

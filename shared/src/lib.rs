@@ -8,6 +8,7 @@ pub mod announcement;
 pub mod application;
 pub mod attention;
 pub mod aws;
+pub mod came;
 pub mod clock;
 pub mod digest;
 pub mod fingerprint;

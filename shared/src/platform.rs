@@ -133,6 +133,30 @@ impl Platform {
         }
     }
 
+    /// The longest life of an access token that the platform has documented: TikTok's
+    /// page said 24 hours until November 2026, and not every application need have
+    /// changed at once.
+    #[must_use]
+    pub const fn longest_access_life(self) -> TimeDelta {
+        match self {
+            Self::Tiktok => TimeDelta::hours(24),
+            _ => self.usual_access_life(),
+        }
+    }
+
+    /// The life of a refresh token, where the platform documents one and names it in
+    /// each answer: TikTok's (developers.tiktok.com, oauth-user-access-token-management),
+    /// TikTok accounts' (tiktok-business-api-sdk), LinkedIn's (learn.microsoft.com,
+    /// programmatic-refresh-tokens).
+    #[must_use]
+    pub const fn refresh_life(self) -> Option<TimeDelta> {
+        match self {
+            Self::Tiktok => Some(TimeDelta::days(180)),
+            Self::TiktokBusiness | Self::Linkedin => Some(TimeDelta::days(365)),
+            Self::Meta | Self::Instagram | Self::Twitter | Self::Google | Self::Snapchat => None,
+        }
+    }
+
     /// How old an access token must be before the platform extends it.
     /// Instagram: "at least 24 hours old"
     /// (developers.facebook.com, reference/refresh_access_token).
@@ -149,7 +173,21 @@ impl Platform {
     /// (developers.facebook.com/docs/facebook-login/auth-vs-data).
     #[must_use]
     pub const fn limits_data_access(self) -> bool {
-        matches!(self, Self::Meta)
+        self.data_access_life().is_some()
+    }
+
+    pub(crate) const fn data_access_life(self) -> Option<TimeDelta> {
+        match self {
+            Self::Meta => Some(TimeDelta::days(90)),
+            _ => None,
+        }
+    }
+
+    /// Whether it tells, free of charge, whether an access token lives. X bills
+    /// `GET /2/users/me` as a read.
+    #[must_use]
+    pub const fn has_free_probe(self) -> bool {
+        !matches!(self, Self::Twitter)
     }
 
     /// How long a grant lasts unused, renewed by any refresh. Google: six

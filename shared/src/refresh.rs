@@ -11,8 +11,10 @@ use crate::platform::RefreshModel;
 use crate::verdict::{ReconnectReason, Transient, Verdict};
 
 pub mod attempt;
+mod life;
 mod probing;
 
+pub use life::{Clock, Unbelieved};
 pub use probing::{Ends, Seen};
 
 /// A credential from a platform's answer, sealed for the generation it will have.
@@ -50,40 +52,43 @@ pub struct Lifetimes {
 /// A clock that an answer gives as "seconds left" trembles by the time the
 /// answer took; only a move beyond this is one.
 const TREMBLE: TimeDelta = TimeDelta::hours(1);
+/// The same of a life so short that an hour more would be another.
+fn tremble(life: Option<TimeDelta>) -> TimeDelta {
+    life.map_or(TREMBLE, |life| TREMBLE.min(life / 20))
+}
+
 /// The shortest and the longest pause after a failure.
 const PAUSES: (TimeDelta, TimeDelta) = (TimeDelta::minutes(1), TimeDelta::hours(1));
-/// How often we look whether a person has acted on the platform.
-const RECHECK: TimeDelta = TimeDelta::days(1);
 
 impl Integration {
     /// Takes over a renewed credential: a new generation of the same grant.
     pub fn renew(&mut self, renewed: Renewed, now: DateTime<Utc>) {
         let model = self.refresh_model();
         let before = self.clone();
+        let (believed, _) = renewed
+            .lifetimes
+            .believed(self.platform, model, renewed.rotated);
         let Lifetimes {
             access,
             refresh,
             scopes,
-        } = renewed.lifetimes;
-        // An answer without a life: for a token that replaces another, the
-        // platform's usual life; an extension has then moved nothing.
-        let access_expires_at = match (access, model) {
-            (Some(life), _) => Some(renewed.sent_at + life),
-            (None, RefreshModel::Extend) => self.access_expires_at,
-            (None, _) => Some(renewed.sent_at + self.platform.usual_access_life()),
+        } = believed;
+        // Without a life an extension has moved nothing.
+        let access_expires_at = match access {
+            Some(life) => Some(renewed.sent_at + life),
+            None => self.access_expires_at,
         };
-        let moved = access_expires_at > self.access_expires_at.map(|old| old + TREMBLE);
-        let shortened = access_expires_at.map(|new| new + TREMBLE) < self.access_expires_at;
+        let tremble = tremble(access_expires_at.map(|end| end - renewed.sent_at));
+        let moved = access_expires_at > self.access_expires_at.map(|old| old + tremble);
+        let shortened = access_expires_at.map(|new| new + tremble) < self.access_expires_at;
         let proves = model != RefreshModel::Extend || moved;
 
         self.replay.take_if(|of| of.generation != self.generation);
         self.generation += 1;
         self.access_token = Some(renewed.access_token);
         self.refresh_token = renewed.refresh_token;
-        if proves {
-            self.issued_at = Some(renewed.sent_at);
-        }
         if proves || shortened {
+            self.issued_at = Some(renewed.sent_at);
             self.access_expires_at = access_expires_at;
         }
         if let Some(life) = refresh {
@@ -228,7 +233,7 @@ impl Integration {
                 State::PlatformActionRequired {
                     action: *action,
                     since,
-                    next_check_at: now + RECHECK,
+                    next_check_at: self.rechecked_at(now),
                 }
             }
             Verdict::Transient(_) => self.retrying(RetryReason::Transient, None, now, luck),
@@ -400,7 +405,7 @@ impl Integration {
             return State::PlatformActionRequired {
                 action,
                 since,
-                next_check_at: now + RECHECK,
+                next_check_at: self.rechecked_at(now),
             };
         }
         let (failures, since) = match self.state {
@@ -415,17 +420,56 @@ impl Integration {
         } else {
             reason
         };
-        // Once the token has ended there is no hurry left.
-        let left = self
-            .access_expires_at
-            .filter(|end| *end > now)
-            .map_or(PAUSES.1, |end| (end - now) / 8);
-        let pause = pause(failures, left, luck);
+        // Once it has ended there is no hurry left.
+        let left = self.ends_at().filter(|end| *end > now).map(|end| end - now);
+        let pause = pause(failures, left.map_or(PAUSES.1, |left| left / 8), luck);
+        let wait_or_pause = wait.map_or(pause, |wait| match left {
+            // Waiting would be its end: asked once more when half of what is left is over.
+            Some(left) if self.ends_before(now + wait) => (left / 2).max(PAUSES.0),
+            _ => wait.max(pause),
+        });
         State::Retrying {
             failures: failures.saturating_add(1),
             since,
             reason,
-            next_attempt_at: now + wait.map_or(pause, |wait| wait.max(pause)),
+            next_attempt_at: now + wait_or_pause,
+            wait_until: wait.map(|wait| now + wait),
+            code: None,
+        }
+    }
+
+    /// Takes over that the platform asks our whole application to wait, so that an
+    /// attempt which was due is not made. It says nothing of the grant.
+    pub fn wait_until(&mut self, until: DateTime<Utc>, now: DateTime<Utc>) {
+        let is_in_doubt = self.is_in_doubt();
+        match &mut self.state {
+            State::Active => {
+                self.state = State::Retrying {
+                    failures: 0,
+                    since: now,
+                    reason: match is_in_doubt {
+                        true => RetryReason::InDoubt,
+                        false => RetryReason::Throttled,
+                    },
+                    next_attempt_at: until,
+                    wait_until: Some(until),
+                    code: None,
+                }
+            }
+            State::Retrying {
+                next_attempt_at,
+                wait_until,
+                ..
+            } => (*next_attempt_at, *wait_until) = (until, Some(until)),
+            State::PlatformActionRequired { next_check_at, .. } => *next_check_at = until,
+            State::ReconnectRequired { .. } | State::Disconnected { .. } => {}
+        }
+    }
+
+    /// Keeps what came of an attempt that is to be made again: for people.
+    pub fn note(&mut self, came: Option<&String>) {
+        if let State::Retrying { code, .. } = &mut self.state {
+            *code = came.cloned();
         }
     }
 }

@@ -212,6 +212,8 @@ impl Registration {
             idle_expires_at: None,
             renewed_at: None,
             attempted_at: None,
+            probed_at: None,
+            alive_at: None,
             state: State::Active,
             missing_scopes: Vec::new(),
             permission_lost_at: None,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::integration::Integration;
 use crate::lapse::Severity;
+use crate::oauth::Came;
 
 /// The counts with which a sweep ends: its answer, one audit row, one log line.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,7 +117,7 @@ pub struct Checked {
     pub org_id: String,
     /// The connection.
     pub integration_id: String,
-    /// `renewed`, `unchanged`, `alive`, a verdict's name, or why nothing was
+    /// `renewed`, `unchanged`, `shortened`, `alive`, a verdict's name, or why nothing was
     /// tried: `busy`, `held_back`, `breaker_open`, `disconnected`, `not_found`, `nothing_to_ask`.
     pub verdict: String,
     /// The same for people: what happened, and what to do.
@@ -134,10 +135,20 @@ pub struct Checked {
 pub struct Attempt {
     /// Its id.
     pub attempt_id: String,
-    /// What came of it: `renewed`, `unchanged`, or the verdict's name.
+    /// What came of it: `renewed`, `unchanged`, `shortened`, or the verdict's name.
     pub verdict: String,
-    /// The platform's error code, if it gave one.
+    /// The platform's error code; where it gave none, what came in its place
+    /// (`http_200_html`, `redirected`, `timed_out_after_10_s`).
     pub code: Option<String>,
+    /// The HTTP status of its answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    /// What the platform calls the answer's type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// How long the answer's body was, as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_bytes: Option<u64>,
     /// The platform's own id of the request, for asking them about it.
     pub platform_request_id: Option<String>,
     /// How long the exchange took.
@@ -156,10 +167,24 @@ impl Attempt {
             attempt_id,
             verdict: String::new(),
             code: None,
+            http_status: None,
+            content_type: None,
+            body_bytes: None,
             platform_request_id: None,
             duration_ms: 0,
             expired_at: row.access_expires_at,
             expires_at: row.access_expires_at,
         }
+    }
+
+    /// The same with what came of it.
+    #[must_use]
+    pub fn with(mut self, came: Option<Came>) -> Self {
+        if let Some(came) = came {
+            self.http_status = Some(came.status);
+            self.content_type = came.content_type;
+            self.body_bytes = u64::try_from(came.length).ok();
+        }
+        self
     }
 }

@@ -153,7 +153,7 @@ impl fmt::Display for ReconnectReason {
             Self::PasswordChanged => "the account's password was changed",
             Self::Inactive => "the account was not used for too long",
             Self::RotationLost => {
-                "an answer of the platform was lost on the way to us, and with it the new token"
+                "the platform replaced the token in an answer that did not reach us or could not be read"
             }
             Self::CredentialDamaged => "the stored token can no longer be read",
         })

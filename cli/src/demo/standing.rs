@@ -84,8 +84,9 @@ fn active(row: &Integration, now: DateTime<Utc>) -> String {
         Some(severity) => format!("expiring: {}", severity.name()),
         None if !row.missing_scopes.is_empty() => "alive, lost a permission".to_owned(),
         None if row.is_proven(now) => "healthy, renews itself".to_owned(),
+        None if !row.is_monitored(now) => "not monitored".to_owned(),
         None if row.refresh_model() == RefreshModel::None && row.lapses_at.is_none() => {
-            "healthy, never expires".to_owned()
+            "no end, asked about daily".to_owned()
         }
         None => "healthy".to_owned(),
     }
@@ -149,7 +150,16 @@ mod tests {
     fn a_state_is_said_in_a_few_words() {
         let in_hours = |hours| NOW + TimeDelta::hours(hours).num_seconds();
         for (changes, state, lapses) in [
-            (json!({}), "healthy, never expires", "-"),
+            (
+                json!({"access_token": [1]}),
+                "no end, asked about daily",
+                "-",
+            ),
+            (
+                json!({"platform": "twitter", "access_token": [1]}),
+                "not monitored",
+                "-",
+            ),
             (json!({"renewed_at": NOW}), "healthy, renews itself", "-"),
             (
                 json!({"access_expires_at": in_hours(60)}),

@@ -1,11 +1,12 @@
 //! How a connection stands, as everybody in its organisation may see it:
 //! nothing of its tokens, and nothing of what its owner keeps with it.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use shared::alert::{integration_url, reconnect_url};
+use shared::came;
 use shared::integration::{Integration, RetryReason, State};
-use shared::lapse::{Severity, Window, humanly};
+use shared::lapse::{Severity, Window, exactly, humanly};
 use shared::platform::RefreshModel;
 use shared::verdict::{PlatformAction, ReconnectReason};
 use shared::{IntegrationId, OrgId, Platform, UserId};
@@ -85,11 +86,13 @@ impl Damaged {
 pub(crate) enum View {
     /// Nothing is to be done.
     Healthy,
+    /// Nothing would show that it has died: no refresh, no end, no free way to ask.
+    NotMonitored,
     /// A refresh is due or under way.
     Renewing,
     /// It lapses within a week unless a person acts.
     Expiring,
-    /// Refreshing fails for now.
+    /// Refreshing fails for now, or has not happened although it was due.
     Failing,
     /// Only a person can mend it.
     Broken,
@@ -135,17 +138,29 @@ impl View {
     pub(crate) fn of(row: &Integration, now: DateTime<Utc>) -> Self {
         let lapse = row.lapse(now);
         let due = row.refresh_due_at(now).is_some_and(|at| at <= now);
+        let overdue = overdue_since(row, now).is_some();
         match row.state {
             State::Disconnected { .. } => Self::Disconnected,
             State::ReconnectRequired { .. } | State::PlatformActionRequired { .. } => Self::Broken,
             // Also past its end: a refresh token may yet bring it back.
-            State::Active if due || row.is_leased(now) => Self::Renewing,
+            State::Active if row.is_leased(now) || due && !overdue => Self::Renewing,
             _ if lapse.is_some_and(|at| at <= now) => Self::Broken,
             State::Retrying { .. } => Self::Failing,
+            State::Active if overdue => Self::Failing,
             State::Active if on_rung(row, now).is_some() => Self::Expiring,
+            State::Active if !row.is_monitored(now) => Self::NotMonitored,
             State::Active => Self::Healthy,
         }
     }
+}
+
+/// A refresh that is due happens in the next sweep, or the one after it.
+const OVERDUE: TimeDelta = TimeDelta::minutes(15);
+
+/// Since when a refresh has been due, if that is longer than it should be.
+fn overdue_since(row: &Integration, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let due = row.refresh_due_at(now)?;
+    (due + OVERDUE <= now).then_some(due)
 }
 
 fn on_rung(row: &Integration, now: DateTime<Utc>) -> Option<Severity> {
@@ -209,7 +224,22 @@ fn message(row: &Integration, view: View, now: DateTime<Utc>) -> String {
             let (first, rest) = action.split_at(1);
             format!("{}{rest}.", first.to_uppercase())
         }
-        State::Retrying { reason, .. } => {
+        State::Retrying {
+            reason,
+            code,
+            wait_until,
+            ..
+        } => {
+            let platform = row.platform.display_name();
+            let wait = match wait_until {
+                Some(until) if *until > now => {
+                    format!(
+                        " {platform} asks us to wait until {}.",
+                        exactly(*until, now)
+                    )
+                }
+                _ => String::new(),
+            };
             let next = match row.next_attempt_at(now) {
                 Some(at) if at <= now => " It is tried again now.".to_owned(),
                 Some(at) => format!(" It is tried again {}.", humanly(at, now)),
@@ -220,7 +250,10 @@ fn message(row: &Integration, view: View, now: DateTime<Utc>) -> String {
             } else {
                 ""
             };
-            format!("{}{next}{ended}", failure(*reason))
+            let failure = failure(platform, *reason, code.as_deref(), !wait.is_empty());
+            format!("{failure}{wait}{next}{ended}")
+                .trim_start()
+                .to_owned()
         }
         State::Active => active(row, view, now),
     };
@@ -234,22 +267,61 @@ fn active(row: &Integration, view: View, now: DateTime<Utc>) -> String {
     let lapses = row.lapse(now).map(|at| humanly(at, now));
     match (view, lapses) {
         (View::Renewing, _) => "A refresh is due or under way.".to_owned(),
+        (View::Failing, _) => {
+            let since = overdue_since(row, now).unwrap_or(now);
+            format!(
+                "Its refresh was due {} and has not happened: either no sweep runs, or {} refuses our \
+                 application. Whoever runs this must look.",
+                humanly(since, now),
+                row.platform.display_name()
+            )
+        }
+        (View::NotMonitored, _) => format!(
+            "Not monitored: it has no end, and {}. It may have died unseen.",
+            match row.platform.has_free_probe() {
+                true => "the platform has not said for two days that it lives",
+                false => "the platform has no free way to ask whether it lives",
+            }
+        ),
         (View::Broken, Some(ago)) => format!("It expired {ago}; reconnect it."),
         (View::Expiring, Some(left)) => {
             format!("It expires {left} unless somebody reconnects it.")
         }
         _ if row.is_proven(now) => "It renews itself.".to_owned(),
         (_, Some(left)) => format!("It works; it expires {left}."),
-        (_, None) => "It works, and never expires as far as known.".to_owned(),
+        (_, None) => match row.alive_at {
+            Some(at) => format!(
+                "It works, {} said so {}; it has no end, and is asked about once a day.",
+                row.platform.display_name(),
+                humanly(at, now)
+            ),
+            None => "It has no end; it is asked about once a day, the first time within a day."
+                .to_owned(),
+        },
     }
 }
 
-const fn failure(reason: RetryReason) -> &'static str {
-    match reason {
-        RetryReason::Transient => "The platform, or the way to it, failed.",
-        RetryReason::Throttled => "The platform asked us to wait.",
-        RetryReason::Refused => "The platform refused it once; a second refusal would confirm it.",
-        RetryReason::InDoubt => "An answer of the platform was lost on the way to us.",
+/// Why it is tried again; nothing where only the wait is to be told.
+fn failure(platform: &str, reason: RetryReason, code: Option<&str>, must_wait: bool) -> String {
+    let what = code.map(came::in_words);
+    match (reason, what) {
+        (RetryReason::Throttled, _) if must_wait => String::new(),
+        (RetryReason::Throttled, _) => format!("{platform} asked us to wait."),
+        (RetryReason::Transient, Some(what)) => {
+            format!("{platform}, or the way to it, failed: {what}.")
+        }
+        (RetryReason::Transient, None) => format!("{platform}, or the way to it, failed."),
+        (RetryReason::Refused, what) => {
+            let what = what.map_or_else(String::new, |what| format!(" ({what})"));
+            format!("{platform} refused it once{what}; a second refusal would confirm it.")
+        }
+        (RetryReason::InDoubt, Some(what)) => format!(
+            "{platform} gave no clear answer ({what}), so nobody knows yet whether it has replaced \
+             the token."
+        ),
+        (RetryReason::InDoubt, None) => {
+            format!("An answer of {platform} did not reach us; it may have replaced the token.")
+        }
     }
 }
 
@@ -289,7 +361,30 @@ mod tests {
             "since": NOW, "next_check_at": NOW + 60});
         let off = json!({"kind": "disconnected", "since": NOW});
         for (changes, view, severity, message) in [
-            (json!({}), "healthy", None, "never expires"),
+            (
+                json!({}),
+                "healthy",
+                None,
+                "asked about once a day, the first time",
+            ),
+            (
+                json!({"probed_at": NOW - 60, "alive_at": NOW - 60}),
+                "healthy",
+                None,
+                "It works, Google Ads said so 1 minute ago; it has no end",
+            ),
+            (
+                json!({"probed_at": NOW - 60, "alive_at": NOW - 3 * 86_400}),
+                "not_monitored",
+                None,
+                "the platform has not said for two days that it lives",
+            ),
+            (
+                json!({"platform": "twitter"}),
+                "not_monitored",
+                None,
+                "Not monitored: it has no end, and the platform has no free way to ask",
+            ),
             (
                 json!({"access_expires_at": hours(200)}),
                 "healthy",
@@ -310,7 +405,7 @@ mod tests {
             ),
             // Never tried, so due at once, even past its end.
             (
-                json!({"access_expires_at": hours(-2), "refresh_token": [1]}),
+                json!({"access_expires_at": hours(-2), "refresh_token": [1], "granted_at": NOW}),
                 "renewing",
                 Some("expired"),
                 "due or under way",
@@ -321,6 +416,29 @@ mod tests {
                 "healthy",
                 None,
                 "It renews itself.",
+            ),
+            // Two sweeps should have done it.
+            (
+                json!({"access_expires_at": hours(2), "refresh_token": [1], "granted_at": NOW - 900}),
+                "failing",
+                Some("critical"),
+                "Its refresh was due 15 minutes ago and has not happened",
+            ),
+            (
+                json!({"access_expires_at": hours(1), "refresh_token": [1], "renewed_at": NOW,
+                    "attempted_at": NOW, "state": {"kind": "retrying", "failures": 0, "since": NOW,
+                    "reason": "throttled", "next_attempt_at": NOW + 2_400, "wait_until": NOW + 2_400}}),
+                "failing",
+                None,
+                "Google Ads asks us to wait until 08:40 UTC (in 40 minutes). It is tried again in 40",
+            ),
+            (
+                json!({"access_expires_at": hours(1), "refresh_token": [1], "renewed_at": NOW,
+                    "attempted_at": NOW, "state": {"kind": "retrying", "failures": 1, "since": NOW,
+                    "reason": "in_doubt", "next_attempt_at": NOW + 60, "code": "http_200_html"}}),
+                "failing",
+                None,
+                "Google Ads gave no clear answer (an HTML page with status 200)",
             ),
             (
                 json!({"lease": {"attempt": "a", "until": NOW + 60}}),

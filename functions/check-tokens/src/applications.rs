@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use shared::application::{Application, News, Observation, Standing, Taken};
 use shared::integration::{Integration, RetryReason, State};
+use shared::oauth::Unsuccessful;
+use shared::refresh::{Seen, Unbelieved};
 use shared::store::{Applications, Key};
 use shared::verdict::Verdict;
 use shared::{Clock, Platform};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tracing::warn;
 
 use crate::operations::Operation;
@@ -24,7 +26,12 @@ pub(crate) struct Standings<'a> {
     store: &'a Applications,
     clock: &'a Clock,
     known: BTreeMap<Platform, Mutex<Known>>,
+    /// Held by whoever is asked about although the platform asks us to wait.
+    alone: BTreeMap<Platform, Mutex<()>>,
 }
+
+/// The right to ask a platform although it asks us to wait: one at a time.
+pub(crate) type Alone<'a> = MutexGuard<'a, ()>;
 
 #[derive(Debug)]
 struct Known {
@@ -51,6 +58,7 @@ impl<'a> Standings<'a> {
             store,
             clock,
             known: known.into_iter().collect(),
+            alone: Platform::ALL.map(|of| (of, Mutex::default())).into(),
         }
     }
 
@@ -78,16 +86,29 @@ impl<'a> Standings<'a> {
         trials
     }
 
-    /// Whether a connection may be tried now. A few may although the
-    /// application is broken; this counts as one of them.
-    pub(crate) async fn admit(&self, platform: Platform) -> Standing {
-        let mut known = self.known[&platform].lock().await;
-        let standing = known.application.standing(self.clock.now());
-        if matches!(standing, Standing::Broken(_)) && known.tries > 0 {
-            known.tries -= 1;
-            return Standing::Open;
+    /// Whether a connection may be tried now. A few may although the application is
+    /// broken; this counts as one of them. Whoever would end before a hold does may
+    /// as well, one at a time: nobody else can keep it alive.
+    pub(crate) async fn admit(&self, row: &Integration) -> Result<Option<Alone<'_>>, Standing> {
+        let mut alone = None;
+        loop {
+            let mut known = self.known[&row.platform].lock().await;
+            match known.application.standing(self.clock.now()) {
+                Standing::Open => return Ok(None),
+                Standing::Broken(_) if known.tries > 0 => {
+                    known.tries -= 1;
+                    return Ok(None);
+                }
+                Standing::HeldBack(until) if row.ends_before(until) => {
+                    if alone.is_some() {
+                        return Ok(alone);
+                    }
+                    drop(known);
+                    alone = Some(self.alone[&row.platform].lock().await);
+                }
+                standing => return Err(standing),
+            }
         }
-        standing
     }
 
     /// The same for a question that would not show that it works.
@@ -198,7 +219,8 @@ impl Known {
 impl Sweep<'_> {
     /// What a failure means, given what is known of our application, and whether
     /// a refusal may be believed.
-    pub(crate) async fn weigh(&self, row: &Integration, verdict: Verdict) -> (Verdict, bool) {
+    pub(crate) async fn weigh(&self, row: &Integration, refused: &Unsuccessful) -> (Verdict, bool) {
+        let Unsuccessful { verdict, code } = refused.clone();
         let refused_since = match row.state {
             State::Retrying {
                 reason: RetryReason::Refused | RetryReason::InDoubt,
@@ -218,9 +240,23 @@ impl Sweep<'_> {
             verdict: verdict.clone(),
             had_worked: row.renewed_at.is_some() && !is_explained,
             refused_since,
+            code,
         };
         let taken = self.observe(row.platform, observation).await;
         (taken.verdict.unwrap_or(verdict), taken.conclusive)
+    }
+
+    /// Tells the operator of ends that a probe names and nobody can believe.
+    pub(crate) async fn doubt(&self, platform: Platform, seen: &Seen) {
+        let (_, doubts) = seen.clone().believed(platform, self.standings.clock.now());
+        self.doubt_lives(platform, doubts).await;
+    }
+
+    /// Tells the operator of lives that nobody can believe.
+    pub(crate) async fn doubt_lives(&self, platform: Platform, lives: Vec<Unbelieved>) {
+        if !lives.is_empty() {
+            self.observe(platform, Observation::Unbelieved(lives)).await;
+        }
     }
 
     /// Takes in what an exchange showed, and keeps what the operator should hear.

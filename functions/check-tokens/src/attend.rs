@@ -5,7 +5,7 @@ use shared::Platform;
 use shared::alert::Alert;
 use shared::application::Standing;
 use shared::aws::AwsError;
-use shared::integration::{Integration, Sealed, State};
+use shared::integration::{Integration, RetryReason, Sealed, State};
 use shared::lapse::Severity;
 use shared::oauth::{Credentials, Tokens};
 use shared::refresh::attempt::{LEASE, Outcome};
@@ -112,27 +112,39 @@ impl CheckTokens {
         {
             // Asked when it is its turn: what the ones before it met counts.
             let _turn = self.turn(row.platform).await;
-            let standing = if ask == Ask::Refresh {
-                sweep.standings.admit(row.platform).await
-            } else {
-                sweep.standings.of(row.platform).await
+            let admitted = match ask {
+                Ask::Refresh => sweep.standings.admit(&row).await,
+                Ask::Probe => match sweep.standings.of(row.platform).await {
+                    Standing::Open => Ok(None),
+                    standing => Err(standing),
+                },
             };
-            if standing == Standing::Open {
-                let now_is;
-                (now_is, tried, failure) = if ask == Ask::Refresh {
-                    self.refresh(row, credentials, sweep, report).await?
-                } else {
-                    let (now_is, what) = self.probe(row, credentials, sweep, report).await?;
-                    (now_is, what, None)
-                };
-                match now_is {
-                    Some(after) => row = after,
-                    None => return failure.map_or(Ok(tried), Err),
+            match admitted {
+                Ok(_alone) => {
+                    let now_is;
+                    (now_is, tried, failure) = if ask == Ask::Refresh {
+                        self.refresh(row, credentials, sweep, report).await?
+                    } else {
+                        let (now_is, what) = self.probe(row, credentials, sweep, report).await?;
+                        (now_is, what, None)
+                    };
+                    match now_is {
+                        Some(after) => row = after,
+                        None => return failure.map_or(Ok(tried), Err),
+                    }
                 }
-            } else {
-                report.held_back += 1;
-                sweep.outcomes.held_back(row.platform);
-                tried = Tried::HeldBack(standing);
+                Err(standing) => {
+                    report.held_back += 1;
+                    sweep.outcomes.held_back(row.platform);
+                    let now = self.clock.now();
+                    // It is not asked again before, and whoever looks at it sees why.
+                    if let Standing::HeldBack(until) = standing
+                        && row.next_attempt_at(now).is_some_and(|at| at <= now)
+                    {
+                        row.wait_until(until, now);
+                    }
+                    tried = Tried::HeldBack(standing);
+                }
             }
         }
         let row = self.tell(row, sweep, report).await?;
@@ -385,7 +397,7 @@ fn count(outcome: &Outcome, verdict: &str, report: &mut Report) {
 pub(crate) fn told_to_wait(row: &Integration, now: chrono::DateTime<chrono::Utc>) -> bool {
     matches!(
         row.state,
-        State::Retrying { reason: shared::integration::RetryReason::Throttled, next_attempt_at, .. }
-            if next_attempt_at > now
+        State::Retrying { reason: RetryReason::Throttled, next_attempt_at, .. }
+            if next_attempt_at > now && !row.ends_before(next_attempt_at)
     )
 }

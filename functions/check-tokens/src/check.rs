@@ -3,8 +3,9 @@
 
 use chrono::{DateTime, Utc};
 use shared::application::Standing;
+use shared::came;
 use shared::integration::{Integration, State};
-use shared::lapse::humanly;
+use shared::lapse::{exactly, humanly};
 use shared::report::{Checked, Report};
 use shared::store::Key;
 
@@ -33,25 +34,28 @@ impl CheckTokens {
 
     async fn check_one(&self, key: &Key, sweep: &Sweep<'_>) -> Result<Checked, AttendError> {
         let now = self.clock.now();
+        let untried = |row, verdict| answer(key, row, verdict, None, None, now);
         let Some(row) = self.integrations.get(key).await? else {
-            return Ok(answer(key, None, "not_found", None, now));
+            return Ok(untried(None, "not_found"));
         };
         if row.access_token.is_none() {
-            return Ok(answer(key, Some(&row), "disconnected", None, now));
+            return Ok(untried(Some(&row), "disconnected"));
         }
         if row.is_leased(now) {
-            return Ok(answer(key, Some(&row), "busy", None, now));
+            return Ok(untried(Some(&row), "busy"));
         }
         if told_to_wait(&row, now) {
-            return Ok(answer(key, Some(&row), "held_back", None, now));
+            return Ok(untried(Some(&row), "held_back"));
         }
         let mut report = Report::default();
         let tried = self.handle_row(row, Why::Asked, sweep, &mut report);
-        let (verdict, attempt) = match tried.await? {
-            Tried::Asked(verdict, attempt) => (verdict, Some(attempt)),
-            Tried::HeldBack(Standing::Broken(_)) => ("breaker_open".to_owned(), None),
-            Tried::HeldBack(_) => ("held_back".to_owned(), None),
-            Tried::Nothing => ("nothing_to_ask".to_owned(), None),
+        let (verdict, attempt, held_until) = match tried.await? {
+            Tried::Asked(verdict, attempt) => (verdict, Some(attempt), None),
+            Tried::HeldBack(Standing::HeldBack(until)) => {
+                ("held_back".to_owned(), None, Some(until))
+            }
+            Tried::HeldBack(_) => ("breaker_open".to_owned(), None, None),
+            Tried::Nothing => ("nothing_to_ask".to_owned(), None, None),
         };
         let row = self.integrations.get(key).await?;
         Ok(answer(
@@ -59,6 +63,7 @@ impl CheckTokens {
             row.as_ref(),
             &verdict,
             attempt,
+            held_until,
             self.clock.now(),
         ))
     }
@@ -69,13 +74,14 @@ fn answer(
     row: Option<&Integration>,
     verdict: &str,
     attempt_id: Option<String>,
+    held_until: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Checked {
     Checked {
         org_id: key.org_id.to_string(),
         integration_id: key.integration_id.to_string(),
         verdict: verdict.to_owned(),
-        message: message(row, verdict, now),
+        message: message(row, verdict, held_until, now),
         expires_at: row.and_then(|row| row.access_expires_at),
         next_attempt_at: row.and_then(|row| row.next_attempt_at(now)),
         attempt_id,
@@ -83,7 +89,12 @@ fn answer(
 }
 
 /// What happened, and what to do.
-fn message(row: Option<&Integration>, verdict: &str, now: DateTime<Utc>) -> String {
+fn message(
+    row: Option<&Integration>,
+    verdict: &str,
+    held_until: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> String {
     let Some(row) = row else {
         return "There is no such connection.".to_owned();
     };
@@ -105,12 +116,31 @@ fn message(row: Option<&Integration>, verdict: &str, now: DateTime<Utc>) -> Stri
     if let State::PlatformActionRequired { action, .. } = row.state {
         return format!("{platform} waits for the account's owner: {action}.");
     }
+    let (code, wait_until) = match &row.state {
+        State::Retrying {
+            code, wait_until, ..
+        } => (code.as_deref(), *wait_until),
+        _ => (None, None),
+    };
+    let what = code.map_or_else(String::new, |code| format!(" ({})", came::in_words(code)));
+    let asks_to_wait = |until: DateTime<Utc>| {
+        let until = exactly(until, now);
+        format!("{platform} asks us to wait until {until}.")
+    };
     match verdict {
         "renewed" | "recovered" => format!("Refreshed{life}."),
-        "unchanged" => format!("{platform} accepted the token and left its end as it was{life}."),
+        "unchanged" => {
+            format!("{platform} accepted the token and left its end as it was{life}.{next}")
+        }
+        "shortened" => format!(
+            "{platform} accepted the token and gave one that ends sooner than the old one{life}.{next}"
+        ),
         "alive" => format!("{platform} says that the token is alive{life}."),
         "busy" => "It is being refreshed right now; look again in a minute.".to_owned(),
-        "held_back" => format!("{platform} asked us to wait.{next}"),
+        "held_back" | "throttled" => match wait_until.or(held_until).filter(|until| *until > now) {
+            Some(until) => format!("{}{next}", asks_to_wait(until)),
+            None => format!("{platform} asks us to wait.{next}"),
+        },
         "breaker_open" => format!(
             "{platform} refuses our application at the moment, so nothing was tried; whoever runs \
              this has been told. The connection stays as it is."
@@ -120,12 +150,15 @@ fn message(row: Option<&Integration>, verdict: &str, now: DateTime<Utc>) -> Stri
             "{platform} has nothing to refresh here now, and no free way to ask about the token{life}."
         ),
         "reconnect_needed" => format!(
-            "{platform} refuses the token; a second refusal would confirm that it is dead.{next}"
+            "{platform} refuses the token{what}; a second refusal would confirm that it is dead.{next}"
         ),
         "in_doubt" if row.was_refused() => format!(
-            "{platform} has refused the token; a second refusal would confirm that it is lost.{next}"
+            "{platform} has refused the token{what}; a second refusal would confirm that it is lost.{next}"
         ),
-        "in_doubt" => format!("{platform} gave no clear answer.{next}"),
+        "in_doubt" => format!(
+            "{platform} gave no clear answer{what}, so nobody knows yet whether it has replaced the \
+             token.{next}"
+        ),
         "app_misconfigured" => format!(
             "{platform} refuses our application; whoever runs this has been told. The connection \
              stays as it is."
@@ -135,8 +168,8 @@ fn message(row: Option<&Integration>, verdict: &str, now: DateTime<Utc>) -> Stri
         }
         "superseded" => "Somebody else changed it at the same moment; look again.".to_owned(),
         _ => format!(
-            "It could not be refreshed now ({}).{next}",
-            verdict.replace('_', " ")
+            "It could not be refreshed now: {}.{next}",
+            code.map_or_else(|| verdict.replace('_', " "), came::in_words)
         ),
     }
 }

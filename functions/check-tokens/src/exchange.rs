@@ -10,7 +10,7 @@ use shared::oauth::{Answer, Credentials, Granted, Tokens};
 use shared::parking::ParkingError;
 use shared::platform::RefreshModel;
 use shared::refresh::attempt::{Answered, Attempt, End, Event, Outcome, Step};
-use shared::refresh::{Lifetimes, Renewed};
+use shared::refresh::{Lifetimes, Renewed, Seen};
 use shared::report::Attempt as Entry;
 use shared::sealing::{DataKey, Field, Place, SealingError};
 use shared::store::{Conflict, Key};
@@ -49,6 +49,8 @@ struct Driver<'a> {
     new_tokens: Option<Tokens>,
     /// What the platform gave, and when it was asked for.
     gave: Option<(Lifetimes, DateTime<Utc>)>,
+    /// Whether a new refresh token was with it.
+    rotated: bool,
     entry: Entry,
 }
 
@@ -73,6 +75,7 @@ impl CheckTokens {
             data_key: None,
             new_tokens: None,
             gave: None,
+            rotated: false,
             entry,
         };
         let now = self.clock.now();
@@ -175,6 +178,7 @@ impl Driver<'_> {
         {
             Ok(_) => {
                 self.gave = Some((renewed.lifetimes.clone(), renewed.sent_at));
+                self.rotated = renewed.rotated;
                 Event::Parked(Some(Box::new(renewed)))
             }
             Err(error @ SealingError::NotOpenable(_)) => {
@@ -191,7 +195,11 @@ impl Driver<'_> {
     async fn send(&mut self) -> Event {
         let clock = &self.function.clock;
         let (sent_at, began) = (clock.now(), clock.precise());
-        let Answer { result, request_id } = self
+        let Answer {
+            result,
+            request_id,
+            came,
+        } = self
             .function
             .oauth
             .refresh(
@@ -203,6 +211,7 @@ impl Driver<'_> {
             .await;
         self.entry.duration_ms = (clock.precise() - began).num_milliseconds();
         self.entry.platform_request_id = request_id;
+        self.entry = self.entry.clone().with(came);
         match result {
             // Sealed with the key at hand, and handed over to be stored: between
             // the answer and its being stored nothing else may be done.
@@ -214,17 +223,18 @@ impl Driver<'_> {
                 }
             },
             Err(refused) => {
-                self.entry.code = refused.code;
-                let (verdict, conclusive) = self.sweep.weigh(self.before, refused.verdict).await;
+                self.entry.code.clone_from(&refused.code);
+                let (verdict, conclusive) = self.sweep.weigh(self.before, &refused).await;
                 Event::Answered(Answered::Refused {
                     verdict,
                     conclusive,
+                    code: refused.code,
                 })
             }
         }
     }
 
-    async fn probe(&self) -> Option<Result<shared::refresh::Seen, Verdict>> {
+    async fn probe(&self) -> Option<Result<Seen, Verdict>> {
         let Self {
             function,
             before,
@@ -233,7 +243,11 @@ impl Driver<'_> {
         } = self;
         let tokens = self.new_tokens.as_ref().unwrap_or(self.tokens);
         let probed = function.oauth.probe(before.platform, credentials, tokens);
-        Some(probed.await?.result.map_err(|refused| refused.verdict))
+        let result = probed.await?.result.map_err(|refused| refused.verdict);
+        if let Ok(seen) = &result {
+            self.sweep.doubt(before.platform, seen).await;
+        }
+        Some(result)
     }
 
     /// Seals what came, for the generation it will be. An answer without a
@@ -250,6 +264,7 @@ impl Driver<'_> {
             .map(|token| key.seal(place(Field::RefreshToken), token))
             .transpose()?;
         self.gave = Some((lifetimes.clone(), sent_at));
+        self.rotated = rotated;
         let access_token = key.seal(place(Field::AccessToken), &tokens.access_token)?;
         self.new_tokens = Some(tokens);
         Ok(Renewed {
@@ -266,15 +281,23 @@ impl Driver<'_> {
         let row = end.row.as_ref();
         self.entry.expires_at = row.and_then(|row| row.access_expires_at);
         self.entry.verdict = match (&end.outcome, row) {
-            (Outcome::Renewed, Some(row)) if row.renewed_at.is_none() => "unchanged",
+            (Outcome::Renewed, Some(row)) if row.renewed_at.is_none() => {
+                match row.access_expires_at < self.before.access_expires_at {
+                    true => "shortened",
+                    false => "unchanged",
+                }
+            }
             (outcome, _) => outcome.name(),
         }
         .to_owned();
         if let (Outcome::Renewed | Outcome::Recovered, Some(row)) = (&end.outcome, row)
             && let Some((lifetimes, sent_at)) = self.gave.take()
         {
+            let (lifetimes, doubts) =
+                lifetimes.believed(row.platform, self.before.refresh_model(), self.rotated);
             let observation = success(row, &lifetimes, sent_at);
             self.sweep.observe(row.platform, observation).await;
+            self.sweep.doubt_lives(row.platform, doubts).await;
         }
         Exchanged {
             end,

@@ -6,7 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 use shared::Platform;
 use shared::application::{Cause, News};
+use shared::came;
 use shared::metrics::Metric;
+use shared::refresh::{Clock, Unbelieved};
 use shared::store::{Key, Stream as AuditStream};
 use tracing::error;
 
@@ -50,14 +52,38 @@ impl Operation {
                 "breaker_closed",
                 format!("{name} accepts our application again. Nothing is to be done."),
             ),
-            News::UnknownAnswer => (
+            News::UnknownAnswer(code) => (
                 "unknown_answer",
                 format!(
-                    "{name} answers something that we do not know, and connections are tried again \
-                     later: the audit of a failing one has its code and {name}'s request id. If it \
-                     goes on, its changelog may say why."
+                    "{name} answers something that we do not know ({}), and connections are tried \
+                     again later: the audit of a failing one has the status, type and length of \
+                     what came, and {name}'s request id. If it goes on, its changelog may say why.",
+                    came::in_words(code)
                 ),
             ),
+            News::Unbelieved(Unbelieved { clock, said, taken }) => {
+                let of = match clock {
+                    Clock::Access => "access token",
+                    Clock::Refresh => "refresh token",
+                    Clock::DataAccess => "access to data",
+                };
+                let said = said.map_or("no life".to_owned(), |life| {
+                    format!("a life of {life} seconds")
+                });
+                let taken = taken.map_or("what was known before is kept".to_owned(), |life| {
+                    format!(
+                        "its documented life of {} seconds is taken",
+                        life.num_seconds()
+                    )
+                });
+                (
+                    "life_not_believed",
+                    format!(
+                        "{name} answers with {said} for the {of}, which cannot be: {taken}. \
+                         Refreshes go on. Look whether {name} has changed its unit or the field."
+                    ),
+                )
+            }
             News::LifeChanged { token, before, now } => (
                 "life_changed",
                 format!(

@@ -54,14 +54,16 @@ impl CheckTokens {
         let now = self.clock.now();
         let (verdict, code) = match probed.result {
             Ok(seen) => {
+                sweep.doubt(row.platform, &seen).await;
                 row.probed(Ok(&seen), true, now, rand::random());
                 ("alive", None)
             }
             Err(refused) => {
                 // That the answer is about the application counts there; that this
                 // token was refused stays what it is.
-                let (_, conclusive) = sweep.weigh(&row, refused.verdict.clone()).await;
+                let (_, conclusive) = sweep.weigh(&row, &refused).await;
                 row.probed(Err(&refused.verdict), conclusive, now, rand::random());
+                row.note(refused.code.as_ref());
                 (refused.verdict.name(), refused.code)
             }
         };
@@ -74,7 +76,7 @@ impl CheckTokens {
                 platform_request_id: probed.request_id,
                 duration_ms: duration.num_milliseconds(),
                 expires_at: row.access_expires_at,
-                ..entry
+                ..entry.with(probed.came)
             },
         )
         .await;

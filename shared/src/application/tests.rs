@@ -34,6 +34,7 @@ fn failure(
         verdict,
         had_worked: worked,
         refused_since: None,
+        code: None,
     };
     app.observe(&observation, at(now))
 }
@@ -141,6 +142,7 @@ fn a_credential_of_another_application_is_only_itself_refused() {
             verdict: Verdict::AppMisconfigured,
             had_worked: false,
             refused_since: Some(at(1)),
+            code: None,
         };
         app.observe(&observation, at(now)).conclusive
     };
@@ -221,22 +223,63 @@ fn successes_of_different_organisations_are_remembered() {
     assert_eq!(app.succeeded[0].key, key("a", "19"));
 }
 
+fn unknown(app: &mut Application, code: &str, now: i64) -> usize {
+    let observation = Observation::Failure {
+        key: key("a", "1"),
+        verdict: Verdict::Transient(Transient::Unintelligible),
+        had_worked: true,
+        refused_since: None,
+        code: Some(code.to_owned()),
+    };
+    app.observe(&observation, at(now)).news.len()
+}
+
 #[test]
 fn an_unknown_answer_is_told_of_once_a_day() {
     let mut app = Application::new(Platform::Snapchat);
-    let unknown = || Verdict::Transient(crate::verdict::Transient::Unintelligible);
-    let news: Vec<_> = [0, 60, 86_000, 86_400, 86_401]
-        .into_iter()
-        .map(|now| {
-            failure(&mut app, ("a", "1"), unknown(), true, now)
-                .news
-                .len()
-        })
-        .collect();
-    assert_eq!(news, [1, 0, 0, 1, 0]);
-    let server_error = Verdict::Transient(crate::verdict::Transient::ServerError);
+    let mut told = |now| unknown(&mut app, "http_200_html", now);
+    assert_eq!(
+        [0, 60, 86_000, 86_400, 86_401].map(&mut told),
+        [1, 0, 0, 1, 0]
+    );
+    let server_error = Verdict::Transient(Transient::ServerError);
     let taken = failure(&mut app, ("a", "1"), server_error, true, 200_000);
     assert!(taken.news.is_empty(), "known not to work is known");
+}
+
+#[test]
+fn one_unknown_answer_that_recurs_hides_no_other() {
+    let mut app = Application::new(Platform::Meta);
+    let mut told = |code| unknown(&mut app, code, 0);
+    assert_eq!(
+        ["1234", "1234", "5678", "1234"].map(&mut told),
+        [1, 0, 1, 0]
+    );
+    // Nor does a platform that makes up a code for each answer reach anybody each time.
+    let made_up: usize = (0..1_000)
+        .map(|n| unknown(&mut app, &n.to_string(), 1))
+        .sum();
+    assert_eq!(made_up, SURPRISES - 2 + 1);
+    assert!(app.surprises.len() <= SURPRISES + 1);
+}
+
+#[test]
+fn a_life_that_is_not_believed_is_told_of_once_a_day() {
+    let mut app = Application::new(Platform::Google);
+    let life = |clock| {
+        Observation::Unbelieved(vec![Unbelieved {
+            clock,
+            said: Some(1),
+            taken: None,
+        }])
+    };
+    let mut told = |clock, now| app.observe(&life(clock), at(now)).news.len();
+    use crate::refresh::Clock::{Access, Refresh};
+    assert_eq!(
+        [told(Access, 0), told(Access, 1), told(Refresh, 1)],
+        [1, 0, 1]
+    );
+    assert_eq!(told(Access, 86_400), 1);
 }
 
 fn throttled(app: &mut Application, wait: i64, now: i64) {
@@ -247,24 +290,59 @@ fn throttled(app: &mut Application, wait: i64, now: i64) {
     failure(app, ("a", "1"), verdict, true, now);
 }
 
+fn failed(app: &mut Application, id: &str, wait: i64, now: i64) -> bool {
+    let verdict = Verdict::Throttled {
+        wait: Some(TimeDelta::seconds(wait)),
+        whom: Throttled::Everyone,
+    };
+    failure(app, ("a", id), verdict, true, now).is_urgent
+}
+
 #[test]
-fn a_success_that_was_under_way_does_not_end_a_hold() {
+fn a_failing_platform_holds_all_back_once_several_meet_it() {
+    let mut app = Application::new(Platform::Google);
+    for now in 0..20 {
+        failed(&mut app, "1", 3_600, now);
+    }
+    failed(&mut app, "2", 3_600, 20);
+    assert_eq!(app.standing(at(21)), Standing::Open, "two are not several");
+    assert!(failed(&mut app, "3", 3_600, 22));
+    assert_eq!(app.standing(at(23)), Standing::HeldBack(at(3_622)));
+    // Asked before it failed, or after: only that shows that it is over.
+    success(&mut app, "a", "4", 20);
+    assert_eq!(app.standing(at(23)), Standing::HeldBack(at(3_622)));
+    success(&mut app, "a", "4", 40);
+    assert_eq!(app.standing(at(41)), Standing::Open);
+    // Far apart, or with successes in between, they are their own.
+    let mut app = Application::new(Platform::Google);
+    for n in 0..9 {
+        failed(&mut app, &n.to_string(), 3_600, n * 301);
+        assert_eq!(app.standing(at(n * 301)), Standing::Open);
+    }
+    for n in 0..9 {
+        failed(&mut app, &n.to_string(), 3_600, 10_000 + n * 20);
+        success(&mut app, "a", "fine", 10_000 + n * 20 - 5);
+        assert_eq!(app.standing(at(10_000 + n * 20)), Standing::Open);
+    }
+}
+
+#[test]
+fn a_success_does_not_take_back_the_platforms_word() {
     let mut app = Application::new(Platform::Snapchat);
     throttled(&mut app, 900, 10);
     success(&mut app, "a", "2", 9);
     success(&mut app, "a", "3", 10);
     assert_eq!(app.standing(at(11)), Standing::HeldBack(at(910)));
-    // The same for what came while it was already held back.
+    // A shorter wait does not shorten a longer one, nor does one that was let through.
     throttled(&mut app, 60, 20);
-    success(&mut app, "a", "4", 15);
-    assert_eq!(app.standing(at(21)), Standing::HeldBack(at(910)));
-    success(&mut app, "a", "5", 21);
-    assert_eq!(app.standing(at(22)), Standing::Open);
-    // A row from before that was known is taken as it was then.
-    throttled(&mut app, 900, 30);
-    app.held_back_since = None;
-    success(&mut app, "a", "6", 31);
-    assert_eq!(app.standing(at(32)), Standing::Open);
+    success(&mut app, "a", "4", 21);
+    assert_eq!(app.standing(at(22)), Standing::HeldBack(at(910)));
+    for n in 0..5 {
+        failed(&mut app, &n.to_string(), 30, 30);
+    }
+    success(&mut app, "a", "4", 100);
+    assert_eq!(app.standing(at(101)), Standing::HeldBack(at(910)));
+    assert_eq!(app.standing(at(910)), Standing::Open);
 }
 
 #[test]

@@ -42,6 +42,8 @@ pub(crate) fn connection(
         idle_expires_at: None,
         renewed_at: None,
         attempted_at: None,
+        probed_at: None,
+        alive_at: None,
         state: State::Active,
         missing_scopes: Vec::new(),
         permission_lost_at: None,
@@ -189,6 +191,8 @@ fn a_blip_alerts_nobody_and_an_outage_does() {
         since: at(0),
         reason: RetryReason::Transient,
         next_attempt_at: at(90 * 60),
+        wait_until: None,
+        code: None,
     };
     assert_eq!(row.lapse(at(HOUR - 1)), None);
     assert_eq!(row.lapse(at(HOUR)), Some(at(HOUR)));
@@ -198,9 +202,121 @@ fn a_blip_alerts_nobody_and_an_outage_does() {
 }
 
 #[test]
+fn whatever_can_still_be_extended_is_tried_before_its_end() {
+    for platform in [Platform::Meta, Platform::Instagram] {
+        // Half of a life, however short, and though Instagram wants a day of age.
+        for life in [5_000, 600, HOUR, DAY, 40 * HOUR, 60 * DAY] {
+            let row = proven(connection(platform, false, 0, Some(life)), 0);
+            let due = row.refresh_due_at(at(0));
+            assert_eq!(due, Some(at(life / 2)), "{platform} {life}");
+            assert!(row.is_refreshable(at(life / 2)));
+        }
+        // One that moved nothing is tried again, and more often towards its end.
+        let mut row = connection(platform, false, -59 * DAY, Some(DAY));
+        let (mut now, mut tries) = (0, 0);
+        while let Some(due) = row.refresh_due_at(at(now)) {
+            now = (due - at(0)).num_seconds().max(now);
+            row.attempted_at = Some(at(now));
+            tries += 1;
+        }
+        assert!((5..20).contains(&tries), "{tries}");
+        assert!(
+            now > DAY - 150,
+            "the last one {} s before its end",
+            DAY - now
+        );
+        // Nor does any failure leave it untried.
+        for verdict in [
+            Verdict::Transient(crate::verdict::Transient::ServerError),
+            Verdict::Throttled {
+                wait: Some(TimeDelta::days(1)),
+                whom: crate::verdict::Throttled::Connection,
+            },
+        ] {
+            let mut row = proven(connection(platform, false, 0, Some(5_000)), 0);
+            let (mut now, mut tries) = (0, 0);
+            while let Some(due) = row.refresh_due_at(at(now)) {
+                now = (due - at(0)).num_seconds();
+                row.fail(&verdict, true, at(now), 1.0);
+                tries += 1;
+            }
+            assert!(
+                tries >= 5 && now > 5_000 - 150,
+                "{tries}, the last at {now}"
+            );
+            // People hear of it in time to act, not when it is over.
+            row.settle(at(now));
+            assert_eq!(row.lapses_at, Some(at(5_000)), "{verdict:?}");
+        }
+    }
+}
+
+#[test]
+fn whoever_must_wait_beyond_the_end_is_warned_at_once() {
+    let mut row = proven(connection(Platform::Google, true, 0, Some(HOUR)), 0);
+    let wait = |seconds| Verdict::Throttled {
+        wait: Some(TimeDelta::seconds(seconds)),
+        whom: crate::verdict::Throttled::Application,
+    };
+    row.fail(&wait(60), true, at(50 * 60), 0.0);
+    assert_eq!(row.lapse(at(50 * 60)), None, "a blip");
+    row.fail(&wait(HOUR), true, at(50 * 60), 0.0);
+    assert_eq!(row.lapse(at(50 * 60)), Some(at(HOUR)));
+    // And is asked once more, when half of what is left is over.
+    assert_eq!(row.refresh_due_at(at(50 * 60)), Some(at(55 * 60)));
+    // Had it ended before, there is no hurry, and nothing that anybody could prevent.
+    let mut row = proven(connection(Platform::Google, true, 0, Some(HOUR)), 0);
+    row.fail(&wait(HOUR), true, at(HOUR), 0.0);
+    assert_eq!(row.refresh_due_at(at(HOUR)), Some(at(2 * HOUR)));
+    assert_eq!(row.lapse(at(HOUR)), None);
+}
+
+#[test]
+fn what_nothing_refreshes_is_asked_about_once_a_day() {
+    let row = connection(Platform::TiktokBusiness, false, -DAY, None);
+    let spread: std::collections::HashSet<_> = (0..500)
+        .map(|n| {
+            let mut row = row.clone();
+            row.integration_id = IntegrationId::new(format!("i{n}")).unwrap();
+            let due = row.probe_due_at(at(0)).unwrap();
+            assert!((at(0)..at(DAY)).contains(&due));
+            due
+        })
+        .collect();
+    assert!(spread.len() > 300, "{}", spread.len());
+    let mut row = row;
+    assert!(row.is_monitored(at(0)), "the first one is to come");
+    row.probed(Ok(&crate::refresh::Seen::default()), true, at(0), 0.0);
+    assert_eq!(row.probe_due_at(at(0)), Some(at(DAY)));
+    // No answer says nothing, and is tried again; in the end it is not monitored.
+    let silent = Verdict::Transient(crate::verdict::Transient::ServerError);
+    row.probed(Err(&silent), true, at(DAY), 0.0);
+    assert_eq!(row.probe_due_at(at(DAY)), Some(at(DAY + HOUR)));
+    assert_eq!(row.state, State::Active);
+    assert!(row.is_monitored(at(2 * DAY)) && !row.is_monitored(at(2 * DAY + 1)));
+    // Two refusals, in two sweeps.
+    let refused = Verdict::ReconnectNeeded(ReconnectReason::GrantRefused);
+    row.probed(Err(&refused), true, at(2 * DAY), 0.0);
+    let next = row.probe_due_at(at(2 * DAY)).unwrap();
+    row.probed(Err(&refused), true, next, 0.0);
+    assert!(matches!(row.state, State::ReconnectRequired { .. }));
+    // Nobody can be asked, and nothing else shows it.
+    let row = connection(Platform::Twitter, false, -DAY, None);
+    assert_eq!(
+        (row.probe_due_at(at(0)), row.is_monitored(at(0))),
+        (None, false)
+    );
+}
+
+#[test]
 fn every_reachable_state_needs_attention_or_is_final() {
     let waiting = connection(Platform::Linkedin, false, -DAY, Some(30 * DAY));
     let mut row = waiting.clone();
+    // Nothing refreshes it: the platform is asked about it once a day.
+    (row.probed_at, row.alive_at) = (Some(at(0)), Some(at(0)));
+    row.settle(at(0));
+    assert_eq!(row.attention_at, Some(at(DAY)));
+    row.platform = Platform::Twitter;
     row.settle(at(0));
     assert_eq!(row.attention_at, Some(at(23 * DAY)));
     assert!(row.attention_shard.unwrap().starts_with("s#"));

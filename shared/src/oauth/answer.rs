@@ -10,6 +10,7 @@ use reqwest::header::HeaderMap;
 use secrecy::SecretString;
 use serde_json::Value;
 
+use super::body::{Body, content_type};
 use super::dialect::Dialect;
 use super::rule::{self, Asked, UNCLEAR};
 use super::wait;
@@ -23,32 +24,48 @@ pub(super) struct Head {
     pub(super) headers: HeaderMap,
 }
 
+/// The outside of an answer, in which no token can be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Came {
+    /// The HTTP status.
+    pub status: u16,
+    /// What the platform calls its type, without parameters.
+    pub content_type: Option<String>,
+    /// How much of its body came, in bytes.
+    pub length: usize,
+}
+
 /// An answer without new tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsuccessful {
     /// What it means.
     pub verdict: Verdict,
-    /// The platform's error code, of a form that cannot hold a token.
+    /// The platform's error code, of a form that cannot hold a token; where it gave
+    /// none, what came instead: `http_200_html`, `redirected`, `timed_out_after_10_s`.
     pub code: Option<String>,
 }
 
-/// The longest life we believe; anything beyond it is nonsense that would
-/// overflow a date.
-const LONGEST_LIFE: u64 = 100 * 366 * 86_400;
+/// The longest wait that a platform can ask for, where no rule knows of a longer
+/// one: there are tokens that live two hours. One that wants more says so again.
+const LONGEST_WAIT: TimeDelta = TimeDelta::hours(1);
+/// Anything beyond it would overflow a date: a hundred years, in seconds.
+const LONGEST_LIFE: f64 = 100.0 * 366.0 * 86_400.0;
 
 /// Reads the answer to an exchange.
 pub(super) fn exchanged(dialect: &Dialect, head: &Head, body: &[u8], now: DateTime<Utc>) -> Answer {
-    let json = parsed(body);
+    let body = Body::read(&head.headers, body);
+    let json = &body.json;
     // A missing or blank access token is no success, whatever the status. What
     // is no success, and no error of theirs either, is unclear: they may have acted.
-    let tokens = head.is_success().then(|| (dialect.granted)(&json));
+    let tokens = head.is_success().then(|| (dialect.granted)(json));
     let result = tokens
         .flatten()
         .and_then(granted)
-        .ok_or_else(|| judge(dialect, Asked::Exchange, head, &json, now));
+        .ok_or_else(|| judge(dialect, Asked::Exchange, head, &body, now));
     Answer {
         result,
-        request_id: request_id(head, &json),
+        request_id: request_id(head, json),
+        came: Some(head.came(body.length)),
     }
 }
 
@@ -60,19 +77,16 @@ pub(super) fn probed(
     body: &[u8],
     now: DateTime<Utc>,
 ) -> Answer<Seen> {
-    let json = parsed(body);
-    let said = head.is_success().then(|| (dialect.seen)(&json, now));
+    let body = Body::read(&head.headers, body);
+    let json = &body.json;
+    let said = head.is_success().then(|| (dialect.seen)(json, now));
     Answer {
         result: said
             .flatten()
-            .unwrap_or_else(|| Err(judge(dialect, Asked::Probe, head, &json, now))),
-        request_id: request_id(head, &json),
+            .unwrap_or_else(|| Err(judge(dialect, Asked::Probe, head, &body, now))),
+        request_id: request_id(head, json),
+        came: Some(head.came(body.length)),
     }
-}
-
-/// What is no JSON, or only the beginning of some, says nothing.
-fn parsed(body: &[u8]) -> Value {
-    serde_json::from_slice(body).unwrap_or(Value::Null)
 }
 
 fn granted(fields: &Value) -> Option<Granted> {
@@ -82,12 +96,17 @@ fn granted(fields: &Value) -> Option<Granted> {
     };
     let life = |name: &str| {
         // Some send numbers as text.
-        let seconds = fields[name]
-            .as_u64()
-            .or_else(|| fields[name].as_str()?.parse().ok())?;
-        (1..=LONGEST_LIFE)
-            .contains(&seconds)
-            .then(|| TimeDelta::seconds(i64::try_from(seconds).unwrap_or_default()))
+        // Some send numbers as text, or with a fraction. One that is no life at all
+        // is told apart later from one that is not there (`refresh::life`).
+        let value = &fields[name];
+        let seconds = value
+            .as_f64()
+            .or_else(|| value.as_str()?.trim().parse().ok())?;
+        let seconds = seconds.clamp(0.0, LONGEST_LIFE).floor();
+        #[expect(clippy::cast_possible_truncation, reason = "clamped")]
+        seconds
+            .is_finite()
+            .then(|| TimeDelta::seconds(seconds as i64))
     };
     Some(Granted {
         tokens: Tokens {
@@ -107,25 +126,26 @@ fn judge(
     dialect: &Dialect,
     asked: Asked,
     head: &Head,
-    json: &Value,
+    body: &Body,
     now: DateTime<Utc>,
 ) -> Unsuccessful {
-    let fault = (dialect.fault)(json);
+    let fault = (dialect.fault)(&body.json);
     let rule = rule::find(dialect.rules, asked, head.status, &fault);
     let verdict = match rule.map_or(UNCLEAR, |rule| rule.means.clone()) {
-        Verdict::Throttled { wait: usual, whom } => Verdict::Throttled {
-            wait: fault
-                .wait
-                .or_else(|| wait::of_throttle(&head.headers, now))
-                .or(usual),
-            whom,
-        },
+        Verdict::Throttled { wait: usual, whom } => {
+            let said = fault.wait.or_else(|| wait::of_throttle(&head.headers, now));
+            let longest = LONGEST_WAIT.max(usual.unwrap_or_default());
+            Verdict::Throttled {
+                wait: said.map(|wait| wait.min(longest)).or(usual),
+                whom,
+            }
+        }
         // A failing platform that says when to come back is obeyed as well; it
         // may have acted all the same.
         Verdict::Transient(Transient::ServerError) => match wait::retry_after(&head.headers, now) {
             None => Verdict::Transient(Transient::ServerError),
             wait => Verdict::Throttled {
-                wait,
+                wait: wait.map(|wait| wait.min(LONGEST_WAIT)),
                 whom: Throttled::Everyone,
             },
         },
@@ -134,7 +154,7 @@ fn judge(
     };
     Unsuccessful {
         verdict,
-        code: fault.code_to_keep(),
+        code: fault.code_to_keep().or_else(|| Some(head.what_came(body))),
     }
 }
 
@@ -194,6 +214,22 @@ pub(super) fn instant(value: &Value) -> Option<DateTime<Utc>> {
 }
 
 impl Head {
+    pub(super) fn came(&self, length: usize) -> Came {
+        Came {
+            status: self.status,
+            content_type: content_type(&self.headers),
+            length,
+        }
+    }
+
+    /// What came where no code of the platform's did, in the form of one.
+    fn what_came(&self, body: &Body) -> String {
+        match self.status {
+            300..400 => "redirected".to_owned(),
+            status => format!("http_{status}_{}", body.form),
+        }
+    }
+
     fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }

@@ -2,6 +2,7 @@
 //! platform's own request and answer shape.
 
 mod answer;
+mod body;
 mod config;
 mod dialect;
 mod google;
@@ -19,9 +20,10 @@ mod wait;
 
 use std::time::Duration;
 
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use answer::Unsuccessful;
+pub use answer::{Came, Unsuccessful};
 pub use config::{ClientCredentials, Credentials, CredentialsError, Endpoints, PlatformEndpoints};
 pub use reqwest::Error as HttpError;
 
@@ -74,6 +76,8 @@ pub struct Answer<T = Granted> {
     pub result: Result<T, Unsuccessful>,
     /// The platform's own id of the request.
     pub request_id: Option<String>,
+    /// What came, whatever it means; `None` if nothing did.
+    pub came: Option<Came>,
 }
 
 /// New tokens. Never blank.
@@ -119,6 +123,11 @@ impl OAuthClient {
         let http = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
+            .default_headers(HeaderMap::from_iter([
+                (ACCEPT, HeaderValue::from_static("application/json")),
+                // All that `body` unpacks. Without it a server may use any.
+                (ACCEPT_ENCODING, HeaderValue::from_static("gzip")),
+            ]))
             // A token must not follow a redirect to wherever it points.
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("token-warden/", env!("CARGO_PKG_VERSION")))
@@ -152,7 +161,7 @@ impl OAuthClient {
             Ok((head, body)) => {
                 answer::exchanged(dialect, &head, &body, self.clock.now()).without_echoes_of(&ask)
             }
-            Err(verdict) => Answer::failed(Verdict::Transient(verdict), None),
+            Err(failure) => failure.into(),
         }
     }
 
@@ -172,7 +181,7 @@ impl OAuthClient {
             Ok((head, body)) => {
                 answer::probed(dialect, &head, &body, self.clock.now()).without_echoes_of(&ask)
             }
-            Err(verdict) => Answer::failed(Verdict::Transient(verdict), None),
+            Err(failure) => failure.into(),
         })
     }
 
@@ -193,27 +202,79 @@ impl OAuthClient {
     async fn send(
         &self,
         request: reqwest::RequestBuilder,
-    ) -> Result<(answer::Head, Vec<u8>), Transient> {
-        let mut response = request.send().await.map_err(|error| {
-            // Or it could not even be written down: nothing was sent.
-            if error.is_connect() || error.is_builder() {
-                Transient::Unreachable
-            } else {
-                Transient::NoAnswer
-            }
-        })?;
+    ) -> Result<(answer::Head, Vec<u8>), Failure> {
+        let mut response = request.send().await.map_err(Failure::of)?;
         let head = answer::Head {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
         };
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|_| Transient::NoAnswer)? {
-            if body.len() + chunk.len() > MAX_BODY {
-                return Err(Transient::Unintelligible);
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() > MAX_BODY => {
+                    return Err(Failure {
+                        transient: Transient::Unintelligible,
+                        what: "longer_than_256_kib",
+                        came: Some(head.came(body.len() + chunk.len())),
+                    });
+                }
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => return Ok((head, body)),
+                // Less came than was announced. What came may be whole all the same.
+                Err(_) if body::Body::read(&head.headers, &body).is_whole() => {
+                    return Ok((head, body));
+                }
+                Err(error) => {
+                    return Err(Failure {
+                        what: match error.is_timeout() {
+                            true => TIMED_OUT,
+                            false => "cut_off",
+                        },
+                        transient: Transient::NoAnswer,
+                        came: Some(head.came(body.len())),
+                    });
+                }
             }
-            body.extend_from_slice(&chunk);
         }
-        Ok((head, body))
+    }
+}
+
+const TIMED_OUT: &str = "timed_out_after_10_s";
+
+/// No answer, or none that could be read to its end.
+struct Failure {
+    transient: Transient,
+    /// What happened, as a code.
+    what: &'static str,
+    came: Option<Came>,
+}
+
+impl Failure {
+    fn of(error: HttpError) -> Self {
+        // Or it could not even be written down: nothing was sent.
+        let (transient, what) = if error.is_builder() {
+            (Transient::Unreachable, "not_sent")
+        } else if error.is_connect() {
+            (Transient::Unreachable, "no_connection")
+        } else if error.is_timeout() {
+            (Transient::NoAnswer, TIMED_OUT)
+        } else {
+            (Transient::NoAnswer, "connection_closed")
+        };
+        Self {
+            transient,
+            what,
+            came: None,
+        }
+    }
+}
+
+impl<T> From<Failure> for Answer<T> {
+    fn from(failure: Failure) -> Self {
+        Self {
+            came: failure.came,
+            ..Self::failed(Verdict::Transient(failure.transient), Some(failure.what))
+        }
     }
 }
 
@@ -235,6 +296,7 @@ impl<T> Answer<T> {
                 code: code.map(str::to_owned),
             }),
             request_id: None,
+            came: None,
         }
     }
 }

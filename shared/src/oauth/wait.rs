@@ -4,40 +4,36 @@ use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-/// The longest wait that is obeyed, in seconds: a day.
-const LONGEST: i64 = 86_400;
+/// Beyond it a wait is nonsense: a day, in seconds.
+const LONGEST: f64 = 86_400.0;
 
 /// How long a platform that holds us back asks us to wait: `Retry-After`, X's
 /// `x-rate-limit-reset` as an instant (docs.x.com, rate-limits), or Meta's
 /// minutes to regain access.
 pub(super) fn of_throttle(headers: &HeaderMap, now: DateTime<Utc>) -> Option<TimeDelta> {
     let reset = || {
-        let at: i64 = text(headers, "x-rate-limit-reset")?.parse().ok()?;
-        bounded(at.saturating_sub(now.timestamp()))
+        let at = number(text(headers, "x-rate-limit-reset")?)?;
+        bounded(at - as_seconds(now.timestamp()))
     };
     retry_after(headers, now)
         .or_else(reset)
         .or_else(|| business_use_case(headers))
 }
 
-/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3).
+/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3). Whole seconds by the
+/// RFC; some send fractions.
 pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<TimeDelta> {
     let text = text(headers, "retry-after")?;
-    let seconds = text.parse().ok().or_else(|| {
+    let seconds = number(text).or_else(|| {
         let date = DateTime::parse_from_rfc2822(text).ok()?;
-        Some((date.to_utc() - now).num_seconds())
+        Some(as_seconds((date.to_utc() - now).num_seconds()))
     })?;
     bounded(seconds)
 }
 
 /// `30s` or `1.5s`, as protocol buffers write durations in JSON.
 pub(super) fn duration(text: &str) -> Option<TimeDelta> {
-    let (whole, fraction) = match text.strip_suffix('s')?.split_once('.') {
-        Some((whole, fraction)) => (whole, fraction.bytes().any(|b| b != b'0')),
-        None => (text.strip_suffix('s')?, false),
-    };
-    let seconds: i64 = whole.parse().ok()?;
-    bounded(seconds.saturating_add(i64::from(fraction)))
+    bounded(number(text.strip_suffix('s')?)?)
 }
 
 /// `X-Business-Use-Case-Usage` maps a business id to a list of usages
@@ -50,15 +46,28 @@ fn business_use_case(headers: &HeaderMap) -> Option<TimeDelta> {
         .values()
         .filter_map(Value::as_array)
         .flatten()
-        .filter_map(|entry| entry["estimated_time_to_regain_access"].as_i64())
-        .max()?;
-    bounded(minutes.saturating_mul(60))
+        .filter_map(|entry| entry["estimated_time_to_regain_access"].as_f64())
+        .reduce(f64::max)?;
+    bounded(minutes * 60.0)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     Some(headers.get(name)?.to_str().ok()?.trim())
 }
 
-fn bounded(seconds: i64) -> Option<TimeDelta> {
-    (seconds > 0).then(|| TimeDelta::seconds(seconds.min(LONGEST)))
+/// Digits, perhaps with a fraction; however many.
+fn number(text: &str) -> Option<f64> {
+    let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    text.parse().ok().filter(|_| plain)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53 seconds")]
+const fn as_seconds(seconds: i64) -> f64 {
+    seconds as f64
+}
+
+/// Rounded up: a second early is too early.
+fn bounded(seconds: f64) -> Option<TimeDelta> {
+    #[expect(clippy::cast_possible_truncation, reason = "at most a day")]
+    (seconds > 0.0).then(|| TimeDelta::seconds(seconds.min(LONGEST).ceil() as i64))
 }

@@ -183,6 +183,7 @@ impl Attempt {
                 let refused = Recording::Refused {
                     verdict: Verdict::ReconnectNeeded(ReconnectReason::GrantRefused),
                     conclusive: true,
+                    code: None,
                 };
                 self.record(refused, now)
             }
@@ -291,7 +292,7 @@ impl Attempt {
     }
 
     fn answered(&mut self, answered: Answered, now: DateTime<Utc>) -> Step {
-        let (verdict, conclusive) = match answered {
+        let (verdict, conclusive, code) = match answered {
             Answered::Renewed(renewed) if !self.keeps(Rule::KeyBeforeSend) => {
                 self.phase = Phase::Dallying(*renewed);
                 return Step::SecureKey;
@@ -304,7 +305,8 @@ impl Attempt {
             Answered::Refused {
                 verdict,
                 conclusive,
-            } => (verdict, conclusive),
+                code,
+            } => (verdict, conclusive, code),
         };
         let rotating = self.model == RefreshModel::Rotating;
         match verdict {
@@ -326,23 +328,31 @@ impl Attempt {
             }
             // What no rotation explains is what it says.
             Verdict::ReconnectNeeded(_) if self.in_doubt && self.is_sure(conclusive, now) => {
-                self.refuse(verdict, conclusive, now)
+                self.refuse(verdict, conclusive, code, now)
             }
             _ if self.in_doubt || rotating && verdict.may_have_acted() => {
                 let in_doubt = Recording::InDoubt {
                     verdict,
                     conclusive,
+                    code,
                 };
                 self.record(in_doubt, now)
             }
-            _ => self.refuse(verdict, conclusive, now),
+            _ => self.refuse(verdict, conclusive, code, now),
         }
     }
 
-    fn refuse(&mut self, verdict: Verdict, conclusive: bool, now: DateTime<Utc>) -> Step {
+    fn refuse(
+        &mut self,
+        verdict: Verdict,
+        conclusive: bool,
+        code: Option<String>,
+        now: DateTime<Utc>,
+    ) -> Step {
         let refused = Recording::Refused {
             verdict,
             conclusive,
+            code,
         };
         self.record(refused, now)
     }

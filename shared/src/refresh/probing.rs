@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::TREMBLE;
+use super::tremble;
 use crate::integration::{Integration, RetryReason, State};
 use crate::platform::RefreshModel;
 use crate::verdict::{ReconnectReason, Verdict};
@@ -44,9 +44,11 @@ impl Ends {
 impl Integration {
     /// Takes over what a probe saw of the access token.
     pub fn see(&mut self, seen: &Seen, now: DateTime<Utc>) {
+        let (seen, _) = seen.clone().believed(self.platform, now);
         self.access_expires_at = seen.access.or(self.access_expires_at);
         self.data_access_expires_at = seen.data_access.or(self.data_access_expires_at);
-        self.take_scopes(seen.scopes.clone(), now);
+        self.take_scopes(seen.scopes, now);
+        self.alive_at = Some(now);
     }
 
     /// Takes over what a probe saw of the access token that an extension has
@@ -55,7 +57,7 @@ impl Integration {
         let before = self.access_expires_at;
         self.see(seen, now);
         let moved = match (before, self.access_expires_at) {
-            (Some(before), Some(end)) => end > before + TREMBLE,
+            (Some(before), Some(end)) => end > before + tremble(Some(end - now)),
             (Some(_), None) => true,
             (None, _) => false,
         };
@@ -81,6 +83,10 @@ impl Integration {
             self.refresh_model(),
             RefreshModel::None | RefreshModel::Extend
         );
+        let is_due = self.next_attempt_at(now).is_some_and(|at| at <= now);
+        if is_the_grant {
+            self.probed_at = Some(now);
+        }
         let verdict = match said {
             Ok(seen) => {
                 let before = self.clone();
@@ -95,6 +101,7 @@ impl Integration {
         if let Verdict::PermissionLost(named) = verdict {
             let before = self.clone();
             self.lose_permissions(named, now);
+            self.alive_at = Some(now);
             if is_the_grant {
                 self.recover(&before, now);
             }
@@ -105,7 +112,6 @@ impl Integration {
         }
         match verdict {
             Verdict::ReconnectNeeded(_) | Verdict::PlatformActionNeeded(_) => {
-                let is_due = self.next_attempt_at(now).is_some_and(|at| at <= now);
                 // It was no attempt at refreshing, and no end of one.
                 let (attempted_at, intent) = (self.attempted_at, self.intent.clone());
                 self.fail(verdict, conclusive && is_due, now, luck);

@@ -4,6 +4,7 @@
 
 mod driver;
 mod effect;
+mod holds;
 mod judge;
 mod people;
 mod platform;

@@ -264,8 +264,8 @@ fn a_refused_probe_is_confirmed_by_a_later_one_and_refuted_by_a_living_token() {
     assert_eq!(alive.state, State::Active);
     assert_eq!(
         alive.next_attempt_at(due),
-        None,
-        "what is fine is not polled"
+        Some(due + TimeDelta::days(1)),
+        "what is fine is asked about once a day"
     );
     row.probed(Err(&REFUSED), false, due, 0.0);
     assert!(
@@ -306,7 +306,10 @@ fn a_probe_says_nothing_of_a_grant_that_is_a_refresh_token_nor_of_what_is_fine()
     row.probed(Err(&REFUSED), true, at(0), 0.0);
     assert_eq!(row, before);
     let mut row = unrefreshable();
-    let before = row.clone();
+    let before = Integration {
+        probed_at: Some(at(0)),
+        ..row.clone()
+    };
     row.probed(Err(&Verdict::AppMisconfigured), false, at(0), 0.0);
     assert_eq!(row, before);
 }

@@ -1,16 +1,19 @@
 //! What happens between us and a platform: answers too long, cut, elsewhere,
 //! or none.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use secrecy::SecretString;
+use chrono::TimeDelta;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::oauth::{Answer, Credentials, Endpoints, OAuthClient, Tokens, Unsuccessful};
+use crate::oauth::{Answer, Credentials, Endpoints, Failure, OAuthClient, Tokens, Unsuccessful};
 use crate::platform::RefreshModel;
 use crate::verdict::{Transient, Verdict};
 use crate::{Clock, Platform, Variables};
@@ -22,6 +25,11 @@ struct Server {
 }
 
 impl Server {
+    /// Says `answer`, then these bytes, and hangs up.
+    async fn sends(answer: &str, bytes: Vec<u8>) -> Self {
+        Self::start(answer.to_owned(), (bytes.leak(), 1)).await
+    }
+
     /// Says `answer`, then `more` as often as told, and hangs up.
     async fn start(answer: String, more: (&'static [u8], usize)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -35,6 +43,19 @@ impl Server {
             }
         });
         Self { address, asked }
+    }
+
+    /// Where connections are made and never heard.
+    async fn silent() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut open = Vec::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                open.push(stream);
+            }
+        });
+        address
     }
 
     async fn says(answer: &str) -> Self {
@@ -153,6 +174,215 @@ async fn an_answer_cut_short_is_none() {
         assert_eq!(verdict, Verdict::Transient(Transient::NoAnswer), "{cut}");
         let probed = probe(Platform::Google, server.address).await;
         assert_eq!(probed, Some(Verdict::Transient(Transient::NoAnswer)));
+    }
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(text).unwrap();
+    gzip.finish().unwrap()
+}
+
+/// On a platform with single-use refresh tokens each of these is a grant.
+#[tokio::test]
+async fn whatever_holds_whole_tokens_is_read() {
+    let json = br#"{"access_token":"new-access","refresh_token":"new-refresh","expires_in":7200}"#;
+    let form = b"access_token=new%2Daccess&refresh_token=new-refresh&expires_in=7200";
+    let mark = [b"\xef\xbb\xbf".as_slice(), json].concat();
+    let padded = [b"\r\n ".as_slice(), json, b"\r\n\0"].concat();
+    let packed = gzip(json);
+    let mut no_trailer = packed.clone();
+    no_trailer.truncate(packed.len() - 8);
+    let urlencoded = "content-type: application/x-www-form-urlencoded\r\n";
+    for (name, headers, body, missing) in [
+        ("plain", "", json.to_vec(), 0),
+        ("byte order mark", "", mark.clone(), 0),
+        ("white space and a zero", "", padded, 0),
+        ("gzip", "content-encoding: gzip\r\n", packed.clone(), 0),
+        ("gzip that nobody announced", "", packed.clone(), 0),
+        (
+            "gzip and a mark",
+            "content-encoding: x-gzip\r\n",
+            gzip(&mark),
+            0,
+        ),
+        (
+            "gzip without its end",
+            "content-encoding: gzip\r\n",
+            no_trailer,
+            0,
+        ),
+        ("a longer content-length", "", json.to_vec(), 10),
+        (
+            "a longer content-length, gzip",
+            "content-encoding: gzip\r\n",
+            packed,
+            1,
+        ),
+        ("form", urlencoded, form.to_vec(), 0),
+        (
+            "form as text",
+            "content-type: text/plain\r\n",
+            form.to_vec(),
+            0,
+        ),
+        ("form, gzip", urlencoded, gzip(form), 0),
+    ] {
+        let length = body.len() + missing;
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n{headers}\r\n");
+        let server = Server::sends(&head, body).await;
+        let answer = refresh(server.address).await;
+        let granted = answer.result.unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        let refresh_token = granted.tokens.refresh_token.unwrap();
+        assert_eq!(
+            granted.tokens.access_token.expose_secret(),
+            "new-access",
+            "{name}"
+        );
+        assert_eq!(refresh_token.expose_secret(), "new-refresh", "{name}");
+        assert_eq!(
+            granted.lifetimes.access,
+            Some(TimeDelta::hours(2)),
+            "{name}"
+        );
+    }
+    let chunked = format!(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{}\r\n",
+        json.len(),
+        std::str::from_utf8(json).unwrap()
+    );
+    let server = Server::says(&chunked).await;
+    assert!(
+        refresh(server.address).await.result.is_ok(),
+        "no last chunk"
+    );
+}
+
+/// The end of a form's last value cannot be seen.
+#[tokio::test]
+async fn a_form_that_was_cut_off_is_not_read() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n";
+    let form = b"access_token=new-access&refresh_token=new-re";
+    let server = Server::sends(head, form.to_vec()).await;
+    assert_eq!(
+        refused(server.address).await.code.as_deref(),
+        Some("cut_off")
+    );
+    let mut packed = gzip(form);
+    packed.truncate(packed.len() - 9);
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n",
+        packed.len()
+    );
+    let server = Server::sends(&head, packed).await;
+    assert!(refresh(server.address).await.result.is_err());
+}
+
+#[tokio::test]
+async fn a_small_body_cannot_unpack_to_a_large_one() {
+    let packed = gzip(&vec![b' '; 64 << 20]);
+    assert!(packed.len() < 100_000);
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n",
+        packed.len()
+    );
+    let server = Server::sends(&head, packed).await;
+    let verdict = refused(server.address).await.verdict;
+    assert_eq!(verdict, Verdict::Transient(Transient::Unintelligible));
+}
+
+#[tokio::test]
+async fn what_came_instead_of_tokens_is_kept() {
+    let html = "content-type: text/html; charset=utf-8\r\n";
+    for (status, headers, body, code) in [
+        ("200 OK", html, "<!DOCTYPE html><p>Sorry", "http_200_html"),
+        ("200 OK", "", "  <HTML>", "http_200_html"),
+        ("200 OK", html, "Sorry", "http_200_html"),
+        ("502 Bad Gateway", "", "", "http_502_empty"),
+        ("200 OK", "", "{}", "http_200_json"),
+        (
+            "200 OK",
+            "",
+            r#"{"access_token":"a"#,
+            "http_200_json_cut_off",
+        ),
+        ("200 OK", "", "soon", "http_200_text"),
+        (
+            "200 OK",
+            "content-encoding: br\r\n",
+            "b\u{7}",
+            "http_200_compressed",
+        ),
+        ("200 OK", "", "<?xml version=\"1.0\"?>", "http_200_xml"),
+        (
+            "301 Moved",
+            "location: https://example.com/\r\n",
+            "",
+            "redirected",
+        ),
+        (
+            "400 Bad Request",
+            "",
+            r#"{"error":"of-No-known_Form1"}"#,
+            "http_400_json",
+        ),
+        (
+            "400 Bad Request",
+            "",
+            r#"{"error":"something_new"}"#,
+            "something_new",
+        ),
+    ] {
+        let server = Server::says(&answer(status, headers, body)).await;
+        let answer = refresh(server.address).await;
+        let came = answer.came.unwrap();
+        assert_eq!(came.status.to_string(), status[..3]);
+        assert_eq!(came.length, body.len());
+        let html = headers
+            .contains("text/html")
+            .then(|| "text/html".to_owned());
+        assert_eq!(came.content_type, html);
+        assert_eq!(answer.result.unwrap_err().code.as_deref(), Some(code));
+    }
+    for (says, code, came) in [
+        ("", "connection_closed", false),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{",
+            "cut_off",
+            true,
+        ),
+    ] {
+        let server = Server::says(says).await;
+        let answer = refresh(server.address).await;
+        assert_eq!(answer.came.is_some(), came);
+        assert_eq!(answer.result.unwrap_err().code.as_deref(), Some(code));
+    }
+    let impatient = reqwest::Client::builder()
+        .timeout(Duration::from_millis(20))
+        .build()
+        .unwrap();
+    let silence = impatient
+        .get(format!("http://{}", Server::silent().await))
+        .send();
+    let failure = Failure::of(silence.await.unwrap_err());
+    assert_eq!(failure.what, "timed_out_after_10_s");
+    assert_eq!(failure.transient, Transient::NoAnswer);
+}
+
+#[tokio::test]
+async fn only_what_can_be_read_is_asked_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let heard = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 64 * 1024];
+        let length = stream.read(&mut request).await.unwrap();
+        String::from_utf8_lossy(&request[..length]).to_ascii_lowercase()
+    });
+    let _ = refresh(address).await;
+    let heard = heard.await.unwrap();
+    for header in ["accept: application/json\r\n", "accept-encoding: gzip\r\n"] {
+        assert!(heard.contains(header), "{heard}");
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::Platform;
 use crate::oauth::rule::Fault;
 use crate::oauth::{answer, dialect, wait};
+use crate::verdict::Verdict;
 
 #[test]
 fn waits_are_read_and_bounded() {
@@ -18,14 +19,54 @@ fn waits_are_read_and_bounded() {
     assert_eq!(asked("retry-after", "999999999"), Some(86_400));
     let date = "Thu, 01 Jan 1970 00:02:00 GMT";
     assert_eq!(asked("retry-after", date), Some(120));
-    assert_eq!(asked("retry-after", "soon"), None);
+    assert_eq!(asked("retry-after", "90.5"), Some(91));
+    assert_eq!(asked("retry-after", "0.2"), Some(1));
+    assert_eq!(asked("retry-after", &"9".repeat(20)), Some(86_400));
+    for nonsense in ["soon", "+90", "1e3", "inf", "NaN", "90s", "9.9.9", "."] {
+        assert_eq!(asked("retry-after", nonsense), None, "{nonsense}");
+    }
+    assert_eq!(asked("x-rate-limit-reset", "900.5"), Some(901));
+    assert_eq!(asked("x-rate-limit-reset", "1800000000000"), Some(86_400));
     assert_eq!(asked("retry-after", "0"), None);
     assert_eq!(asked("retry-after", "-1"), None);
     assert_eq!(asked("x-rate-limit-reset", &i64::MIN.to_string()), None);
     assert_eq!(asked("x-rate-limit-reset", "900"), Some(900));
     let usage = r#"{"1":[{"estimated_time_to_regain_access":19}]}"#;
     assert_eq!(asked("x-business-use-case-usage", usage), Some(19 * 60));
+    let usage = r#"{"1":[{"estimated_time_to_regain_access":0.5}]}"#;
+    assert_eq!(asked("x-business-use-case-usage", usage), Some(30));
     assert_eq!(asked("x-business-use-case-usage", "[1]"), None);
+}
+
+#[test]
+fn no_wait_is_obeyed_for_longer_than_an_hour() {
+    for (status, body) in [(429, json!({})), (503, json!({}))] {
+        for (said, seconds) in [
+            ("90.5", 91),
+            ("99999999999999999999", 3_600),
+            ("3601", 3_600),
+        ] {
+            let head = answer::Head {
+                status,
+                headers: HeaderMap::from_iter([(
+                    "retry-after".parse().unwrap(),
+                    said.parse().unwrap(),
+                )]),
+            };
+            let body = body.to_string();
+            let dialect = dialect::of(Platform::Google);
+            let now = DateTime::UNIX_EPOCH;
+            let refused = answer::exchanged(dialect, &head, body.as_bytes(), now).result;
+            let Verdict::Throttled { wait, .. } = refused.unwrap_err().verdict else {
+                panic!("{status} {said}")
+            };
+            assert_eq!(
+                wait,
+                Some(chrono::TimeDelta::seconds(seconds)),
+                "{status} {said}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -33,6 +74,7 @@ fn durations_are_those_of_protocol_buffers() {
     let seconds = |text| wait::duration(text).map(|wait| wait.num_seconds());
     assert_eq!(seconds("30s"), Some(30));
     assert_eq!(seconds("1.000s"), Some(1));
+    assert_eq!(seconds("1.001s"), Some(2));
     assert_eq!(seconds("0.5s"), Some(1));
     assert_eq!(seconds("9223372036854775807.5s"), Some(86_400));
     for nonsense in ["", "s", "30", "-5s", "0s", "30m", "1e9s", "é"] {

@@ -14,8 +14,16 @@ const RECORD_TRIES: u8 = 3;
 #[derive(Debug, Clone)]
 pub(super) enum Recording {
     Release(Outcome),
-    Refused { verdict: Verdict, conclusive: bool },
-    InDoubt { verdict: Verdict, conclusive: bool },
+    Refused {
+        verdict: Verdict,
+        conclusive: bool,
+        code: Option<String>,
+    },
+    InDoubt {
+        verdict: Verdict,
+        conclusive: bool,
+        code: Option<String>,
+    },
     RotationLost(Option<Result<Seen, Verdict>>),
     Seen(Seen),
 }
@@ -80,11 +88,19 @@ impl Recording {
             Self::Refused {
                 verdict,
                 conclusive,
-            } => row.fail(verdict, *conclusive, now, luck),
+                code,
+            } => {
+                row.fail(verdict, *conclusive, now, luck);
+                row.note(code.as_ref());
+            }
             Self::InDoubt {
                 verdict,
                 conclusive,
-            } => row.doubt(verdict, *conclusive, now, luck),
+                code,
+            } => {
+                row.doubt(verdict, *conclusive, now, luck);
+                row.note(code.as_ref());
+            }
             Self::RotationLost(probed) => row.lose_rotation(probed.as_ref(), now),
             Self::Seen(seen) => row.see_extended(seen, now),
         }

@@ -78,5 +78,7 @@ pub enum Answered {
         /// Whether a refusal may be believed: not while our application itself
         /// may be what is refused.
         conclusive: bool,
+        /// The platform's code, or what came in its place.
+        code: Option<String>,
     },
 }

@@ -63,6 +63,7 @@ fn refused(verdict: Verdict) -> Event {
     Event::Answered(Answered::Refused {
         verdict,
         conclusive: true,
+        code: None,
     })
 }
 
@@ -341,6 +342,7 @@ fn a_first_refusal_in_doubt_concludes_nothing() {
             Event::Answered(Answered::Refused {
                 verdict: dead_grant(),
                 conclusive,
+                code: None,
             }),
             now,
         );

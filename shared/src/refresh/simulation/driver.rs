@@ -394,6 +394,7 @@ fn failure(kind: Kind, fate: Fate) -> Event {
         Kind::Send => Event::Answered(Answered::Refused {
             verdict,
             conclusive,
+            code: None,
         }),
     }
 }

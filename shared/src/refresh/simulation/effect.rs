@@ -259,6 +259,7 @@ impl World {
             return Event::Answered(Answered::Refused {
                 verdict: Verdict::ReconnectNeeded(ReconnectReason::GrantRefused),
                 conclusive,
+                code: None,
             });
         };
         let next = generation + 1;
