@@ -100,7 +100,7 @@ fn no_grant_is_lost_outside_the_exposed_window() {
             story(seed, None)
         );
     }
-    for never in [loss::OUTSIDE, loss::UNLABELLED] {
+    for never in [loss::OUTSIDE, loss::UNLABELLED, loss::UNASKED] {
         assert_eq!(tally.of(Topic::Losses, never), 0);
     }
     if runs >= RUNS {

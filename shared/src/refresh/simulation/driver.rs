@@ -60,10 +60,10 @@ enum Fate {
     /// The platform's own.
     Failed,
     FailedAfterActing,
-    /// And asked us to come back later.
-    FailedWithWait,
+    /// And asked us to come back later; for how long, in seconds.
+    FailedWithWait(i64),
     Garbled,
-    Throttled,
+    Throttled(i64),
     Misconfigured,
     Inconclusive,
     Lied,
@@ -73,7 +73,7 @@ enum Fate {
 
 impl Fate {
     const USUAL: [Self; 4] = [Self::Refused, Self::Unheard, Self::Unanswered, Self::Late];
-    const OF_EXCHANGES: [Self; 14] = [
+    const OF_EXCHANGES: [Self; 16] = [
         Self::Refused,
         Self::Unheard,
         Self::Unanswered,
@@ -81,9 +81,11 @@ impl Fate {
         Self::Late,
         Self::Failed,
         Self::FailedAfterActing,
-        Self::FailedWithWait,
+        Self::FailedWithWait(120),
+        Self::FailedWithWait(3_600),
         Self::Garbled,
-        Self::Throttled,
+        Self::Throttled(120),
+        Self::Throttled(3_600),
         Self::Misconfigured,
         Self::Inconclusive,
         Self::Lied,
@@ -93,7 +95,7 @@ impl Fate {
     const fn acts(self) -> bool {
         matches!(
             self,
-            Self::Unanswered | Self::FailedAfterActing | Self::FailedWithWait | Self::Garbled
+            Self::Unanswered | Self::FailedAfterActing | Self::FailedWithWait(_) | Self::Garbled
         )
     }
 
@@ -119,9 +121,11 @@ impl Fate {
             Self::Paused => "instance stands still for 20 to 120 s",
             Self::Failed => "exchange: 5xx without acting",
             Self::FailedAfterActing => "exchange: 5xx after acting",
-            Self::FailedWithWait => "exchange: 5xx with Retry-After after acting",
+            Self::FailedWithWait(..=120) => "exchange: 5xx with Retry-After after acting",
+            Self::FailedWithWait(_) => "exchange: 5xx with Retry-After of an hour after acting",
             Self::Garbled => "exchange: unintelligible after acting",
-            Self::Throttled => "exchange: throttled",
+            Self::Throttled(..=120) => "exchange: throttled",
+            Self::Throttled(_) => "exchange: throttled for an hour",
             Self::Misconfigured => "exchange: application refused",
             Self::Inconclusive => "exchange: refusal while refusals are doubted",
             Self::Lied => "exchange: a living token refused once",
@@ -286,7 +290,7 @@ impl World {
         };
         let fate = match fate {
             // Refused twice nobody could tell from the truth.
-            Fate::Lied if self.lied => Fate::Throttled,
+            Fate::Lied if self.lied => Fate::Throttled(120),
             Fate::Doubled if self.chance.percent(30) => Fate::DoubledAndMasked,
             fate => fate,
         };
@@ -368,10 +372,10 @@ fn failure(kind: Kind, fate: Fate) -> Event {
         Fate::Refused => transient(Transient::Unreachable),
         Fate::Failed | Fate::FailedAfterActing => transient(Transient::ServerError),
         Fate::Garbled => transient(Transient::Unintelligible),
-        Fate::Throttled | Fate::FailedWithWait => {
-            let wait = Some(TimeDelta::minutes(2));
+        Fate::Throttled(seconds) | Fate::FailedWithWait(seconds) => {
+            let wait = Some(TimeDelta::seconds(seconds));
             let whom = match fate {
-                Fate::Throttled => Throttled::Connection,
+                Fate::Throttled(_) => Throttled::Connection,
                 _ => Throttled::Everyone,
             };
             (Verdict::Throttled { wait, whom }, true)

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use crate::integration::{Integration, State};
 use crate::platform::RefreshModel;
@@ -12,8 +12,11 @@ use crate::refresh::{Ends, Lifetimes, Renewed, Seen};
 use crate::verdict::{ReconnectReason, Verdict};
 
 use super::platform::{Given, Tokens, Via};
-use super::tally::Kind;
+use super::tally::{Kind, Topic, loss};
 use super::world::{Exchange, Fault, World};
+
+/// The least pause between two tries, a skewed clock, and a sweep that is late.
+const LAST_MINUTES: TimeDelta = TimeDelta::minutes(3);
 
 /// Something done to the outside.
 #[derive(Clone)]
@@ -194,6 +197,7 @@ impl World {
             self.concluded_at = self.concluded_at.or(Some(self.now));
         }
         self.row = row;
+        self.check_that_it_is_asked_about_in_time();
         for what in broken {
             self.find(Fault::Invariant, what.to_owned());
         }
@@ -209,6 +213,29 @@ impl World {
         self.each_copied(copy.as_ref(), self.row.generation, |of| {
             of.stored_at = of.stored_at.or(Some(now));
         });
+    }
+
+    /// Whatever the platform asked for or said: a token that still can be refreshed is
+    /// tried before it really ends, or people are warned of that.
+    fn check_that_it_is_asked_about_in_time(&mut self) {
+        let row = &self.row;
+        let tokens = match row.state {
+            State::Active | State::Retrying { .. } if row.lease.is_none() => self.tokens_of(row),
+            _ => return,
+        };
+        let Ok(Some(tokens)) = tokens else { return };
+        let end = self.platform.end_of(tokens.access);
+        let is_near = end - self.now < LAST_MINUTES;
+        let in_time = |at: Option<DateTime<Utc>>| at.is_some_and(|at| at < end);
+        if is_near || in_time(row.next_attempt_at(self.now)) {
+            return;
+        }
+        // Extended, it would have ended at what is believed to be its end.
+        if self.platform.can_refresh(tokens, self.now) {
+            self.count(Topic::Losses, loss::UNASKED);
+            let what = format!("not asked about before {end}: {:?}", self.row.state);
+            self.find(Fault::Invariant, what);
+        }
     }
 
     /// The exchanges whose new token this is a copy of.
@@ -281,12 +308,22 @@ impl World {
             sweeper.by_grace = grace;
         }
         let names_life = self.platform.names_life || self.platform.model != RefreshModel::Extend;
+        // Milliseconds, an instant, nothing: no life that can be.
+        let absurd = !self.healthy && self.chance.percent(self.rates.platform / 5);
+        let said = match absurd {
+            true => {
+                self.count(Topic::Faults, "exchange: a life that cannot be");
+                let seconds = self.platform.life.num_seconds();
+                TimeDelta::seconds(self.chance.pick(&[seconds * 1_000, 1_800_000_000, 0]))
+            }
+            false => self.platform.life,
+        };
         Event::Answered(Answered::Renewed(Box::new(Renewed {
             rotated: tokens.refresh != with.refresh,
             access_token,
             refresh_token,
             lifetimes: Lifetimes {
-                access: names_life.then_some(self.platform.life),
+                access: names_life.then_some(said),
                 ..Lifetimes::default()
             },
             sent_at,

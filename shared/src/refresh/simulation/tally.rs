@@ -80,6 +80,8 @@ pub(super) mod loss {
     pub(in super::super) const UNLABELLED: &str = "inside it, unlabelled";
     pub(in super::super) const NETWORK: &str =
         "the network doubled or delayed a request: told, reconnect";
+    pub(in super::super) const UNASKED: &str =
+        "left to end unrefreshed although a refresh would be granted";
     pub(in super::super) const MISSED: &str = "extension missed: nothing was exchanged in time";
 
     /// What is tolerated, and why.
@@ -173,6 +175,7 @@ impl Tally {
             ("lost outside the exposed window", lost(loss::OUTSIDE)),
             ("lost inside it, labelled", lost(loss::LABELLED)),
             ("lost inside it, unlabelled", lost(loss::UNLABELLED)),
+            (loss::UNASKED, lost(loss::UNASKED)),
             ("otherwise ended, and tolerated", tolerated),
         ] {
             writeln!(f, "  {:<62}{count:>9}", format!("{what}:"))?;

@@ -355,6 +355,12 @@ impl World {
         if let Event::Answered(Answered::Renewed(renewed)) = event {
             let of = |exchange: &Exchange| exchange.access == renewed.access_token;
             self.sweepers[who].holding = self.exchanges.iter().position(of);
+            // From now on it is these that are asked about.
+            let (access, refresh) = (&renewed.access_token, renewed.refresh_token.as_ref());
+            let generation = self.sweepers[who].row.as_ref().unwrap().generation + 1;
+            if let Ok(Some(tokens)) = self.open(Some(access), refresh, generation) {
+                self.sweepers[who].tokens = Some(tokens);
+            }
         }
     }
 }
