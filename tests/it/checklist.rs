@@ -19,12 +19,7 @@ async fn events_fired_when_tokens_expire() {
     let world = World::new().await;
     world.import(&acme()).await;
     world
-        .import(&[connection(
-            "li",
-            "linkedin",
-            Some(TimeDelta::days(10)),
-            false,
-        )])
+        .import(&[connection("x", "twitter", Some(TimeDelta::days(10)), false)])
         .await;
     let mut told = Vec::new();
     for _ in 0..12 {

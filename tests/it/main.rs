@@ -6,6 +6,7 @@
 mod auditing;
 mod checking;
 mod checklist;
+mod holds;
 mod identity;
 mod imports;
 mod independent;

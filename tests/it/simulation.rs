@@ -15,7 +15,7 @@ mod tally;
 mod window;
 
 use futures::future::join_all;
-use judge::{INSIDE, OUTSIDE, UNLABELLED};
+use judge::{INSIDE, OUTSIDE, UNASKED, UNLABELLED};
 use lab::Lab;
 use run::{Ended, run};
 use tally::{Tally, Topic};
@@ -88,6 +88,7 @@ async fn no_grant_is_lost_outside_the_exposed_window() {
     }
     assert_eq!(tally.of(Topic::Losses, OUTSIDE), 0);
     assert_eq!(tally.of(Topic::Losses, UNLABELLED), 0);
+    assert_eq!(tally.of(Topic::Losses, UNASKED), 0);
     if number >= RUNS {
         assert!(tally.of(Topic::Losses, INSIDE) > 0, "nothing was at stake");
         assert!(tally.crashes() >= RUNS / 2, "hardly anything died");

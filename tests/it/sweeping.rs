@@ -377,7 +377,7 @@ async fn without_auto_refresh_people_are_told_and_nothing_is_sent() {
 
 #[tokio::test]
 async fn a_larger_window_warns_earlier_and_only_once() {
-    let world = world_of(&[("l", "linkedin", TimeDelta::days(20), false)]).await;
+    let world = world_of(&[("l", "twitter", TimeDelta::days(20), false)]).await;
     assert_eq!(world.check(json!({"days": 7})).await.examined, 0);
     assert_eq!(world.check(json!({"days": 1})).await.examined, 0);
     let report = world.check(json!({"days": 30})).await;

@@ -137,9 +137,11 @@ impl CheckTokens {
                     report.held_back += 1;
                     sweep.outcomes.held_back(row.platform);
                     let now = self.clock.now();
-                    // It is not asked again before, and whoever looks at it sees why.
+                    // It is not asked again before, and whoever looks at it sees why. A
+                    // routine look at what works is only later.
                     if let Standing::HeldBack(until) = standing
                         && row.next_attempt_at(now).is_some_and(|at| at <= now)
+                        && (ask == Ask::Refresh || row.state != State::Active)
                     {
                         row.wait_until(until, now);
                     }

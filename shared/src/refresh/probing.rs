@@ -118,15 +118,22 @@ impl Integration {
                 (self.attempted_at, self.intent) = (attempted_at, intent);
             }
             // That it could not be asked about says nothing of it: later, where
-            // a refusal is still to be confirmed.
-            _ if self.was_refused() => {
+            // something is still to be confirmed or refuted.
+            _ => {
                 let wait = match verdict {
                     Verdict::Throttled { wait, .. } => *wait,
                     _ => None,
                 };
-                self.state = self.retrying(RetryReason::Refused, wait, now, luck);
+                match self.state {
+                    State::Retrying { reason, .. } => {
+                        self.state = self.retrying(reason, wait, now, luck);
+                    }
+                    State::PlatformActionRequired { .. } => {
+                        self.state = self.retrying(RetryReason::Refused, wait, now, luck);
+                    }
+                    _ => {}
+                }
             }
-            _ => {}
         }
     }
 

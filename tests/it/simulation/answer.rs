@@ -3,6 +3,7 @@
 use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde_json::Value;
 
 use super::plan::Effect;
 use super::request::Service;
@@ -14,10 +15,10 @@ pub(super) fn instead(service: Service, effect: Effect) -> Option<Response> {
         (Effect::Drop | Effect::ActAndDrop, _) => return None,
         (Effect::ActAndBabble, _) => (StatusCode::OK, "<html>").into_response(),
         (Effect::Lie, _) => json(StatusCode::OK, "", "{}".to_owned()),
-        (Effect::ActAndAskToWait, _) => {
-            let wait = [(header::RETRY_AFTER, "30")];
-            (StatusCode::SERVICE_UNAVAILABLE, wait, "").into_response()
+        (Effect::ActAndAskToWait(wait) | Effect::AskToWait(wait), _) => {
+            asking_to_wait(StatusCode::SERVICE_UNAVAILABLE, wait)
         }
+        (Effect::Hold(wait), _) => asking_to_wait(StatusCode::TOO_MANY_REQUESTS, wait),
         (_, Service::Platform) => (StatusCode::BAD_GATEWAY, "<html>").into_response(),
         (_, Service::S3) => match effect {
             Effect::Throttle => xml(StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
@@ -32,6 +33,26 @@ pub(super) fn instead(service: Service, effect: Effect) -> Option<Response> {
         _ => error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
     };
     Some(answer)
+}
+
+fn asking_to_wait(status: StatusCode, seconds: u16) -> Response {
+    (status, [(header::RETRY_AFTER, seconds.to_string())], "").into_response()
+}
+
+/// The same answer with a life a thousand times as long: milliseconds.
+pub(super) fn exaggerated(body: &Bytes) -> Bytes {
+    let Ok(mut json) = serde_json::from_slice::<Value>(body) else {
+        return body.clone();
+    };
+    for fields in ["", "/data"] {
+        let life = json.pointer_mut(&format!("{fields}/expires_in"));
+        if let Some(life) = life
+            && let Some(seconds) = life.as_u64()
+        {
+            *life = (seconds * 1_000).into();
+        }
+    }
+    json.to_string().into()
 }
 
 fn error(status: StatusCode, code: &str) -> Response {

@@ -26,6 +26,9 @@ const DELAYED: &str = "a request arrived after its sender's lease had ended: tol
 pub(super) const OUTSIDE: &str = "outside the exposed window";
 pub(super) const UNLABELLED: &str = "inside the exposed window, unlabelled";
 
+/// Whatever a platform asked for or said.
+pub(super) const UNASKED: &str = "left to end unrefreshed although a refresh would be granted";
+
 /// An exchange that the platform did, by its place in the log.
 struct Rotation {
     at: usize,
@@ -40,7 +43,7 @@ impl Run<'_> {
     pub(super) async fn judge(&mut self, generations: &[u64]) {
         self.lab.world.stack.settled().await;
         // Printed also where there are none.
-        for what in [OUTSIDE, INSIDE, UNLABELLED] {
+        for what in [OUTSIDE, INSIDE, UNLABELLED, UNASKED] {
             self.tally.count_many(Topic::Losses, what, 0);
         }
         let log = self.lab.proxy.log();

@@ -18,12 +18,18 @@ pub(super) enum Effect {
     Drop,
     /// Done, and the service says that it failed.
     ActAndFail,
-    /// Done, and the service says that it failed, and when to come back.
-    ActAndAskToWait,
+    /// Not done: the service says that it failed, and in how many seconds to come back.
+    AskToWait(u16),
+    /// Not done: the service wants us all to come back in so many seconds.
+    Hold(u16),
+    /// Done, and the service says that it failed, and in how many seconds to come back.
+    ActAndAskToWait(u16),
     /// Done, and the connection breaks before the answer.
     ActAndDrop,
     /// Done, and the answer makes no sense.
     ActAndBabble,
+    /// Done, and the answer names a life a thousand times too long.
+    Exaggerate,
     /// Done, and answered when so many seconds have passed.
     Slow(u8),
     /// Not done, and answered as if it were: no service does this. The judge
@@ -37,17 +43,23 @@ impl Effect {
         match self {
             Self::Pass
             | Self::ActAndFail
-            | Self::ActAndAskToWait
+            | Self::ActAndAskToWait(_)
             | Self::ActAndDrop
             | Self::ActAndBabble
+            | Self::Exaggerate
             | Self::Slow(_) => true,
-            Self::Throttle | Self::Fail | Self::Drop | Self::Lie => false,
+            Self::Throttle
+            | Self::Fail
+            | Self::AskToWait(_)
+            | Self::Hold(_)
+            | Self::Drop
+            | Self::Lie => false,
         }
     }
 
     /// Whether the service's own answer is given.
     pub(super) const fn answers(self) -> bool {
-        matches!(self, Self::Pass | Self::Slow(_))
+        matches!(self, Self::Pass | Self::Exaggerate | Self::Slow(_))
     }
 
     pub(super) const fn name(self) -> &'static str {
@@ -57,7 +69,12 @@ impl Effect {
             Self::Fail => "refused: 5xx, nothing done",
             Self::Drop => "never arrived",
             Self::ActAndFail => "done, then 5xx",
-            Self::ActAndAskToWait => "done, then 503 with Retry-After",
+            Self::AskToWait(_) => "refused: 503 with Retry-After",
+            Self::Hold(..=60) => "refused: 429 with Retry-After, short",
+            Self::Hold(_) => "refused: 429 with Retry-After, long",
+            Self::ActAndAskToWait(..=60) => "done, then 503 with Retry-After, short",
+            Self::ActAndAskToWait(_) => "done, then 503 with Retry-After, long",
+            Self::Exaggerate => "done, with a life that cannot be",
             Self::ActAndDrop => "done, answer lost",
             Self::ActAndBabble => "done, answer makes no sense",
             Self::Slow(_) => "done, answered late",
@@ -71,10 +88,16 @@ impl Effect {
             Kind::Exchange => random.pick(&[
                 Self::Drop,
                 Self::Fail,
+                Self::AskToWait(3_600),
+                Self::Hold(30),
+                Self::Hold(3_600),
                 Self::ActAndFail,
-                Self::ActAndAskToWait,
+                Self::ActAndAskToWait(30),
+                Self::ActAndAskToWait(3_600),
                 Self::ActAndDrop,
                 Self::ActAndBabble,
+                Self::Exaggerate,
+                Self::Exaggerate,
                 slow,
             ]),
             _ => random.pick(&[

@@ -23,7 +23,7 @@ use shared::Clock;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::answer::{hang_up, instead};
+use super::answer::{exaggerated, hang_up, instead};
 use super::plan::{Effect, Happening, Interruption, Moment, Plan};
 use super::request::{Asked, Claimed, Kind, Service, Tables};
 
@@ -236,10 +236,14 @@ impl Inner {
         if self.run().dead.contains(&process) {
             return None;
         }
-        let answer = match effect.acts() {
+        let mut answer = match effect.acts() {
             true => Some(self.forward(asked.service, head, &path, body).await),
             false => None,
         };
+        if let (Effect::Exaggerate, Some(answer)) = (effect, &mut answer) {
+            answer.body = exaggerated(&answer.body);
+            answer.headers.remove(header::CONTENT_LENGTH);
+        }
         let done = answer
             .as_ref()
             .is_some_and(|answer| answer.status.is_success());

@@ -14,13 +14,17 @@ use shared::report::Report;
 use shared::store::{Conflict, Key};
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::judge::UNASKED;
 use super::lab::Lab;
 use super::plan::{Happening, Interruption, Plan};
-use super::proxy::{Call, Process};
+use super::proxy::{Call, Logged, Process};
 use super::random::Random;
 use super::request::id_of;
 use super::tally::{Tally, Topic};
 use crate::world::{key, start};
+
+/// The least pause between two tries, and an answer that took its time.
+const LAST_MINUTES: TimeDelta = TimeDelta::minutes(3);
 
 /// How often a sweep is enough for everything to settle.
 const PATIENCE: usize = 60;
@@ -220,7 +224,12 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        // What somebody who is gone had asked for is under way.
+        self.wait_until_quiet().await;
+        self.check_that_all_are_asked_about_in_time().await;
+    }
+
+    /// What somebody who is gone had asked for is under way.
+    async fn wait_until_quiet(&mut self) {
         let proxy = self.lab.proxy.clone();
         let mut quiet = std::pin::pin!(proxy.quiet());
         loop {
@@ -230,6 +239,52 @@ impl<'a> Run<'a> {
                 () = &mut quiet => break,
             }
         }
+    }
+
+    /// Whatever a platform asked for or said: a token that can still be refreshed is
+    /// tried before it really ends.
+    async fn check_that_all_are_asked_about_in_time(&mut self) {
+        let (rows, log, now) = (
+            self.rows().await,
+            self.lab.proxy.log(),
+            self.lab.world.now(),
+        );
+        for (connection, row) in rows.iter().enumerate() {
+            let is_idle = row.lease.is_none() && row.intent.is_none();
+            let works = matches!(row.state, State::Active | State::Retrying { .. });
+            let Some(end) = self
+                .true_end(connection, row, &log)
+                .filter(|_| is_idle && works)
+            else {
+                continue;
+            };
+            let next = row.next_attempt_at(now);
+            if end - now >= LAST_MINUTES && next.is_none_or(|next| next >= end) {
+                self.tally.count(Topic::Losses, UNASKED);
+                let what = format!("c{connection}: ends {end}, next tried {next:?}: {row:?}");
+                self.found.push(what);
+            }
+        }
+    }
+
+    /// When the access token really ends, whatever was said of it.
+    fn true_end(
+        &self,
+        connection: usize,
+        row: &Integration,
+        log: &[Logged],
+    ) -> Option<DateTime<Utc>> {
+        let platform = self.connections[connection].platform;
+        let life = self.lab.world.stack.platforms().rules(platform).access_life;
+        let granted = |of: &&Logged| {
+            of.asked.connection == Some(connection) && of.granted.is_some() && of.answered
+        };
+        let last = log.iter().rev().find(granted)?;
+        // Only of what is stored: a later answer may have been lost.
+        let is_stored = row
+            .issued_at
+            .is_some_and(|at| (at - last.at).abs() < LAST_MINUTES);
+        is_stored.then(|| last.at + TimeDelta::seconds(life))
     }
 
     fn take(&mut self, result: Result<Report, SweepError>) {

@@ -220,7 +220,7 @@ impl World {
                     Trouble::Throttles,
                     Trouble::FailsSilently,
                 ]),
-                wait: i64::try_from(wait).unwrap(),
+                wait: i64::from(wait),
             }
         });
         let outages = outages.collect();
