@@ -49,6 +49,12 @@ async fn shown(world: &World, id: &str) -> Value {
     world.get_as("mia", &path).await.json()
 }
 
+async fn check(world: &World, id: &str) -> Value {
+    let request = json!({"integration": {"org_id": "acme", "integration_id": id}});
+    let checked = world.stack.invoke("CheckTokensFunction", request).await;
+    checked.unwrap()
+}
+
 async fn events(world: &World, kind: &str) -> Vec<String> {
     let all = world.audit("operations").await;
     let of_kind = all.iter().filter(|row| row["kind"] == kind);
@@ -110,14 +116,7 @@ async fn several_failures_hold_all_back_until_one_succeeds() {
     let wait =
         "Google Ads asks us to wait until 10:00 UTC (in 1 hour). It is tried again in 1 hour.";
     assert_eq!(seen["message"], wait);
-    let checked = world
-        .stack
-        .invoke(
-            "CheckTokensFunction",
-            json!({"integration": {"org_id": "acme", "integration_id": "d"}}),
-        )
-        .await
-        .unwrap();
+    let checked = check(&world, "d").await;
     assert_eq!(checked["verdict"], "held_back", "{checked}");
     assert_eq!(checked["message"], wait);
     // Somebody who cannot wait is asked, and that shows that it is over.
@@ -127,7 +126,7 @@ async fn several_failures_hold_all_back_until_one_succeeds() {
     world
         .import(&[connection("e", "google", Some(soon), true)])
         .await;
-    assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
+    assert_eq!(check(&world, "e").await["verdict"], "renewed", "by hand, too");
     let late = connection("f", "google", Some(HOUR * 3), true);
     world.import(&[late]).await;
     assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
