@@ -108,15 +108,24 @@ impl Platform {
         has_refresh_token: bool,
         access_expires: bool,
     ) -> RefreshModel {
-        match (self, has_refresh_token) {
-            (Self::Meta | Self::Instagram, _) if access_expires => RefreshModel::Extend,
+        // Without a rest: a platform that is added is decided before it compiles.
+        match self {
+            Self::Meta | Self::Instagram => match access_expires {
+                true => RefreshModel::Extend,
+                false => RefreshModel::None,
+            },
             // Snapchat and TikTok-account tokens: not documented whether they
             // rotate; treating them as single-use is the safe side.
-            (Self::Tiktok | Self::TiktokBusiness | Self::Twitter | Self::Snapchat, true) => {
-                RefreshModel::Rotating
+            Self::Tiktok | Self::TiktokBusiness | Self::Twitter | Self::Snapchat => {
+                match has_refresh_token {
+                    true => RefreshModel::Rotating,
+                    false => RefreshModel::None,
+                }
             }
-            (Self::Linkedin | Self::Google, true) => RefreshModel::Static,
-            _ => RefreshModel::None,
+            Self::Linkedin | Self::Google => match has_refresh_token {
+                true => RefreshModel::Static,
+                false => RefreshModel::None,
+            },
         }
     }
 
@@ -164,7 +173,13 @@ impl Platform {
     pub const fn minimum_age(self) -> TimeDelta {
         match self {
             Self::Instagram => TimeDelta::hours(24),
-            _ => TimeDelta::zero(),
+            Self::Meta
+            | Self::Tiktok
+            | Self::TiktokBusiness
+            | Self::Linkedin
+            | Self::Twitter
+            | Self::Google
+            | Self::Snapchat => TimeDelta::zero(),
         }
     }
 
@@ -179,7 +194,13 @@ impl Platform {
     pub(crate) const fn data_access_life(self) -> Option<TimeDelta> {
         match self {
             Self::Meta => Some(TimeDelta::days(90)),
-            _ => None,
+            Self::Instagram
+            | Self::Tiktok
+            | Self::TiktokBusiness
+            | Self::Linkedin
+            | Self::Twitter
+            | Self::Google
+            | Self::Snapchat => None,
         }
     }
 
@@ -187,7 +208,16 @@ impl Platform {
     /// `GET /2/users/me` as a read.
     #[must_use]
     pub const fn has_free_probe(self) -> bool {
-        !matches!(self, Self::Twitter)
+        match self {
+            Self::Twitter => false,
+            Self::Meta
+            | Self::Instagram
+            | Self::Tiktok
+            | Self::TiktokBusiness
+            | Self::Linkedin
+            | Self::Google
+            | Self::Snapchat => true,
+        }
     }
 
     /// How long a grant lasts unused, renewed by any refresh. Google: six
@@ -196,7 +226,13 @@ impl Platform {
     pub const fn idle_life(self) -> Option<TimeDelta> {
         match self {
             Self::Google => Some(TimeDelta::days(180)),
-            _ => None,
+            Self::Meta
+            | Self::Instagram
+            | Self::Tiktok
+            | Self::TiktokBusiness
+            | Self::Linkedin
+            | Self::Twitter
+            | Self::Snapchat => None,
         }
     }
 }
