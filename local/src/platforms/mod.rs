@@ -97,7 +97,7 @@ const fn paths(platform: Platform) -> [&'static str; 3] {
             "/twitter/i/oauth2/authorize",
             "/twitter/2",
         ],
-        Platform::Google => ["/google/token", "/google/o/oauth2/v2/auth", "/google"],
+        Platform::Google => ["/google/token", "/google/o/oauth2/v2/auth", "/google/v26"],
         Platform::Snapchat => [
             "/snapchat/login/oauth2/access_token",
             "/snapchat/login/oauth2/authorize",

@@ -28,6 +28,8 @@ pub struct Endpoints(BTreeMap<Platform, PlatformEndpoints>);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Override {
+    /// Of the platform's API, in the documented addresses.
+    version: Option<String>,
     token: Option<String>,
     authorize: Option<String>,
     api: Option<String>,
@@ -38,17 +40,18 @@ impl Default for Endpoints {
         Self(
             Platform::ALL
                 .into_iter()
-                .map(|platform| (platform, documented(platform)))
+                .map(|platform| (platform, documented(platform, None)))
                 .collect(),
         )
     }
 }
 
 impl Endpoints {
-    /// The documented addresses, replaced by those in `PLATFORM_ENDPOINTS`.
+    /// The documented addresses, replaced by those in `PLATFORM_ENDPOINTS`, or of
+    /// another version of the API.
     ///
     /// # Errors
-    /// [`InvalidVariable`] for anything but JSON of known platforms and URLs.
+    /// [`InvalidVariable`] for anything but JSON of known platforms, versions and URLs.
     pub fn from_variables(variables: &Variables) -> Result<Self, InvalidVariable> {
         const NAME: &str = "PLATFORM_ENDPOINTS";
         let mut endpoints = Self::default();
@@ -57,27 +60,34 @@ impl Endpoints {
         };
         let overrides: BTreeMap<Platform, Override> =
             serde_json::from_str(json).map_err(|e| variables.invalid(NAME, e))?;
-        for (
-            platform,
-            Override {
-                token,
-                authorize,
-                api,
-            },
-        ) in overrides
-        {
-            for (field, address) in [("token", &token), ("authorize", &authorize), ("api", &api)] {
-                if let Some(address) = address {
-                    url::Url::parse(address).map_err(|e| {
-                        variables.invalid(NAME, format!("{platform}.{field} is not a URL: {e}"))
-                    })?;
+        for (platform, given) in overrides {
+            let of_version = match given.version.as_deref() {
+                Some(_) if version(platform).is_none() => {
+                    let text = format!("{platform}.version: its addresses have no version");
+                    return Err(variables.invalid(NAME, text));
                 }
-            }
-            if let Some(known) = endpoints.0.get_mut(&platform) {
-                known.token = token.unwrap_or_else(|| known.token.clone());
-                known.authorize = authorize.unwrap_or_else(|| known.authorize.clone());
-                known.api = api.unwrap_or_else(|| known.api.clone());
-            }
+                Some(version) if !is_version(version) => {
+                    let text = format!("{platform}.version is no version, such as v26.0");
+                    return Err(variables.invalid(NAME, text));
+                }
+                version => documented(platform, version),
+            };
+            let address = |field, given: Option<String>, documented: String| match given {
+                Some(address) => match url::Url::parse(&address) {
+                    Ok(_) => Ok(address),
+                    Err(e) => {
+                        let text = format!("{platform}.{field} is not a URL: {e}");
+                        Err(variables.invalid(NAME, text))
+                    }
+                },
+                None => Ok(documented),
+            };
+            let known = PlatformEndpoints {
+                token: address("token", given.token, of_version.token)?,
+                authorize: address("authorize", given.authorize, of_version.authorize)?,
+                api: address("api", given.api, of_version.api)?,
+            };
+            endpoints.0.insert(platform, known);
         }
         Ok(endpoints)
     }
@@ -87,28 +97,53 @@ impl Endpoints {
     }
 }
 
-/// The addresses that the platforms document (November 2026).
-fn documented(platform: Platform) -> PlatformEndpoints {
+/// A part of a path, and no more.
+fn is_version(version: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    version.len() <= 16 && version.starts_with(char::is_alphanumeric) && version.bytes().all(plain)
+}
+
+/// The version of the platform's API that its addresses name; the newest in November
+/// 2026. Graph: v26.0 since July 2026, and each works for about two years; Google Ads:
+/// each works for about one.
+const fn version(platform: Platform) -> Option<&'static str> {
+    match platform {
+        Platform::Meta | Platform::Instagram => Some("v26.0"),
+        Platform::Tiktok => Some("v2"),
+        Platform::TiktokBusiness => Some("v1.3"),
+        // Of its API no address is asked that has one, and no header is sent.
+        Platform::Linkedin => None,
+        Platform::Twitter => Some("2"),
+        Platform::Google => Some("v26"),
+        Platform::Snapchat => Some("v1"),
+    }
+}
+
+/// The addresses that the platforms document (November 2026), with another version
+/// of their API if one is given.
+fn documented(platform: Platform, other: Option<&str>) -> PlatformEndpoints {
+    const VERSION: &str = "{version}";
     let (token, authorize, api) = match platform {
         Platform::Meta => (
-            "https://graph.facebook.com/v25.0/oauth/access_token",
-            "https://www.facebook.com/v25.0/dialog/oauth",
-            "https://graph.facebook.com/v25.0",
+            "https://graph.facebook.com/{version}/oauth/access_token",
+            "https://www.facebook.com/{version}/dialog/oauth",
+            "https://graph.facebook.com/{version}",
         ),
         Platform::Instagram => (
             "https://graph.instagram.com/refresh_access_token",
             "https://www.instagram.com/oauth/authorize",
-            "https://graph.instagram.com/v25.0",
+            "https://graph.instagram.com/{version}",
         ),
         Platform::Tiktok => (
-            "https://open.tiktokapis.com/v2/oauth/token/",
-            "https://www.tiktok.com/v2/auth/authorize/",
-            "https://open.tiktokapis.com/v2",
+            "https://open.tiktokapis.com/{version}/oauth/token/",
+            "https://www.tiktok.com/{version}/auth/authorize/",
+            "https://open.tiktokapis.com/{version}",
         ),
         Platform::TiktokBusiness => (
-            "https://business-api.tiktok.com/open_api/v1.3/tt_user/oauth2/refresh_token/",
+            "https://business-api.tiktok.com/open_api/{version}/tt_user/oauth2/refresh_token/",
+            // Login Kit's, with a version of its own.
             "https://www.tiktok.com/v2/auth/authorize",
-            "https://business-api.tiktok.com/open_api/v1.3",
+            "https://business-api.tiktok.com/open_api/{version}",
         ),
         Platform::Linkedin => (
             "https://www.linkedin.com/oauth/v2/accessToken",
@@ -116,25 +151,28 @@ fn documented(platform: Platform) -> PlatformEndpoints {
             "https://api.linkedin.com",
         ),
         Platform::Twitter => (
-            "https://api.x.com/2/oauth2/token",
+            "https://api.x.com/{version}/oauth2/token",
             "https://x.com/i/oauth2/authorize",
-            "https://api.x.com/2",
+            "https://api.x.com/{version}",
         ),
+        // OAuth's addresses have versions of their own.
         Platform::Google => (
             "https://oauth2.googleapis.com/token",
             "https://accounts.google.com/o/oauth2/v2/auth",
-            "https://googleads.googleapis.com",
+            "https://googleads.googleapis.com/{version}",
         ),
         Platform::Snapchat => (
             "https://accounts.snapchat.com/login/oauth2/access_token",
             "https://accounts.snapchat.com/login/oauth2/authorize",
-            "https://adsapi.snapchat.com/v1",
+            "https://adsapi.snapchat.com/{version}",
         ),
     };
+    let version = other.or(version(platform)).unwrap_or_default();
+    let address = |template: &str| template.replace(VERSION, version);
     PlatformEndpoints {
-        token: token.to_owned(),
-        authorize: authorize.to_owned(),
-        api: api.to_owned(),
+        token: address(token),
+        authorize: address(authorize),
+        api: address(api),
     }
 }
 

@@ -23,9 +23,6 @@ pub(super) static DIALECT: Dialect = Dialect {
     rules: &[RULES, rfc6749::RULES, ANYWHERE],
 };
 
-/// The newest version of the Google Ads API in November 2026.
-const VERSION: &str = "v26";
-
 const ADMINISTRATOR: Verdict = Verdict::PlatformActionNeeded(PlatformAction::AdministratorPolicy);
 const LOG_IN: Verdict = Verdict::PlatformActionNeeded(PlatformAction::LogIn);
 
@@ -54,7 +51,7 @@ static RULES: &[Rule] = &[
 /// Named there as a cheap call; needs no customer id.
 #[expect(clippy::unnecessary_wraps, reason = "others may lack something")]
 fn probe(ask: &Ask<'_>) -> Option<RequestBuilder> {
-    let url = ask.api(&format!("{VERSION}/customers:listAccessibleCustomers"));
+    let url = ask.api("customers:listAccessibleCustomers");
     Some(ask.http.get(url).bearer_auth(ask.access_token()))
 }
 

@@ -1,3 +1,4 @@
 mod fixtures;
 mod network;
+mod requests;
 mod texts;

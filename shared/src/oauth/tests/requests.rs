@@ -1,0 +1,114 @@
+//! What is asked, and where.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::oauth::{Credentials, Endpoints, OAuthClient, Tokens, dialect};
+use crate::{Clock, Platform, Variables};
+
+fn endpoints(overrides: &Value) -> Result<Endpoints, String> {
+    let variable = ("PLATFORM_ENDPOINTS".to_owned(), overrides.to_string());
+    Endpoints::from_variables(&Variables::from_iter([variable])).map_err(|error| error.to_string())
+}
+
+fn refused(overrides: &Value) -> String {
+    endpoints(overrides).map(|_| ()).unwrap_err()
+}
+
+/// The addresses and queries of refresh and probe.
+fn asked(endpoints: &Endpoints, platform: Platform) -> [(String, BTreeMap<String, String>); 2] {
+    let client = json!({"client_id": "id", "client_secret": "client-secret"});
+    let credentials = Credentials::from_json(&json!({platform.name(): client}).to_string());
+    let credentials = credentials.unwrap();
+    let tokens = Tokens {
+        access_token: "access-token".into(),
+        refresh_token: Some("refresh-token".into()),
+    };
+    let client = OAuthClient::new(endpoints.clone(), Clock::system()).unwrap();
+    let ask = client.ask(platform, &credentials, &tokens);
+    let dialect = dialect::of(platform);
+    [(dialect.refresh)(&ask), (dialect.probe)(&ask)].map(|request| {
+        let Some(request) = request else {
+            return Default::default();
+        };
+        let mut url = request.build().unwrap().url().clone();
+        let query = url.query_pairs().into_owned().collect();
+        url.set_query(None);
+        (url.to_string(), query)
+    })
+}
+
+fn addresses(endpoints: &Endpoints, platform: Platform) -> [String; 2] {
+    asked(endpoints, platform).map(|(url, _)| url)
+}
+
+#[test]
+fn another_version_of_an_api_takes_no_new_build() {
+    let default = Endpoints::default();
+    let moved = endpoints(&json!({
+        "meta": {"version": "v31.0"},
+        "google": {"version": "v31"},
+        "tiktok_business": {"version": "v1.4", "api": "https://elsewhere.example/v9/"},
+    }));
+    let moved = moved.unwrap();
+    for (platform, before, after) in [
+        (
+            Platform::Meta,
+            [
+                "https://graph.facebook.com/v26.0/oauth/access_token",
+                "https://graph.facebook.com/v26.0/debug_token",
+            ],
+            [
+                "https://graph.facebook.com/v31.0/oauth/access_token",
+                "https://graph.facebook.com/v31.0/debug_token",
+            ],
+        ),
+        (
+            Platform::Google,
+            [
+                "https://oauth2.googleapis.com/token",
+                "https://googleads.googleapis.com/v26/customers:listAccessibleCustomers",
+            ],
+            [
+                "https://oauth2.googleapis.com/token",
+                "https://googleads.googleapis.com/v31/customers:listAccessibleCustomers",
+            ],
+        ),
+        // An address that is given is taken as it is.
+        (
+            Platform::TiktokBusiness,
+            [
+                "https://business-api.tiktok.com/open_api/v1.3/tt_user/oauth2/refresh_token/",
+                "https://business-api.tiktok.com/open_api/v1.3/tt_user/token_info/get/",
+            ],
+            [
+                "https://business-api.tiktok.com/open_api/v1.4/tt_user/oauth2/refresh_token/",
+                "https://elsewhere.example/v9/tt_user/token_info/get/",
+            ],
+        ),
+    ] {
+        assert_eq!(addresses(&default, platform), before, "{platform}");
+        assert_eq!(addresses(&moved, platform), after, "{platform}");
+    }
+    for platform in Platform::ALL {
+        let urls = default.of(platform);
+        for url in [&urls.token, &urls.authorize, &urls.api] {
+            assert!(!url.contains(['{', '}']) && url::Url::parse(url).is_ok());
+        }
+    }
+}
+
+#[test]
+fn what_is_no_version_is_refused_by_its_name() {
+    for version in ["", "../v1", "v1/oauth", "v1?a=b", "v 1", ".", "{version}"] {
+        let said = refused(&json!({"meta": {"version": version}}));
+        assert!(said.contains("meta.version is no version"), "{said}");
+    }
+    let said = refused(&json!({"linkedin": {"version": "202611"}}));
+    assert!(said.contains("linkedin.version"), "{said}");
+    let said = refused(&json!({"meta": {"api": "graph.facebook.com"}}));
+    assert!(said.contains("meta.api is not a URL"), "{said}");
+    let said = refused(&json!({"meta": {"verison": "v27.0"}}));
+    assert!(said.contains("verison"), "{said}");
+}
