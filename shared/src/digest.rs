@@ -6,14 +6,18 @@ use aws_lc_rs::digest::{Context, SHA256};
 /// separated by `#`, which no id contains.
 #[must_use]
 pub fn hex128(parts: &[&str]) -> String {
+    hex(&sha256(parts)[..16])
+}
+
+/// Bytes in hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    sha256(parts)
-        .iter()
-        .take(16)
-        .fold(String::with_capacity(32), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}"); // writing to a String cannot fail
-            hex
-        })
+    let text = String::with_capacity(bytes.len() * 2);
+    bytes.iter().fold(text, |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}"); // writing to a String cannot fail
+        hex
+    })
 }
 
 /// The SHA-256 of `parts`, separated by `#`.

@@ -220,6 +220,18 @@ impl Platform {
         }
     }
 
+    /// A permission as the platform's answers spell it. Google takes two by short
+    /// names as well, and answers with the long ones
+    /// (developers.google.com/identity/protocols/oauth2/scopes).
+    #[must_use]
+    pub fn spelling(self, scope: &str) -> &str {
+        match (self, scope) {
+            (Self::Google, "email") => "https://www.googleapis.com/auth/userinfo.email",
+            (Self::Google, "profile") => "https://www.googleapis.com/auth/userinfo.profile",
+            _ => scope,
+        }
+    }
+
     /// How long a grant lasts unused, renewed by any refresh. Google: six
     /// months (developers.google.com/identity/protocols/oauth2).
     #[must_use]

@@ -114,7 +114,11 @@ impl Integration {
         // An answer that names no scopes has changed none.
         if !scopes.is_empty() {
             let had = self.scopes.iter().chain(&self.missing_scopes);
-            let missing: Vec<_> = had.filter(|had| !scopes.contains(had)).cloned().collect();
+            let has = |had: &str| {
+                let spelt = self.platform.spelling(had);
+                scopes.iter().any(|scope| scope == had || scope == spelt)
+            };
+            let missing: Vec<_> = had.filter(|had| !has(had)).cloned().collect();
             if missing
                 .iter()
                 .any(|scope| !self.missing_scopes.contains(scope))
@@ -203,9 +207,10 @@ impl Integration {
     pub fn fail(&mut self, verdict: &Verdict, conclusive: bool, now: DateTime<Utc>, luck: f64) {
         self.lease = None;
         self.intent = None;
-        // One about our application says nothing about the connection; and what
-        // is known to be dead was tried because somebody asked.
-        if self.is_given_up() || *verdict == Verdict::AppMisconfigured {
+        // One about our application or about the question says nothing about the
+        // connection; and what is known to be dead was tried because somebody asked.
+        let says_nothing = matches!(verdict, Verdict::AppMisconfigured | Verdict::Unanswered);
+        if self.is_given_up() || says_nothing {
             return;
         }
         self.attempted_at = Some(now);
@@ -240,7 +245,7 @@ impl Integration {
             Verdict::Throttled { wait, .. } => {
                 self.retrying(RetryReason::Throttled, *wait, now, luck)
             }
-            Verdict::AppMisconfigured => self.state.clone(),
+            Verdict::AppMisconfigured | Verdict::Unanswered => self.state.clone(),
             Verdict::PermissionLost(named) => {
                 self.lose_permissions(named, now);
                 // The token lives; only a person can give back what it may do.

@@ -28,6 +28,9 @@ pub enum Verdict {
     PermissionLost(Vec<String>),
     /// Our application is refused, whatever the connection: only we can mend it.
     AppMisconfigured,
+    /// An answer about the question alone: what a probe asks is not for this
+    /// account. It says nothing of the token, the grant, or our application.
+    Unanswered,
 }
 
 /// Whom a platform holds back.
@@ -91,6 +94,15 @@ pub enum PlatformAction {
     ConfirmAccount,
     /// The organisation's administrator demands a new sign-in.
     AdministratorPolicy,
+    /// The organisation's administrator does not let our application in, or has
+    /// restricted the account: a new grant would be refused as well.
+    AdministratorApproval,
+    /// The account's own protection keeps applications out, ours too.
+    AccountProtection,
+    /// The platform asks this account for a stronger sign-in than it has.
+    StrongerSignIn,
+    /// The platform bills this account for what is asked, and it is not enrolled.
+    Enrol,
 }
 
 impl Transient {
@@ -113,7 +125,8 @@ impl Verdict {
             Self::ReconnectNeeded(_)
             | Self::PlatformActionNeeded(_)
             | Self::PermissionLost(_)
-            | Self::AppMisconfigured => false,
+            | Self::AppMisconfigured
+            | Self::Unanswered => false,
         }
     }
 
@@ -127,6 +140,7 @@ impl Verdict {
             Self::PlatformActionNeeded(_) => "platform_action_needed",
             Self::PermissionLost(_) => "permission_lost",
             Self::AppMisconfigured => "app_misconfigured",
+            Self::Unanswered => "unanswered",
         }
     }
 }
@@ -166,7 +180,24 @@ impl fmt::Display for PlatformAction {
             Self::LogIn => "log in on the platform itself first and follow its security check",
             Self::ConfirmAccount => "confirm the account on the platform first",
             Self::AdministratorPolicy => {
-                "the organisation's administrator requires a new sign-in; ask them, then reconnect"
+                "the organisation's administrator limits how long a sign-in lasts; reconnect, and \
+                 ask them to exempt this application, or it ends again"
+            }
+            Self::AdministratorApproval => {
+                "the organisation's administrator does not let this application in; ask them to \
+                 allow it, reconnecting alone does not help"
+            }
+            Self::AccountProtection => {
+                "the account's own protection keeps this application out, such as Google's \
+                 Advanced Protection; change that on the platform, reconnecting alone does not help"
+            }
+            Self::StrongerSignIn => {
+                "turn on the stronger sign-in that the platform asks this account for, such as \
+                 2-step verification"
+            }
+            Self::Enrol => {
+                "enrol this account at the platform's developer console first: what is asked \
+                 there is billed to it"
             }
         })
     }

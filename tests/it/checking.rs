@@ -18,6 +18,19 @@ async fn world(id: &str, platform: &str, left: Option<TimeDelta>) -> World {
     world
 }
 
+const ADS: &str = "https://www.googleapis.com/auth/adwords";
+
+/// A connection `g` to Google that allows `scopes`, and has an access token alone.
+async fn google(scopes: &[&str]) -> World {
+    let world = World::new().await;
+    world.import(&acme()).await;
+    let mut line = connection("g", "google", None, false);
+    line["scopes"] = json!(scopes);
+    world.import(&[line]).await;
+    world.check(json!({})).await;
+    world
+}
+
 fn answers(world: &World, action: &Value, times: Option<u64>) {
     let script = json!({"on": "probe", "times": times, "do": action});
     let script: Script = serde_json::from_value(script).unwrap();
@@ -141,7 +154,7 @@ async fn a_refusal_that_was_a_bad_hour_is_cleared_by_the_sweep() {
 
 #[tokio::test]
 async fn what_its_owner_must_do_is_looked_after_daily_until_it_is_done() {
-    let world = world("g", "google", None).await;
+    let world = google(&[ADS]).await;
     let body = json!({"error": {"code": 401, "status": "UNAUTHENTICATED", "details": [{"errors": [
         {"errorCode": {"authenticationError": "TWO_STEP_VERIFICATION_NOT_ENROLLED"}},
     ]}]}});
@@ -311,12 +324,12 @@ async fn a_permission_that_a_refresh_misses_is_told_and_tried_for_daily() {
 
 #[tokio::test]
 async fn a_permission_that_a_probe_misses_is_told_until_it_is_back() {
-    let world = world("g", "google", None).await;
-    let body = json!({"error": {"code": 403, "status": "PERMISSION_DENIED", "details": [
-        {"reason": "ACCESS_TOKEN_SCOPE_INSUFFICIENT"},
-    ]}});
-    let respond = json!({"respond": {"status": 403, "body": body.to_string()}});
-    answers(&world, &respond, Some(1));
+    let world = google(&[ADS]).await;
+    answers(
+        &world,
+        &json!({"refuse": "USER_PERMISSION_DENIED"}),
+        Some(1),
+    );
     assert_eq!(post(&world, "g").await["verdict"], "permission_lost");
     let row = world.row("acme", "g").await;
     assert_eq!(row.state, State::Active);
@@ -324,4 +337,49 @@ async fn a_permission_that_a_probe_misses_is_told_until_it_is_back() {
     assert_eq!(world.told("olga").await, ["integration_permission_lost"]);
     assert_eq!(post(&world, "g").await["verdict"], "alive");
     assert_eq!(world.row("acme", "g").await.permission_lost_at, None);
+}
+
+/// A grant for YouTube or Analytics has never had the permission that a call of
+/// Google Ads needs, and one for Google Ads may be of an account without it.
+#[tokio::test]
+async fn a_google_check_asks_for_no_more_than_the_grant_allows() {
+    let youtube = "https://www.googleapis.com/auth/youtube";
+    for scopes in [vec![youtube], vec![]] {
+        let world = google(&scopes).await;
+        let platforms = world.stack.platforms();
+        let mut rules = platforms.rules(shared::Platform::Google);
+        youtube.clone_into(&mut rules.scope);
+        platforms.set_rules(shared::Platform::Google, rules);
+        for checked in [ask(&world, "g").await, post(&world, "g").await] {
+            assert_eq!(checked["verdict"], "alive", "{scopes:?}: {checked}");
+        }
+        let row = world.row("acme", "g").await;
+        assert_eq!((row.permission_lost_at, row.state), (None, State::Active));
+        assert_eq!(row.scopes, [youtube]);
+        let told = world.told("olga").await;
+        assert!(
+            !told.contains(&"integration_permission_lost".to_owned()),
+            "{told:?}"
+        );
+    }
+    for error in [
+        "NOT_ADS_USER",
+        "SERVICE_DISABLED",
+        "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
+    ] {
+        let world = google(&[ADS]).await;
+        let before = world.row("acme", "g").await;
+        answers(&world, &json!({"refuse": error}), None);
+        for checked in [ask(&world, "g").await, post(&world, "g").await] {
+            assert_eq!(checked["verdict"], "unanswered", "{error}: {checked}");
+            let said = checked["message"].as_str().unwrap();
+            assert!(said.contains("did not say whether the token lives"));
+        }
+        let row = world.row("acme", "g").await;
+        let same = (row.state, row.permission_lost_at, row.access_expires_at);
+        let expected = (before.state, None, before.access_expires_at);
+        assert_eq!(same, expected, "{error}");
+        assert!(world.told("olga").await.is_empty(), "{error}");
+        assert!(world.audit("operations").await.is_empty(), "{error}");
+    }
 }

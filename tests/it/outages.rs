@@ -55,8 +55,10 @@ async fn operations(world: &World, kind: &str) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotated_client_secret_flips_no_connection() {
     for (platform, name, error) in [
-        // A platform that says what is wrong, and two that blame the grant.
+        // Platforms that say what is wrong, and two that blame the grant.
         (Platform::Google, "google", "invalid_client"),
+        // Switched off by the platform: no owner can mend that by reconnecting.
+        (Platform::Google, "google", "disabled_client"),
         (Platform::Tiktok, "tiktok", "invalid_grant"),
         (Platform::Twitter, "twitter", "invalid_request"),
     ] {

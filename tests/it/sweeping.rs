@@ -232,6 +232,124 @@ async fn evidence_is_acted_on_at_once() {
     );
 }
 
+/// What only the organisation's administrator, or the owner at the platform, can
+/// change: people hear so at once, and it goes on by itself once that is done.
+#[tokio::test]
+async fn who_must_act_on_the_platform_is_told_what_to_do_there() {
+    for (platform, name, error, words) in [
+        (
+            Platform::Google,
+            "google",
+            "admin_policy_enforced",
+            "ask them to allow it, reconnecting alone does not help",
+        ),
+        (
+            Platform::Google,
+            "google",
+            "org_internal",
+            "ask them to allow it, reconnecting alone does not help",
+        ),
+        (
+            Platform::Google,
+            "google",
+            "access_denied",
+            "ask them to allow it, reconnecting alone does not help",
+        ),
+        (
+            Platform::Google,
+            "google",
+            "policy_enforced",
+            "Advanced Protection",
+        ),
+        (
+            Platform::Google,
+            "google",
+            "rapt_required",
+            "ask them to exempt this application",
+        ),
+        (
+            Platform::Twitter,
+            "twitter",
+            "user-not-enrolled",
+            "enrol this account",
+        ),
+    ] {
+        let left = TimeDelta::minutes(5);
+        let world = world_of(&[("c", name, left, true)]).await;
+        refuse(&world, platform, "-c", error);
+        for _ in 0..3 {
+            world.check(json!({})).await;
+            world.pass(TimeDelta::hours(1));
+        }
+        let tried = world.stack.platforms().exchanges(platform);
+        assert_eq!(tried, 1, "{error}: not tried again and again");
+        let told = world.notifications("ian", "acme").await;
+        let first = told.last().unwrap();
+        assert_eq!(
+            first["type"], "integration_platform_action_required",
+            "{error}: {told:?}"
+        );
+        let said = first["message"].as_str().unwrap();
+        assert!(said.contains(words), "{error}: {said}");
+        world.stack.platforms().clear_scripts();
+        world.pass(TimeDelta::days(1));
+        world.check(json!({})).await;
+        assert_eq!(world.row("acme", "c").await.state, State::Active, "{error}");
+        let newest = &world.notifications("ian", "acme").await[0];
+        assert_eq!(newest["type"], "integration_token_refreshed", "{error}");
+    }
+}
+
+/// A code that names no end of the grant is confirmed by a second refusal.
+#[tokio::test]
+async fn a_code_that_names_no_end_kills_nothing_at_once() {
+    for (platform, name, error, left) in [
+        (
+            Platform::TiktokBusiness,
+            "tiktok_business",
+            "40105",
+            TimeDelta::hours(20),
+        ),
+        (
+            Platform::TiktokBusiness,
+            "tiktok_business",
+            "40309",
+            TimeDelta::hours(20),
+        ),
+    ] {
+        let world = world_of(&[("c", name, left, true)]).await;
+        refuse(&world, platform, "-c", error);
+        world.check(json!({})).await;
+        let state = world.row("acme", "c").await.state;
+        let refused = RetryReason::Refused;
+        assert!(
+            matches!(state, State::Retrying { reason, .. } if reason == refused),
+            "{error}: {state:?}"
+        );
+        let dead = "integration_reconnect_required".to_owned();
+        assert!(!world.told("olga").await.contains(&dead), "{error}");
+        let before = world.clock.now();
+        // A bad hour of the platform ends; or the second refusal decides.
+        world.pass(TimeDelta::hours(1));
+        world.check(json!({})).await;
+        let state = world.row("acme", "c").await.state;
+        let reason = ReconnectReason::GrantRefused;
+        assert!(
+            matches!(state, State::ReconnectRequired { reason: why, since } if why == reason && since > before),
+            "{error}: {state:?}"
+        );
+        let world = world_of(&[("c", name, left, true)]).await;
+        let once = Script::refuse(platform, error).times(1);
+        world.stack.platforms().script(once).unwrap();
+        for _ in 0..2 {
+            world.check(json!({})).await;
+            world.pass(TimeDelta::hours(1));
+        }
+        assert_eq!(world.row("acme", "c").await.state, State::Active, "{error}");
+        assert!(!world.told("olga").await.contains(&dead), "{error}");
+    }
+}
+
 /// No answer to an extension tells this clock, and no extension renews it.
 #[tokio::test]
 async fn people_are_warned_of_the_end_of_data_access_that_only_a_probe_tells() {

@@ -118,7 +118,11 @@ const fn demand(action: PlatformAction) -> &'static str {
     match action {
         PlatformAction::LogIn => "log in there",
         PlatformAction::ConfirmAccount => "confirm account",
-        PlatformAction::AdministratorPolicy => "ask the admin",
+        PlatformAction::AdministratorPolicy => "sign in again",
+        PlatformAction::AdministratorApproval => "ask the admin",
+        PlatformAction::AccountProtection => "change protection",
+        PlatformAction::StrongerSignIn => "stronger sign-in",
+        PlatformAction::Enrol => "enrol there",
     }
 }
 

@@ -163,6 +163,10 @@ fn message(
             "{platform} refuses our application; whoever runs this has been told. The connection \
              stays as it is."
         ),
+        "unanswered" => format!(
+            "{platform} did not say whether the token lives: what was asked is not for this \
+             account. The connection stays as it is."
+        ),
         "permission_lost" => {
             format!("{platform} says that a permission is missing; reconnect to grant it.")
         }

@@ -242,7 +242,9 @@ impl Driver<'_> {
             ..
         } = self;
         let tokens = self.new_tokens.as_ref().unwrap_or(self.tokens);
-        let probed = function.oauth.probe(before.platform, credentials, tokens);
+        let probed = function
+            .oauth
+            .probe(before.platform, credentials, tokens, &before.scopes);
         let result = probed.await?.result.map_err(|refused| refused.verdict);
         if let Ok(seen) = &result {
             self.sweep.doubt(before.platform, seen).await;

@@ -37,7 +37,10 @@ impl CheckTokens {
         };
         let entry = Entry::at(&row, attempt_id());
         let (id, began) = (entry.attempt_id.clone(), self.clock.precise());
-        let Some(probed) = self.oauth.probe(row.platform, credentials, &tokens).await else {
+        let probing = self
+            .oauth
+            .probe(row.platform, credentials, &tokens, &row.scopes);
+        let Some(probed) = probing.await else {
             // Nor can it be asked about by the next sweep.
             if is_awaited {
                 row.probed(

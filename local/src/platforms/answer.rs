@@ -87,8 +87,10 @@ pub(super) fn oauth(
     if platform == Platform::Tiktok {
         body["log_id"] = json!(trace_id());
     }
-    if description.contains("invalid_rapt") {
-        body["error_subtype"] = json!("invalid_rapt");
+    for subtype in ["invalid_rapt", "rapt_required"] {
+        if description.contains(subtype) {
+            body["error_subtype"] = json!(subtype);
+        }
     }
     Answer::json(status, &body)
 }

@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 
+use aws_lc_rs::hmac;
 use axum::http::{HeaderMap, Method, Uri, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use shared::Platform;
+use shared::{Platform, digest};
 
 use super::answer::{Answer, trace_id};
 use super::fault::Fault;
@@ -64,11 +65,20 @@ impl Exchange {
         &self,
         platform: Platform,
         client: Option<&Client>,
+        rules: &Rules,
     ) -> Result<&str, Fault<'_>> {
-        if self.parameters.is_none() {
+        let Some(parameters) = &self.parameters else {
             return Err(Fault::Encoding);
-        }
+        };
         self.authenticate(platform, client)?;
+        if platform == Platform::Meta {
+            let secret = self.required("client_secret")?;
+            let token = self.required(token_name(platform))?;
+            check_proof(parameters, secret, token, rules)?;
+            if rules.system_users {
+                self.required("set_token_expires_in_60_days")?;
+            }
+        }
         let wanted = match platform {
             Platform::Meta => "fb_exchange_token",
             Platform::Instagram => "ig_refresh_token",
@@ -128,6 +138,23 @@ pub(super) fn identify(
     }
 }
 
+/// Whether `appsecret_proof` is the proof that the caller of `token` has the secret
+/// (graph-api/guides/secure-requests).
+pub(super) fn check_proof(
+    parameters: &Parameters,
+    secret: &str,
+    token: &str,
+    rules: &Rules,
+) -> Result<(), Fault<'static>> {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    match text(parameters, "appsecret_proof") {
+        None if rules.requires_proof => Err(Fault::Proof("API calls from the server require an")),
+        None => Ok(()),
+        Some(given) if given == digest::hex(hmac::sign(&key, token.as_bytes()).as_ref()) => Ok(()),
+        Some(_) => Err(Fault::Proof("Invalid")),
+    }
+}
+
 fn token_name(platform: Platform) -> &'static str {
     match platform {
         Platform::Meta => "fb_exchange_token",
@@ -155,14 +182,14 @@ pub(super) fn answer(platform: Platform, rules: &Rules, issued: &Issued) -> Answ
             body["open_id"] = json!(issued.grant);
             body["refresh_token"] = refresh_token;
             body["refresh_expires_in"] = refresh_expires_in;
-            body["scope"] = json!("user.info.basic,video.list");
+            body["scope"] = json!(rules.scope);
             body["token_type"] = json!("Bearer");
         }
         Platform::TiktokBusiness => {
             body["open_id"] = json!(issued.grant);
             body["refresh_token"] = refresh_token;
             body["refresh_token_expires_in"] = refresh_expires_in;
-            body["scope"] = json!("user.info.basic,video.list");
+            body["scope"] = json!(rules.scope);
             body["token_type"] = json!("Bearer");
             body = json!({
                 "code": 0,
@@ -174,17 +201,17 @@ pub(super) fn answer(platform: Platform, rules: &Rules, issued: &Issued) -> Answ
         Platform::Linkedin => {
             body["refresh_token"] = refresh_token;
             body["refresh_token_expires_in"] = refresh_expires_in;
-            body["scope"] = json!("r_ads,rw_organization_admin");
+            body["scope"] = json!(rules.scope);
         }
         Platform::Twitter => {
             body["refresh_token"] = refresh_token;
-            body["scope"] = json!("tweet.read users.read offline.access");
+            body["scope"] = json!(rules.scope);
             body["token_type"] = json!("bearer");
         }
         // No refresh token: the old one stays. Its life is told only where it
         // has an end, as for a consent screen in "Testing".
         Platform::Google => {
-            body["scope"] = json!("https://www.googleapis.com/auth/adwords");
+            body["scope"] = json!(rules.scope);
             body["token_type"] = json!("Bearer");
             if issued.refresh_expires_in.is_some() {
                 body["refresh_token_expires_in"] = refresh_expires_in;
@@ -192,7 +219,7 @@ pub(super) fn answer(platform: Platform, rules: &Rules, issued: &Issued) -> Answ
         }
         Platform::Snapchat => {
             body["refresh_token"] = refresh_token;
-            body["scope"] = json!("snapchat-marketing-api");
+            body["scope"] = json!(rules.scope);
             body["token_type"] = json!("Bearer");
         }
     }

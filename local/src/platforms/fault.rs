@@ -23,6 +23,8 @@ pub(super) enum Fault<'a> {
     Client,
     /// The right client with the wrong secret.
     Secret,
+    /// What is wrong with the proof that the caller has the secret (Meta).
+    Proof(&'static str),
     /// The token is not accepted.
     Token(Denied),
 }
@@ -96,6 +98,12 @@ fn of_graph(fault: Fault<'_>) -> Answer {
         ),
         // The same code as an unknown error; only the message tells.
         Fault::Secret => (1, 0, "Error validating client secret.".to_owned()),
+        Fault::Proof("Invalid") => (
+            100,
+            0,
+            "Invalid appsecret_proof provided in the API argument".to_owned(),
+        ),
+        Fault::Proof(wrong) => (100, 0, format!("{wrong} appsecret_proof argument")),
         Fault::Token(Denied::Revoked) => (
             190,
             458,
@@ -129,7 +137,9 @@ fn of_business(fault: Fault<'_>) -> Answer {
             business(40002, &format!("{name}: Missing data for required field."))
         }
         Fault::GrantType(_) => business(40108, "Grant type is invalid"),
-        Fault::Client | Fault::Secret => business(40101, "App id or secret is incorrect"),
+        Fault::Client | Fault::Secret | Fault::Proof(_) => {
+            business(40101, "App id or secret is incorrect")
+        }
         Fault::Token(Denied::Expired) => business(40103, "Refresh token is expired"),
         Fault::Token(Denied::Revoked) => {
             business(40105, "Access token is incorrect or has been revoked")
@@ -160,7 +170,7 @@ fn of_oauth(platform: Platform, fault: Fault<'_>) -> Answer {
             let text = format!("Invalid grant_type: {}", given.escape_default());
             return refusal("unsupported_grant_type", &text);
         }
-        Fault::Client | Fault::Secret => "invalid_client",
+        Fault::Client | Fault::Secret | Fault::Proof(_) => "invalid_client",
         // X calls a dead refresh token an invalid request.
         Fault::Token(_) if platform == Platform::Twitter => "invalid_request",
         Fault::Token(_) => "invalid_grant",

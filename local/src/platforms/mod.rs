@@ -123,6 +123,9 @@ const fn probe_path(platform: Platform) -> &'static str {
 /// The free probe of a TikTok account's token; [`probe_path`] is an advertiser's.
 const TOKEN_INFO: &str = "/tiktok_business/open_api/v1.3/tt_user/token_info/get/";
 
+/// The free probe of a Google token whatever it is for; [`probe_path`] is Google Ads'.
+const TOKENINFO: &str = "/google/tokeninfo";
+
 /// The value of `PLATFORM_ENDPOINTS` for simulators served at `base`.
 #[must_use]
 pub fn endpoints(base: &str) -> Value {
@@ -170,6 +173,10 @@ impl Platforms {
             .route(
                 TOKEN_INFO,
                 self.route(MethodFilter::POST, Platform::TiktokBusiness, Purpose::Probe),
+            )
+            .route(
+                TOKENINFO,
+                self.route(MethodFilter::GET, Platform::Google, Purpose::Probe),
             )
             .route("/control", control)
             .with_state(self.clone())

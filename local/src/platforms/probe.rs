@@ -4,18 +4,20 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use serde_json::{Value, json};
 use shared::Platform;
 
-use super::TOKEN_INFO;
-use super::answer::{Answer, graph, trace_id};
-use super::exchange::{Client, Parameters, form, identify, json_texts, query, text};
+use super::answer::{Answer, graph, oauth, trace_id};
+use super::exchange::{Client, Parameters, check_proof, form, identify, json_texts, query, text};
 use super::fault::{self, Fault};
 use super::grant::{Denied, Instant, Sight};
 use super::rules::Rules;
+use super::{TOKEN_INFO, TOKENINFO, named};
 
 /// A probe, read but not yet judged.
 pub(super) struct Probe {
     parameters: Parameters,
     /// Whether it asks about a TikTok account's token.
     of_account: bool,
+    /// Whether it asks about a Google token whatever it is for.
+    of_any_use: bool,
     header_token: Option<String>,
 }
 
@@ -36,6 +38,7 @@ impl Probe {
         Self {
             parameters,
             of_account,
+            of_any_use: uri.path() == TOKENINFO,
             header_token: header_token.map(str::to_owned),
         }
     }
@@ -45,7 +48,7 @@ impl Probe {
         match platform {
             Platform::Meta => text(&self.parameters, "input_token"),
             Platform::Linkedin => text(&self.parameters, "token"),
-            _ if self.of_account => text(&self.parameters, "access_token"),
+            _ if self.of_account || self.of_any_use => text(&self.parameters, "access_token"),
             Platform::Instagram => {
                 text(&self.parameters, "access_token").or(self.header_token.as_deref())
             }
@@ -58,6 +61,7 @@ impl Probe {
         &'a self,
         platform: Platform,
         client: Option<&'a Client>,
+        rules: &Rules,
     ) -> Result<&'a str, Answer> {
         let pair = match platform {
             Platform::Meta => {
@@ -73,9 +77,17 @@ impl Probe {
             _ => return Ok(""),
         };
         pair.ok_or(Fault::Client)
-            .and_then(|(id, secret)| identify(client, id, secret).map(|()| id))
+            .and_then(|(id, secret)| {
+                identify(client, id, secret)?;
+                if platform == Platform::Meta {
+                    // Of the token that asks.
+                    let ours = format!("{id}|{secret}");
+                    check_proof(&self.parameters, secret, &ours, rules)?;
+                }
+                Ok(id)
+            })
             .map_err(|fault| match platform {
-                Platform::Meta => graph(
+                Platform::Meta if !matches!(fault, Fault::Proof(_)) => graph(
                     StatusCode::BAD_REQUEST,
                     190,
                     0,
@@ -105,7 +117,7 @@ impl Probe {
     ) -> Answer {
         match platform {
             Platform::Meta => return debug_token(rules, caller, seen),
-            Platform::Linkedin => return introspection(caller, seen),
+            Platform::Linkedin => return introspection(rules, caller, seen),
             _ => {}
         }
         let sight = match seen {
@@ -113,7 +125,7 @@ impl Probe {
                 denied: Some(denied),
                 ..
             })
-            | Err(denied) => return fault::probe(platform, Some(denied)),
+            | Err(denied) => return self.refused(platform, Some(denied)),
             Ok(sight) => sight,
         };
         let id = subject(&sight.grant);
@@ -126,7 +138,7 @@ impl Probe {
                 "code": 0,
                 "message": "OK",
                 "request_id": trace_id(),
-                "data": {"app_id": caller, "creator_id": id, "scope": "user.info.basic,video.list"},
+                "data": {"app_id": caller, "creator_id": id, "scope": rules.scope},
             }),
             Platform::TiktokBusiness => json!({
                 "code": 0,
@@ -137,6 +149,20 @@ impl Probe {
             Platform::Twitter => json!({
                 "data": {"id": id, "name": "A user", "username": format!("user_{id}")},
             }),
+            // Its numbers are texts.
+            Platform::Google if self.of_any_use => json!({
+                "azp": "1.apps.googleusercontent.com",
+                "aud": "1.apps.googleusercontent.com",
+                "sub": id,
+                "scope": rules.scope,
+                "exp": sight.expires_at.unwrap_or(now + rules.access_life).to_string(),
+                "expires_in": (sight.expires_at.unwrap_or(now + rules.access_life) - now).to_string(),
+                "access_type": "offline",
+            }),
+            Platform::Google if !rules.scope.contains("/auth/adwords") => {
+                return named::answer(platform, "ACCESS_TOKEN_SCOPE_INSUFFICIENT")
+                    .unwrap_or_else(|| fault::probe(platform, None));
+            }
             Platform::Google => json!({"resourceNames": [format!("customers/{id}")]}),
             Platform::Snapchat => json!({
                 "request_status": "SUCCESS",
@@ -154,6 +180,19 @@ impl Probe {
         }
     }
 
+    /// The answer about a token that is not accepted, or to none.
+    pub(super) fn refused(&self, platform: Platform, denied: Option<Denied>) -> Answer {
+        match self.of_any_use {
+            true => oauth(
+                platform,
+                StatusCode::BAD_REQUEST,
+                "invalid_token",
+                "Invalid Value",
+            ),
+            false => fault::probe(platform, denied),
+        }
+    }
+
     fn pair(&self, id: &str, secret: &str) -> Option<(&str, &str)> {
         Some((text(&self.parameters, id)?, text(&self.parameters, secret)?))
     }
@@ -163,10 +202,10 @@ impl Probe {
 fn debug_token(rules: &Rules, app_id: &str, seen: Result<Sight, Denied>) -> Answer {
     let mut data = json!({
         "app_id": app_id,
-        "type": "USER",
+        "type": if rules.system_users { "SYSTEM_USER" } else { "USER" },
         "application": "The application",
         "is_valid": true,
-        "scopes": ["pages_show_list", "ads_read"],
+        "scopes": rules.scope.split(',').collect::<Vec<_>>(),
         "granular_scopes": [],
     });
     let denied = match seen {
@@ -199,7 +238,7 @@ fn debug_token(rules: &Rules, app_id: &str, seen: Result<Sight, Denied>) -> Answ
 }
 
 /// LinkedIn's introspection, with HTTP 200 whatever the token's state.
-fn introspection(client_id: &str, seen: Result<Sight, Denied>) -> Answer {
+fn introspection(rules: &Rules, client_id: &str, seen: Result<Sight, Denied>) -> Answer {
     let Ok(sight) = seen else {
         return Answer::ok(&json!({"active": false}));
     };
@@ -215,7 +254,7 @@ fn introspection(client_id: &str, seen: Result<Sight, Denied>) -> Answer {
         "created_at": sight.issued_at,
         "status": status,
         "expires_at": sight.expires_at,
-        "scope": "r_ads,rw_organization_admin",
+        "scope": rules.scope,
         "auth_type": "3L",
     }))
 }

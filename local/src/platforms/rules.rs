@@ -36,6 +36,14 @@ pub struct Rules {
     /// Meta's second clock: how long the application may read the data of
     /// someone who was last active when the grant began. No exchange renews it.
     pub data_access_life: Option<i64>,
+    /// What its grants allow, in the platform's own spelling.
+    pub scope: String,
+    /// Whether its tokens are Meta's system users', which are extended only with
+    /// `set_token_expires_in_60_days`.
+    pub system_users: bool,
+    /// Whether the application is set to refuse calls without `appsecret_proof` (Meta).
+    /// A wrong one is refused anyway.
+    pub requires_proof: bool,
 }
 
 impl Rules {
@@ -54,6 +62,9 @@ impl Rules {
             extends: true,
             says_expires_in: true,
             data_access_life: None,
+            scope: scope(platform).to_owned(),
+            system_users: false,
+            requires_proof: false,
         };
         match platform {
             Platform::Meta => Self {
@@ -102,5 +113,17 @@ impl Rules {
                 ..plain
             },
         }
+    }
+}
+
+const fn scope(platform: Platform) -> &'static str {
+    match platform {
+        Platform::Meta => "pages_show_list,ads_read",
+        Platform::Instagram => "instagram_business_basic",
+        Platform::Tiktok | Platform::TiktokBusiness => "user.info.basic,video.list",
+        Platform::Linkedin => "r_ads,rw_organization_admin",
+        Platform::Twitter => "tweet.read users.read offline.access",
+        Platform::Google => "https://www.googleapis.com/auth/adwords",
+        Platform::Snapchat => "snapchat-marketing-api",
     }
 }

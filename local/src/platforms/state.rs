@@ -198,7 +198,7 @@ impl Simulator {
     /// The answer, and whether it carries new tokens.
     fn exchange(&mut self, request: &Exchange, now: Instant) -> (Answer, bool) {
         let issued = request
-            .accept(self.platform, self.client.as_ref())
+            .accept(self.platform, self.client.as_ref(), &self.rules)
             .and_then(|token| {
                 if exchange::extends(self.platform) {
                     self.ledger.extend(&self.rules, token, now)
@@ -215,12 +215,12 @@ impl Simulator {
 
     fn probe(&mut self, request: &Probe, now: Instant) -> Answer {
         let platform = self.platform;
-        let caller = match request.caller(platform, self.client.as_ref()) {
+        let caller = match request.caller(platform, self.client.as_ref(), &self.rules) {
             Ok(caller) => caller,
             Err(answer) => return answer,
         };
         let Some(token) = request.token(platform) else {
-            return fault::probe(platform, None);
+            return request.refused(platform, None);
         };
         let life = request.adopted_life(platform, &self.rules);
         let seen = self.ledger.look(&self.rules, life, token, now);

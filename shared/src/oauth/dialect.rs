@@ -54,6 +54,8 @@ pub(super) struct Ask<'a> {
     pub(super) endpoints: &'a PlatformEndpoints,
     pub(super) client: Option<&'a ClientCredentials>,
     pub(super) tokens: &'a Tokens,
+    /// What the grant allows, as far as known: a probe may ask for no more.
+    pub(super) scopes: &'a [String],
 }
 
 impl<'a> Ask<'a> {
@@ -74,6 +76,13 @@ impl<'a> Ask<'a> {
     /// An address below the API's base.
     pub(super) fn api(&self, path: &str) -> String {
         format!("{}/{path}", self.endpoints.api.trim_end_matches('/'))
+    }
+
+    /// An address beside the token endpoint.
+    pub(super) fn beside_token(&self, name: &str) -> Option<String> {
+        let token = self.endpoints.token.trim_end_matches('/');
+        let (base, _) = token.rsplit_once('/')?;
+        Some(format!("{base}/{name}"))
     }
 
     /// Whatever of ours must not come back in a text that is kept.

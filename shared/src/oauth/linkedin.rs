@@ -43,8 +43,7 @@ static RULES: &[Rule] = &[
 /// Beside the token endpoint (learn.microsoft.com, token-introspection).
 fn probe(ask: &Ask<'_>) -> Option<RequestBuilder> {
     let (id, secret) = ask.client()?;
-    let (base, _) = ask.endpoints.token.trim_end_matches('/').rsplit_once('/')?;
-    Some(ask.http.post(format!("{base}/introspectToken")).form(&[
+    Some(ask.http.post(ask.beside_token("introspectToken")?).form(&[
         ("client_id", id),
         ("client_secret", secret),
         ("token", ask.access_token()),

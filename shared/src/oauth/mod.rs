@@ -149,7 +149,7 @@ impl OAuthClient {
         tokens: &Tokens,
     ) -> Answer {
         let dialect = dialect::of(platform);
-        let ask = self.ask(platform, credentials, tokens);
+        let ask = self.ask(platform, credentials, tokens, &[]);
         let request = match model {
             RefreshModel::None => None,
             _ => (dialect.refresh)(&ask),
@@ -166,16 +166,18 @@ impl OAuthClient {
     }
 
     /// What the platform says of the access token, where asking costs nothing: for
-    /// connections in doubt, and when somebody asks; never as a poll. `None` if it
-    /// has no free way to ask, or we lack what it takes.
+    /// connections in doubt, and when somebody asks; never as a poll. `scopes`: what
+    /// the grant allows, as far as known. `None` if it has no free way to ask, or we
+    /// lack what it takes.
     pub async fn probe(
         &self,
         platform: Platform,
         credentials: &Credentials,
         tokens: &Tokens,
+        scopes: &[String],
     ) -> Option<Answer<Seen>> {
         let dialect = dialect::of(platform);
-        let ask = self.ask(platform, credentials, tokens);
+        let ask = self.ask(platform, credentials, tokens, scopes);
         let request = (dialect.probe)(&ask)?;
         Some(match self.send(request).await {
             Ok((head, body)) => {
@@ -190,12 +192,14 @@ impl OAuthClient {
         platform: Platform,
         credentials: &'a Credentials,
         tokens: &'a Tokens,
+        scopes: &'a [String],
     ) -> Ask<'a> {
         Ask {
             http: &self.http,
             endpoints: self.endpoints.of(platform),
             client: credentials.of(platform),
             tokens,
+            scopes,
         }
     }
 

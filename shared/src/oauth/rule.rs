@@ -62,6 +62,7 @@ pub(super) const REFUSED: Verdict = Verdict::ReconnectNeeded(ReconnectReason::Gr
 pub(super) const REVOKED: Verdict = Verdict::ReconnectNeeded(ReconnectReason::Revoked);
 pub(super) const EXPIRED: Verdict = Verdict::ReconnectNeeded(ReconnectReason::Expired);
 pub(super) const OUR_FAULT: Verdict = Verdict::AppMisconfigured;
+pub(super) const UNANSWERED: Verdict = Verdict::Unanswered;
 pub(super) const PERMISSION: Verdict = Verdict::PermissionLost(Vec::new());
 
 const fn held_back(whom: Throttled) -> Verdict {

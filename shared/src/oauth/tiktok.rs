@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::dialect::{Ask, Dialect, Sight};
 use super::rfc6749;
-use super::rule::{self, ANYWHERE, FAILED, Fault, PERMISSION, REFUSED, Rule, on, text};
+use super::rule::{self, ANYWHERE, FAILED, Fault, PERMISSION, REFUSED, Rule, UNANSWERED, on, text};
 use crate::refresh::Seen;
 
 pub(super) static DIALECT: Dialect = Dialect {
@@ -25,6 +25,9 @@ pub(super) static DIALECT: Dialect = Dialect {
 static RULES: &[Rule] = &[
     // "invalid or not found in the request": for whatever reason.
     on(&["access_token_invalid"]).in_probe().means(REFUSED),
+    // The probe needs `user.info.basic`, which a grant for something else never had.
+    // What a grant allows is said by every refresh.
+    on(&["scope_not_authorized", "scope_permission_missed"]).in_probe().means(UNANSWERED),
     on(&["scope_not_authorized", "scope_permission_missed"]).means(PERMISSION),
     on(&["internal_error"]).means(FAILED),
 ];

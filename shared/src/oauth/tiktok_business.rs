@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::answer;
 use super::dialect::{Ask, Dialect, Sight};
 use super::rule::{
-    self, ANYWHERE, EXPIRED, FAILED, Fault, HOLDS_US_BACK, OUR_FAULT, PERMISSION, REVOKED, Rule,
+    self, ANYWHERE, EXPIRED, FAILED, Fault, HOLDS_US_BACK, OUR_FAULT, PERMISSION, REFUSED, Rule,
     between, on, text,
 };
 use crate::refresh::Seen;
@@ -22,21 +22,25 @@ pub(super) static DIALECT: Dialect = Dialect {
     rules: &[RULES, ANYWHERE],
 };
 
-/// tiktok/tiktok-business-api-sdk, `tiktok_code.py`; without 20001, which is a
-/// partial success.
+/// tiktok/tiktok-business-api-sdk, `tiktok_code.py`: names, and nothing more. Only
+/// those that name the end of a token conclude at once; for the rest nothing is
+/// published of what they mean to a grant. No evidence, and so not here: 20001, a
+/// partial success, and 40300, 40302 (no such advertiser), since nothing that is asked
+/// names one.
 #[rustfmt::skip] // a rule a line
 static RULES: &[Rule] = &[
     // The access token's end, which a refresh mends.
     on(&["40102"]).in_probe().means(EXPIRED),
     on(&["40103"]).means(EXPIRED), // the refresh token's
-    // Revoked or invalid; invalid core user; invalid refresh token; authorisation
-    // code; advertiser logged out; TikTok user's authorisation failed.
-    on(&["40105", "40106", "40107", "40110", "40114", "40131"]).means(REVOKED),
+    // Invalid access token, core user, refresh token; authorisation code; advertiser
+    // logged out; TikTok user not logged in, authorisation failed; log in first.
+    on(&["40105", "40106", "40107", "40110", "40114", "40120", "40131", "40309"]).means(REFUSED),
     // Invalid application; no token, wrong grant type: requests that we got wrong.
     on(&["40101", "40104", "40108"]).means(OUR_FAULT),
     // Application forbidden, not on the list; developer rejected, not permitted.
     on(&["40113", "40118", "40124", "40125"]).means(OUR_FAULT),
-    on(&["40001", "40130"]).means(PERMISSION),
+    // No permission, no scope; 40301: the role at the advertiser.
+    on(&["40001", "40130", "40301"]).means(PERMISSION),
     // 40100 is "request too frequent", whatever others say of it
     // (airbyte, source-tiktok-marketing retries it). 51021 seen.
     on(&["40100", "40132", "61000", "51021"]).means(HOLDS_US_BACK),

@@ -8,6 +8,7 @@ use super::rfc6749;
 use super::rule::{
     self, ANYWHERE, Fault, HOLDS_US_BACK, OUR_FAULT, REFUSED, Rule, on, status, text,
 };
+use crate::verdict::{PlatformAction, Verdict};
 
 pub(super) static DIALECT: Dialect = Dialect {
     refresh,
@@ -19,14 +20,21 @@ pub(super) static DIALECT: Dialect = Dialect {
     rules: &[RULES, rfc6749::RULES, ANYWHERE],
 };
 
+const ENROL: Verdict = Verdict::PlatformActionNeeded(PlatformAction::Enrol);
+
 #[rustfmt::skip] // a rule a line
 static RULES: &[Rule] = &[
     // "Value passed for the token was invalid." (gptme-contrib#285)
     on(&["invalid_request"]).saying("token was invalid").means(REFUSED),
+    // Billed to the person who signed in, who has no developer account
+    // (cursor/plugins#270).
+    on(&["client-forbidden"]).sub("user-not-enrolled").means(ENROL),
     // docs.x.com, response-codes-and-errors: problems by the end of their `type`;
     // both come as 403 or 429, and only our account there can mend them.
     on(&["usage-capped", "client-forbidden"]).means(OUR_FAULT),
-    status(402).means(OUR_FAULT), // no credits left
+    // No credits left: with 402, and seen with 403.
+    on(&["credits-depleted"]).means(OUR_FAULT),
+    status(402).means(OUR_FAULT),
     on(&["88"]).means(HOLDS_US_BACK),
 ];
 
@@ -50,6 +58,7 @@ fn fault(json: &Value) -> Fault<'_> {
                 .into_iter()
                 .chain(older)
                 .collect(),
+            subcode: rule::code(&json["reason"]),
             message: text(&json["detail"]),
             ..Fault::default()
         }

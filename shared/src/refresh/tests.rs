@@ -239,6 +239,25 @@ fn permissions_that_went_missing_are_noticed() {
     );
 }
 
+/// Google answers to `email` with its long name: that is no other permission.
+#[test]
+fn a_permission_in_another_spelling_is_not_lost() {
+    let mut row = connection(Platform::Google, true, -1_800, Some(1_800));
+    row.scopes = vec!["openid".to_owned(), "email".to_owned()];
+    let mut answer = renewed(1);
+    let long = "https://www.googleapis.com/auth/userinfo.email";
+    answer.lifetimes.scopes = vec!["openid".to_owned(), long.to_owned()];
+    row.renew(answer.clone(), at(0));
+    assert_eq!(
+        (row.missing_scopes.len(), row.permission_lost_at),
+        (0, None)
+    );
+    // What is known from then on is the platform's own spelling.
+    answer.lifetimes.scopes.pop();
+    row.renew(answer, at(60));
+    assert_eq!(row.missing_scopes, [long]);
+}
+
 /// Of an advertiser: nothing refreshes it, and it does not end.
 fn unrefreshable() -> crate::integration::Integration {
     connection(Platform::TiktokBusiness, false, -DAY, None)

@@ -40,7 +40,20 @@ impl Caller {
     }
 
     async fn probe(&self, platform: Platform, tokens: &Tokens) -> Option<Result<Seen, Verdict>> {
-        let probed = self.client.probe(platform, &self.credentials, tokens).await;
+        self.probe_of(platform, tokens, &[]).await
+    }
+
+    /// The same of a grant that is known to allow `scopes`.
+    async fn probe_of(
+        &self,
+        platform: Platform,
+        tokens: &Tokens,
+        scopes: &[String],
+    ) -> Option<Result<Seen, Verdict>> {
+        let probed = self
+            .client
+            .probe(platform, &self.credentials, tokens, scopes);
+        let probed = probed.await;
         probed.map(|probed| probed.result.map_err(|refused| refused.verdict))
     }
 
@@ -84,7 +97,8 @@ async fn a_probe_tells_a_living_token_from_a_dead_one() {
         let seen = alive.unwrap().unwrap_or_else(|verdict| {
             panic!("{platform}: {verdict:?}");
         });
-        let tells_its_end = matches!(platform, Platform::Meta | Platform::Linkedin);
+        let telling = [Platform::Meta, Platform::Linkedin, Platform::Google];
+        let tells_its_end = telling.contains(&platform);
         assert_eq!(
             matches!(seen.access, Ends::At(_)),
             tells_its_end,
@@ -115,7 +129,7 @@ async fn an_advertisers_token_is_asked_about_where_advertisers_are() {
     assert_eq!(seen, Some(Ok(Seen::default())));
     let revoke = json!({"token": "advertiser", "do": "revoke"});
     caller.world.scripted(revoke).await;
-    let dead = Verdict::ReconnectNeeded(ReconnectReason::Revoked);
+    let dead = Verdict::ReconnectNeeded(ReconnectReason::GrantRefused);
     let seen = caller.probe(platform, &advertiser).await;
     assert_eq!(seen, Some(Err(dead)));
 }
@@ -181,4 +195,29 @@ async fn every_named_error_has_a_meaning_for_our_client() {
             assert_eq!(verdict.name(), expected, "{platform} {name}");
         }
     }
+}
+
+const ADS: &str = "https://www.googleapis.com/auth/adwords";
+
+#[tokio::test]
+async fn a_google_token_is_asked_about_where_its_grant_allows() {
+    let caller = Caller::new().await;
+    let (platform, youtube) = (Platform::Google, "https://www.googleapis.com/auth/youtube");
+    let (youtube, ads) = ([youtube.to_owned()], [ADS.to_owned()]);
+    let token = tokens("a", None);
+    let of_ads = Some(Ok(Seen::default()));
+    assert_eq!(caller.probe_of(platform, &token, &ads).await, of_ads);
+    // Whatever else it is for, or if nobody knows: what it allows is said there.
+    let change = |rules: &mut Rules| rules.scope.clone_from(&youtube[0]);
+    caller.world.change_rules(platform, change);
+    for scopes in [youtube.as_slice(), &[]] {
+        let seen = caller.probe_of(platform, &token, scopes).await;
+        let seen = seen.unwrap().unwrap();
+        assert_eq!(seen.scopes, youtube);
+        let end = caller.world.clock.now() + chrono::TimeDelta::seconds(3_599);
+        assert_eq!(seen.access, Ends::At(end));
+    }
+    // Asked of Google Ads all the same, it has said nothing of the token.
+    let unanswered = Some(Err(Verdict::Unanswered));
+    assert_eq!(caller.probe_of(platform, &token, &ads).await, unanswered);
 }

@@ -112,7 +112,7 @@ fn told(verdict: &Verdict) -> String {
             format!("{whom} {}", wait.unwrap_or_default())
         }
         Verdict::PermissionLost(named) => named.join(","),
-        Verdict::AppMisconfigured => String::new(),
+        Verdict::AppMisconfigured | Verdict::Unanswered => String::new(),
     };
     format!("{} {detail}", verdict.name()).trim_end().to_owned()
 }

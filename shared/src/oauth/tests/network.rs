@@ -126,7 +126,7 @@ async fn refused(address: SocketAddr) -> Unsuccessful {
 
 async fn probe(platform: Platform, address: SocketAddr) -> Option<Verdict> {
     let (client, credentials, tokens) = client(address).await;
-    let probed = client.probe(platform, &credentials, &tokens).await?;
+    let probed = client.probe(platform, &credentials, &tokens, &[]).await?;
     Some(probed.result.unwrap_err().verdict)
 }
 
@@ -404,7 +404,9 @@ async fn what_cannot_be_sent_was_not_sent() {
     let server = Server::says("").await;
     let (client, credentials, mut tokens) = client(server.address).await;
     tokens.access_token = SecretString::from("a\nb");
-    let probed = client.probe(Platform::Google, &credentials, &tokens).await;
+    let probed = client
+        .probe(Platform::Snapchat, &credentials, &tokens, &[])
+        .await;
     assert_eq!(
         probed.unwrap().result.unwrap_err().verdict,
         Verdict::Transient(Transient::Unreachable)
@@ -455,7 +457,9 @@ async fn the_platforms_id_of_a_request_is_read_from_wherever_it_stands() {
         let id = refresh(server.address).await.request_id;
         assert_eq!(id.as_deref(), expected, "{headers} {body}");
         let (client, credentials, tokens) = client(server.address).await;
-        let probed = client.probe(Platform::Google, &credentials, &tokens).await;
+        let probed = client
+            .probe(Platform::Google, &credentials, &tokens, &[])
+            .await;
         let id = probed.unwrap().request_id;
         assert_eq!(id.as_deref(), expected, "{headers} {body}");
     }

@@ -16,8 +16,12 @@ fn refused(overrides: &Value) -> String {
     endpoints(overrides).map(|_| ()).unwrap_err()
 }
 
-/// The addresses and queries of refresh and probe.
-fn asked(endpoints: &Endpoints, platform: Platform) -> [(String, BTreeMap<String, String>); 2] {
+/// The addresses and queries of refresh and probe of a grant that allows `scopes`.
+fn asked(
+    endpoints: &Endpoints,
+    platform: Platform,
+    scopes: &[&str],
+) -> [(String, BTreeMap<String, String>); 2] {
     let client = json!({"client_id": "id", "client_secret": "client-secret"});
     let credentials = Credentials::from_json(&json!({platform.name(): client}).to_string());
     let credentials = credentials.unwrap();
@@ -25,8 +29,9 @@ fn asked(endpoints: &Endpoints, platform: Platform) -> [(String, BTreeMap<String
         access_token: "access-token".into(),
         refresh_token: Some("refresh-token".into()),
     };
+    let scopes: Vec<_> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
     let client = OAuthClient::new(endpoints.clone(), Clock::system()).unwrap();
-    let ask = client.ask(platform, &credentials, &tokens);
+    let ask = client.ask(platform, &credentials, &tokens, &scopes);
     let dialect = dialect::of(platform);
     [(dialect.refresh)(&ask), (dialect.probe)(&ask)].map(|request| {
         let Some(request) = request else {
@@ -40,7 +45,8 @@ fn asked(endpoints: &Endpoints, platform: Platform) -> [(String, BTreeMap<String
 }
 
 fn addresses(endpoints: &Endpoints, platform: Platform) -> [String; 2] {
-    asked(endpoints, platform).map(|(url, _)| url)
+    let ads = "https://www.googleapis.com/auth/adwords";
+    asked(endpoints, platform, &[ads]).map(|(url, _)| url)
 }
 
 #[test]
@@ -111,4 +117,21 @@ fn what_is_no_version_is_refused_by_its_name() {
     assert!(said.contains("meta.api is not a URL"), "{said}");
     let said = refused(&json!({"meta": {"verison": "v27.0"}}));
     assert!(said.contains("verison"), "{said}");
+}
+
+#[test]
+fn google_is_asked_for_no_more_than_the_grant_allows() {
+    let ads = "https://www.googleapis.com/auth/adwords";
+    let youtube = "https://www.googleapis.com/auth/youtube";
+    let of_ads = "https://googleads.googleapis.com/v26/customers:listAccessibleCustomers";
+    let of_any = "https://oauth2.googleapis.com/tokeninfo";
+    for (scopes, url) in [
+        (vec![ads], of_ads),
+        (vec![youtube, ads], of_ads),
+        (vec![youtube], of_any),
+        (vec![], of_any),
+    ] {
+        let [_, (probe, _)] = asked(&Endpoints::default(), Platform::Google, &scopes);
+        assert_eq!(probe, url, "{scopes:?}");
+    }
 }
