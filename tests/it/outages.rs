@@ -99,6 +99,22 @@ async fn a_rotated_client_secret_flips_no_connection() {
     }
 }
 
+/// Meta: an application without the capability, or one that must prove its secret.
+#[tokio::test]
+async fn what_metas_application_lacks_is_the_operators() {
+    for error in ["3", "proof_required"] {
+        let world = two_organisations("meta", 2, TimeDelta::days(20)).await;
+        let script = Script::refuse(Platform::Meta, error);
+        world.stack.platforms().script(script).unwrap();
+        world.check(json!({})).await;
+        let all = states(&world, 2).await;
+        assert!(all.iter().all(|state| *state == State::Active), "{all:?}");
+        assert_eq!(world.row("acme", "acme-0").await.permission_lost_at, None);
+        assert_eq!(operations(&world, "breaker_opened").await, 1, "{error}");
+        assert!(world.told("olga").await.is_empty(), "{error}");
+    }
+}
+
 /// Who takes the right to try a broken application and does not use it keeps
 /// everybody else from trying.
 #[tokio::test]

@@ -273,8 +273,23 @@ async fn who_must_act_on_the_platform_is_told_what_to_do_there() {
             "user-not-enrolled",
             "enrol this account",
         ),
+        (
+            Platform::Meta,
+            "meta",
+            "190/490",
+            "log in on the platform itself first",
+        ),
+        (
+            Platform::Meta,
+            "meta",
+            "102/459",
+            "log in on the platform itself first",
+        ),
     ] {
-        let left = TimeDelta::minutes(5);
+        let left = match platform {
+            Platform::Meta => TimeDelta::days(20),
+            _ => TimeDelta::minutes(5),
+        };
         let world = world_of(&[("c", name, left, true)]).await;
         refuse(&world, platform, "-c", error);
         for _ in 0..3 {
@@ -304,6 +319,9 @@ async fn who_must_act_on_the_platform_is_told_what_to_do_there() {
 #[tokio::test]
 async fn a_code_that_names_no_end_kills_nothing_at_once() {
     for (platform, name, error, left) in [
+        (Platform::Meta, "meta", "102", TimeDelta::days(20)),
+        (Platform::Meta, "meta", "190", TimeDelta::days(20)),
+        (Platform::Meta, "meta", "another_app", TimeDelta::days(20)),
         (
             Platform::TiktokBusiness,
             "tiktok_business",

@@ -1,5 +1,6 @@
 //! Meta and Instagram: the Graph API.
 
+use aws_lc_rs::hmac;
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::RequestBuilder;
 use serde_json::Value;
@@ -11,6 +12,7 @@ use super::rule::{
     self, ANYWHERE, Asked, EXPIRED, FAILED, Fault, HOLDS_IT_BACK, HOLDS_US_BACK, OUR_FAULT,
     PERMISSION, REFUSED, REVOKED, Rule, any, between, on, text,
 };
+use crate::digest;
 use crate::refresh::Seen;
 use crate::verdict::{PlatformAction, ReconnectReason, Throttled, Verdict};
 
@@ -60,40 +62,73 @@ static RULES: &[Rule] = &[
     // Our id or secret. The same code as "unknown error": only the words tell.
     on(&["1"]).saying("error validating client secret").means(OUR_FAULT),
     on(&["101"]).means(OUR_FAULT),
+    // "API calls from the server require an appsecret_proof argument", or ours is
+    // "invalid": made with another application's secret
+    // (facebook/facebook-python-business-sdk#528).
+    on(&["100"]).saying("appsecret_proof").means(OUR_FAULT),
+    // What the application may call (brightbeanxyz/brightbean-studio#146): no other
+    // grant helps.
+    on(&["3"]).saying("does not have the capability").means(OUR_FAULT),
     // facebookarchive/php-graph-sdk#770: "Application has been deleted", as 190.
     any().saying("error validating application").means(OUR_FAULT),
     any().passing().means(FAILED),
     // airbytehq/airbyte, source-facebook-marketing, streams/common.py
     any().sub("99").means(FAILED),
     on(&["1", "2", "104", "960"]).means(FAILED),
-    // postiz #2054, for Instagram; 459's own words.
-    on(&["190"]).saying("till you log in to").means(LOG_IN),
-    on(&["190"]).sub("459").means(LOG_IN),
-    on(&["190"]).sub("464").means(CONFIRM),
-    on(&["190"]).sub("458").means(APP_REMOVED),
-    on(&["190"]).sub("460").means(PASSWORD_CHANGED),
-    on(&["190"]).sub("463").means(EXPIRED),
-    on(&["190"]).sub("468").means(INACTIVE),
+    // 459's own words, which came without it (postiz #2054, for Instagram), and 490's
+    // (snarfed/webutil's tests).
+    on(&["190", "102"]).saying("till you log in to").means(LOG_IN),
+    on(&["190", "102"]).saying("blocking, logged-in checkpoint").means(LOG_IN),
+    on(&["190", "102"]).sub("459").means(LOG_IN),
+    on(&["190", "102"]).sub("490").means(LOG_IN),
+    on(&["190", "102"]).sub("464").means(CONFIRM),
+    // These subcodes name the end of the grant.
+    on(&["190", "102"]).sub("452").means(REVOKED), // the session does not match
+    on(&["190", "102"]).sub("458").means(APP_REMOVED),
+    on(&["190", "102"]).sub("460").means(PASSWORD_CHANGED),
+    on(&["190", "102"]).sub("463").means(EXPIRED),
+    on(&["190", "102"]).sub("467").means(REVOKED), // logged out
+    on(&["190", "102"]).sub("468").means(INACTIVE),
+    on(&["190", "102"]).sub("492").means(REVOKED), // the session is invalid
     // MrSwitch/hello.js#548: not used for 90 days.
-    on(&["190"]).sub("493").means(INACTIVE),
-    // 467 logged out, 492 invalid session, or without a subcode; 102: session.
-    on(&["190", "102"]).means(REVOKED),
+    on(&["190", "102"]).sub("493").means(INACTIVE),
+    // Without a subcode that we know: anything may be behind it.
+    on(&["190", "102"]).means(REFUSED),
+    // "Capability or permissions issue", in other words.
     on(&["3", "10"]).means(PERMISSION),
     between(200, 299).means(PERMISSION),
+    // A token of another application: ours can neither look into it nor extend it
+    // (code 100, seen of `debug_token`).
+    any().saying("did not match the viewing app").means(REFUSED),
     // trypost #254: dead tokens under other codes, such as 100. Only the words
-    // "error validating access token" are evidence, and are to be confirmed.
+    // "error validating access token" are evidence, and are to be confirmed. Of 100
+    // "The requested resource does not exist" (trypost #230) nothing is published: a
+    // wrong host or path says it as well.
     any().saying("error validating access token").means(REFUSED),
 ];
 
-/// facebook-login/guides/access-tokens/get-long-lived
+/// facebook-login/guides/access-tokens/get-long-lived. A system user's token of 60
+/// days is extended by the same exchange with `set_token_expires_in_60_days`
+/// (business-management-apis/system-users/install-apps-and-generate-tokens). Whether
+/// a token is a system user's is not known before it is asked about, and the answer to
+/// a person's token is no other for it: DayMoonDevelopment/post-for-me sends it with
+/// every account's. What never ends is not exchanged at all.
 fn exchange(ask: &Ask<'_>) -> Option<RequestBuilder> {
     let (id, secret) = ask.client()?;
     Some(ask.http.get(&ask.endpoints.token).query(&[
         ("grant_type", "fb_exchange_token"),
         ("client_id", id),
         ("client_secret", secret),
+        ("set_token_expires_in_60_days", "true"),
         ("fb_exchange_token", ask.access_token()),
+        ("appsecret_proof", &proof(secret, ask.access_token())),
     ]))
+}
+
+/// graph-api/guides/secure-requests: an application may refuse every call without it.
+fn proof(secret: &str, token: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    digest::hex(hmac::sign(&key, token.as_bytes()).as_ref())
 }
 
 /// instagram-platform/reference/refresh_access_token: the token alone, no client.
@@ -105,12 +140,15 @@ fn extend(ask: &Ask<'_>) -> Option<RequestBuilder> {
     ]))
 }
 
-/// facebook-login/guides/access-tokens/debugging
+/// facebook-login/guides/access-tokens/debugging. The proof is of the token that asks,
+/// not of the one that is asked about (facebookarchive/php-graph-sdk, `debugToken`).
 fn debug_token(ask: &Ask<'_>) -> Option<RequestBuilder> {
     let (id, secret) = ask.client()?;
+    let ours = format!("{id}|{secret}");
     Some(ask.http.get(ask.api("debug_token")).query(&[
         ("input_token", ask.access_token()),
-        ("access_token", &format!("{id}|{secret}")),
+        ("access_token", &ours),
+        ("appsecret_proof", &proof(secret, &ours)),
     ]))
 }
 

@@ -221,3 +221,34 @@ async fn a_google_token_is_asked_about_where_its_grant_allows() {
     let unanswered = Some(Err(Verdict::Unanswered));
     assert_eq!(caller.probe_of(platform, &token, &ads).await, unanswered);
 }
+
+#[tokio::test]
+async fn meta_gets_the_proof_of_the_secret_with_every_token() {
+    let caller = Caller::new().await;
+    let platform = Platform::Meta;
+    caller
+        .world
+        .change_rules(platform, |rules| rules.requires_proof = true);
+    let bare = caller.world.exchange(platform, "a").await;
+    assert_eq!(
+        bare.body["error"]["message"],
+        "API calls from the server require an appsecret_proof argument"
+    );
+    let bare = caller.world.probe(platform, "a").await;
+    assert_eq!(bare.body["error"]["code"], 100);
+    let renewed = caller.refreshed(platform, "a").await;
+    let seen = caller.probe(platform, &renewed).await.unwrap();
+    assert!(seen.is_ok(), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_system_users_token_is_extended_by_sixty_days() {
+    let caller = Caller::new().await;
+    let platform = Platform::Meta;
+    caller
+        .world
+        .change_rules(platform, |rules| rules.system_users = true);
+    let without = caller.world.exchange(platform, "a").await;
+    assert_eq!(without.body["error"]["code"], 100, "{}", without.body);
+    caller.refreshed(platform, "a").await;
+}

@@ -1,4 +1,4 @@
-//! What is asked, and where.
+//! What is asked, and where: addresses by version, and what Meta wants with a token.
 
 use std::collections::BTreeMap;
 
@@ -117,6 +117,28 @@ fn what_is_no_version_is_refused_by_its_name() {
     assert!(said.contains("meta.api is not a URL"), "{said}");
     let said = refused(&json!({"meta": {"verison": "v27.0"}}));
     assert!(said.contains("verison"), "{said}");
+}
+
+/// By `hmac.new(b"client-secret", token, "sha256").hexdigest()` of Python.
+#[test]
+fn meta_gets_the_proof_of_the_secret_and_what_a_system_user_needs() {
+    let [(_, exchange), (_, probe)] = asked(&Endpoints::default(), Platform::Meta, &[]);
+    assert_eq!(exchange["fb_exchange_token"], "access-token");
+    assert_eq!(
+        exchange["appsecret_proof"],
+        "10528addbfc25db8b648d1932a7e764f0ddbbabd4fca8346be949543489625a7"
+    );
+    assert_eq!(exchange["set_token_expires_in_60_days"], "true");
+    assert_eq!(probe["input_token"], "access-token");
+    assert_eq!(probe["access_token"], "id|client-secret");
+    assert_eq!(
+        probe["appsecret_proof"],
+        "3d2af467b6be4320234afd13eebfdf0d3421aad9dfabe2c8e228346882b8c1a0"
+    );
+    // Instagram's calls carry no secret.
+    for (url, query) in asked(&Endpoints::default(), Platform::Instagram, &[]) {
+        assert!(!query.contains_key("appsecret_proof"), "{url}");
+    }
 }
 
 #[test]
