@@ -8,9 +8,7 @@ use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 use shared::Platform;
 use shared::lapse::humanly;
-use shared::quota::{
-    BURST_SECONDS, Decision, Permit, Policies, QuotaKey, Standing, WindowStanding,
-};
+use shared::quota::{BURST_SECONDS, Decision, Policies, QuotaKey, Standing, WindowStanding};
 use shared::store::Key;
 
 use crate::table;
@@ -108,17 +106,22 @@ impl fmt::Display for Meter {
 pub(crate) struct Answer<'a> {
     #[serde(flatten)]
     meter: &'a Meter,
-    /// The smaller of both windows'.
-    remaining: u32,
+    /// One window's numbers, as the API's answers have them at their top.
+    #[serde(flatten)]
+    shown: WindowStanding,
     #[serde(flatten)]
     standing: &'a Standing,
 }
 
 impl<'a> Answer<'a> {
     pub(crate) fn new(meter: &'a Meter, standing: &'a Standing) -> Self {
+        Self::showing(standing.shown(), meter, standing)
+    }
+
+    const fn showing(shown: WindowStanding, meter: &'a Meter, standing: &'a Standing) -> Self {
         Self {
             meter,
-            remaining: standing.remaining(),
+            shown,
             standing,
         }
     }
@@ -181,21 +184,24 @@ enum CameTo {
 
 impl<'a> Waited<'a> {
     pub(crate) fn new(meter: &'a Meter, decision: &'a Decision, now: DateTime<Utc>) -> Self {
-        let (came_to, standing) = match decision {
-            Decision::Admitted(Permit { use_by, standing }) => {
-                (CameTo::Admitted { use_by: *use_by }, standing)
+        let (came_to, shown, standing) = match decision {
+            Decision::Admitted(permit) => {
+                let came_to = CameTo::Admitted {
+                    use_by: permit.use_by,
+                };
+                (came_to, permit.shown(), &permit.standing)
             }
             Decision::Denied(denial) => {
                 let came_to = CameTo::Denied {
                     retry_at: instant(denial.retry_at),
                     retry_after: denial.retry_after(now),
                 };
-                (came_to, &denial.standing)
+                (came_to, denial.shown(), &denial.standing)
             }
         };
         Self {
             came_to,
-            answer: Answer::new(meter, standing),
+            answer: Answer::showing(shown, meter, standing),
         }
     }
 
@@ -217,7 +223,7 @@ impl<'a> Waited<'a> {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-    use shared::quota::Denial;
+    use shared::quota::{Denial, Permit};
     use shared::{IntegrationId, OrgId, Variables};
 
     use super::*;
@@ -308,7 +314,8 @@ mod tests {
         let (meter, some) = (meter(), standing(3));
         let object: Value = serde_json::to_value(Answer::new(&meter, &some)).unwrap();
         let expected = json!({
-            "platform": "linkedin", "org_id": "acme", "integration_id": "7", "remaining": 3,
+            "platform": "linkedin", "org_id": "acme", "integration_id": "7",
+            "limit": 100, "seconds": 86_400, "remaining": 83, "reset": NOW + 7_260,
             "period": {"limit": 100, "seconds": 86_400, "remaining": 83, "reset": NOW + 7_260},
             "burst": {"limit": 20, "seconds": 60, "remaining": 3, "reset": NOW + 65},
         });
@@ -342,6 +349,8 @@ mod tests {
         assert_eq!(object["decision"], "denied");
         assert_eq!(object["retry_at"], "2027-01-15T08:01:05Z");
         assert_eq!(object["retry_after"], 65);
-        assert_eq!(object["remaining"], 0);
+        // Of the window that refuses, all three.
+        let shown = ["limit", "seconds", "remaining", "reset"].map(|name| object[name].clone());
+        assert_eq!(shown, [json!(20), json!(60), json!(0), json!(NOW + 65)]);
     }
 }

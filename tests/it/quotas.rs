@@ -153,7 +153,7 @@ async fn limiter_allows_under_the_limit() {
     for taken in 1..=50 {
         let answer = permit(&world).await;
         assert_eq!(answer.status, 200, "{taken}: {}", answer.text);
-        assert_eq!(number(&answer, "x-ratelimit-remaining"), 50 - taken);
+        assert_eq!(number(&answer, "x-ratelimit-remaining"), 200 - taken);
     }
     assert_eq!(granted(&world).await, fb(50));
 }
@@ -181,7 +181,7 @@ async fn headers_present() {
     let now = world.now().timestamp();
     assert_eq!(answer.status, 200);
     assert_eq!(answer.headers["x-ratelimit-limit"], "200");
-    assert_eq!(answer.headers["x-ratelimit-remaining"], "49");
+    assert_eq!(answer.headers["x-ratelimit-remaining"], "199");
     let reset = number(&answer, "x-ratelimit-reset");
     assert!(
         (now + 3_600..=now + 3_600 + 240).contains(&reset),
@@ -203,7 +203,8 @@ async fn headers_present() {
         body,
         json!({
             "platform": "meta", "org_id": "acme", "integration_id": "fb",
-            "use_by": "2026-11-23T09:00:30+00:00", "limit": 200, "remaining": 49, "reset": reset,
+            "use_by": "2026-11-23T09:00:30+00:00",
+            "limit": 200, "seconds": 3_600, "remaining": 199, "reset": reset,
             "period": {"limit": 200, "seconds": 3_600, "remaining": 199, "reset": reset},
             "burst": {"limit": 50, "seconds": 60, "remaining": 49, "reset": now + burst},
         })
@@ -226,14 +227,15 @@ async fn a_429_with_correct_retry_after() {
             concat!(
                 r#"{{"error": "Rate limit exceeded", "#,
                 r#""message": "Too many requests to meta API. Please try again later.", "#,
-                r#""retry_after": {}, "reset_at": "{}", "limit": 200}}"#
+                r#""retry_after": {}, "reset_at": "{}", "limit": 50}}"#
             ),
             wait,
             reset.format("%Y-%m-%d %H:%M:%S")
         )
     );
     assert_eq!(denied.headers["content-type"], "application/json");
-    assert_eq!(denied.headers["x-ratelimit-limit"], "200");
+    // Of the burst, which refuses, all three and the body.
+    assert_eq!(denied.headers["x-ratelimit-limit"], "50");
     assert_eq!(denied.headers["x-ratelimit-remaining"], "0");
     assert_eq!(number(&denied, "x-ratelimit-reset"), reset.timestamp());
     assert_eq!(
@@ -252,6 +254,41 @@ async fn a_429_with_correct_retry_after() {
     assert_eq!((denied.status, number(&denied, "retry-after")), (429, 1));
     world.pass(TimeDelta::seconds(1));
     assert_eq!(permit(&world).await.status, 200);
+}
+
+#[tokio::test]
+async fn limit_remaining_and_reset_are_of_one_window() {
+    let world = world(json!({"meta": {"limit": 7, "period": 600, "burst": 3}})).await;
+    let mut by = [0, 0];
+    for step in 0..60 {
+        world.pass(TimeDelta::seconds([0, 0, 1, 0, 17, 0, 0, 66][step % 8]));
+        let answer = permit(&world).await;
+        // From the header that tells both: a limit, what is left, and in how many seconds.
+        let both = answer.headers["ratelimit"].to_str().unwrap().split(", ");
+        let windows: Vec<(i64, i64)> = both
+            .map(|window| {
+                let (_, numbers) = window.split_once(";r=").unwrap();
+                let (left, wait) = numbers.split_once(";t=").unwrap();
+                (left.parse().unwrap(), wait.parse().unwrap())
+            })
+            .collect();
+        let limit = number(&answer, "x-ratelimit-limit");
+        let window = usize::from(limit == 3);
+        assert_eq!(limit, [7, 3][window]);
+        let reset = number(&answer, "x-ratelimit-reset") - world.now().timestamp();
+        let left = number(&answer, "x-ratelimit-remaining");
+        assert_eq!((left, reset), windows[window], "{step}");
+        match answer.status {
+            200 => assert_eq!(window, 0, "{step}"),
+            429 => {
+                by[window] += 1;
+                assert_eq!((left, reset), (0, number(&answer, "retry-after")), "{step}");
+                assert_eq!(answer.json()["limit"], limit, "{step}");
+            }
+            other => panic!("{other}: {}", answer.text),
+        }
+    }
+    assert!(by[0] > 0 && by[1] > 0, "each refused: {by:?}");
 }
 
 #[tokio::test]
@@ -376,7 +413,7 @@ async fn nobody_else_spends_an_organisations_permits() {
         ("meta#globex#fb".to_owned(), 1),
     ];
     assert_eq!(granted(&world).await, expected);
-    assert_eq!(permit(&world).await.headers["x-ratelimit-remaining"], "1");
+    assert_eq!(permit(&world).await.headers["x-ratelimit-remaining"], "2");
 }
 
 #[tokio::test]
@@ -525,11 +562,25 @@ async fn an_organisations_rate_limits_are_all_there_and_cost_nothing() {
     let of = |id: &str| rows.iter().find(|row| row["integration_id"] == id).unwrap();
     let fb_row = of("fb");
     let fields = ["platform", "limit", "remaining"].map(|name| fb_row[name].clone());
-    assert_eq!(fields, [json!("meta"), json!(4), json!(1)]);
+    assert_eq!(fields, [json!("meta"), json!(4), json!(2)]);
     assert_eq!(fb_row["period"]["remaining"], 2);
     assert_eq!(fb_row["burst"]["remaining"], 1);
-    assert_eq!(of("n104")["remaining"], 500);
+    assert_eq!(of("n104")["remaining"], 15_000);
     assert_eq!(granted(&world).await, fb(2));
+    // With nothing left of the burst, a row shows the window that would refuse.
+    assert_eq!(permit(&world).await.headers["x-ratelimit-remaining"], "1");
+    let rows = world.get_as("mia", path).await.json()["integrations"].clone();
+    let mut shown = rows[0].clone();
+    let burst = shown["burst"].clone();
+    assert_eq!(
+        (&burst["limit"], &burst["remaining"]),
+        (&json!(3), &json!(0))
+    );
+    shown
+        .as_object_mut()
+        .unwrap()
+        .retain(|name, _| burst.get(name).is_some());
+    assert_eq!(shown, burst);
     let empty = world
         .get_as("gus", "/api/dashboard/globex/rate-limits")
         .await

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
-use shared::quota::{Permit, Standing};
+use shared::quota::Permit;
 use shared::{IntegrationId, OrgId, Platform};
 
 use crate::member::{Member, context};
@@ -39,26 +39,45 @@ pub(crate) struct Metered {
     pub(crate) org: OrgId,
     pub(crate) platform: Platform,
     pub(crate) integration: IntegrationId,
-    /// The call to the platform must be made before this instant.
-    pub(crate) use_by: DateTime<Utc>,
-    /// How the quota stands; absent where the store did not answer and the
-    /// deployment lets calls pass then.
-    pub(crate) standing: Option<Standing>,
+    pub(crate) allowance: Allowance,
     headers: HeaderMap,
+}
+
+/// What lets one call to the platform pass.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Allowance {
+    /// A permit of the quota.
+    Permit(Permit),
+    /// None: the store did not answer, and the deployment lets calls pass then.
+    Waived { use_by: DateTime<Utc> },
+}
+
+impl Allowance {
+    /// The call to the platform must be made before this instant.
+    pub(crate) const fn use_by(self) -> DateTime<Utc> {
+        match self {
+            Self::Permit(Permit { use_by, .. }) | Self::Waived { use_by } => use_by,
+        }
+    }
+
+    pub(crate) const fn permit(self) -> Option<Permit> {
+        match self {
+            Self::Permit(permit) => Some(permit),
+            Self::Waived { .. } => None,
+        }
+    }
 }
 
 impl Metered {
     fn of(member: &Member, context: &HashMap<String, Value>) -> Option<Self> {
         let field = |name: &str| context.get(name).and_then(Value::as_str);
         let place = member.place();
-        let (use_by, standing) = match field("quota")? {
-            "admitted" => {
-                let permit = Permit::read(field)?;
-                (permit.use_by, Some(permit.standing))
-            }
+        let allowance = match field("quota")? {
+            "admitted" => Allowance::Permit(Permit::read(field)?),
             "waived" => {
                 let use_by = field("use_by")?.parse().ok()?;
-                (DateTime::from_timestamp(use_by, 0)?, None)
+                let use_by = DateTime::from_timestamp(use_by, 0)?;
+                Allowance::Waived { use_by }
             }
             _ => return None,
         };
@@ -70,8 +89,7 @@ impl Metered {
             org: place.org.clone(),
             platform: place.platform?,
             integration: place.integration.clone()?,
-            use_by,
-            standing,
+            allowance,
             headers: headers.collect(),
         })
     }

@@ -1,7 +1,7 @@
 //! Permits: the caller will call the platform itself.
 
 use serde::Serialize;
-use shared::quota::Standing;
+use shared::quota::{self, Standing, WindowStanding};
 use shared::store::{Integrations, Key};
 use shared::{IntegrationId, OrgId, Platform};
 
@@ -20,23 +20,31 @@ pub(crate) struct Permit {
     quota: Option<Quota>,
 }
 
-/// How a quota stands, as every answer shows it.
+/// How a quota stands, as every answer shows it: one window's numbers, and both
+/// windows by name.
 #[derive(Debug, Serialize)]
 pub(crate) struct Quota {
-    limit: u32,
-    remaining: u32,
-    reset: u64,
+    #[serde(flatten)]
+    shown: WindowStanding,
     #[serde(flatten)]
     windows: Standing,
 }
 
+/// Where nobody took a permit.
 impl From<Standing> for Quota {
     fn from(windows: Standing) -> Self {
         Self {
-            limit: windows.period.limit,
-            remaining: windows.remaining(),
-            reset: windows.reset(),
+            shown: windows.shown(),
             windows,
+        }
+    }
+}
+
+impl From<quota::Permit> for Quota {
+    fn from(permit: quota::Permit) -> Self {
+        Self {
+            shown: permit.shown(),
+            windows: permit.standing,
         }
     }
 }
@@ -65,8 +73,8 @@ pub(crate) async fn hand_out(
         platform: metered.platform,
         org_id: key.org_id,
         integration_id: key.integration_id,
-        use_by: metered.use_by.to_rfc3339(),
-        quota: metered.standing.map(Quota::from),
+        use_by: metered.allowance.use_by().to_rfc3339(),
+        quota: metered.allowance.permit().map(Quota::from),
     })
 }
 

@@ -64,27 +64,49 @@ impl Standing {
         }
     }
 
-    /// What is left: the smaller of both windows'.
+    /// How many calls may be made right now: the smaller of both windows'
+    /// remainders. Beside a limit or a reset it would belong to another window:
+    /// [`Self::shown`] is told there.
     #[must_use]
     pub fn remaining(&self) -> u32 {
         self.period.remaining.min(self.burst.remaining)
     }
 
-    /// Epoch seconds at which the next permit frees if none is left, else at
-    /// which the oldest counted epoch of the period frees.
+    /// The one window whose limit, remainder and reset are told together where
+    /// nobody took a permit: the one that would refuse the next call, else the
+    /// period.
     #[must_use]
-    pub fn reset(&self) -> u64 {
-        let exhausted = [self.period, self.burst]
+    pub fn shown(&self) -> WindowStanding {
+        self.refusing().unwrap_or(self.period)
+    }
+
+    /// The window that refuses: the one that is used up, and if both are, the
+    /// one that frees later.
+    fn refusing(&self) -> Option<WindowStanding> {
+        [self.period, self.burst]
             .into_iter()
-            .filter(|window| window.remaining == 0);
-        exhausted
-            .map(|window| window.reset)
-            .max()
-            .unwrap_or(self.period.reset)
+            .filter(|window| window.remaining == 0)
+            .max_by_key(|window| window.reset)
+    }
+}
+
+impl Permit {
+    /// The one window whose limit, remainder and reset are told together: the
+    /// period, also where this permit was the last of the burst.
+    #[must_use]
+    pub const fn shown(&self) -> WindowStanding {
+        self.standing.period
     }
 }
 
 impl Denial {
+    /// The one window whose limit, remainder and reset are told together: the
+    /// one that refuses. Its reset is `retry_at`.
+    #[must_use]
+    pub fn shown(&self) -> WindowStanding {
+        self.standing.shown()
+    }
+
     /// Seconds until the next permit frees, at least 1.
     #[must_use]
     pub fn retry_after(&self, now: DateTime<Utc>) -> u64 {

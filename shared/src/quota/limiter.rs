@@ -127,7 +127,11 @@ impl Limiter {
                         // By the clock of the write that was refused: a race with the
                         // turn of an epoch begins anew.
                         if let Judgement::Until(retry_at) = item.judge(&policy, sent_at) {
-                            return Ok(self.deny(key, &policy, &item, retry_at, now));
+                            // Told by that instant too, or the window that refused
+                            // could be told as free.
+                            let standing = Standing::of(&item, &policy, sent_at);
+                            let denial = Denial { retry_at, standing };
+                            return Ok(self.deny(key, denial, now));
                         }
                     }
                     Stored::OtherPolicy(item, windows) => {
@@ -261,25 +265,14 @@ impl Limiter {
         })
     }
 
-    fn deny(
-        &self,
-        key: &QuotaKey,
-        policy: &Policy,
-        item: &Item,
-        retry_at: u64,
-        now: DateTime<Utc>,
-    ) -> Decision {
-        let denial = Denial {
-            retry_at,
-            standing: Standing::of(item, policy, now),
-        };
+    fn deny(&self, key: &QuotaKey, denial: Denial, now: DateTime<Utc>) -> Decision {
         let mut memory = self.memory();
         if memory.denied.len() >= HELD {
             let now = seconds(now);
             memory.denied.retain(|_, (until, _)| *until > now);
         }
         if memory.denied.len() < HELD {
-            let until = retry_at.min(seconds(now) + REMEMBERED);
+            let until = denial.retry_at.min(seconds(now) + REMEMBERED);
             memory.denied.insert(key.clone(), (until, denial));
         }
         Decision::Denied(denial)

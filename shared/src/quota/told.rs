@@ -32,12 +32,14 @@ impl Standing {
         format!("\"period\";{period}, \"burst\";{burst}")
     }
 
-    fn fields(&self, remaining: u32, reset: u64, now: DateTime<Utc>) -> Vec<Field> {
+    /// `limit`, `remaining` and `reset` are of the one window that is `shown`:
+    /// numbers of two windows side by side would describe none.
+    fn fields(&self, shown: WindowStanding, now: DateTime<Utc>) -> Vec<Field> {
         let Self { period, burst } = self;
         vec![
-            ("limit", period.limit.to_string()),
-            ("remaining", remaining.to_string()),
-            ("reset", reset.to_string()),
+            ("limit", shown.limit.to_string()),
+            ("remaining", shown.remaining.to_string()),
+            ("reset", shown.reset.to_string()),
             ("rate_limit_policy", self.rate_limit_policy()),
             ("rate_limit", self.rate_limit(now)),
             ("period_limit", period.limit.to_string()),
@@ -56,9 +58,8 @@ impl Permit {
     /// The permit in names and texts; `use_by` in epoch seconds.
     #[must_use]
     pub fn fields(&self, now: DateTime<Utc>) -> Vec<Field> {
-        let Self { use_by, standing } = self;
-        let mut fields = standing.fields(standing.remaining(), standing.reset(), now);
-        fields.push(("use_by", use_by.timestamp().to_string()));
+        let mut fields = self.standing.fields(self.shown(), now);
+        fields.push(("use_by", self.use_by.timestamp().to_string()));
         fields
     }
 
@@ -95,7 +96,7 @@ impl Denial {
         let at = i64::try_from(self.retry_at).ok();
         let at = at.and_then(|at| DateTime::from_timestamp(at, 0));
         let reset_at = at.unwrap_or(now).format("%Y-%m-%d %H:%M:%S").to_string();
-        let mut fields = self.standing.fields(0, self.retry_at, now);
+        let mut fields = self.standing.fields(self.shown(), now);
         fields.push(("retry_after", retry_after.to_string()));
         fields.push(("reset_at", reset_at));
         fields
@@ -134,7 +135,7 @@ mod tests {
         let fields: std::collections::HashMap<_, _> = permit.fields(now()).into_iter().collect();
         let read = Permit::read(|name| fields.get(name).map(String::as_str));
         assert_eq!(read, Some(permit));
-        assert_eq!(fields["remaining"], "49");
+        assert_eq!(fields["remaining"], "150");
         assert_eq!(
             fields["rate_limit_policy"],
             r#""period";q=200;w=3600, "burst";q=50;w=60"#
@@ -154,6 +155,64 @@ mod tests {
                 assert_eq!(read, None, "{name} {bad:?}");
             }
         }
+    }
+
+    /// What is told as the limit, what is left of it, and when more is.
+    fn triple(fields: &[Field], prefix: &str) -> [String; 3] {
+        ["limit", "remaining", "reset"].map(|name| {
+            let name = format!("{prefix}{name}");
+            let field = fields.iter().find(|(other, _)| *other == name);
+            field.unwrap().1.clone()
+        })
+    }
+
+    /// Every window of a few values: few, so that two agree in some of them.
+    fn windows() -> impl Iterator<Item = WindowStanding> + Clone {
+        let numbers = (1..4).flat_map(|limit| (0..=limit).map(move |remaining| (limit, remaining)));
+        numbers.flat_map(|(limit, remaining)| {
+            (0..3).map(move |after| WindowStanding {
+                limit,
+                seconds: 60 * limit,
+                remaining,
+                reset: NOW as u64 + after,
+            })
+        })
+    }
+
+    #[test]
+    fn limit_remaining_and_reset_are_always_one_windows() {
+        let all = windows().flat_map(|period| windows().map(move |burst| (period, burst)));
+        for (period, burst) in all {
+            let standing = Standing { period, burst };
+            let use_by = now();
+            let permit = Permit { use_by, standing }.fields(now());
+            assert_eq!(triple(&permit, ""), triple(&permit, "period_"));
+
+            let both = [period, burst];
+            let used_up = both.iter().filter(|window| window.remaining == 0);
+            let Some(retry_at) = used_up.map(|window| window.reset).max() else {
+                assert_eq!(standing.shown(), period);
+                continue;
+            };
+            assert!(both.contains(&standing.shown()));
+            let denial = Denial { retry_at, standing }.fields(now());
+            let told = triple(&denial, "");
+            let of_windows = [triple(&denial, "period_"), triple(&denial, "burst_")];
+            assert!(of_windows.contains(&told), "{told:?} of {of_windows:?}");
+            assert_eq!(told[1..], ["0".to_owned(), retry_at.to_string()]);
+        }
+    }
+
+    #[test]
+    fn a_denial_by_the_burst_tells_the_bursts_numbers() {
+        let mut standing = standing(150);
+        standing.burst.remaining = 0;
+        let denial = Denial {
+            retry_at: standing.burst.reset,
+            standing,
+        };
+        let fields = denial.fields(now());
+        assert_eq!(triple(&fields, ""), ["50", "0", "1763456412"]);
     }
 
     #[test]

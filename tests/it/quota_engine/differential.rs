@@ -185,6 +185,12 @@ impl World<'_> {
                 assert!(self.explained(), "refused without a reason: {denial:?}");
                 if calls > 0 {
                     assert_eq!(denial.standing.remaining(), 0, "{denial:?}");
+                    let shown = denial.shown();
+                    assert_eq!(
+                        (shown.remaining, shown.reset),
+                        (0, denial.retry_at),
+                        "{denial:?}"
+                    );
                 }
                 self.denied += 1;
                 (calls > 0).then_some(denial)

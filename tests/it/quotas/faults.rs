@@ -220,7 +220,7 @@ async fn a_store_that_does_not_answer_is_503_and_no_allowance() {
     let waited = world.clock.precise() - start();
     assert_eq!(waited, TimeDelta::milliseconds(600), "for what hung alone");
     store.set(None);
-    assert_eq!(permit(&world).await.headers["x-ratelimit-remaining"], "48");
+    assert_eq!(permit(&world).await.headers["x-ratelimit-remaining"], "198");
 }
 
 #[tokio::test]
