@@ -83,13 +83,26 @@ id!(
     "user_id"
 );
 
-/// The one spelling of an id in a URL path: itself, except that `|`, which
-/// RFC 3986 does not allow there, may be written `%7C`. Any other
-/// percent-encoding is not a spelling of an id, so that one integration has
-/// one path and one quota key.
+/// The id that a segment of a URL path spells. Characters stand for themselves;
+/// `|`, which RFC 3986 does not allow there, and `:` and `@`, which clients encode
+/// that encode whole segments, may be percent-encoded, in capitals or not (equal by
+/// section 2.1). No other encoding is a spelling of an id: nobody needs one, and
+/// whoever tries `%2F` or `%69` tries to be read differently by somebody. Every
+/// spelling is the same id, so one integration has one quota key.
 #[must_use]
 pub fn from_path_segment(segment: &str) -> Option<String> {
-    let text = segment.replace("%7C", "|");
+    let mut parts = segment.split('%');
+    let mut text = parts.next()?.to_owned();
+    for part in parts {
+        let (code, rest) = part.split_at_checked(2)?;
+        text.push(match code.to_ascii_uppercase().as_str() {
+            "3A" => ':',
+            "40" => '@',
+            "7C" => '|',
+            _ => return None,
+        });
+        text.push_str(rest);
+    }
     is_id(&text).then_some(text)
 }
 
@@ -127,11 +140,25 @@ mod tests {
     }
 
     #[test]
-    fn a_path_segment_has_one_spelling() {
-        assert_eq!(from_path_segment("auth0%7C1").as_deref(), Some("auth0|1"));
-        assert_eq!(from_path_segment("auth0|1").as_deref(), Some("auth0|1"));
-        for other in ["%69d", "auth0%7c1", "a%2Fb", "a%23b", "a%257C"] {
+    fn a_path_segment_spells_one_id_or_none() {
+        for same in ["a|b:c@d", "a%7Cb%3Ac%40d", "a%7cb%3ac%40d", "a|b%3Ac@d"] {
+            assert_eq!(
+                from_path_segment(same).as_deref(),
+                Some("a|b:c@d"),
+                "{same}"
+            );
+        }
+        for whole in ["%3A", "%40%40", "a"] {
+            assert!(from_path_segment(whole).is_some(), "{whole}");
+        }
+        for other in [
+            "", "%", "%7", "%3", "a%", "%%3A", "%ä", "%3ä", "%69d", "a%2Fb", "a%2fb", "a%23b",
+            "a%2Eb", "a%2Db", "a%5Fb", "a%257C", "a%253A", "a%2540", "a%7C%69", "a%3A/b", "%00",
+        ] {
             assert_eq!(from_path_segment(other), None, "{other}");
         }
+        // As many characters as an id may have, however they are written.
+        assert!(from_path_segment(&"%3A".repeat(MAX_LENGTH)).is_some());
+        assert!(from_path_segment(&"%3A".repeat(MAX_LENGTH + 1)).is_none());
     }
 }

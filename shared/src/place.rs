@@ -20,7 +20,7 @@ pub struct Place {
 impl Place {
     /// Reads `path`, raw as it was sent, by the `template` of its route. `None`
     /// where the path is not the route's, names no organisation, or spells a
-    /// parameter in any other than its one way (`%69d`, `facebook`).
+    /// parameter in a way that is not taken (`%69d`, `facebook`).
     #[must_use]
     pub fn of(template: &str, path: &str) -> Option<Self> {
         let (mut org, mut integration, mut platform, mut notification) = (None, None, None, None);
@@ -101,6 +101,7 @@ mod tests {
             "/api/platforms/%6Deta/acme/7/permits",
             "/api/platforms/meta/%61cme/7/permits",
             "/api/platforms/meta/acme/a%23b/permits",
+            "/api/platforms/meta/acme/a%253Ab/permits",
             "/api/platforms/meta//7/permits",
             "/api/platforms/meta/acme/7/permits/",
             "/api/platforms/meta/acme/7",
