@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_quota_is_named_by_platform_and_connection() {
-        let known = "known are meta, instagram";
+        let known = "known are meta (or facebook), instagram";
         let id = "must be 1 to 128 characters";
         for operation in ["show", "reset", "wait"] {
             for (what, because) in [

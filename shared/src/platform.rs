@@ -48,14 +48,18 @@ pub enum RefreshModel {
 
 /// A name that is no platform of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown platform {name:?}; known are {}", names())]
+#[error("unknown platform {name:?}; known are {}", Platform::names())]
 pub struct UnknownPlatform {
     name: String,
 }
 
-fn names() -> String {
-    Platform::ALL.map(Platform::name).join(", ")
-}
+/// The original system's names for platforms, which are taken wherever a person or
+/// an export names one.
+const ALIASES: [(&str, Platform); 3] = [
+    ("facebook", Platform::Meta),
+    ("x", Platform::Twitter),
+    ("google_ads", Platform::Google),
+];
 
 impl Platform {
     /// Every platform, in the order in which we list them.
@@ -249,6 +253,19 @@ impl Platform {
     }
 }
 
+impl Platform {
+    /// Every name that is taken: `meta (or facebook), instagram, ...`.
+    #[must_use]
+    pub fn names() -> String {
+        let names = Self::ALL.map(|platform| {
+            let alias = ALIASES.iter().find(|(_, of)| *of == platform);
+            let alias = alias.map(|(alias, _)| format!(" (or {alias})"));
+            format!("{}{}", platform.name(), alias.unwrap_or_default())
+        });
+        names.join(", ")
+    }
+}
+
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -260,15 +277,11 @@ impl FromStr for Platform {
 
     /// Reads a canonical name or one of the original system's aliases.
     fn from_str(name: &str) -> Result<Self, UnknownPlatform> {
-        let canonical = match name {
-            "facebook" => "meta",
-            "x" => "twitter",
-            "google_ads" => "google",
-            other => other,
-        };
-        Self::ALL
-            .into_iter()
-            .find(|platform| platform.name() == canonical)
+        let own = Self::ALL.map(|platform| (platform.name(), platform));
+        own.into_iter()
+            .chain(ALIASES)
+            .find(|(known, _)| *known == name)
+            .map(|(_, platform)| platform)
             .ok_or_else(|| UnknownPlatform {
                 name: redact::word(name).to_owned(),
             })
@@ -290,8 +303,22 @@ mod tests {
         assert_eq!("google_ads".parse(), Ok(Platform::Google));
         let error = "Meta".parse::<Platform>().unwrap_err().to_string();
         assert!(
-            error.starts_with("unknown platform \"Meta\"; known are meta, instagram"),
+            error.starts_with("unknown platform \"Meta\"; known are meta (or facebook), instagram"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn every_name_that_is_taken_is_told() {
+        let error = "myspace".parse::<Platform>().unwrap_err().to_string();
+        let (_, told) = error.split_once("known are ").unwrap();
+        let told: Vec<_> = told
+            .split([',', ' ', '(', ')'])
+            .filter(|word| !word.is_empty() && *word != "or")
+            .collect();
+        assert_eq!(told.len(), Platform::ALL.len() + ALIASES.len());
+        for name in told {
+            assert!(name.parse::<Platform>().is_ok(), "{name}");
+        }
     }
 }

@@ -54,7 +54,7 @@ impl Query {
     pub(crate) fn parse(query: Option<&str>) -> Result<Self, Problem> {
         let known = ["platform", "state", "view", "limit", "next"];
         let parameters = Parameters::parse(query, &known)?;
-        let platforms = format!("one of {}", Platform::ALL.map(Platform::name).join(", "));
+        let platforms = format!("one of {}", Platform::names());
         let platform = parameters.get("platform", &platforms, |name| name.parse().ok())?;
         let states = "one of active, retrying, reconnect_required, platform_action_required, \
                       disconnected, damaged";

@@ -15,6 +15,7 @@ use shared::{IntegrationId, OrgId, Platform};
 
 use crate::member::{Member, context};
 use crate::problem::Problem;
+use crate::query::shown;
 
 /// A header, and what the authorizer calls its value. The gateway's 429 maps
 /// them just so (`infra/template.yaml`, `ACCESS_DENIED`).
@@ -118,7 +119,11 @@ fn unknown_platform(parts: &Parts) -> Option<Problem> {
     let detail = match name.parse::<Platform>() {
         Ok(platform) if platform.name() == name => return None,
         Ok(platform) => format!("In paths this platform is called {platform}."),
-        Err(unknown) => format!("There is no such platform: {unknown}."),
+        Err(_) => format!(
+            "There is no platform {}; in paths there are {}.",
+            shown(name),
+            Platform::ALL.map(Platform::name).join(", ")
+        ),
     };
     Some(Problem::not_found(detail))
 }

@@ -80,7 +80,7 @@ pub(crate) fn position(cursor: &str) -> Option<IntegrationId> {
 
 /// A value as it is repeated to whoever sent it: quoted, without control
 /// characters, and short.
-fn shown(value: &str) -> String {
+pub(crate) fn shown(value: &str) -> String {
     let mut start: String = value.chars().take(SHOWN).collect();
     if start.len() < value.len() {
         start.push('…');
