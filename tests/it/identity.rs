@@ -59,6 +59,7 @@ async fn other_spellings_of_a_path_get_nowhere() {
         "/api/dashboard/%61cme/integrations/expiring-tokens",
         "/api/dashboard/acme%2F/integrations/expiring-tokens",
         "/api/dashboard/acme%23user/integrations/expiring-tokens",
+        "/api/dashboard/acme%253A/integrations/expiring-tokens",
         "/api/dashboard/a cme/integrations/expiring-tokens",
         "/api/dashboard//integrations/expiring-tokens",
         "/api/dashboard/acme/integrations/expiring-tokens/",
@@ -193,4 +194,92 @@ async fn health_needs_no_token_and_says_nothing_else() {
         (answer.status, answer.json()),
         (200, json!({"status": "ok"}))
     );
+}
+
+/// Every route that is read, of an organisation and of none.
+const READ: [&str; 7] = [
+    PATH,
+    "/api/dashboard/acme/integrations",
+    "/api/dashboard/acme/integrations/li",
+    "/api/dashboard/acme/notifications",
+    "/api/dashboard/acme/rate-limits",
+    "/api/platforms",
+    "/health",
+];
+
+#[tokio::test]
+async fn head_answers_as_get_without_a_body() {
+    let world = world().await;
+    for path in READ {
+        for user in [Some("olga"), Some("gus"), None] {
+            let token = user.map(|user| format!("Bearer {}", world.token(user)));
+            let get = world.send("GET", path, token.as_deref()).await;
+            let head = world.send("HEAD", path, token.as_deref()).await;
+            let open = path == "/health" || (path == "/api/platforms" && user.is_some());
+            let expected = match user {
+                _ if open => 200,
+                Some("olga") => 200,
+                Some(_) => 403,
+                None => 401,
+            };
+            assert_eq!(
+                (get.status, head.status),
+                (expected, expected),
+                "{path} {user:?}"
+            );
+            assert_eq!(head.text, "", "{path} {user:?}");
+            assert!(!get.text.is_empty());
+            for name in ["content-type", "cache-control", "www-authenticate"] {
+                assert_eq!(
+                    head.headers.get(name),
+                    get.headers.get(name),
+                    "{path} {name}"
+                );
+            }
+        }
+    }
+    let bad = world
+        .send_as("olga", "HEAD", &format!("{PATH}?days=0"))
+        .await;
+    assert_eq!((bad.status, &*bad.text), (400, ""));
+}
+
+#[tokio::test]
+async fn a_method_that_a_route_lacks_is_405_whoever_asks_and_about_whom() {
+    let world = world().await;
+    let one = "/api/dashboard/acme/integrations/li";
+    let nobody = "/api/dashboard/nowhere/integrations/nothing";
+    let routes = READ.map(|path| (path, "GET,HEAD"));
+    let others = [
+        (one, "GET,HEAD,PUT,DELETE"),
+        (nobody, "GET,HEAD,PUT,DELETE"),
+        ("/api/dashboard/acme/integrations/li/check", "POST"),
+        ("/api/dashboard/acme/notifications/1/read", "POST"),
+        ("/api/dashboard/acme/integrations/li/rate-limit", "DELETE"),
+        ("/api/platforms/linkedin/acme/li/permits", "POST"),
+    ];
+    let routes = routes.into_iter().filter(|(path, _)| *path != one);
+    for (path, allow) in routes.chain(others) {
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+            if allow.split(',').any(|allowed| allowed == method) {
+                continue;
+            }
+            for token in [Some(world.token("gus")), Some("rubbish".to_owned()), None] {
+                let token = token.map(|token| format!("Bearer {token}"));
+                let answer = world.send(method, path, token.as_deref()).await;
+                assert_eq!(answer.headers["allow"], allow, "{method} {path}");
+                match method {
+                    "OPTIONS" => assert_eq!((answer.status, &*answer.text), (204, "")),
+                    "HEAD" => assert_eq!((answer.status, &*answer.text), (405, "")),
+                    _ => assert_problem(&answer, 405),
+                }
+            }
+        }
+    }
+    // No route, or no method that the gateway knows.
+    for (method, path) in [("OPTIONS", "/nothing"), ("TRACE", PATH), ("HEAD", "/")] {
+        let answer = world.send_as("olga", method, path).await;
+        assert_eq!(answer.status, 404, "{method} {path}");
+        assert!(!answer.headers.contains_key("allow"));
+    }
 }

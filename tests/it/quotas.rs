@@ -430,6 +430,8 @@ async fn other_spellings_get_nowhere_and_count_nothing() {
         "/api/platforms/meta/acme/fb%2F/permits",
         "/api/platforms/meta/acme%2Ffb/fb/permits",
         "/api/platforms/meta/acme/fb%23x/permits",
+        "/api/platforms/meta/acme/fb%253A/permits",
+        "/api/platforms/meta/acme/fb%2540x/permits",
         "/api/platforms/meta/acme//permits",
         "/api/platforms/meta/acme/fb/permits/",
         "/api/platforms/meta/acme/fb/Permits",
@@ -441,18 +443,79 @@ async fn other_spellings_get_nowhere_and_count_nothing() {
             assert!(answer.text.len() < 1_000, "{}", answer.text);
         }
     }
-    assert_problem(&world.send_as("mia", "GET", PERMITS).await, 404);
+    for (user, method, status) in [
+        ("mia", "GET", 405),
+        ("mia", "PUT", 405),
+        ("mia", "DELETE", 405),
+        ("gus", "GET", 405),
+        ("mia", "TRACE", 404),
+    ] {
+        assert_problem(&world.send_as(user, method, PERMITS).await, status);
+    }
+    for method in ["HEAD", "OPTIONS"] {
+        let answer = world.send_as("mia", method, PERMITS).await;
+        assert_eq!(answer.headers["allow"], "POST", "{method}");
+        assert!(!answer.headers.contains_key("x-ratelimit-limit"));
+    }
     assert!(items(&world).await.is_empty());
     // What is wrong with the platform is said.
     for (name, expected) in [
         ("facebook", "In paths this platform is called meta."),
-        ("myspace", "unknown platform \"myspace\"; known are meta, "),
+        (
+            "myspace",
+            "There is no platform \"myspace\"; in paths there are meta, instagram, ",
+        ),
+        ("%6deta", "There is no platform \"%6deta\"; "),
     ] {
         let path = PERMITS.replace("meta", name);
         let answer = world.send_as("mia", "POST", &path).await.json();
         let detail = answer["detail"].as_str().unwrap();
         assert!(detail.contains(expected), "{detail}");
     }
+}
+
+#[tokio::test]
+async fn every_spelling_of_an_id_is_one_quota() {
+    let world = world(small()).await;
+    let mut odd = connection("a|b:c@d", "meta", None, false);
+    odd["org_id"] = json!("org:1@x");
+    world
+        .import(&[
+            json!({"type": "organization", "org_id": "org:1@x", "name": "Odd", "owner_id": "olga"}),
+            odd,
+        ])
+        .await;
+    let spelled = [
+        ("org:1@x", "a%7Cb:c@d", 200),
+        ("org%3A1%40x", "a%7Cb%3Ac%40d", 200),
+        ("org%3a1@x", "a%7cb%3ac%40d", 200),
+        ("org:1%40x", "a%7Cb:c%40d", 429),
+        ("org:1@%78", "a%7Cb:c@d", 404),
+        ("org%253A1@x", "a%7Cb:c@d", 404),
+        ("org:1@x", "a%7Cb%2Fc@d", 404),
+    ];
+    for (org, integration, status) in spelled {
+        let path = format!("/api/platforms/meta/{org}/{integration}/permits");
+        let answer = world.send_as("olga", "POST", &path).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.text);
+        if status == 200 {
+            assert_eq!(answer.json()["org_id"], "org:1@x");
+            assert_eq!(answer.json()["integration_id"], "a|b:c@d");
+        }
+        // A stranger to the organisation stays one in each.
+        let of_stranger = if status == 404 { 404 } else { 403 };
+        assert_problem(&world.send_as("mia", "POST", &path).await, of_stranger);
+    }
+    let key = "meta#org:1@x#a|b:c@d".to_owned();
+    assert_eq!(granted(&world).await, [(key, 3)]);
+    let path = "/api/dashboard/org%3A1%40x/integrations/a%7Cb%3Ac%40d";
+    let one = world.get_as("olga", path).await;
+    assert_eq!(one.status, 200, "{}", one.text);
+    let reset = world
+        .send_as("olga", "DELETE", &format!("{path}/rate-limit"))
+        .await;
+    assert_eq!(reset.status, 204, "{}", reset.text);
+    assert!(items(&world).await.is_empty());
 }
 
 #[tokio::test]
@@ -626,7 +689,7 @@ fn nonsense_policies_are_refused_by_name() {
     for (policies, problem) in [
         (
             r#"{"meta":{"limit":0,"period":3600,"burst":1}}"#,
-            "meta.period: must be at least 1",
+            "meta.limit: must be at least 1",
         ),
         (
             r#"{"meta":{"limit":5,"period":3600,"burst":0}}"#,

@@ -1,10 +1,11 @@
 //! What holds for every request and every answer.
 
+use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Uri, header};
+use http::{HeaderValue, Method, Uri, header};
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
 
@@ -14,6 +15,7 @@ use crate::problem::{self, Problem};
 /// answers out of caches.
 pub(crate) async fn pass(mut request: Request, next: Next) -> Response {
     let id = request_id(&request);
+    let is_head = request.method() == Method::HEAD;
     let response = match path_as_sent(&request) {
         Some(uri) => {
             *request.uri_mut() = uri;
@@ -27,6 +29,10 @@ pub(crate) async fn pass(mut request: Request, next: Next) -> Response {
         .headers_mut()
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
+    if is_head {
+        // As GET's, without its body: a problem got one only here.
+        *response.body_mut() = Body::empty();
+    }
     response
 }
 

@@ -20,7 +20,7 @@ use axum::middleware::{from_extractor, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared::place::Place;
 use shared::quota::{Limiter, Policies};
@@ -159,10 +159,19 @@ pub fn router(app: App) -> Router {
         .merge(for_members)
         .merge(metered)
         .fallback(async || Problem::not_found("There is no such route."))
-        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .method_not_allowed_fallback(other_method)
         .with_state(app);
     // Around the router, not in it: the path is mended before it is routed.
     Router::new().fallback_service(from_fn(edge::pass).layer(routes))
+}
+
+/// A method that a route lacks; axum adds `Allow`. No caller is looked at: what
+/// methods there are is the same for everybody.
+async fn other_method(method: Method) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    Problem::method_not_allowed().into_response()
 }
 
 async fn health() -> Json<Value> {

@@ -148,21 +148,53 @@ async fn another_spelling_of_the_path_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_bar_has_its_two_spellings() {
-    for spelling in ["auth0|7", "auth0%7C7"] {
+async fn a_bar_a_colon_and_an_at_may_be_encoded() {
+    for spelling in ["a|b:c@d", "a%7Cb%3Ac%40d", "a%7cb%3ac%40d", "a|b%3ac@d"] {
         let mut event = authorized("GET", &EXPIRING.replace("acme", spelling));
-        event["requestContext"]["authorizer"]["org_id"] = json!("auth0|7");
+        event["requestContext"]["authorizer"]["org_id"] = json!("a|b:c@d");
         event["multiValueQueryStringParameters"] = json!({"days": ["0"]});
         assert_eq!(send(event).await.0, 400, "{spelling}");
     }
 }
 
 #[tokio::test]
-async fn another_method_says_which_there_is() {
-    let (status, headers, body) = send(authorized("DELETE", EXPIRING)).await;
-    assert_eq!((status, &body["status"]), (405, &json!(405)));
-    assert_eq!(headers["allow"], json!(["GET,HEAD"]));
-    assert_eq!(headers["content-type"], json!(["application/problem+json"]));
+async fn another_method_says_which_there_is_whoever_asks() {
+    for (path, allow) in [
+        ("/health", "GET,HEAD"),
+        (EXPIRING, "GET,HEAD"),
+        ("/api/dashboard/acme/integrations/7", "GET,HEAD,PUT,DELETE"),
+        ("/api/dashboard/acme/integrations/7/check", "POST"),
+        ("/api/dashboard/acme/integrations/7/rate-limit", "DELETE"),
+        ("/api/platforms", "GET,HEAD"),
+        ("/api/platforms/meta/acme/7/permits", "POST"),
+    ] {
+        // The gateway asks no authorizer here.
+        let (status, headers, body) = send(event("PATCH", path)).await;
+        assert_eq!((status, &body["status"]), (405, &json!(405)), "{path}");
+        assert_eq!(headers["allow"], json!([allow]));
+        assert_eq!(headers["content-type"], json!(["application/problem+json"]));
+        let (status, headers, body) = send(event("OPTIONS", path)).await;
+        assert_eq!((status, body), (204, Value::Null), "{path}");
+        assert_eq!(headers["allow"], json!([allow]));
+    }
+    let (status, headers, _) = send(event("OPTIONS", "/nothing")).await;
+    assert_eq!((status, headers.get("allow")), (404, None));
+}
+
+#[tokio::test]
+async fn head_is_get_without_a_body_for_refusals_too() {
+    for event_of in [event, authorized] {
+        for path in ["/health", EXPIRING, "/api/platforms", "/nothing"] {
+            let (status, mut headers, _) = send(event_of("GET", path)).await;
+            let (of_head, headers_of_head, body) = send(event_of("HEAD", path)).await;
+            assert_eq!((of_head, body), (status, Value::Null), "{path}");
+            headers.as_object_mut().unwrap().remove("content-length");
+            let headers_of_head = headers_of_head.as_object().unwrap();
+            for (name, value) in headers.as_object().unwrap() {
+                assert_eq!(headers_of_head.get(name), Some(value), "{path} {name}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -112,12 +112,24 @@ async fn serve(State(gateway): State<Gateway>, request: Request<Body>) -> Respon
 
 type Parameters = Vec<(String, String)>;
 
-/// The route of a method and a raw path. Literal segments win over parameters.
+/// The methods that `ANY` stands for, as API Gateway knows them.
+const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+
+/// The route of a method and a raw path. The path is found first, where literal
+/// segments win over parameters; then its route of this method, else of `ANY`
+/// ("will catch any HTTP method that wasn't explicitly declared",
+/// docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-any-method.html).
 fn find<'a>(routes: &'a [Route], method: &str, path: &str) -> Option<(&'a Route, Parameters)> {
-    let matching = routes.iter().filter(|route| route.method == method);
-    matching
-        .filter_map(|route| Some((route, parameters_of(&route.path, path)?)))
-        .min_by_key(|(_, parameters)| parameters.len())
+    let matching = routes
+        .iter()
+        .filter_map(|route| Some((route, parameters_of(&route.path, path)?)));
+    let (found, parameters) = matching.min_by_key(|(_, parameters)| parameters.len())?;
+    let of = |method: &str| {
+        let mut same_path = routes.iter().filter(|route| route.path == found.path);
+        same_path.find(|route| route.method == method)
+    };
+    let any = || of("ANY").filter(|_| METHODS.contains(&method));
+    Some((of(method).or_else(any)?, parameters))
 }
 
 fn parameters_of(pattern: &str, path: &str) -> Option<Parameters> {

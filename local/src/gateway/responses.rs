@@ -25,6 +25,9 @@ pub(super) enum Kind {
     MissingAuthenticationToken,
     RequestTooLarge,
     Unauthorized,
+    /// One that this gateway never gives, by its name: AWS's does.
+    #[cfg(test)]
+    Elsewhere(&'static str, u16),
 }
 
 impl Kind {
@@ -48,6 +51,8 @@ impl Kind {
             ),
             Self::RequestTooLarge => ("REQUEST_TOO_LARGE", 413, "Request Too Long"),
             Self::Unauthorized => ("UNAUTHORIZED", 401, "Unauthorized"),
+            #[cfg(test)]
+            Self::Elsewhere(name, status) => (name, status, "null"),
         }
     }
 
@@ -216,6 +221,8 @@ fn insert_request_id(headers: &mut http::HeaderMap, request_id: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::template::tests::inputs;
+    use crate::template::{self, Template};
     use serde_json::json;
 
     async fn rendered(response: Response) -> (u16, http::HeaderMap, String) {
@@ -265,6 +272,81 @@ mod tests {
         let context = json!({"requestId": "r-1", "error": {"messageString": "\"Unauthorized\""}});
         let (status, _, body) = rendered(render(&denied(), Kind::Unauthorized, &context)).await;
         assert_eq!((status, &*body), (401, r#"{"message":"Unauthorized"}"#));
+    }
+
+    /// The responses of the template, to what AWS's gateway gives and ours never does.
+    async fn of_the_template(kind: &'static str, status: u16) -> (u16, http::HeaderMap, Value) {
+        let template = Template::parse(template::EMBEDDED).unwrap();
+        let responses = template.resolve(&inputs()).unwrap().api.responses;
+        let context = json!({
+            "requestId": "r-1", "httpMethod": "TRACE", "error": {"responseType": kind},
+        });
+        let kind = Kind::Elsewhere(kind, status);
+        let (status, headers, body) = rendered(render(&responses, kind, &context)).await;
+        (status, headers, serde_json::from_str(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_apis_own_throttle_is_told_from_a_platforms_quota() {
+        for (kind, retry_after) in [("THROTTLED", Some("1")), ("QUOTA_EXCEEDED", None)] {
+            let (status, headers, body) = of_the_template(kind, 429).await;
+            assert_eq!((status, &body["status"]), (429, &json!(429)), "{kind}");
+            let wait = headers
+                .get("retry-after")
+                .map(|value| value.to_str().unwrap());
+            assert_eq!(wait, retry_after, "{kind}");
+            assert_eq!(headers["content-type"], "application/problem+json");
+            assert!(
+                headers
+                    .keys()
+                    .all(|name| !name.as_str().contains("ratelimit"))
+            );
+            let detail = body["detail"].as_str().unwrap();
+            assert!(detail.contains("not the quota of a platform"), "{detail}");
+        }
+    }
+
+    #[tokio::test]
+    async fn whatever_the_gateway_says_itself_is_a_problem_with_its_true_status() {
+        // Types and statuses: docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
+        for (kind, of_aws, told) in [
+            ("API_CONFIGURATION_ERROR", 500, 500),
+            ("AUTHORIZER_CONFIGURATION_ERROR", 500, 503),
+            ("AUTHORIZER_FAILURE", 500, 503),
+            ("BAD_REQUEST_PARAMETERS", 400, 400),
+            ("BAD_REQUEST_BODY", 400, 400),
+            ("EXPIRED_TOKEN", 403, 404),
+            ("INTEGRATION_FAILURE", 504, 502),
+            ("INTEGRATION_TIMEOUT", 504, 504),
+            ("INVALID_API_KEY", 403, 403),
+            ("INVALID_SIGNATURE", 403, 404),
+            ("MISSING_AUTHENTICATION_TOKEN", 403, 404),
+            ("QUOTA_EXCEEDED", 429, 429),
+            ("REQUEST_TOO_LARGE", 413, 413),
+            ("RESOURCE_NOT_FOUND", 404, 404),
+            ("THROTTLED", 429, 429),
+            ("UNAUTHORIZED", 401, 401),
+            ("UNSUPPORTED_MEDIA_TYPE", 415, 415),
+            ("WAF_FILTERED", 403, 403),
+        ] {
+            let (status, headers, body) = of_the_template(kind, of_aws).await;
+            assert_eq!(status, told, "{kind}");
+            assert_eq!(
+                headers["content-type"], "application/problem+json",
+                "{kind}"
+            );
+            assert_eq!(body["instance"], "r-1", "{kind}");
+            let detail = body["detail"].as_str().unwrap();
+            match body.get("status") {
+                Some(of_body) => assert_eq!(of_body, told, "{kind}"),
+                // One body for several: which it is, it says.
+                None if status < 500 => assert!(detail.contains(kind), "{detail}"),
+                None => assert_eq!(kind, "API_CONFIGURATION_ERROR"),
+            }
+            if status == 404 {
+                assert_eq!(detail, "No route has this path and the method TRACE.");
+            }
+        }
     }
 
     #[tokio::test]

@@ -168,22 +168,70 @@ async fn only_the_templates_routes_exist_in_their_own_spelling() {
     let stack = stack().await;
     for (method, path) in [
         ("GET", "/"),
-        ("POST", "/health"),
+        ("TRACE", "/health"),
         ("GET", "/health/"),
         ("GET", "/%68ealth"),
         ("GET", "/api/dashboard//notifications"),
-        ("GET", "/api/dashboard/acme/notifications/1/read"),
         ("GET", "/v1/health"),
     ] {
         let answer = call(&stack, method, path, Some("allow")).await;
         assert_eq!(answer.status, 404, "{method} {path}");
         assert_eq!(answer.body["title"], "Not Found");
+        let detail = format!("No route has this path and the method {method}.");
+        assert_eq!(answer.body["detail"], detail);
     }
     // A parameter is passed on as it was spelled.
     let path = "/api/dashboard/%61cme/notifications";
     let answer = call(&stack, "GET", path, Some("allow")).await;
     assert_eq!(answer.body["pathParameters"]["orgId"], "%61cme");
     assert_eq!(answer.body["path"], path);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn any_stands_for_the_methods_that_a_path_does_not_name() {
+    let stack = stack().await;
+    let expiring = "/api/dashboard/acme/integrations/expiring-tokens";
+    for (method, path, resource) in [
+        ("POST", "/health", "/health"),
+        (
+            "PATCH",
+            NOTIFICATIONS,
+            "/api/dashboard/{orgId}/notifications",
+        ),
+        // The path is found first: not a connection of that name.
+        (
+            "PUT",
+            expiring,
+            "/api/dashboard/{orgId}/integrations/expiring-tokens",
+        ),
+    ] {
+        // The authorizer is not asked: this token would be denied.
+        let answer = call(&stack, method, path, Some("deny")).await;
+        assert_eq!(answer.status, 200, "{method} {path}");
+        assert_eq!(answer.body["resource"], resource);
+        assert_eq!(answer.body["httpMethod"], method);
+        assert_eq!(answer.body["requestContext"].get("authorizer"), None);
+    }
+    // Where the template names the method, it is.
+    for (method, path) in [
+        ("GET", NOTIFICATIONS),
+        ("HEAD", NOTIFICATIONS),
+        ("PUT", "/api/dashboard/acme/integrations/7"),
+        ("POST", "/api/platforms/meta/acme/7/permits"),
+    ] {
+        let url = format!("{}{path}", stack.addresses().gateway);
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = client.request(method.parse().unwrap(), url);
+        let denied = request
+            .header("authorization", "deny")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(denied.status(), 429, "{method} {path}");
+        let body = denied.bytes().await.unwrap();
+        assert_eq!(body.is_empty(), method == "HEAD");
+    }
     stack.stop().await;
 }
 

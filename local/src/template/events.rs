@@ -56,11 +56,8 @@ pub(super) fn attach(
         Event::Api {
             method, path, auth, ..
         } => {
-            if method.eq_ignore_ascii_case("any") || path.contains("+}") {
-                return Err(wrong(
-                    "Method",
-                    "routes are explicit here: no ANY, no {proxy+}",
-                ));
+            if path.contains("+}") {
+                return Err(wrong("Path", "paths are explicit here: no {proxy+}"));
             }
             let authorizer = match auth["Authorizer"].as_str() {
                 None => default_authorizer,

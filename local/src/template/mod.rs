@@ -273,9 +273,31 @@ pub(crate) mod tests {
         assert_eq!(model.buckets, [check.variables["PARKED_BUCKET"].as_str()]);
         assert_eq!(model.topics[0].subscriptions[0].function, "NotifyFunction");
         assert_eq!(model.schedules.len(), 2);
-        assert_eq!(model.api.routes.len(), 13);
+        assert_eq!(model.api.routes.len(), 13 + 7 + 11);
         let health = model.api.routes.iter().find(|r| r.path == "/health");
         assert_eq!(health.unwrap().authorizer, None);
+    }
+
+    #[test]
+    fn every_path_has_its_methods_head_where_get_is_and_a_way_for_all_others() {
+        let model = Template::parse(EMBEDDED).unwrap().resolve(&inputs());
+        let routes = model.unwrap().api.routes;
+        for route in &routes {
+            let of = |method: &str| {
+                let mut same_path = routes.iter().filter(|other| other.path == route.path);
+                same_path.find(|other| other.method == method)
+            };
+            // What is done there the authorizer judges; what is not, nobody.
+            let open = route.path == "/health" || route.method == "ANY";
+            assert_eq!(route.authorizer.is_none(), open, "{route:?}");
+            assert!(of("ANY").is_some(), "{route:?}");
+            let of_get = of("GET").map(|get| (&get.function, &get.authorizer));
+            let of_head = of("HEAD").map(|head| (&head.function, &head.authorizer));
+            assert_eq!(of_get, of_head, "{route:?}");
+            let twins =
+                |other: &&Route| (&other.path, &other.method) == (&route.path, &route.method);
+            assert_eq!(routes.iter().filter(twins).count(), 1, "{route:?}");
+        }
     }
 
     #[test]

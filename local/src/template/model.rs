@@ -107,7 +107,7 @@ pub struct Authorizer {
 /// A route.
 #[derive(Debug, Clone)]
 pub struct Route {
-    /// The method.
+    /// The method; `ANY` for those that the path's other routes do not name.
     pub method: String,
     /// The path, parameters in braces.
     pub path: String,
