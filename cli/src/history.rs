@@ -40,7 +40,10 @@ impl<'a> History<'a> {
                 org_id,
                 integration_id,
             } = self.connection;
-            return format!("nothing is recorded of {org_id}/{integration_id}");
+            return format!(
+                "nothing is recorded of {org_id}/{integration_id}: nothing has happened to it yet, \
+                 or there is no such connection"
+            );
         }
         let mut table = table::table(HEADER);
         for entry in &self.history {
@@ -84,7 +87,7 @@ const fn deed(deed: Deed) -> &'static str {
 
 /// Its end before, and after.
 fn ends(attempt: &Attempt) -> String {
-    let end = |at: Option<DateTime<Utc>>| at.map_or_else(|| "unknown".to_owned(), exact);
+    let end = |at: Option<DateTime<Utc>>| at.map_or_else(|| "no known end".to_owned(), exact);
     let (before, after) = (end(attempt.expired_at), end(attempt.expires_at));
     if before == after {
         before
@@ -146,7 +149,10 @@ mod tests {
             assert!(text.contains(row), "{row}: {text}");
         }
         let none = History::new(&key, Vec::new()).render();
-        assert_eq!(none, "nothing is recorded of acme/7");
+        assert!(
+            none.starts_with("nothing is recorded of acme/7: "),
+            "{none}"
+        );
     }
 
     #[test]
@@ -157,7 +163,7 @@ mod tests {
         attempt.expires_at = attempt.expired_at;
         assert_eq!(ends(&attempt), "2027-01-15T08:10:00Z");
         attempt.expired_at = None;
-        assert_eq!(ends(&attempt), "unknown -> 2027-01-15T08:10:00Z");
+        assert_eq!(ends(&attempt), "no known end -> 2027-01-15T08:10:00Z");
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl<'a> Answer<'a> {
     }
 
     pub(crate) fn render(&self, now: DateTime<Utc>) -> String {
-        let mut table = table::table(["In any", "Limit", "Remaining", "Resets"]);
+        let mut table = table::table(["In any", "Limit", "Remaining", "Next frees"]);
         for window in [self.standing.period, self.standing.burst] {
             table.add_row([
                 length(window.seconds),

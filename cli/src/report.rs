@@ -38,14 +38,22 @@ pub(crate) fn render(report: &Report) -> String {
         ("expired", report.expired, "of those examined"),
         ("critical", report.critical, "lapse within 1 day"),
         ("urgent", report.urgent, "lapse within 3 days"),
-        ("warning", report.warning, "lapse within the warning window"),
+        (
+            "warning",
+            report.warning,
+            "lapse within 7 days, or --days if that is more",
+        ),
         (
             "alerts",
             report.alerts_published,
             "sent to the people concerned",
         ),
         ("conflicts", report.conflicts, "someone else was quicker"),
-        ("skipped", report.skipped, "nothing left to do"),
+        (
+            "skipped",
+            report.skipped,
+            "nothing left to do, or in someone else's hands",
+        ),
         (
             "held back",
             report.held_back,

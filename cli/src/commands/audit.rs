@@ -38,8 +38,15 @@ impl Audit {
         let target = Target::of(&self.place, &Target::AUDIT_NEEDS).await?;
         let audit = target.audit(Clock::system())?;
         let entries = audit.history(&self.connection, self.limit).await?;
+        let may_go_on = entries.len() == self.limit;
         let history = History::new(&self.connection, entries);
         output.answer(&history, || history.render())?;
+        if may_go_on && self.limit < MOST {
+            let limit = self.limit;
+            output.note(format_args!(
+                "the newest {limit}; a larger --limit may show more"
+            ));
+        }
         Ok(Outcome::Fine)
     }
 }

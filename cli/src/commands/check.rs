@@ -29,7 +29,8 @@ pub(crate) struct Check {
     /// Only alert, refresh nothing
     #[arg(long)]
     no_auto_refresh: bool,
-    /// Only this connection, now: wait for the function, and say what came of it
+    /// Only this connection, now: wait for the function, and say what came of it; exit
+    /// code 0 if it was refreshed, or its token is alive
     #[arg(
         long,
         value_name = "ORG/INTEGRATION",
@@ -144,7 +145,10 @@ impl Check {
             .map_err(|e| AwsError::new("lambda:Invoke", e))?;
         let object = json!({"accepted": true, "function": function});
         output.answer(&object, || {
-            format!("accepted: {function} runs the check now; --sync waits for the report")
+            format!(
+                "accepted: {function} checks in the background; with --sync the check runs in this \
+                 process and prints its report"
+            )
         })?;
         Ok(Outcome::Fine)
     }
@@ -168,7 +172,7 @@ fn words(checked: &Checked) -> String {
         text += &format!("\nthe access token ends at {}", exact(at));
     }
     if let Some(at) = checked.next_attempt_at {
-        text += &format!("\nit is tried again at {}", exact(at));
+        text += &format!("\nthe next attempt is due at {}", exact(at));
     }
     text
 }
@@ -215,7 +219,7 @@ mod tests {
         .unwrap();
         let expected = "acme/7: held back\nThe platform asked us to wait.\n\
             the access token ends at 2027-01-15T08:00:00Z\n\
-            it is tried again at 2027-01-15T07:00:00Z";
+            the next attempt is due at 2027-01-15T07:00:00Z";
         assert_eq!(words(&checked), expected);
     }
 }

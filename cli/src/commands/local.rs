@@ -92,7 +92,7 @@ impl Local {
         tokio::select! {
             outcome = self.serve(sources, &stop, output) => outcome,
             () = stop.asked(2) => {
-                output.note("stopped at once; what was under way is lost");
+                output.note("stopped at once; what was under way was cut off");
                 Ok(Outcome::NeedsAttention)
             }
         }

@@ -32,6 +32,7 @@ enum Operation {
         place: Place,
     },
     /// Print how a connection's quota stands; takes nothing
+    #[command(after_help = "Whether there is such a connection is not looked at.")]
     Show {
         #[command(flatten)]
         of: Metered,

@@ -13,7 +13,8 @@ use crate::target::Place;
 
 /// Said to whoever wants a token without `--local`.
 pub(crate) const ONLY_LOCAL: &str = "only the local stack hands out tokens: add --local. \
-    In AWS they come from the identity provider that the stack's parameter AuthIssuer names";
+    In AWS they come from the identity provider that the stack's parameter AuthIssuer names, \
+    and without one from the user pool that the stack makes";
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 

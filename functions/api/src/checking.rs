@@ -62,8 +62,9 @@ impl CheckTokens {
             return Ok(Asked::GoesOn);
         };
         let answer = answer.map_err(|error| {
-            Problem::unavailable("The check could not be started. Please try again.")
-                .because(AwsError::new("lambda:Invoke", error))
+            let detail = "The function that checks is busy, or its answer was lost on the way. \
+                          Please try again.";
+            Problem::unavailable(detail).because(AwsError::new("lambda:Invoke", error))
         })?;
         let payload = answer.payload.map(Blob::into_inner).unwrap_or_default();
         if answer.function_error.is_some() {
@@ -76,7 +77,7 @@ impl CheckTokens {
 }
 
 fn failed(cause: String) -> Problem {
-    let detail = "The check failed. The next sweep tries again by itself.";
+    let detail = "The check failed. Whatever is due is done by a later sweep by itself.";
     Problem::bad_gateway(detail, format!("check-tokens: {cause}"))
 }
 

@@ -116,7 +116,14 @@ impl From<ActError> for Problem {
 
 impl From<QuotaError> for Problem {
     fn from(error: QuotaError) -> Self {
-        Self::unavailable("The quota store does not answer. Please try again.").because(error)
+        let detail = match error {
+            QuotaError::Unavailable(_) => "The quota store does not answer. Please try again.",
+            QuotaError::Contended => "Too many use this quota at once. Please try again.",
+            QuotaError::Damaged => {
+                "What was stored of this quota could not be read; it counts as used up now."
+            }
+        };
+        Self::unavailable(detail).because(error)
     }
 }
 

@@ -27,7 +27,10 @@ pub struct Policy {
 /// Why a policy cannot be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPolicy {
-    /// The long window.
+    /// How many calls the long window takes.
+    #[error("limit: {0}")]
+    Limit(InvalidWindow),
+    /// How long the long window is.
     #[error("period: {0}")]
     Period(InvalidWindow),
     /// The short window.
@@ -52,7 +55,10 @@ impl Policy {
             return Err(InvalidPolicy::PeriodBelowBurst);
         }
         let policy = Self {
-            period: Window::period(limit, period).map_err(InvalidPolicy::Period)?,
+            period: Window::period(limit, period).map_err(|why| match why {
+                InvalidWindow::TooLong(_) => InvalidPolicy::Period(why),
+                InvalidWindow::Zero | InvalidWindow::TooLarge(_) => InvalidPolicy::Limit(why),
+            })?,
             burst: Window::burst(burst, BURST_SECONDS).map_err(InvalidPolicy::Burst)?,
         };
         if burst > limit {
@@ -191,7 +197,7 @@ mod tests {
             ),
             (
                 r#"{"meta":{"limit":0,"period":60,"burst":1}}"#,
-                "meta.period: must be at least 1",
+                "meta.limit: must be at least 1",
             ),
             (
                 r#"{"meta":{"limit":5,"period":60,"burst":0}}"#,

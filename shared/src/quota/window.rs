@@ -34,9 +34,12 @@ pub enum InvalidWindow {
     /// Nothing would ever pass.
     #[error("must be at least 1")]
     Zero,
-    /// Longer than a year, or more than a thousand million.
+    /// More calls than a thousand million.
     #[error("must be at most {0}")]
     TooLarge(u32),
+    /// Longer than a year.
+    #[error("must be at most {0} seconds")]
+    TooLong(u32),
 }
 
 /// The longest window: a year.
@@ -63,7 +66,7 @@ impl Window {
             return Err(InvalidWindow::TooLarge(MAX_LIMIT));
         }
         if seconds > MAX_SECONDS {
-            return Err(InvalidWindow::TooLarge(MAX_SECONDS));
+            return Err(InvalidWindow::TooLong(MAX_SECONDS));
         }
         // A short window that permits outlast by much would otherwise need more
         // epochs in range than the item and the expression have room for.
