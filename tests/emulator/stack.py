@@ -8,6 +8,8 @@ Where the emulator falls short of AWS, and what is done about it:
   the dashboard, log groups and everything else are deployed.
 * Its plain HTTP would fall to the bucket's own policy (aws:SecureTransport), so
   that is left out.
+* It leaves out the method ANY, so what a path does not name is 404 there: 405 and
+  OPTIONS are proven by `warden local`.
 * It makes tables without their time to live, and APIs without the gateway
   responses that SAM writes into the definition: both are set afterwards. What
   stands in the authorizer's context it does not render into them, so the

@@ -180,6 +180,7 @@ def scenario(test, issuer, platforms, parameters):
         connection("ads", "google"),
         connection("page", "linkedin", refresh_token=None),
         connection("fb", "meta", refresh_token=None),
+        connection("fb:2@x", "meta", refresh_token=None),
     ])
     say("imported into the deployed stack")
 
@@ -193,6 +194,12 @@ def scenario(test, issuer, platforms, parameters):
     expect("health", call(stack, None, "GET", "/health")[0], 200)
     expect("without a token", call(stack, None, "GET", "/api/dashboard/acme/integrations")[0], 401)
     expect("a stranger", call(stack, issuer.token("eve"), "GET", "/api/dashboard/acme/integrations")[0], 403)
+    heads = [call(stack, who, "HEAD", "/api/dashboard/acme/integrations")
+             for who in (token, None, issuer.token("eve"))]
+    expect("HEAD, as GET without a body", heads, [(200, ""), (401, ""), (403, "")])
+    for spelled in ("fb:2@x", "fb%3A2%40x"):
+        status, answer = call(stack, token, "GET", f"/api/dashboard/acme/integrations/{spelled}")
+        expect(f"{spelled} in a path", (status, answer.get("integration_id")), (200, "fb:2@x"))
     status, answer = call(stack, token, "GET", "/api/dashboard/acme/integrations/expiring-tokens?days=7")
     expect("what expires", (status, [one["integration_id"] for one in answer["expiring_tokens"]]), (200, ["page"]))
     status, answer = call(stack, token, "POST", "/api/dashboard/acme/integrations/ads/check")
