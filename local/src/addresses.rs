@@ -55,7 +55,8 @@ impl Addresses {
         let file = data_dir.join(ADDRESSES);
         if !file.exists() || !data_dir::in_use(data_dir) {
             bail!(
-                "no local stack is running in {}; start one with `warden local`",
+                "no local stack is running in {}; start one with `warden local`, or name its \
+                 directory with --data-dir",
                 data_dir.display()
             );
         }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::window::{InvalidWindow, Window};
 use crate::Platform;
@@ -78,13 +78,32 @@ impl Policy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policies(BTreeMap<Platform, Policy>);
 
-/// A policy as it is written in `QUOTA_POLICIES`.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    limit: u32,
-    period: u32,
-    burst: u32,
+/// What a policy looks like in `QUOTA_POLICIES`: its fields, and one of them written.
+const FIELDS: [&str; 3] = ["limit", "period", "burst"];
+const WRITTEN: &str = r#"{"limit":200,"period":3600,"burst":50}"#;
+
+/// Reads the policy of `name`; what is wrong is named by its place.
+fn written(name: &str, value: &Value) -> Result<Policy, String> {
+    let fields = value.as_object();
+    let fields = fields.ok_or_else(|| format!("{name} must be an object such as {WRITTEN}"))?;
+    if let Some(other) = fields
+        .keys()
+        .find(|field| !FIELDS.contains(&field.as_str()))
+    {
+        let known = FIELDS.join(", ");
+        return Err(format!("{name} has no field {other:?}; there are {known}"));
+    }
+    let number = |field: &str| {
+        let value = fields.get(field);
+        let value = value.ok_or_else(|| format!("{name}.{field} is missing"))?;
+        // One that is too large for us is refused below, as too large.
+        let number = value
+            .as_u64()
+            .map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+        number.ok_or_else(|| format!("{name}.{field} must be a whole number, not {value}"))
+    };
+    let [limit, period, burst] = FIELDS.map(number);
+    Policy::new(limit?, period?, burst?).map_err(|why| format!("{name}.{why}"))
 }
 
 /// Limit, period in seconds, burst: the original system's table.
@@ -125,18 +144,13 @@ impl Policies {
         let Some(json) = variables.get(NAME) else {
             return Ok(policies);
         };
-        let written: BTreeMap<String, serde_json::Value> =
-            serde_json::from_str(json).map_err(|e| variables.invalid(NAME, e))?;
-        for (name, value) in written {
+        let all: BTreeMap<String, Value> = serde_json::from_str(json).map_err(|error| {
+            let form = format!(r#"must be JSON such as {{"meta":{WRITTEN}}}"#);
+            variables.invalid(NAME, format!("{form}: {error}"))
+        })?;
+        for (name, value) in all {
             let platform: Platform = name.parse().map_err(|e| variables.invalid(NAME, e))?;
-            let Written {
-                limit,
-                period,
-                burst,
-            } = Written::deserialize(value)
-                .map_err(|e| variables.invalid(NAME, format!("{name}: {e}")))?;
-            let policy = Policy::new(limit, period, burst)
-                .map_err(|e| variables.invalid(NAME, format!("{name}.{e}")))?;
+            let policy = written(&name, &value).map_err(|why| variables.invalid(NAME, why))?;
             policies.0.insert(platform, policy);
         }
         Ok(policies)
@@ -189,8 +203,8 @@ mod tests {
             Policies::default().of(Platform::Google)
         );
         for (json, named) in [
-            ("[]", "QUOTA_POLICIES"),
-            ("{", "QUOTA_POLICIES"),
+            ("[]", r#"must be JSON such as {"meta":{"limit":200,"#),
+            ("{", r#"must be JSON such as {"meta":{"limit":200,"#),
             (
                 r#"{"myspace":{"limit":1,"period":60,"burst":1}}"#,
                 "unknown platform \"myspace\"",
@@ -213,19 +227,19 @@ mod tests {
             ),
             (
                 r#"{"meta":{"limit":-1,"period":60,"burst":1}}"#,
-                "meta: invalid value",
+                "meta.limit must be a whole number, not -1",
             ),
             (
                 r#"{"meta":{"limit":1.5,"period":60,"burst":1}}"#,
-                "meta: invalid type",
+                "meta.limit must be a whole number, not 1.5",
             ),
             (
                 r#"{"meta":{"limit":5,"period":60}}"#,
-                "meta: missing field `burst`",
+                "meta.burst is missing",
             ),
             (
                 r#"{"meta":{"limit":5,"period":60,"burst":1,"x":1}}"#,
-                "meta: unknown field `x`",
+                "meta has no field \"x\"; there are limit, period, burst",
             ),
             (
                 r#"{"meta":{"limit":5,"period":99999999,"burst":1}}"#,
