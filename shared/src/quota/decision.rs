@@ -49,10 +49,10 @@ pub enum QuotaError {
     #[error("the quota store does not answer: {0}")]
     Unavailable(AwsError),
     /// Others changed the same item again and again.
-    #[error("the quota of this key is contended; try again")]
+    #[error("too many use this quota at the same moment; try again")]
     Contended,
     /// The item was not one that we write; it was replaced by an exhausted one.
-    #[error("the quota item was damaged and now counts as exhausted")]
+    #[error("what was stored of this quota was damaged; it counts as used up now")]
     Damaged,
 }
 

@@ -9,13 +9,14 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta};
 use serde_json::json;
 use shared::Clock;
 use shared::quota::Decision;
 
 use super::{
-    PERMITS, assert_problem, items, key, limiter, permit, small, stack_with, statuses, table, world,
+    PERMITS, assert_problem, items, key, limiter, number, permit, small, stack_with, statuses,
+    table, world,
 };
 use crate::world::{World, connection, start};
 
@@ -156,6 +157,8 @@ struct Store {
     fault: Mutex<Option<Fault>>,
     /// Updates that a fault has met.
     failed: AtomicU32,
+    /// How long an update takes that meets none.
+    takes: Mutex<TimeDelta>,
 }
 
 impl Store {
@@ -175,6 +178,9 @@ impl Store {
         }
         let request = http.post(upstream).headers(headers).body(body);
         let answer = request.send().await.unwrap();
+        if is_update {
+            clock.advance(*self.takes.lock().unwrap());
+        }
         let (status, head) = (answer.status(), answer.headers().clone());
         (status, head, answer.bytes().await.unwrap()).into_response()
     }
@@ -221,6 +227,28 @@ async fn a_store_that_does_not_answer_is_503_and_no_allowance() {
     assert_eq!(waited, TimeDelta::milliseconds(600), "for what hung alone");
     store.set(None);
     assert_eq!(permit(&world).await.headers["x-ratelimit-remaining"], "198");
+}
+
+#[tokio::test]
+async fn a_denial_tells_how_the_window_stood_that_refused() {
+    let (world, store) = faulty(&[("QUOTA_POLICIES", small().to_string())]).await;
+    assert_eq!(statuses(&world, 2).await, [200; 2]);
+    let last = permit(&world).await.json();
+    assert_eq!(last["burst"]["remaining"], 0);
+    // Refused in the burst's last tenth of a second, and told when it is over.
+    let free = last["burst"]["reset"].as_i64().unwrap();
+    let free = DateTime::from_timestamp(free, 0).unwrap();
+    world.clock.set(free - TimeDelta::milliseconds(100));
+    *store.takes.lock().unwrap() = TimeDelta::milliseconds(200);
+    let denied = permit(&world).await;
+    assert!(world.clock.precise() > free);
+    assert_eq!(denied.status, 429, "{}", denied.text);
+    let numbers =
+        ["limit", "remaining", "reset"].map(|name| number(&denied, &format!("x-ratelimit-{name}")));
+    assert_eq!(numbers, [3, 0, free.timestamp()]);
+    assert_eq!(denied.json()["limit"], 3);
+    *store.takes.lock().unwrap() = TimeDelta::zero();
+    assert_eq!(permit(&world).await.status, 200);
 }
 
 #[tokio::test]
