@@ -153,7 +153,13 @@ impl Platform {
     pub const fn longest_access_life(self) -> TimeDelta {
         match self {
             Self::Tiktok => TimeDelta::hours(24),
-            _ => self.usual_access_life(),
+            Self::Meta
+            | Self::Instagram
+            | Self::TiktokBusiness
+            | Self::Linkedin
+            | Self::Twitter
+            | Self::Google
+            | Self::Snapchat => self.usual_access_life(),
         }
     }
 

@@ -126,7 +126,11 @@ async fn several_failures_hold_all_back_until_one_succeeds() {
     world
         .import(&[connection("e", "google", Some(soon), true)])
         .await;
-    assert_eq!(check(&world, "e").await["verdict"], "renewed", "by hand, too");
+    assert_eq!(
+        check(&world, "e").await["verdict"],
+        "renewed",
+        "by hand, too"
+    );
     let late = connection("f", "google", Some(HOUR * 3), true);
     world.import(&[late]).await;
     assert_eq!(world.check(json!({})).await.auto_refreshed, 1);

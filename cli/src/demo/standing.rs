@@ -160,7 +160,7 @@ mod tests {
                 "-",
             ),
             (
-                json!({"platform": "twitter", "access_token": [1]}),
+                json!({"access_token": [1], "probed_at": NOW, "alive_at": in_hours(-72)}),
                 "not monitored",
                 "-",
             ),

@@ -258,7 +258,13 @@ fn message(row: &Integration, view: View, now: DateTime<Utc>) -> String {
         State::Active => active(row, view, now),
     };
     if row.permission_lost_at.is_some() {
-        text += " It has lost permissions; reconnect it to grant them again.";
+        text += &match &row.missing_scopes[..] {
+            [] => " It has lost permissions; reconnect it to grant them again.".to_owned(),
+            missing => format!(
+                " It has lost permissions ({}); reconnect it to grant them again.",
+                missing.join(", ")
+            ),
+        };
     }
     text
 }

@@ -114,7 +114,7 @@ fn message(
         return format!("The connection must be made anew: {reason}.");
     }
     if let State::PlatformActionRequired { action, .. } = row.state {
-        return format!("{platform} waits for the account's owner: {action}.");
+        return format!("{platform} waits for a person to act: {action}.");
     }
     let (code, wait_until) = match &row.state {
         State::Retrying {

@@ -213,7 +213,8 @@ impl World {
         self.maybe_a_person_acts();
         // The steps that few attempts come to are cut more often.
         let often = match kind {
-            Kind::RemoveParked | Kind::Pause => 3,
+            Kind::RemoveParked => 3,
+            Kind::Pause => 4,
             _ => 1,
         };
         let cut = !self.healthy && self.chance.percent(self.rates.cut * often);
