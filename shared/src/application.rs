@@ -49,9 +49,17 @@ pub struct Application {
     pub platform: Platform,
     /// Counts writes: every write is conditional on the one it read.
     pub version: u64,
-    /// The platform asks all of us to wait.
+    /// Until when the platform asks all of us to wait, by its own word: a 429, or a
+    /// code that means the application.
+    #[serde(
+        with = "crate::integration::seconds",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub held_until: Option<DateTime<Utc>>,
+    /// It fails several of us, asking to come back later, and none succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hold: Option<Hold>,
+    pub outage: Option<Outage>,
     /// Connections that it failed since the last success, asking to come back later.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failing: Vec<Seen>,
@@ -89,27 +97,15 @@ pub struct Seen {
     pub at: DateTime<Utc>,
 }
 
-/// A platform's word that our whole application must wait.
+/// A platform that fails several connections. The first success refutes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hold {
-    /// Until when.
+pub struct Outage {
+    /// Until when it asked them to wait.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub until: DateTime<Utc>,
-    /// When it last said so: what was sent before that knew nothing of it.
+    /// When it last did.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub since: DateTime<Utc>,
-    /// What shows that it is about all of us.
-    pub evidence: Evidence,
-}
-
-/// What shows that a platform's wish to wait is about our whole application.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Evidence {
-    /// It says so: a 429, or a code that means the application. Holds for as long as it says.
-    Said,
-    /// It fails several connections, and none succeeds. The first success refutes it.
-    SeveralFailed,
 }
 
 /// An open breaker.
@@ -219,7 +215,8 @@ impl Application {
         Self {
             platform,
             version: 0,
-            hold: None,
+            held_until: None,
+            outage: None,
             failing: Vec::new(),
             breaker: None,
             refused: Vec::new(),
@@ -236,10 +233,16 @@ impl Application {
         if let Some(breaker) = self.open_breaker(now) {
             return Standing::Broken(breaker.cause);
         }
-        match self.hold {
-            Some(Hold { until, .. }) if until > now => Standing::HeldBack(until),
-            _ => Standing::Open,
+        match self.hold(now) {
+            Some(until) => Standing::HeldBack(until),
+            None => Standing::Open,
         }
+    }
+
+    /// Until when all of us must wait, if we must.
+    fn hold(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let outage = self.outage.map(|outage| outage.until);
+        self.held_until.max(outage).filter(|until| *until > now)
     }
 
     /// The breaker, while it is open: refusals are doubted for six hours, then
@@ -253,7 +256,7 @@ impl Application {
     /// Takes the right to let a few connections try a broken application, and
     /// says how many; 0 if it is not the time, or nothing is broken.
     pub fn half_open(&mut self, now: DateTime<Utc>) -> u8 {
-        if self.open_breaker(now).is_none() || self.hold.is_some_and(|hold| hold.until > now) {
+        if self.open_breaker(now).is_none() || self.hold(now).is_some() {
             return 0;
         }
         match &mut self.breaker {
@@ -333,12 +336,13 @@ impl Application {
             news.push(News::BreakerClosed);
         }
         // Whoever ends before a hold does is asked although it lasts. That one was let
-        // through does not take back the platform's word about all the others.
-        let was_held = self.hold.is_some();
-        self.hold = self
-            .hold
-            .filter(|hold| hold.evidence == Evidence::Said || sent_at <= hold.since);
-        let was_released = was_held && self.hold.is_none();
+        // through does not take back the platform's word about all the others; that it
+        // fails all was our conclusion.
+        let was_out = self.outage.is_some();
+        self.outage = self
+            .outage
+            .filter(|outage| sent_at + EXCHANGE <= outage.since);
+        let was_released = was_out && self.outage.is_none();
         // Its answer came within the time of an exchange: after these.
         let before = self.refused.len() + self.failing.len();
         self.refused.retain(|seen| seen.at > sent_at + EXCHANGE);
@@ -435,7 +439,11 @@ impl Application {
             Verdict::Throttled {
                 wait,
                 whom: Throttled::Application,
-            } => taken.is_urgent = self.hold_back(*wait, Evidence::Said, now),
+            } => {
+                let until = held_until(*wait, now);
+                taken.is_urgent = is_later(until, self.held_until);
+                self.held_until = self.held_until.max(Some(until));
+            }
             // One request's bad luck, until several connections meet it.
             Verdict::Throttled {
                 wait,
@@ -450,37 +458,19 @@ impl Application {
                 });
                 taken.is_urgent = !known && self.failing.len() <= MANY;
                 if self.failing.len() >= MANY {
-                    taken.is_urgent |= self.hold_back(*wait, Evidence::SeveralFailed, now);
+                    let until = held_until(*wait, now);
+                    let before = self.outage.map(|outage| outage.until);
+                    taken.is_urgent |= is_later(until, before);
+                    self.outage = Some(Outage {
+                        until: before.map_or(until, |before| before.max(until)),
+                        since: now,
+                    });
                     self.failing.drain(..self.failing.len() - MANY);
                 }
             }
             _ => {}
         }
         taken
-    }
-
-    /// Holds all back; whether others must know of it at once.
-    fn hold_back(
-        &mut self,
-        wait: Option<TimeDelta>,
-        evidence: Evidence,
-        now: DateTime<Utc>,
-    ) -> bool {
-        let asked = now + wait.unwrap_or(USUAL_HOLD).min(LONGEST_HOLD);
-        let before = self.hold.filter(|hold| hold.until > now);
-        // Its word outlasts our conclusion, and the longer wait a shorter one.
-        let evidence = match before {
-            Some(hold) if hold.evidence == Evidence::Said => Evidence::Said,
-            _ => evidence,
-        };
-        let until = before.map_or(asked, |hold| hold.until.max(asked));
-        self.hold = Some(Hold {
-            until,
-            since: now,
-            evidence,
-        });
-        // A second or two more is not worth a write.
-        before.is_none_or(|hold| until - hold.until > TimeDelta::seconds(10))
     }
 
     /// Whether the operator has not heard of it lately; he does now.
@@ -531,6 +521,16 @@ impl Application {
         taken.news.push(News::BreakerOpened(cause));
         taken.is_urgent = true;
     }
+}
+
+/// The end of a hold that begins now.
+fn held_until(wait: Option<TimeDelta>, now: DateTime<Utc>) -> DateTime<Utc> {
+    now + wait.unwrap_or(USUAL_HOLD).min(LONGEST_HOLD)
+}
+
+/// Whether others must know of it: a second or two more is not worth a write.
+fn is_later(until: DateTime<Utc>, before: Option<DateTime<Utc>>) -> bool {
+    before.is_none_or(|before| until - before > TimeDelta::seconds(10))
 }
 
 /// Remembers a life that differs from all that were seen by more than a fifth,

@@ -117,7 +117,8 @@ impl Integration {
     fn must_wait_beyond_its_end(&self) -> bool {
         matches!(
             (&self.state, self.access_expires_at),
-            (State::Retrying { since, wait_until: Some(until), .. }, Some(end))
+            // One failure may be a blip: it is tried again first, at half of what is left.
+            (State::Retrying { failures: 2.., since, wait_until: Some(until), .. }, Some(end))
                 if *since < end && end <= *until
         )
     }
@@ -131,11 +132,12 @@ impl Integration {
             .min()
     }
 
-    /// Whether it ends if it waits until then, or so soon after that no sweep need
-    /// come in between.
+    /// Whether it lives, and ends if it waits until then, or so soon after that no
+    /// sweep need come in between. What has ended can wait.
     #[must_use]
-    pub fn ends_before(&self, until: DateTime<Utc>) -> bool {
-        self.ends_at().is_some_and(|end| end < until + LEAST_MARGIN)
+    pub fn ends_before(&self, until: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        self.ends_at()
+            .is_some_and(|end| now < end && end < until + LEAST_MARGIN)
     }
 
     /// The instant at which the connection stops working unless a person acts;
@@ -211,7 +213,7 @@ impl Integration {
     /// documents: it has nothing to lose.
     fn refreshable_from(&self) -> DateTime<Utc> {
         let (issued, age) = (self.issued(), self.platform.minimum_age());
-        let half = self.refresh_ends_at().map(|end| (end - issued) / 2);
+        let half = self.access_expires_at.map(|end| (end - issued) / 2);
         issued + half.map_or(age, |half| age.min(half))
     }
 
@@ -221,7 +223,15 @@ impl Integration {
             RefreshModel::None => None,
             // "You can not use an expired token to request a long-lived token" (Meta);
             // the same holds for Instagram.
-            RefreshModel::Extend => self.access_expires_at,
+            // One that lives shorter than two sweeps is tried once more after its end:
+            // the platform that names such a life may mean another unit.
+            RefreshModel::Extend => {
+                self.access_expires_at
+                    .map(|end| match self.access_life() < LEAST_MARGIN * 2 {
+                        true => end + LEAST_MARGIN,
+                        false => end,
+                    })
+            }
             RefreshModel::Rotating | RefreshModel::Static => self.refresh_expires_at,
         }
     }
@@ -274,8 +284,11 @@ impl Integration {
                 // A thousand that came in one minute are spread over a day.
                 None => self.granted_at + DAILY * self.spread_of_4096() / 4096,
                 Some(at) if self.alive_at >= Some(at) => at + DAILY,
-                // It gave no answer that says anything.
-                Some(at) => at + HOURLY,
+                // It gave no answer that says anything; some never do.
+                Some(at) if at - self.alive_at.unwrap_or(self.granted_at) < DAILY * 2 => {
+                    at + HOURLY
+                }
+                Some(at) => at + DAILY,
             },
             _ => return None,
         };
@@ -294,7 +307,8 @@ impl Integration {
         let is_answered = match (self.alive_at, self.probed_at) {
             (Some(alive), _) => now - alive <= DAILY * 2,
             // The first one is to come.
-            (None, probed) => probed.is_none(),
+            (None, None) => now - self.granted_at <= DAILY * 2,
+            (None, Some(_)) => false,
         };
         self.platform.has_free_probe() && is_answered
     }

@@ -214,6 +214,16 @@ impl Platform {
         }
     }
 
+    /// Whether a probe says who asks: then it shows that our application works. The
+    /// others take the token alone.
+    #[must_use]
+    pub const fn probe_names_application(self) -> bool {
+        match self {
+            Self::Meta | Self::TiktokBusiness | Self::Linkedin => true,
+            Self::Instagram | Self::Tiktok | Self::Twitter | Self::Google | Self::Snapchat => false,
+        }
+    }
+
     /// Whether it tells, free of charge, whether an access token lives. X bills
     /// `GET /2/users/me` as a read.
     #[must_use]

@@ -54,7 +54,9 @@ pub struct Lifetimes {
 const TREMBLE: TimeDelta = TimeDelta::hours(1);
 /// The same of a life so short that an hour more would be another.
 fn tremble(life: Option<TimeDelta>) -> TimeDelta {
-    life.map_or(TREMBLE, |life| TREMBLE.min(life / 20))
+    life.map_or(TREMBLE, |life| {
+        TREMBLE.min(life.max(TimeDelta::zero()) / 20)
+    })
 }
 
 /// The shortest and the longest pause after a failure.
@@ -430,7 +432,7 @@ impl Integration {
         let pause = pause(failures, left.map_or(PAUSES.1, |left| left / 8), luck);
         let wait_or_pause = wait.map_or(pause, |wait| match left {
             // Waiting would be its end: asked once more when half of what is left is over.
-            Some(left) if self.ends_before(now + wait) => (left / 2).max(PAUSES.0),
+            Some(left) if self.ends_before(now + wait, now) => (left / 2).max(PAUSES.0),
             _ => wait.max(pause),
         });
         State::Retrying {
@@ -471,8 +473,12 @@ impl Integration {
         }
     }
 
-    /// Keeps what came of an attempt that is to be made again: for people.
-    pub fn note(&mut self, came: Option<&String>) {
+    /// Keeps what came of an attempt that is to be made again: for people. What is
+    /// about our application has left the row as it was.
+    pub fn note(&mut self, verdict: &Verdict, came: Option<&String>) {
+        if *verdict == Verdict::AppMisconfigured {
+            return;
+        }
         if let State::Retrying { code, .. } = &mut self.state {
             *code = came.cloned();
         }

@@ -37,6 +37,8 @@ pub(crate) struct Standing {
     lapses_at: Option<DateTime<Utc>>,
     /// When it is next refreshed, or asked about; past: it is due.
     next_attempt_at: Option<DateTime<Utc>>,
+    /// Until when the platform asks us to wait, if it does.
+    wait_until: Option<DateTime<Utc>>,
     /// When it next needs us at all.
     attention_at: Option<DateTime<Utc>>,
     /// Failures in a row.
@@ -204,6 +206,10 @@ impl Standing {
             data_access_expires_at: row.data_access_expires_at,
             lapses_at: row.lapse(now),
             next_attempt_at: row.next_attempt_at(now),
+            wait_until: match row.state {
+                State::Retrying { wait_until, .. } => wait_until.filter(|until| *until > now),
+                _ => None,
+            },
             attention_at: row.attention_at,
             failures,
             missing_scopes: row.missing_scopes.clone(),
@@ -285,7 +291,7 @@ fn active(row: &Integration, view: View, now: DateTime<Utc>) -> String {
         (View::NotMonitored, _) => format!(
             "Not monitored: it has no end, and {}. It may have died unseen.",
             match row.platform.has_free_probe() {
-                true => "the platform has not said for two days that it lives",
+                true => "the platform has not said lately that it lives",
                 false => "the platform has no free way to ask whether it lives",
             }
         ),
@@ -383,7 +389,7 @@ mod tests {
                 json!({"probed_at": NOW - 60, "alive_at": NOW - 3 * 86_400}),
                 "not_monitored",
                 None,
-                "the platform has not said for two days that it lives",
+                "the platform has not said lately that it lives",
             ),
             (
                 json!({"platform": "twitter"}),

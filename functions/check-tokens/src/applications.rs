@@ -7,9 +7,11 @@ use chrono::{DateTime, Utc};
 use shared::application::{Application, News, Observation, Standing, Taken};
 use shared::integration::{Integration, RetryReason, State};
 use shared::oauth::Unsuccessful;
+use shared::platform::RefreshModel;
 use shared::refresh::{Seen, Unbelieved};
+use shared::report::Attempt as Entry;
 use shared::store::{Applications, Key};
-use shared::verdict::Verdict;
+use shared::verdict::{Throttled, Verdict};
 use shared::{Clock, Platform};
 use tokio::sync::{Mutex, MutexGuard};
 use tracing::warn;
@@ -99,7 +101,7 @@ impl<'a> Standings<'a> {
                     known.tries -= 1;
                     return Ok(None);
                 }
-                Standing::HeldBack(until) if row.ends_before(until) => {
+                Standing::HeldBack(until) if row.ends_before(until, self.clock.now()) => {
                     if alone.is_some() {
                         return Ok(alone);
                     }
@@ -219,7 +221,12 @@ impl Known {
 impl Sweep<'_> {
     /// What a failure means, given what is known of our application, and whether
     /// a refusal may be believed.
-    pub(crate) async fn weigh(&self, row: &Integration, refused: &Unsuccessful) -> (Verdict, bool) {
+    pub(crate) async fn weigh(
+        &self,
+        row: &Integration,
+        refused: &Unsuccessful,
+        entry: &Entry,
+    ) -> (Verdict, bool) {
         let Unsuccessful { verdict, code } = refused.clone();
         let refused_since = match row.state {
             State::Retrying {
@@ -238,12 +245,50 @@ impl Sweep<'_> {
         let observation = Observation::Failure {
             key: Key::from(row),
             verdict: verdict.clone(),
-            had_worked: row.renewed_at.is_some() && !is_explained,
+            had_worked: had_worked(row) && !is_explained,
             refused_since,
             code,
         };
-        let taken = self.observe(row.platform, observation).await;
+        let taken = self.standings.observe(row.platform, observation).await;
+        for news in &taken.news {
+            self.operations.add(match news {
+                News::UnknownAnswer(_) => Operation::unknown_answer(row, entry),
+                news => Operation::of(row.platform, news),
+            });
+        }
         (taken.verdict.unwrap_or(verdict), taken.conclusive)
+    }
+
+    /// What a probe failed with, taken in as [`Self::weigh`] does, but for an outage of
+    /// the API: it says nothing of the token endpoint.
+    pub(crate) async fn weigh_probe(
+        &self,
+        row: &Integration,
+        refused: &Unsuccessful,
+        entry: &Entry,
+    ) -> bool {
+        let is_outage = matches!(
+            refused.verdict,
+            Verdict::Throttled {
+                whom: Throttled::Everyone,
+                ..
+            }
+        );
+        is_outage || self.weigh(row, refused, entry).await.1
+    }
+
+    /// A token that lives by the word of a platform that knows who asks shows that our
+    /// application works there, as a refresh does.
+    pub(crate) async fn found_alive(&self, row: &Integration) {
+        if row.platform.probe_names_application() {
+            let observation = Observation::Success {
+                key: Key::from(row),
+                sent_at: self.standings.clock.now(),
+                access_life: None,
+                refresh_life: None,
+            };
+            self.observe(row.platform, observation).await;
+        }
     }
 
     /// Tells the operator of ends that a probe names and nobody can believe.
@@ -267,6 +312,13 @@ impl Sweep<'_> {
         }
         taken
     }
+}
+
+/// Whether it was seen to work: refused now, together with others, it may be our
+/// application that is refused.
+fn had_worked(row: &Integration) -> bool {
+    let is_all_that_shows = row.refresh_model() == RefreshModel::None;
+    row.renewed_at.is_some() || is_all_that_shows && row.alive_at.is_some()
 }
 
 /// An application of which nothing can be read counts as one of which nothing

@@ -8,6 +8,7 @@ use shared::aws::AwsError;
 use shared::integration::{Integration, RetryReason, Sealed, State};
 use shared::lapse::Severity;
 use shared::oauth::{Credentials, Tokens};
+use shared::platform::RefreshModel;
 use shared::refresh::attempt::{LEASE, Outcome};
 use shared::report::{Attempt as Entry, Report};
 use shared::sealing::{Field, SealingError};
@@ -73,6 +74,7 @@ impl CheckTokens {
         // The index lags behind the table: only the row itself says what is due.
         let due = |row: &Integration| match why {
             Why::Due => row.attention_at.is_some_and(|at| at <= sweep.horizon),
+            Why::Trial if row.refresh_model() == RefreshModel::None => row.access_token.is_some(),
             Why::Trial => row.is_refreshable(now) && row.refresh_due_at(now).is_some(),
             Why::Asked => row.is_refreshable(now),
         };
@@ -114,6 +116,7 @@ impl CheckTokens {
             let _turn = self.turn(row.platform).await;
             let admitted = match ask {
                 Ask::Refresh => sweep.standings.admit(&row).await,
+                Ask::Probe if why == Why::Trial => sweep.standings.admit(&row).await,
                 Ask::Probe => match sweep.standings.of(row.platform).await {
                     Standing::Open => Ok(None),
                     standing => Err(standing),
@@ -224,7 +227,11 @@ impl CheckTokens {
         count(&outcome, &entry.verdict, report);
         let tried = Tried::Asked(entry.verdict.clone(), entry.attempt_id.clone());
         if outcome == Outcome::RotationLost {
-            sweep.operations.add(Operation::rotation_lost(&key));
+            let code = match &untouched.state {
+                State::Retrying { code, .. } => code.as_deref(),
+                _ => None,
+            };
+            sweep.operations.add(Operation::rotation_lost(&key, code));
         }
         let now = self.clock.now();
         sweep.outcomes.attempted(platform, &outcome, &entry, now);
@@ -262,6 +269,9 @@ impl CheckTokens {
             attempt_id = entry.attempt_id,
             verdict = entry.verdict,
             code = entry.code,
+            http_status = entry.http_status,
+            content_type = entry.content_type,
+            body_bytes = entry.body_bytes,
             platform_request_id = entry.platform_request_id,
             duration_ms = entry.duration_ms,
             "attempt ended"
@@ -400,6 +410,6 @@ pub(crate) fn told_to_wait(row: &Integration, now: chrono::DateTime<chrono::Utc>
     matches!(
         row.state,
         State::Retrying { reason: RetryReason::Throttled, next_attempt_at, .. }
-            if next_attempt_at > now && !row.ends_before(next_attempt_at)
+            if next_attempt_at > now && !row.ends_before(next_attempt_at, now)
     )
 }

@@ -224,7 +224,8 @@ impl Driver<'_> {
             },
             Err(refused) => {
                 self.entry.code.clone_from(&refused.code);
-                let (verdict, conclusive) = self.sweep.weigh(self.before, &refused).await;
+                let (verdict, conclusive) =
+                    self.sweep.weigh(self.before, &refused, &self.entry).await;
                 Event::Answered(Answered::Refused {
                     verdict,
                     conclusive,

@@ -7,8 +7,10 @@ use serde::Serialize;
 use shared::Platform;
 use shared::application::{Cause, News};
 use shared::came;
+use shared::integration::Integration;
 use shared::metrics::Metric;
 use shared::refresh::{Clock, Unbelieved};
+use shared::report::Attempt as Entry;
 use shared::store::{Key, Stream as AuditStream};
 use tracing::error;
 
@@ -52,12 +54,11 @@ impl Operation {
                 "breaker_closed",
                 format!("{name} accepts our application again. Nothing is to be done."),
             ),
+            // Told with what came: see `unknown_answer`.
             News::UnknownAnswer(code) => (
                 "unknown_answer",
                 format!(
-                    "{name} answers something that we do not know ({}), and connections are tried \
-                     again later: the audit of a failing one has the status, type and length of \
-                     what came, and {name}'s request id. If it goes on, its changelog may say why.",
+                    "{name} answers something that we do not know ({}).",
                     came::in_words(code)
                 ),
             ),
@@ -125,15 +126,40 @@ impl Operation {
     }
 
     /// A grant that was lost between a platform's answer and our storing it.
-    pub(crate) fn rotation_lost(key: &Key) -> Self {
+    pub(crate) fn rotation_lost(key: &Key, code: Option<&str>) -> Self {
+        let last = code.map_or_else(String::new, |code| {
+            format!(" (what came last: {})", came::in_words(code))
+        });
         Self {
             kind: "rotation_lost",
             subject: key.to_string(),
-            message:
-                "The platform replaced its refresh token and the answer never reached the table: \
-                      look for crashes or a failing table before the first attempt that its audit \
-                      calls in_doubt. Its people are asked to reconnect."
-                    .to_owned(),
+            message: format!(
+                "The platform replaced its refresh token and the answer never reached the \
+                 table{last}: look for what came, for crashes and for a failing table at the first \
+                 attempt that its audit calls in_doubt. Its people are asked to reconnect."
+            ),
+        }
+    }
+
+    /// An answer that no rule knows.
+    pub(crate) fn unknown_answer(row: &Integration, entry: &Entry) -> Self {
+        let name = row.platform.display_name();
+        let what = entry.code.as_deref().map(came::in_words);
+        let text = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
+        Self {
+            kind: "unknown_answer",
+            subject: row.platform.to_string(),
+            message: format!(
+                "{name} answers something that we do not know ({}), first met by {}: HTTP status {}, \
+                 content type {}, {} bytes, {name}'s request id {}. Such connections are tried \
+                 again later. If it goes on, {name}'s changelog may say why.",
+                what.unwrap_or_else(|| "no code".to_owned()),
+                Key::from(row),
+                text(entry.http_status.map(|status| status.to_string())),
+                text(entry.content_type.clone()),
+                text(entry.body_bytes.map(|bytes| bytes.to_string())),
+                text(entry.platform_request_id.clone()),
+            ),
         }
     }
 }

@@ -53,36 +53,30 @@ impl CheckTokens {
             }
             return Ok((Some(row), Tried::Nothing));
         };
-        let duration = self.clock.precise() - began;
+        let mut entry = entry.with(probed.came);
+        entry.duration_ms = (self.clock.precise() - began).num_milliseconds();
+        entry.platform_request_id = probed.request_id;
         let now = self.clock.now();
-        let (verdict, code) = match probed.result {
+        let verdict = match probed.result {
             Ok(seen) => {
                 sweep.doubt(row.platform, &seen).await;
+                sweep.found_alive(&row).await;
                 row.probed(Ok(&seen), true, now, rand::random());
-                ("alive", None)
+                "alive"
             }
             Err(refused) => {
+                entry.code.clone_from(&refused.code);
                 // That the answer is about the application counts there; that this
                 // token was refused stays what it is.
-                let (_, conclusive) = sweep.weigh(&row, &refused).await;
+                let conclusive = sweep.weigh_probe(&row, &refused, &entry).await;
                 row.probed(Err(&refused.verdict), conclusive, now, rand::random());
-                row.note(refused.code.as_ref());
-                (refused.verdict.name(), refused.code)
+                row.note(&refused.verdict, refused.code.as_ref());
+                refused.verdict.name()
             }
         };
-        self.record_attempt(
-            row.platform,
-            key,
-            Entry {
-                verdict: verdict.to_owned(),
-                code,
-                platform_request_id: probed.request_id,
-                duration_ms: duration.num_milliseconds(),
-                expires_at: row.access_expires_at,
-                ..entry.with(probed.came)
-            },
-        )
-        .await;
+        verdict.clone_into(&mut entry.verdict);
+        entry.expires_at = row.access_expires_at;
+        self.record_attempt(row.platform, key, entry).await;
         let row = self.store_probed(row, report).await?;
         Ok((row, Tried::Asked(verdict.to_owned(), id)))
     }

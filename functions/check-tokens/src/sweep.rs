@@ -16,6 +16,7 @@ use shared::attention::attention_shards;
 use shared::integration::Integration;
 use shared::metrics::Metric;
 use shared::oauth::Credentials;
+use shared::platform::RefreshModel;
 use shared::refresh::attempt::{EXCHANGE, PERSIST};
 use shared::report::{Failure, Report};
 use shared::store::{Key, StoreError, Stream as AuditStream};
@@ -66,7 +67,11 @@ impl Sweep<'_> {
                 is_due(row.refresh_due_at(now)),
                 is_due(row.probe_due_at(now)),
             ),
-            Why::Trial => (row.is_refreshable(now), false),
+            // What nothing refreshes can only be asked about.
+            Why::Trial => (
+                row.is_refreshable(now),
+                row.refresh_model() == RefreshModel::None,
+            ),
             // A token that the platform has replaced is not sent again: that may
             // end what still lives of the grant.
             Why::Asked => (row.is_refreshable(now) && !row.lost_its_rotation(), true),

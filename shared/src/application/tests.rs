@@ -308,11 +308,11 @@ fn a_failing_platform_holds_all_back_once_several_meet_it() {
     assert_eq!(app.standing(at(21)), Standing::Open, "two are not several");
     assert!(failed(&mut app, "3", 3_600, 22));
     assert_eq!(app.standing(at(23)), Standing::HeldBack(at(3_622)));
-    // Asked before it failed, or after: only that shows that it is over.
-    success(&mut app, "a", "4", 20);
+    // Answered before it failed, or after: only that shows that it is over.
+    success(&mut app, "a", "4", 12);
     assert_eq!(app.standing(at(23)), Standing::HeldBack(at(3_622)));
-    success(&mut app, "a", "4", 40);
-    assert_eq!(app.standing(at(41)), Standing::Open);
+    success(&mut app, "a", "4", 13);
+    assert_eq!(app.standing(at(23)), Standing::Open);
     // Far apart, or with successes in between, they are their own.
     let mut app = Application::new(Platform::Google);
     for n in 0..9 {
@@ -324,6 +324,19 @@ fn a_failing_platform_holds_all_back_once_several_meet_it() {
         success(&mut app, "a", "fine", 10_000 + n * 20 - 5);
         assert_eq!(app.standing(at(10_000 + n * 20)), Standing::Open);
     }
+}
+
+#[test]
+fn a_conclusion_does_not_become_the_platforms_word() {
+    let mut app = Application::new(Platform::Google);
+    throttled(&mut app, 60, 0);
+    for n in 0..3 {
+        failed(&mut app, &n.to_string(), 3_600, n);
+    }
+    assert_eq!(app.standing(at(5)), Standing::HeldBack(at(3_602)));
+    success(&mut app, "a", "fine", 5);
+    assert_eq!(app.standing(at(6)), Standing::HeldBack(at(60)));
+    assert_eq!(app.standing(at(60)), Standing::Open);
 }
 
 #[test]

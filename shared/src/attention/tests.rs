@@ -252,18 +252,20 @@ fn whatever_can_still_be_extended_is_tried_before_its_end() {
 }
 
 #[test]
-fn whoever_must_wait_beyond_the_end_is_warned_at_once() {
+fn whoever_must_wait_beyond_the_end_is_warned_before_it() {
     let mut row = proven(connection(Platform::Google, true, 0, Some(HOUR)), 0);
     let wait = |seconds| Verdict::Throttled {
         wait: Some(TimeDelta::seconds(seconds)),
         whom: crate::verdict::Throttled::Application,
     };
-    row.fail(&wait(60), true, at(50 * 60), 0.0);
-    assert_eq!(row.lapse(at(50 * 60)), None, "a blip");
     row.fail(&wait(HOUR), true, at(50 * 60), 0.0);
-    assert_eq!(row.lapse(at(50 * 60)), Some(at(HOUR)));
-    // And is asked once more, when half of what is left is over.
+    assert_eq!(row.lapse(at(50 * 60)), None, "a blip");
+    // It is asked once more, when half of what is left is over.
     assert_eq!(row.refresh_due_at(at(50 * 60)), Some(at(55 * 60)));
+    row.fail(&wait(60), true, at(55 * 60), 0.0);
+    assert_eq!(row.lapse(at(55 * 60)), None);
+    row.fail(&wait(HOUR), true, at(57 * 60), 0.0);
+    assert_eq!(row.lapse(at(57 * 60)), Some(at(HOUR)));
     // Had it ended before, there is no hurry, and nothing that anybody could prevent.
     let mut row = proven(connection(Platform::Google, true, 0, Some(HOUR)), 0);
     row.fail(&wait(HOUR), true, at(HOUR), 0.0);
@@ -288,6 +290,9 @@ fn what_nothing_refreshes_is_asked_about_once_a_day() {
     assert!(row.is_monitored(at(0)), "the first one is to come");
     row.probed(Ok(&crate::refresh::Seen::default()), true, at(0), 0.0);
     assert_eq!(row.probe_due_at(at(0)), Some(at(DAY)));
+    // Where no sweep runs, nothing is monitored either.
+    let unasked = connection(Platform::TiktokBusiness, false, -DAY, None);
+    assert!(!unasked.is_monitored(at(2 * DAY + 1)));
     // No answer says nothing, and is tried again; in the end it is not monitored.
     let silent = Verdict::Transient(crate::verdict::Transient::ServerError);
     row.probed(Err(&silent), true, at(DAY), 0.0);

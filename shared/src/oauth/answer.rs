@@ -114,7 +114,8 @@ fn granted(fields: &Value) -> Option<Granted> {
             refresh_token: token("refresh_token"),
         },
         lifetimes: Lifetimes {
-            access: life("expires_in"),
+            // `expires`: Facebook's own, before there was the RFC.
+            access: life("expires_in").or_else(|| life("expires")),
             // TikTok's Login Kit alone calls it differently.
             refresh: life("refresh_token_expires_in").or_else(|| life("refresh_expires_in")),
             scopes: scopes(&fields["scope"]),

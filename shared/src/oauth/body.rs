@@ -72,7 +72,9 @@ fn unpack(bytes: &[u8]) -> (Cow<'static, [u8]>, bool) {
 /// The first value, whatever stands behind it; a number alone says nothing, and
 /// its end cannot be seen.
 fn json(text: &[u8]) -> Option<Value> {
-    let mut values = serde_json::Deserializer::from_slice(text).into_iter();
+    // A letter in another encoding, in a field that nobody reads, is no reason to lose it.
+    let text = String::from_utf8_lossy(text);
+    let mut values = serde_json::Deserializer::from_str(&text).into_iter();
     let value: Value = values.next()?.ok()?;
     (value.is_object() || value.is_array()).then_some(value)
 }

@@ -166,7 +166,7 @@ impl OAuthClient {
     }
 
     /// What the platform says of the access token, where asking costs nothing: for
-    /// connections in doubt, and when somebody asks; never as a poll. `scopes`: what
+    /// connections in doubt, when somebody asks, and once a day where nothing else shows it. `scopes`: what
     /// the grant allows, as far as known. `None` if it has no free way to ask, or we
     /// lack what it takes.
     pub async fn probe(
@@ -216,6 +216,9 @@ impl OAuthClient {
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) if body.len() + chunk.len() > MAX_BODY => {
+                    if body::Body::read(&head.headers, &body).is_whole() {
+                        return Ok((head, body));
+                    }
                     return Err(Failure {
                         transient: Transient::Unintelligible,
                         what: "longer_than_256_kib",

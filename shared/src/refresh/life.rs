@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Ends, Lifetimes, Seen};
+use super::{Ends, Lifetimes, Seen, TREMBLE};
 use crate::Platform;
 use crate::platform::RefreshModel;
 
@@ -86,11 +86,8 @@ impl Lifetimes {
         };
         // Meta leaves the life out of an extension's answer: `debug_token` has it.
         let is_told_elsewhere = model == RefreshModel::Extend && platform == Platform::Meta;
-        let usual = Some(platform.usual_access_life());
-        let access = match self.access {
-            None if is_told_elsewhere => None,
-            life => believe(Clock::Access, life, usual),
-        };
+        let usual = Some(platform.usual_access_life()).filter(|_| !is_told_elsewhere);
+        let access = believe(Clock::Access, self.access, usual);
         // A refresh token that stays keeps the clock that it has.
         let usual = platform.refresh_life().filter(|_| rotated);
         let refresh = believe(Clock::Refresh, self.refresh, usual);
@@ -112,10 +109,10 @@ impl Seen {
             (Clock::Access, &mut self.access),
             (Clock::DataAccess, &mut self.data_access),
         ] {
-            // One that is over is no surprise.
+            // One that is just over is no surprise; what lives has not ended long ago.
             if let Ends::At(end) = *ends
-                && end > now
-                && !platform.is_believable(clock, end - now)
+                && (end > now && !platform.is_believable(clock, end - now)
+                    || clock == Clock::Access && end + TREMBLE < now)
             {
                 doubts.push(Unbelieved {
                     clock,
@@ -187,7 +184,7 @@ mod tests {
             let believed = believed(platform, Some(access), refresh);
             assert_eq!(believed, [Some(access), refresh, None], "{platform}");
         }
-        // Meta's extension may leave it out, and a refresh token that stays has its clock.
+        // Meta's extension may leave it out: what is absurd there is as good as that, and a refresh token that stays has its clock.
         assert_eq!(believed(Platform::Meta, None, None), [None; 3]);
         let (lifetimes, doubts) =
             Lifetimes::default().believed(Platform::Linkedin, RefreshModel::Static, false);
@@ -207,6 +204,10 @@ mod tests {
         let (believed, doubts) = seen(milliseconds, milliseconds).believed(Platform::Meta, now);
         assert_eq!(believed, Seen::default());
         assert_eq!(doubts.len(), 2);
+        // Seconds left in place of an instant: long past, and yet it lives.
+        let left = Ends::At(DateTime::from_timestamp(5_183_944, 0).unwrap());
+        let (believed, doubts) = seen(left, Ends::NotSaid).believed(Platform::Meta, now);
+        assert_eq!((believed.access, doubts.len()), (Ends::NotSaid, 1));
         for fine in [at(60 * DAY), at(-1), Ends::Never, Ends::NotSaid] {
             let (believed, doubts) = seen(fine, fine).believed(Platform::Meta, now);
             assert_eq!((believed.access, doubts.len()), (fine, 0));

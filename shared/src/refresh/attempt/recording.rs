@@ -91,7 +91,7 @@ impl Recording {
                 code,
             } => {
                 row.fail(verdict, *conclusive, now, luck);
-                row.note(code.as_ref());
+                row.note(verdict, code.as_ref());
             }
             Self::InDoubt {
                 verdict,
@@ -99,7 +99,7 @@ impl Recording {
                 code,
             } => {
                 row.doubt(verdict, *conclusive, now, luck);
-                row.note(code.as_ref());
+                row.note(verdict, code.as_ref());
             }
             Self::RotationLost(probed) => row.lose_rotation(probed.as_ref(), now),
             Self::Seen(seen) => row.see_extended(seen, now),

@@ -276,7 +276,7 @@ impl World {
     fn attempt(&mut self, who: usize, trouble: Option<Outage>) {
         let (row, _) = &mut self.rows[who];
         match self.application.standing(self.now) {
-            Standing::HeldBack(until) if !row.ends_before(until) => {
+            Standing::HeldBack(until) if !row.ends_before(until, self.now) => {
                 row.wait_until(until, self.now);
                 self.counts.waited += 1;
                 return;
@@ -396,7 +396,7 @@ impl World {
             // It could be seen: no refresh will come any more, or the platform itself
             // says that it wants to be left alone for longer than the token lives.
             let is_final = self.model == RefreshModel::Extend;
-            let must_wait = matches!(row.state, State::Retrying { wait_until: Some(until), since, .. }
+            let must_wait = matches!(row.state, State::Retrying { failures: 2.., wait_until: Some(until), since, .. }
                 if until >= truth.ends && since < truth.ends);
             let in_time = |at: DateTime<Utc>| at <= truth.ends - IN_TIME;
             if (is_final || must_wait) && truth.failed_at.is_some_and(in_time) && !truth.warned {
