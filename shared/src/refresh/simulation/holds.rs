@@ -371,7 +371,8 @@ impl World {
             life,
             grantable_since: Some(self.now),
             failed_at: None,
-            warned: false,
+            // What people were told of the old end still holds if that has not moved.
+            warned: row.told.lapse.is_some(),
             is_judged: false,
         };
     }
