@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use check_tokens::CheckTokens;
@@ -143,12 +144,15 @@ impl Target {
 
     pub(crate) fn importer(&self, clock: Clock) -> anyhow::Result<Importer> {
         let kms = aws_sdk_kms::Client::new(&self.sdk);
+        // A new table takes some thousand writes a second and throttles what is
+        // beyond them: an import waits, where others fail and are run again.
+        let patient = aws_sdk_dynamodb::config::Builder::from(&self.sdk)
+            .retry_config(RetryConfig::standard().with_max_attempts(10))
+            .build();
+        let dynamodb = aws_sdk_dynamodb::Client::from_conf(patient);
         Ok(Importer {
-            integrations: self.integrations()?,
-            organizations: Organizations::new(
-                self.dynamodb(),
-                self.variable("ORGANIZATIONS_TABLE")?,
-            ),
+            integrations: Integrations::new(dynamodb.clone(), self.variable("INTEGRATIONS_TABLE")?),
+            organizations: Organizations::new(dynamodb, self.variable("ORGANIZATIONS_TABLE")?),
             sealer: Sealer::new(kms, self.variable("TOKEN_KEY_ID")?, clock.clone()),
             clock,
         })

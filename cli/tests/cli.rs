@@ -201,7 +201,7 @@ async fn the_whole_loop_runs_from_the_command_line() {
     );
     let told = text(&output.stderr);
     assert!(
-        told.starts_with("line 3: unknown platform \"myspace\""),
+        told.starts_with("line 3: platform must be one of meta (or facebook), instagram, "),
         "{told}"
     );
     let again = stack.run(&import);
@@ -242,6 +242,122 @@ async fn the_whole_loop_runs_from_the_command_line() {
         printed.contains("/api/dashboard/ORG/notifications"),
         "{printed}"
     );
+}
+
+#[test]
+fn the_refused_are_counted_and_kept_for_whoever_mends_them() {
+    let stack = Running::start("--no-demo");
+    let file = stack.path().join("export.jsonl");
+    let mut lines: Vec<String> = EXPORT.lines().map(str::to_owned).collect();
+    let bad = lines[2].clone();
+    for n in 0..150 {
+        lines.push(bad.replace(
+            r#"integration_id":"1""#,
+            &format!(r#"integration_id":"b{n}""#),
+        ));
+    }
+    fs::write(&file, lines.join("\n")).unwrap();
+    let rejected = stack.path().join("rejected.jsonl");
+    let import = format!("import {} --local", file.display());
+    let keeping = format!("{import} --rejected {}", rejected.display());
+
+    // A hundred are printed, the rest is counted; all of them are kept.
+    let output = stack.run(&keeping);
+    assert_eq!(output.status.code(), Some(1));
+    let told: Vec<&str> = text(&output.stderr).lines().collect();
+    assert_eq!(told.len(), 101, "{told:?}");
+    assert!(
+        told[99].starts_with("line 102: platform must be"),
+        "{told:?}"
+    );
+    assert_eq!(
+        told[100],
+        "51 more with a problem, not printed (--max-errors)"
+    );
+    assert!(!text(&output.stderr).contains("planted"), "a token");
+    let summary = text(&output.stdout);
+    assert_eq!(
+        summary,
+        "153 records: 2 new, 0 changed, 0 unchanged, 151 refused\n"
+    );
+    assert_eq!(
+        fs::read_to_string(&rejected).unwrap(),
+        lines[2..].join("\n") + "\n"
+    );
+    let mode = fs::metadata(&rejected).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    // They are mended and imported; a file that exists is not touched.
+    let output = stack.run(&keeping);
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(
+        told.starts_with("error: ") && told.contains("exists already"),
+        "{told}"
+    );
+    let mended = fs::read_to_string(&rejected)
+        .unwrap()
+        .replace("myspace", "Meta");
+    fs::write(&rejected, mended).unwrap();
+    let again = stack.path().join("again.jsonl");
+    let output = stack.run(&format!(
+        "import {} --local --rejected {}",
+        rejected.display(),
+        again.display()
+    ));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(!again.exists(), "nothing was refused");
+
+    for (most, printed) in [(0, 1), (2, 3), (151, 151), (1000, 151)] {
+        let output = stack.run(&format!("{import} --max-errors {most} --json"));
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(object(&output)["refused"], 151);
+        assert_eq!(text(&output.stderr).lines().count(), printed, "{most}");
+    }
+
+    // A record of several lines is kept on one, and one is told by its number too.
+    fs::write(&file, "[\n{\"type\":\"member\",\r\n \"org_id\": 7},\n7]").unwrap();
+    let output = stack.run(&format!("{import} --rejected {}", again.display()));
+    let expected = "record 1 (line 2): user_id is missing\nrecord 2 (line 4): not a JSON object\n";
+    assert_eq!(text(&output.stderr), expected);
+    let kept = fs::read_to_string(&again).unwrap();
+    assert_eq!(kept, "{\"type\":\"member\",   \"org_id\": 7}\n7\n");
+}
+
+#[test]
+fn a_file_of_something_else_is_told_in_one_line() {
+    let stack = Running::start("--no-demo");
+    let file = stack.path().join("export");
+    for (bytes, said) in [
+        (
+            &b"\x1f\x8b\x08\x00"[..],
+            "this is gzip, not JSON Lines or a JSON array; unpack it: gunzip -c FILE | warden import -. Nothing was imported",
+        ),
+        (
+            b"PK\x03\x04",
+            "this is a zip archive (or a spreadsheet), not JSON Lines or a JSON array; unpack it: unzip -p FILE | warden import -. Nothing was imported",
+        ),
+        (
+            b"\xff\xfe{\0\"\0",
+            "this is UTF-16 text, not JSON Lines or a JSON array; convert it: iconv -f UTF-16 -t UTF-8 FILE | warden import -. Nothing was imported",
+        ),
+        (
+            b"org_id,platform\nacme,meta\nacme,meta\n",
+            "this is CSV, not JSON Lines or a JSON array; export the rows as JSON, one object a line. Nothing was imported",
+        ),
+    ] {
+        fs::write(&file, bytes).unwrap();
+        let rejected = stack.path().join("rejected");
+        let output = stack.run(&format!(
+            "import {} --local --rejected {}",
+            file.display(),
+            rejected.display()
+        ));
+        assert_eq!(output.status.code(), Some(1));
+        let expected = format!("error: {}: {said}\n", file.display());
+        assert_eq!(text(&output.stderr), expected);
+        assert!(output.stdout.is_empty() && !rejected.exists());
+    }
 }
 
 /// A stack with one connection, acme/2.

@@ -26,7 +26,17 @@ pub async fn open(data_dir: Option<&Path>, tables: Vec<Table>) -> anyhow::Result
                 let text = file
                     .to_str()
                     .ok_or_else(|| anyhow!("the data directory is not UTF-8"))?;
-                Database::new(text).with_context(|| format!("cannot open {text}"))?
+                let database =
+                    Database::new(text).with_context(|| format!("cannot open {text}"))?;
+                // What the engine calls the end of bulk loading is SQLite's
+                // `synchronous = NORMAL`: with a write-ahead log no commit is lost
+                // to a kill, and a power cut may take the last ones, but breaks
+                // nothing (sqlite.org/pragma.html#pragma_synchronous). By default
+                // every single write waits for the disk.
+                database
+                    .disable_bulk_loading()
+                    .with_context(|| format!("cannot set up {text}"))?;
+                database
             }
         };
         tables::create_missing(&database, &tables)?;

@@ -8,11 +8,21 @@ use serde::{Deserialize, Serialize};
 /// The longest id, in characters.
 pub const MAX_LENGTH: usize = 128;
 
+const RULE: &str = "must be 1 to 128 characters out of A-Z a-z 0-9 . _ : @ | -";
+
 /// Why a text is not an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what} must be 1 to {MAX_LENGTH} characters out of A-Z a-z 0-9 . _ : @ | -")]
+#[error("{what} {RULE}")]
 pub struct InvalidId {
     what: &'static str,
+}
+
+impl InvalidId {
+    /// What it must be, to follow the name of the field that it stands in.
+    #[must_use]
+    pub fn rule(&self) -> &'static str {
+        RULE
+    }
 }
 
 fn is_id(text: &str) -> bool {

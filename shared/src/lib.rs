@@ -11,6 +11,7 @@ pub mod aws;
 pub mod came;
 pub mod clock;
 pub mod digest;
+pub mod fields;
 pub mod fingerprint;
 pub mod id;
 pub mod import;

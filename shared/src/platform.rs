@@ -89,6 +89,15 @@ impl Platform {
         }
     }
 
+    /// The platform by its name or alias in any case, with spaces or hyphens in
+    /// it, as exports write them (`Google Ads`). What is no export has one
+    /// spelling only.
+    #[must_use]
+    pub fn of_export(name: &str) -> Option<Self> {
+        let plain = name.trim().to_ascii_lowercase().replace([' ', '-'], "_");
+        plain.parse().ok()
+    }
+
     /// The name that people know it by.
     #[must_use]
     pub const fn display_name(self) -> &'static str {
@@ -317,9 +326,21 @@ mod tests {
         assert_eq!("facebook".parse(), Ok(Platform::Meta));
         assert_eq!("x".parse(), Ok(Platform::Twitter));
         assert_eq!("google_ads".parse(), Ok(Platform::Google));
-        let error = "Meta".parse::<Platform>().unwrap_err().to_string();
+        for (name, platform) in [
+            ("Facebook", Platform::Meta),
+            ("X", Platform::Twitter),
+            ("Google Ads", Platform::Google),
+            (" TIKTOK-Business ", Platform::TiktokBusiness),
+            ("LinkedIn", Platform::Linkedin),
+        ] {
+            assert_eq!(Platform::of_export(name), Some(platform), "{name}");
+            assert!(name.parse::<Platform>().is_err(), "{name}");
+        }
+        let error = "Myspace".parse::<Platform>().unwrap_err().to_string();
         assert!(
-            error.starts_with("unknown platform \"Meta\"; known are meta (or facebook), instagram"),
+            error.starts_with(
+                "unknown platform \"Myspace\"; known are meta (or facebook), instagram"
+            ),
             "{error}"
         );
     }

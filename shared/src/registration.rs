@@ -3,9 +3,10 @@
 //! one is decided again on the row as it is then.
 
 use chrono::{DateTime, Utc};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use crate::announcement::Told;
+use crate::fields::{Faults, Fields};
 use crate::fingerprint::{Fingerprint, Likeness};
 use crate::integration::{Integration, State};
 use crate::sealing::{Field, Place, Sealer, SealingError};
@@ -13,10 +14,6 @@ use crate::store::{Conflict, Found, Integrations, Key, StoreError};
 use crate::verdict::ReconnectReason;
 use crate::{Platform, UserId};
 
-/// The longest name, in characters.
-pub(crate) const MAX_NAME: usize = 512;
-/// The longest token, in bytes. The longest seen in the field are under 4 kB.
-const MAX_TOKEN: usize = 16 * 1024;
 /// How often a lost race is run again. A refresh writes its row a few times.
 const TRIES: u32 = 10;
 
@@ -52,11 +49,6 @@ pub struct Registration {
 pub(crate) fn generation_after_damage(now: DateTime<Utc>) -> u64 {
     now.timestamp().unsigned_abs()
 }
-
-/// Why something cannot be registered. Names the field, never its value.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidRegistration(pub(crate) String);
 
 /// Why a person's act could not be stored.
 #[derive(Debug, thiserror::Error)]
@@ -104,58 +96,64 @@ pub enum Disconnected {
     Unknown,
 }
 
-/// Checks the length of a name.
-pub(crate) fn check_name(field: &str, value: &str) -> Result<(), InvalidRegistration> {
-    if value.trim().is_empty() || value.chars().count() > MAX_NAME {
-        return Err(InvalidRegistration(format!(
-            "{field} must be 1 to {MAX_NAME} characters"
-        )));
-    }
-    Ok(())
-}
-
 impl Registration {
-    /// Checks lengths and dates.
+    /// The fields of a registration.
+    pub const FIELDS: [&str; 11] = [
+        "platform",
+        "username",
+        "account_id",
+        "access_token",
+        "refresh_token",
+        "token_expires_at",
+        "token_issued_at",
+        "refresh_token_expires_at",
+        "data_access_expires_at",
+        "scopes",
+        "metadata",
+    ];
+
+    /// Reads one from a JSON object that holds nothing else.
     ///
     /// # Errors
-    /// [`InvalidRegistration`] names the first field that is wrong.
-    pub fn validate(&self) -> Result<(), InvalidRegistration> {
-        check_name("username", &self.username)?;
-        check_name("account_id", &self.account_id)?;
-        for (field, token) in [
-            ("access_token", &self.access_token),
-            ("refresh_token", &self.refresh_token),
-        ] {
-            let Some(token) = token.as_ref().map(ExposeSecret::expose_secret) else {
-                continue;
-            };
-            if token.trim().is_empty() || token.len() > MAX_TOKEN {
-                return Err(InvalidRegistration(format!(
-                    "{field} must be 1 to {MAX_TOKEN} bytes, or null"
-                )));
-            }
-        }
-        for (field, at) in [
-            ("token_expires_at", self.token_expires_at),
-            ("token_issued_at", self.token_issued_at),
-            ("refresh_token_expires_at", self.refresh_token_expires_at),
-            ("data_access_expires_at", self.data_access_expires_at),
-        ] {
-            // Date arithmetic far from these years means a wrong unit, and could overflow.
-            if at.is_some_and(|at| !(946_684_800..4_102_444_800).contains(&at.timestamp())) {
-                return Err(InvalidRegistration(format!(
-                    "{field} must lie between the years 2000 and 2100"
-                )));
-            }
-        }
-        if let (Some(issued), Some(expires)) = (self.token_issued_at, self.token_expires_at)
-            && issued >= expires
+    /// [`Faults`] names each field that is wrong.
+    pub fn parse(json: &[u8]) -> Result<Self, Faults> {
+        let mut fields = Fields::parse(json)?;
+        fields.only(&Self::FIELDS);
+        let read = Self::read(&mut fields, true);
+        fields.end(read)
+    }
+
+    /// Reads it from among `fields`; whatever is wrong with them is noted there.
+    pub(crate) fn read(fields: &mut Fields, needs_token: bool) -> Option<Self> {
+        let platform = fields.platform("platform");
+        let username = fields.name("username");
+        let account_id = fields.name_or_number("account_id");
+        let access_token = if needs_token {
+            fields.required_token("access_token")
+        } else {
+            fields.token("access_token")
+        };
+        let registration = Self {
+            refresh_token: fields.token("refresh_token"),
+            token_issued_at: fields.instant("token_issued_at"),
+            token_expires_at: fields.instant("token_expires_at"),
+            refresh_token_expires_at: fields.instant("refresh_token_expires_at"),
+            data_access_expires_at: fields.instant("data_access_expires_at"),
+            scopes: fields.words("scopes"),
+            metadata: fields.object("metadata"),
+            access_token,
+            platform: platform?,
+            username: username?,
+            account_id: account_id?,
+        };
+        if let Some(issued) = registration.token_issued_at
+            && registration
+                .token_expires_at
+                .is_some_and(|end| issued >= end)
         {
-            return Err(InvalidRegistration(
-                "token_issued_at must be before token_expires_at".to_owned(),
-            ));
+            fields.fault("token_issued_at must be before token_expires_at");
         }
-        Ok(())
+        Some(registration)
     }
 
     /// The row of a new grant, its tokens sealed for its generation, following

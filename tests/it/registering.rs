@@ -247,44 +247,72 @@ async fn a_bad_body_is_explained_and_changes_nothing() {
     for (body, status, detail) in [
         (String::new(), 400, "not valid JSON"),
         ("{".to_owned(), 400, "not valid JSON"),
-        ("[]".to_owned(), 400, "must be a JSON object"),
+        ("[]".to_owned(), 400, "not a JSON object."),
         (
             with("platform", json!("planted")),
             400,
-            "platform must be one of meta",
+            "platform must be one of meta (or facebook), instagram, ",
         ),
         (
             with("username", json!("")),
             400,
-            "username must be 1 to 512",
+            "username must be 1 to 512 characters.",
         ),
         (
-            with("account_id", json!(7)),
+            with("username", json!("planted\u{1b}[2J")),
             400,
-            "account_id must be a text",
+            "username holds the control character U+001B at place 8; remove it.",
+        ),
+        (
+            with("account_id", json!("7\u{0}")),
+            400,
+            "account_id holds the control character U+0000 at place 2; remove it.",
+        ),
+        (
+            with("account_id", json!(["planted"])),
+            400,
+            "account_id must be a text.",
         ),
         (
             with("access_token", Value::Null),
             400,
-            "access_token is missing",
+            "access_token is missing.",
+        ),
+        (
+            with("access_token", json!("planted token")),
+            400,
+            "access_token has white space within it, at place 8, which no token has",
         ),
         (
             with("refresh_token", json!([PLANTED])),
             400,
-            "refresh_token must be a text",
+            "refresh_token must be a text.",
         ),
         (
             with("token_expires_at", json!("planted")),
             400,
-            "token_expires_at must be an RFC 3339",
+            "token_expires_at must be a date with a time and a zone, such as",
+        ),
+        (
+            with("token_expires_at", json!("2026-11-30 09:00:00")),
+            400,
+            "token_expires_at has no time zone; add one",
         ),
         (
             with("token_issued_at", json!("2030-01-01T00:00:00Z")),
             400,
-            "token_issued_at must be before",
+            "token_issued_at must be before token_expires_at.",
         ),
-        (with("scopes", json!(PLANTED)), 400, "scopes must be"),
-        (with("metadata", json!(PLANTED)), 400, "metadata must be"),
+        (
+            with("scopes", json!({"planted": 1})),
+            400,
+            "scopes must be a list of texts, or a text separated by spaces or commas.",
+        ),
+        (
+            with("metadata", json!(PLANTED)),
+            400,
+            "metadata must be a JSON object, or null.",
+        ),
         (
             with("created_by", json!("eve")),
             400,
@@ -302,6 +330,22 @@ async fn a_bad_body_is_explained_and_changes_nothing() {
     }
     assert_eq!(get(&world, ALL).await["integrations"], json!([]));
     assert!(world.audit("integration#acme#g").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_body_is_read_as_a_line_of_an_import_is() {
+    let world = world().await;
+    let line = connection("g", "google", Some(TimeDelta::days(1)), true);
+    world.import(std::slice::from_ref(&line)).await;
+    let before = world.row("acme", "g").await;
+    let body = json!({
+        "platform": "Google Ads", "username": "g.account", "account_id": 1_234_567_890,
+        "access_token": " at-g\n", "refresh_token": "rt-g\r\n", "scopes": null, "metadata": null,
+        "token_expires_at": "2026-11-24 10:00:00.25+01",
+    });
+    // The same credential to the letter, for all its other spelling.
+    assert_eq!(put(&world, "ian", "g", &body).await.status, 200);
+    assert_eq!(world.row("acme", "g").await, before);
 }
 
 #[tokio::test]

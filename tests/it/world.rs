@@ -162,8 +162,8 @@ impl World {
         let summary = self
             .importer()
             .import(text.as_ref(), |progress| {
-                if let Progress::Problem { line, reason } = progress {
-                    problems.push((line, reason.to_owned()));
+                if let Progress::Problem { at, reason, .. } = progress {
+                    problems.push((at.line, reason.to_owned()));
                 }
             })
             .await

@@ -1,11 +1,14 @@
 //! `warden import`.
 
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 use shared::Clock;
-use shared::import::{Importer, Progress, Summary};
+use shared::import::{Importer, Position, Progress, RawRecord, Summary};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, BufReader};
 
@@ -15,25 +18,136 @@ use crate::target::{Place, Target};
 
 /// How much is read at once.
 const BUFFER: usize = 256 * 1024;
+/// How many problems are printed, unless something else is wanted.
+const MAX_ERRORS: u64 = 100;
 
 /// Take over organisations, members and connections from another system
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// JSON Lines, one record a line; - for standard input
+    /// JSON Lines, one record a line, or a JSON array of records; - for standard input
     file: PathBuf,
+    /// How many problems are printed, each on a line; the rest is counted, and 0 prints none
+    #[arg(long, value_name = "N", default_value_t = MAX_ERRORS)]
+    max_errors: u64,
+    /// Write the refused records there, one a line. The file holds their tokens: only you can
+    /// read it, and one that exists is not overwritten
+    #[arg(long, value_name = "FILE")]
+    rejected: Option<PathBuf>,
     #[command(flatten)]
     place: Place,
 }
 
 impl Import {
     pub(crate) async fn run(self, output: &Output) -> anyhow::Result<Outcome> {
-        // Before anything else is looked for: the likeliest mistake.
+        // Before anything else is looked for: the likeliest mistakes.
         let source = Source::open(&self.file).await?;
         let target = Target::of(&self.place, &Target::IMPORTER_NEEDS).await?;
         let importer = target.importer(Clock::system())?;
-        let summary = source.import(&importer, output).await?;
+        let rejected = self.rejected.as_deref().map(Rejected::create).transpose()?;
+        let mut problems = Problems {
+            left: self.max_errors,
+            unprinted: 0,
+            rejected,
+        };
+        let result = source
+            .import_telling(&importer, output, &mut problems)
+            .await;
+        problems.end(output)?;
+        let summary = result?;
         output.answer(&summary, || render(&summary))?;
         Ok(Outcome::fine_if(summary.is_clean()))
+    }
+}
+
+/// What is told of the records that have a problem.
+struct Problems {
+    /// How many may yet be printed.
+    left: u64,
+    unprinted: u64,
+    rejected: Option<Rejected>,
+}
+
+impl Problems {
+    fn printing(most: u64) -> Self {
+        Self {
+            left: most,
+            unprinted: 0,
+            rejected: None,
+        }
+    }
+
+    fn tell(&mut self, at: Position, reason: &str, output: &Output) {
+        if self.left == 0 {
+            self.unprinted += 1;
+        } else {
+            self.left -= 1;
+            output.note(format_args!("{at}: {reason}"));
+        }
+    }
+
+    fn end(&mut self, output: &Output) -> anyhow::Result<()> {
+        if self.unprinted > 0 {
+            let unprinted = self.unprinted;
+            output.note(format_args!(
+                "{unprinted} more with a problem, not printed (--max-errors)"
+            ));
+        }
+        match self.rejected.take() {
+            Some(rejected) => rejected.end(),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The file of the refused records. It holds tokens.
+struct Rejected {
+    path: PathBuf,
+    file: fs::File,
+    written: u64,
+    failed: Option<std::io::Error>,
+}
+
+impl Rejected {
+    fn create(path: &Path) -> anyhow::Result<Self> {
+        let created = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path);
+        match created {
+            Ok(file) => Ok(Self {
+                path: path.to_owned(),
+                file,
+                written: 0,
+                failed: None,
+            }),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                bail!("{} exists already, and is not overwritten", path.display())
+            }
+            Err(error) => Err(error).with_context(|| format!("{} cannot be made", path.display())),
+        }
+    }
+
+    fn write(&mut self, record: RawRecord<'_>) {
+        let mut line = record.expose_line();
+        line.push(b'\n');
+        // The import itself goes on; what failed is told at its end.
+        match self.file.write_all(&line) {
+            Ok(()) => self.written += 1,
+            Err(error) => self.failed = Some(error),
+        }
+    }
+
+    /// A file without records is not left behind.
+    fn end(self) -> anyhow::Result<()> {
+        let name = self.path.display();
+        if let Some(error) = self.failed {
+            return Err(error).with_context(|| format!("{name} does not hold all refused records"));
+        }
+        if self.written == 0 {
+            fs::remove_file(&self.path).with_context(|| format!("{name} cannot be removed"))?;
+        }
+        Ok(())
     }
 }
 
@@ -71,27 +185,43 @@ impl Source {
         &self.name
     }
 
-    /// Imports it, telling each problem as it comes.
+    /// Imports it, telling the problems as they come.
     pub(crate) async fn import(
         self,
         importer: &Importer,
         output: &Output,
+    ) -> anyhow::Result<Summary> {
+        let mut problems = Problems::printing(MAX_ERRORS);
+        let result = self.import_telling(importer, output, &mut problems).await;
+        problems.end(output)?;
+        result
+    }
+
+    async fn import_telling(
+        self,
+        importer: &Importer,
+        output: &Output,
+        problems: &mut Problems,
     ) -> anyhow::Result<Summary> {
         let bar = progress::bytes(self.size);
         let file = BufReader::with_capacity(BUFFER, self.reader);
         let summary = importer
             .import(file, |progress| match progress {
                 Progress::Read(bytes) => bar.set_position(bytes),
-                Progress::Problem { line, reason } => {
-                    bar.suspend(|| output.note(format_args!("line {line}: {reason}")));
+                Progress::Problem {
+                    at,
+                    reason,
+                    refused,
+                } => {
+                    if let (Some(rejected), Some(record)) = (&mut problems.rejected, refused) {
+                        rejected.write(record);
+                    }
+                    bar.suspend(|| problems.tell(at, reason, output));
                 }
             })
             .await;
         bar.finish_and_clear();
-        summary.with_context(|| {
-            let name = self.name;
-            format!("{name} could not be read to its end; import it again to go on from there")
-        })
+        summary.context(self.name)
     }
 }
 
@@ -108,7 +238,7 @@ pub(crate) fn render(summary: &Summary) -> String {
     } = summary;
     let plural = if *lines == 1 { "" } else { "s" };
     let mut text =
-        format!("{lines} line{plural}: {created} new, {changed} changed, {unchanged} unchanged");
+        format!("{lines} record{plural}: {created} new, {changed} changed, {unchanged} unchanged");
     if *older > 0 {
         text += &format!(", {older} older than what is stored");
     }
@@ -140,7 +270,7 @@ mod tests {
             created: 1,
             ..Summary::default()
         };
-        assert_eq!(render(&clean), "1 line: 1 new, 0 changed, 0 unchanged");
+        assert_eq!(render(&clean), "1 record: 1 new, 0 changed, 0 unchanged");
         let troubled = Summary {
             lines: 9,
             older: 1,

@@ -119,8 +119,8 @@ async fn import(
     let mut problem = None;
     let summary = importer
         .import(file.as_bytes(), |progress| {
-            if let Progress::Problem { line, reason } = progress {
-                problem.get_or_insert(format!("line {line}: {reason}"));
+            if let Progress::Problem { at, reason, .. } = progress {
+                problem.get_or_insert(format!("{at}: {reason}"));
             }
         })
         .await

@@ -5,13 +5,21 @@ use std::collections::{HashMap, HashSet};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use serde::Serialize;
-use tokio::io::{AsyncBufRead, AsyncBufReadExt};
+use tokio::io::AsyncBufRead;
 
-use super::{Imported, Importer, MAX_LINE, Record};
+use super::records::{self, FileError, Position, RawText};
+use super::{ImportError, Imported, Importer, IntegrationLine, Record};
+use crate::store::{Found, Key};
 use crate::{OrgId, digest};
 
-/// How many records are being stored at once.
-const IN_FLIGHT: usize = 32;
+/// How many records are looked up together: DynamoDB reads no more keys in one call.
+const BATCH: usize = 100;
+/// How many new connections are written together. If one of them cannot be, all
+/// are written one by one: the fewer, the less is done twice.
+const TOGETHER: usize = 25;
+/// How many batches are being stored at once, and how many records of each.
+const BATCHES_IN_FLIGHT: usize = 4;
+const IN_FLIGHT: usize = 16;
 
 /// What an import did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -35,17 +43,39 @@ pub struct Summary {
 }
 
 /// What happens while a file is imported.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Progress<'a> {
     /// So many bytes have been read.
     Read(u64),
-    /// A line has a problem; the rest goes on.
+    /// A record has a problem; the rest goes on.
     Problem {
-        /// Its number, from 1.
-        line: u64,
+        /// Where it stands.
+        at: Position,
         /// What is wrong, and what became of it.
         reason: &'a str,
+        /// The record, if it was refused and is not too long to be held.
+        refused: Option<RawRecord<'a>>,
     },
+}
+
+/// A record as it stands in the file. It holds tokens, so it cannot print.
+#[derive(Clone, Copy)]
+pub struct RawRecord<'a>(&'a [u8]);
+
+impl RawRecord<'_> {
+    /// The record on one line: for whoever is to mend it and import it again.
+    #[must_use]
+    pub fn expose_line(&self) -> Vec<u8> {
+        // Within a text JSON allows no line break, so none is lost.
+        let flat = |byte: &u8| if b"\r\n".contains(byte) { b' ' } else { *byte };
+        self.0.iter().map(flat).collect()
+    }
+}
+
+impl std::fmt::Debug for RawRecord<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RawRecord({} bytes)", self.0.len())
+    }
 }
 
 impl Summary {
@@ -60,40 +90,101 @@ impl Summary {
 const LISTED: usize = 100;
 
 impl Importer {
-    /// Takes over every line of `file` that it can, and reports the others.
+    /// Takes over every record of `file` that it can, and reports the others.
     ///
     /// # Errors
-    /// When the file itself cannot be read on. What was stored stays; importing
-    /// the file again goes on from there.
+    /// When the file cannot be read on, or holds something else than records.
     pub async fn import(
         &self,
-        mut file: impl AsyncBufRead + Unpin,
+        file: impl AsyncBufRead + Unpin,
         mut progress: impl FnMut(Progress<'_>),
-    ) -> std::io::Result<Summary> {
+    ) -> Result<Summary, FileError> {
         let mut summary = Summary::default();
-        let mut lines = Lines::default();
+        let mut records = records::of(file).await?;
+        let mut known = Known::default();
         let mut stored = FuturesUnordered::new();
+        let mut batch = Vec::with_capacity(BATCH);
         loop {
-            let line = lines.next(&mut file).await?;
-            progress(Progress::Read(lines.bytes));
-            let Some((number, line)) = line else { break };
-            summary.lines += 1;
-            match line.and_then(|text| lines.read(number, &text)) {
-                Ok(record) => stored.push(async move { (number, self.store(record).await) }),
-                Err(reason) => summary.refuse(number, &reason, &mut progress),
+            let found = records.next().await?;
+            progress(Progress::Read(records.bytes));
+            let is_last = found.is_none();
+            if let Some(RawText { at, text }) = found {
+                summary.lines += 1;
+                match text {
+                    Err(reason) => summary.refuse(at, &reason, None, &mut progress),
+                    Ok(text) => match known.read(at, &text) {
+                        Ok(record) => batch.push(Given { at, text, record }),
+                        Err(reason) => summary.refuse(at, &reason, Some(&text), &mut progress),
+                    },
+                }
             }
-            while stored.len() >= IN_FLIGHT
-                && let Some((number, result)) = stored.next().await
-            {
-                summary.count(number, result, &mut progress);
+            if batch.len() == BATCH || is_last && !batch.is_empty() {
+                let batch = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
+                stored.push(self.store_batch(batch));
+            }
+            // Storing goes on only while it is waited for: also between lines.
+            while stored.len() >= BATCHES_IN_FLIGHT || is_last && !stored.is_empty() {
+                for (given, result) in stored.next().await.unwrap_or_default() {
+                    summary.count(&given, result, &mut progress);
+                }
+            }
+            if is_last {
+                break;
             }
         }
-        while let Some((number, result)) = stored.next().await {
-            summary.count(number, result, &mut progress);
-        }
-        self.find_missing(lines.organizations, &mut summary, &mut progress)
+        self.find_missing(known.organizations, &mut summary, &mut progress)
             .await;
         Ok(summary)
+    }
+
+    /// Stores a batch: its connections are looked up together, and those that
+    /// are new written together. Whatever could not be done so, for whatever
+    /// reason, is done one by one, each with its own outcome.
+    async fn store_batch(&self, batch: Vec<Given>) -> Vec<(Raw, Result<Imported, ImportError>)> {
+        let lines = || batch.iter().filter_map(|given| given.record.integration());
+        let keys: Vec<Key> = lines().map(|line| line.key.clone()).collect();
+        let mut found = self.integrations.find_all(&keys).await.unwrap_or_default();
+        let new = lines().filter(|line| matches!(found.get(&line.key), Some(Found::Nothing)));
+        let mut created = HashSet::new();
+        for together in new.collect::<Vec<_>>().chunks(TOGETHER) {
+            if self.create_together(together).await {
+                created.extend(together.iter().map(|line| line.key.clone()));
+            }
+        }
+        let stores = batch.into_iter().map(|Given { at, text, record }| {
+            let key = record.integration().map(|line| &line.key);
+            let is_created = key.is_some_and(|key| created.contains(key));
+            let found = key.and_then(|key| found.remove(key));
+            async move {
+                let result = if is_created {
+                    Ok(Imported::Created)
+                } else {
+                    self.store(record, found).await
+                };
+                (Raw { at, text }, result)
+            }
+        });
+        let stores: Vec<_> = stores.collect();
+        futures::stream::iter(stores)
+            .buffer_unordered(IN_FLIGHT)
+            .collect()
+            .await
+    }
+
+    /// Stores new connections, all or none; tells which.
+    async fn create_together(&self, lines: &[&IntegrationLine]) -> bool {
+        let now = self.clock.now();
+        let mut rows = Vec::with_capacity(lines.len());
+        for line in lines {
+            match self.register(line, None, 1, now).await {
+                Ok(row) => rows.push(row),
+                Err(_) => return false, // one by one it is told of whom it is
+            }
+        }
+        self.integrations
+            .create_all(rows, now)
+            .await
+            .unwrap_or(false)
     }
 
     async fn find_missing(
@@ -114,11 +205,15 @@ impl Importer {
                 Ok(None) => summary.missing_unlisted += 1,
                 Err(error) => {
                     let reason = format!("organisation {org} could not be looked up: {error}");
-                    progress(Progress::Problem {
-                        line: summary.lines,
-                        reason: &reason,
-                    });
                     summary.refused += 1;
+                    progress(Progress::Problem {
+                        at: Position {
+                            line: summary.lines,
+                            record: None,
+                        },
+                        reason: &reason,
+                        refused: None,
+                    });
                 }
             }
         }
@@ -127,15 +222,25 @@ impl Importer {
 }
 
 impl Summary {
-    fn refuse(&mut self, line: u64, reason: &str, progress: &mut impl FnMut(Progress<'_>)) {
+    fn refuse(
+        &mut self,
+        at: Position,
+        reason: &str,
+        text: Option<&[u8]>,
+        progress: &mut impl FnMut(Progress<'_>),
+    ) {
         self.refused += 1;
-        progress(Progress::Problem { line, reason });
+        progress(Progress::Problem {
+            at,
+            reason,
+            refused: text.map(RawRecord),
+        });
     }
 
     fn count(
         &mut self,
-        line: u64,
-        result: Result<Imported, super::ImportError>,
+        Raw { at, text }: &Raw,
+        result: Result<Imported, ImportError>,
         progress: &mut impl FnMut(Progress<'_>),
     ) {
         match result {
@@ -144,80 +249,48 @@ impl Summary {
             Ok(Imported::Unchanged) => self.unchanged += 1,
             Ok(Imported::Older) => {
                 self.older += 1;
-                let reason = "the stored credential is newer than this one, and stays";
-                progress(Progress::Problem { line, reason });
+                progress(Progress::Problem {
+                    at: *at,
+                    reason: "the stored credential is newer than this one, and stays",
+                    refused: None,
+                });
             }
-            Err(error) => self.refuse(line, &format!("not stored: {error}"), progress),
+            Err(error) => self.refuse(*at, &format!("not stored: {error}"), Some(text), progress),
         }
     }
 }
 
-/// Reads lines without ever holding one that is too long, and remembers what
-/// they were about: eight bytes a line, and the organisations.
+/// A record that is to be stored, and as it was given.
+struct Given {
+    at: Position,
+    text: Vec<u8>,
+    record: Record,
+}
+
+struct Raw {
+    at: Position,
+    text: Vec<u8>,
+}
+
+/// What the records so far were about: eight bytes for each and where it stood,
+/// and the organisations.
 #[derive(Default)]
-struct Lines {
-    number: u64,
-    bytes: u64,
-    seen: HashMap<u64, u64>,
+struct Known {
+    seen: HashMap<u64, Position>,
     organizations: HashSet<OrgId>,
 }
 
-impl Lines {
-    /// The next line that holds anything, with its number.
-    async fn next(
-        &mut self,
-        file: &mut (impl AsyncBufRead + Unpin),
-    ) -> std::io::Result<Option<(u64, Result<Vec<u8>, String>)>> {
-        loop {
-            let mut line = Vec::new();
-            let mut length = 0;
-            let ended = loop {
-                let buffer = file.fill_buf().await?;
-                if buffer.is_empty() {
-                    break true;
-                }
-                let newline = buffer.iter().position(|b| *b == b'\n');
-                let taken = newline.map_or(buffer.len(), |at| at + 1);
-                length += taken;
-                if length <= MAX_LINE {
-                    line.extend_from_slice(&buffer[..taken]);
-                }
-                file.consume(taken);
-                if newline.is_some() {
-                    break false;
-                }
-            };
-            self.bytes += u64::try_from(length).unwrap_or_default();
-            if ended && length == 0 {
-                return Ok(None);
-            }
-            self.number += 1;
-            if length > MAX_LINE {
-                let reason = format!("the line is longer than {MAX_LINE} bytes");
-                return Ok(Some((self.number, Err(reason))));
-            }
-            let byte_order_mark: &[u8] = b"\xef\xbb\xbf";
-            let text = if self.number == 1 {
-                line.strip_prefix(byte_order_mark).unwrap_or(&line)
-            } else {
-                &line
-            };
-            if !text.trim_ascii().is_empty() {
-                return Ok(Some((self.number, Ok(text.trim_ascii().to_vec()))));
-            }
-        }
-    }
-
-    fn read(&mut self, number: u64, text: &[u8]) -> Result<Record, String> {
-        let record = Record::parse(text).map_err(|bad| bad.to_string())?;
+impl Known {
+    fn read(&mut self, at: Position, text: &[u8]) -> Result<Record, String> {
+        let record = Record::parse(text).map_err(|faults| faults.to_string())?;
         let identity = record.identity();
         let short = digest::short(&[&identity]);
         if let Some(first) = self.seen.get(&short) {
             return Err(format!(
-                "{identity} was already given in line {first}, which was taken"
+                "{identity} was already given in {first}, which was taken"
             ));
         }
-        self.seen.insert(short, number);
+        self.seen.insert(short, at);
         self.organizations.insert(record.org_id().clone());
         Ok(record)
     }

@@ -1,20 +1,23 @@
 //! Taking over organisations, members and connections from another system:
-//! JSON Lines, one record a line, in any order.
+//! JSON Lines, one record a line, or a JSON array of records, in any order.
 
 mod file;
+mod foreign;
 mod record;
+mod records;
 
 use chrono::{DateTime, Utc};
 
 use crate::Clock;
 use crate::integration::{Integration, Sealed, State};
-use crate::organization::{Member, Organization};
 use crate::registration::generation_after_damage;
 use crate::sealing::{Field, Place, Sealer, SealingError};
 use crate::store::{Conflict, Found, Integrations, Key, Organizations, Put, StoreError};
 
-pub use file::{Progress, Summary};
-pub use record::{BadLine, IntegrationLine, MAX_LINE, MemberLine, OrganizationLine, Record};
+pub use file::{Progress, RawRecord, Summary};
+pub use foreign::Foreign;
+pub use record::{IntegrationLine, MAX_LINE, Record};
+pub use records::{FileError, Position};
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,38 +61,12 @@ pub struct Importer {
 
 impl Importer {
     /// Stores one record, whole or not at all. Storing it again changes nothing.
-    ///
-    /// # Errors
-    /// When it could not be stored; then nothing of it is.
-    pub async fn store(&self, record: Record) -> Result<Imported, ImportError> {
+    /// `found` is what is stored of a connection, where that was looked up.
+    async fn store(&self, record: Record, found: Option<Found>) -> Result<Imported, ImportError> {
         let put = match record {
-            Record::Organization(OrganizationLine {
-                org_id,
-                name,
-                owner_id,
-            }) => {
-                self.organizations
-                    .put_organization(&Organization {
-                        org_id,
-                        name,
-                        owner_id,
-                    })
-                    .await?
-            }
-            Record::Member(MemberLine {
-                org_id,
-                user_id,
-                permissions,
-            }) => {
-                self.organizations
-                    .put_member(&Member {
-                        org_id,
-                        user_id,
-                        permissions,
-                    })
-                    .await?
-            }
-            Record::Integration(line) => return self.store_integration(&line).await,
+            Record::Organization(line) => self.organizations.put_organization(&line).await?,
+            Record::Member(line) => self.organizations.put_member(&line).await?,
+            Record::Integration(line) => return self.store_integration(&line, found).await,
         };
         Ok(match put {
             Put::Created => Imported::Created,
@@ -98,9 +75,16 @@ impl Importer {
         })
     }
 
-    async fn store_integration(&self, line: &IntegrationLine) -> Result<Imported, ImportError> {
+    async fn store_integration(
+        &self,
+        line: &IntegrationLine,
+        found: Option<Found>,
+    ) -> Result<Imported, ImportError> {
         let now = self.clock.now();
-        let mut found = self.integrations.find(&line.key).await?;
+        let mut found = match found {
+            Some(found) => found,
+            None => self.integrations.find(&line.key).await?,
+        };
         // Losing a race to a sweep is normal; losing it five times is not.
         for _ in 0..5 {
             let written = match found {

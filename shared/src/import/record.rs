@@ -2,13 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
+use crate::fields::{Faults, Fields};
 use crate::integration::Integration;
-use crate::organization::Permission;
-use crate::registration::{InvalidRegistration, Registration, check_name};
+use crate::organization::{Member, Organization, Permission};
+use crate::registration::Registration;
 use crate::store::Key;
-use crate::{IntegrationId, OrgId, Platform, UserId, digest, redact};
+use crate::{IntegrationId, OrgId, UserId, digest, redact};
 
 /// The longest line, in bytes. A row of DynamoDB holds 400 kB in all.
 pub const MAX_LINE: usize = 128 * 1024;
@@ -17,38 +18,18 @@ pub(super) const TOKENS: usize = 64;
 pub(super) const DIGEST: usize = 96;
 
 /// One line of an import.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[derive(Debug)]
 pub enum Record {
     /// An organisation.
-    Organization(OrganizationLine),
+    Organization(Organization),
     /// A member of one.
-    Member(MemberLine),
+    Member(Member),
     /// A connection of one.
     Integration(Box<IntegrationLine>),
 }
 
-/// A line of type `organization`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OrganizationLine {
-    pub(super) org_id: OrgId,
-    pub(super) name: String,
-    pub(super) owner_id: UserId,
-}
-
-/// A line of type `member`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MemberLine {
-    pub(super) org_id: OrgId,
-    pub(super) user_id: UserId,
-    pub(super) permissions: Vec<Permission>,
-}
-
 /// A line of type `integration`.
-#[derive(Debug, Deserialize)]
-#[serde(from = "IntegrationFields")]
+#[derive(Debug)]
 pub struct IntegrationLine {
     pub(super) key: Key,
     pub(super) created_by: UserId,
@@ -56,96 +37,65 @@ pub struct IntegrationLine {
     pub(super) is_active: bool,
 }
 
-/// The same, as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct IntegrationFields {
-    org_id: OrgId,
-    integration_id: IntegrationId,
-    #[serde(deserialize_with = "platform")]
-    platform: Platform,
-    username: String,
-    account_id: String,
-    created_by: UserId,
-    #[serde(default)]
-    access_token: Option<SecretString>,
-    #[serde(default)]
-    refresh_token: Option<SecretString>,
-    #[serde(default)]
-    token_expires_at: Option<DateTime<Utc>>,
-    #[serde(default)]
-    token_issued_at: Option<DateTime<Utc>>,
-    #[serde(default)]
-    refresh_token_expires_at: Option<DateTime<Utc>>,
-    #[serde(default)]
-    data_access_expires_at: Option<DateTime<Utc>>,
-    #[serde(default)]
-    scopes: Vec<String>,
-    #[serde(default)]
-    metadata: serde_json::Map<String, serde_json::Value>,
-    is_active: bool,
-}
-
-impl From<IntegrationFields> for IntegrationLine {
-    fn from(fields: IntegrationFields) -> Self {
-        Self {
-            key: Key {
-                org_id: fields.org_id,
-                integration_id: fields.integration_id,
-            },
-            created_by: fields.created_by,
-            registration: Registration {
-                platform: fields.platform,
-                username: fields.username,
-                account_id: fields.account_id,
-                access_token: fields.access_token,
-                refresh_token: fields.refresh_token,
-                token_issued_at: fields.token_issued_at,
-                token_expires_at: fields.token_expires_at,
-                refresh_token_expires_at: fields.refresh_token_expires_at,
-                data_access_expires_at: fields.data_access_expires_at,
-                scopes: fields.scopes,
-                metadata: Some(fields.metadata),
-            },
-            is_active: fields.is_active,
-        }
-    }
-}
-
-fn platform<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Platform, D::Error> {
-    String::deserialize(deserializer)?
-        .parse()
-        .map_err(serde::de::Error::custom)
-}
-
-/// Why a line was not taken over. Never repeats what the line holds beyond ids
-/// and names of fields.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct BadLine(String);
-
-impl From<InvalidRegistration> for BadLine {
-    fn from(invalid: InvalidRegistration) -> Self {
-        Self(invalid.to_string())
-    }
-}
+const TYPES: &str = "organization, member or integration";
 
 impl Record {
     /// Reads a line.
     ///
     /// # Errors
-    /// [`BadLine`] says what is wrong with it.
-    pub fn parse(line: &[u8]) -> Result<Self, BadLine> {
+    /// [`Faults`] says what is wrong with it, and repeats nothing of it beyond
+    /// names of fields and kinds.
+    pub fn parse(line: &[u8]) -> Result<Self, Faults> {
         if line.len() > MAX_LINE {
-            return Err(BadLine(format!("the line is longer than {MAX_LINE} bytes")));
+            return Err(too_long().into());
         }
-        let record: Self = serde_json::from_slice(line).map_err(|e| BadLine(explain(&e)))?;
-        match &record {
-            Self::Organization(line) => check_name("name", &line.name)?,
-            Self::Member(_) => {}
-            Self::Integration(line) => line.validate()?,
+        let mut fields = Fields::parse(line)?;
+        let kind = match fields.value("type") {
+            None => return Err(format!("type is missing; it must be {TYPES}").into()),
+            Some(Value::String(kind)) => kind.trim().to_ascii_lowercase(),
+            Some(_) => return Err(format!("type must be {TYPES}").into()),
+        };
+        match kind.as_str() {
+            "organization" => {
+                fields.only(&["org_id", "name", "owner_id"]);
+                let (org_id, name) = (fields.id("org_id", OrgId::new), fields.name("name"));
+                let owner_id = fields.id("owner_id", UserId::new);
+                let read = org_id.zip(name).zip(owner_id);
+                let read = read.map(|((org_id, name), owner_id)| Organization {
+                    org_id,
+                    name,
+                    owner_id,
+                });
+                fields.end(read).map(Self::Organization)
+            }
+            "member" => {
+                fields.only(&["org_id", "user_id", "permissions"]);
+                let org_id = fields.id("org_id", OrgId::new);
+                let user_id = fields.id("user_id", UserId::new);
+                let permissions = fields.words("permissions");
+                let read = org_id.zip(user_id).map(|(org_id, user_id)| Member {
+                    org_id,
+                    user_id,
+                    permissions: permissions.into_iter().map(Permission::from).collect(),
+                });
+                fields.end(read).map(Self::Member)
+            }
+            "integration" => {
+                let read = IntegrationLine::read(&mut fields).map(Box::new);
+                fields.end(read).map(Self::Integration)
+            }
+            other => {
+                let other = redact::word(other);
+                Err(format!("type {other:?} is unknown; it must be {TYPES}").into())
+            }
         }
-        Ok(record)
+    }
+
+    pub(super) fn integration(&self) -> Option<&IntegrationLine> {
+        match self {
+            Self::Integration(line) => Some(line),
+            Self::Organization(_) | Self::Member(_) => None,
+        }
     }
 
     /// The organisation that it belongs to.
@@ -170,48 +120,32 @@ impl Record {
     }
 }
 
-/// serde's message without the values that it may quote, which could be tokens.
-fn explain(error: &serde_json::Error) -> String {
-    // What is missing has no place.
-    let place = match error.column() {
-        0 => "in this line".to_owned(),
-        column => format!("column {column}"),
-    };
-    let text = error.to_string();
-    let text = text.split(" at line ").next().unwrap_or_default();
-    if error.is_syntax() || error.is_eof() {
-        return format!("not valid JSON: {text} ({place})");
-    }
-    if text.starts_with("invalid type") || text.starts_with("invalid value") {
-        let expected = text.rsplit("expected ").next().unwrap_or_default();
-        return format!("a value is not of the right type: expected {expected} ({place})");
-    }
-    // chrono's words for a text that is no date.
-    if text.starts_with("premature end of input")
-        || text.starts_with("input ")
-        || text.starts_with("trailing input")
-    {
-        return format!("a date is not RFC 3339, such as 2026-11-30T09:00:00Z ({place})");
-    }
-    // "unknown field `...`, expected one of ..." and the like.
-    if let Some((what, rest)) = text.split_once(" `")
-        && what.starts_with("unknown")
-        && let Some((name, rest)) = rest.split_once('`')
-    {
-        return format!("{what} `{}`{rest} ({place})", redact::word(name));
-    }
-    format!("{text} ({place})")
+pub(super) fn too_long() -> String {
+    format!("longer than {MAX_LINE} bytes")
 }
 
 impl IntegrationLine {
-    fn validate(&self) -> Result<(), BadLine> {
-        self.registration.validate()?;
-        if self.is_active && self.registration.access_token.is_none() {
-            return Err(BadLine(
-                "missing field `access_token` of an active integration".to_owned(),
-            ));
-        }
-        Ok(())
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let own = ["org_id", "integration_id", "created_by", "is_active"];
+        fields.only(&[&own[..], &Registration::FIELDS].concat());
+        let org_id = fields.id("org_id", OrgId::new);
+        let integration_id = fields.id("integration_id", IntegrationId::new);
+        let created_by = fields.id("created_by", UserId::new);
+        // Systems that know no switching off export no such field.
+        let is_active = fields.truth("is_active").unwrap_or(true);
+        let registration = Registration::read(fields, is_active);
+        let mut registration = registration?;
+        // A line says all there is to be said.
+        registration.metadata.get_or_insert_default();
+        Some(Self {
+            key: Key {
+                org_id: org_id?,
+                integration_id: integration_id?,
+            },
+            created_by: created_by?,
+            registration,
+            is_active,
+        })
     }
 
     /// What the line says of the credential, digested: first its tokens

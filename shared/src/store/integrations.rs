@@ -1,8 +1,14 @@
 //! The integrations table, one row at a time.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, KeysAndAttributes, Put as DynamoPut, ReturnValuesOnConditionCheckFailure,
+    TransactWriteItem,
+};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +40,18 @@ impl std::fmt::Display for Key {
     }
 }
 
+/// The condition of every write of a row that did not exist.
+const IS_NEW: &str = "attribute_not_exists(org_id)";
+
+impl Integration {
+    /// As the first version of its row.
+    fn new_row(mut self, now: DateTime<Utc>) -> Self {
+        self.version = 1;
+        self.settle(now);
+        self
+    }
+}
+
 impl From<&Integration> for Key {
     fn from(row: &Integration) -> Self {
         Self {
@@ -60,6 +78,20 @@ pub enum Found {
 }
 
 impl Found {
+    fn of(key: &Key, item: Item) -> Self {
+        let version = item.get("version").cloned();
+        let has_tokens = ["access_token", "refresh_token"]
+            .iter()
+            .any(|token| item.contains_key(*token));
+        match parse(key, item) {
+            Ok(row) => Self::Row(Box::new(row)),
+            Err(_) => Self::Damaged {
+                version,
+                has_tokens,
+            },
+        }
+    }
+
     /// The row, if there is one that can be read.
     #[must_use]
     pub fn row(&self) -> Option<&Integration> {
@@ -110,22 +142,62 @@ impl Integrations {
     /// # Errors
     /// When DynamoDB does not answer.
     pub async fn find(&self, key: &Key) -> Result<Found, StoreError> {
-        Ok(match self.item(key).await? {
-            None => Found::Nothing,
-            Some(item) => {
-                let version = item.get("version").cloned();
-                let has_tokens = ["access_token", "refresh_token"]
-                    .iter()
-                    .any(|token| item.contains_key(*token));
-                match parse(key, item) {
-                    Ok(row) => Found::Row(Box::new(row)),
-                    Err(_) => Found::Damaged {
-                        version,
-                        has_tokens,
-                    },
-                }
+        let item = self.item(key).await?;
+        Ok(item.map_or(Found::Nothing, |item| Found::of(key, item)))
+    }
+
+    /// What is stored of each of these connections, at most 100 and each named
+    /// once. One that DynamoDB did not get to, for its answer was full, is missing.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn find_all(&self, keys: &[Key]) -> Result<HashMap<Key, Found>, StoreError> {
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let wanted = keys.iter().map(|key| {
+            Item::from([
+                ("org_id".into(), text(&key.org_id)),
+                ("integration_id".into(), text(&key.integration_id)),
+            ])
+        });
+        let wanted = KeysAndAttributes::builder()
+            .set_keys(Some(wanted.collect()))
+            .consistent_read(true)
+            .build()
+            .map_err(|e| AwsError::failed("dynamodb:BatchGetItem", &e))?;
+        let answer = self
+            .client
+            .batch_get_item()
+            .request_items(&self.table, wanted)
+            .send()
+            .await
+            .map_err(|e| AwsError::new("dynamodb:BatchGetItem", e))?;
+        let key_of = |item: &Item| {
+            Some(Key {
+                org_id: OrgId::new(item.get("org_id")?.as_s().ok()?).ok()?,
+                integration_id: IntegrationId::new(item.get("integration_id")?.as_s().ok()?)
+                    .ok()?,
+            })
+        };
+        let mut found: HashMap<Key, Found> = keys
+            .iter()
+            .map(|key| (key.clone(), Found::Nothing))
+            .collect();
+        let unread = answer.unprocessed_keys.unwrap_or_default();
+        for key in unread.values().flat_map(KeysAndAttributes::keys) {
+            if let Some(key) = key_of(key) {
+                found.remove(&key);
             }
-        })
+        }
+        let rows = answer.responses.unwrap_or_default();
+        for item in rows.into_values().flatten() {
+            if let Some(key) = key_of(&item) {
+                let row = Found::of(&key, item);
+                found.insert(key, row);
+            }
+        }
+        Ok(found)
     }
 
     async fn item(&self, key: &Key) -> Result<Option<Item>, AwsError> {
@@ -169,12 +241,48 @@ impl Integrations {
     /// [`Conflict::Lost`] with the one that does.
     pub async fn create(
         &self,
-        mut row: Integration,
+        row: Integration,
         now: DateTime<Utc>,
     ) -> Result<Integration, Conflict> {
-        row.version = 1;
-        row.settle(now);
-        self.put(row, "attribute_not_exists(org_id)", None).await
+        self.put(row.new_row(now), IS_NEW, None).await
+    }
+
+    /// Stores connections that did not exist, at most 100, all or none: `false`
+    /// if one of them exists, or is being written by another. One call, for two
+    /// write units where [`Integrations::create`] takes one.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer, or does not take so much at once.
+    pub async fn create_all(
+        &self,
+        rows: Vec<Integration>,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        const CALL: &str = "dynamodb:TransactWriteItems";
+        let mut writes = Vec::with_capacity(rows.len());
+        for row in rows {
+            let row = row.new_row(now);
+            let put = DynamoPut::builder()
+                .table_name(&self.table)
+                .set_item(Some(render(Key::from(&row), &row)?))
+                .condition_expression(IS_NEW)
+                .build()
+                .map_err(|e| AwsError::failed(CALL, &e))?;
+            writes.push(TransactWriteItem::builder().put(put).build());
+        }
+        let result = self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(writes))
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(true),
+            Err(error) => match error.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(_)) => Ok(false),
+                _ => Err(AwsError::new(CALL, error).into()),
+            },
+        }
     }
 
     /// Stores a changed connection if nobody has written it since it was read.

@@ -1,0 +1,295 @@
+//! The records of a file, one after the other, without ever holding one that
+//! is too long: one a line, or the elements of one JSON array.
+
+use std::io;
+
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
+
+use super::foreign::{self, Foreign, Form};
+use super::record::{MAX_LINE, too_long};
+
+/// How much is looked at to see what a file is.
+const HEAD: usize = 4096;
+
+/// Where a record stands, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The line on which it begins, from 1.
+    pub line: u64,
+    /// Its number within a JSON array, from 1; there several may share a line.
+    pub record: Option<u64>,
+}
+
+impl std::fmt::Display for Position {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let line = self.line;
+        match self.record {
+            None => write!(f, "line {line}"),
+            Some(record) => write!(f, "record {record} (line {line})"),
+        }
+    }
+}
+
+/// A record as it stands in the file, or why it could not be had.
+pub(super) struct RawText {
+    pub(super) at: Position,
+    pub(super) text: Result<Vec<u8>, String>,
+}
+
+/// Where in a JSON array we are.
+#[derive(Debug, Default)]
+struct Nesting {
+    depth: u32,
+    in_string: bool,
+    escaped: bool,
+}
+
+enum State {
+    Lines,
+    /// Before the `[`.
+    Array,
+    /// Within it.
+    Elements,
+    /// Behind its `]`.
+    Behind,
+    /// Nothing more is read.
+    Ended,
+}
+
+pub(super) struct Records<R> {
+    file: R,
+    state: State,
+    line: u64,
+    record: u64,
+    /// How much has been read.
+    pub(super) bytes: u64,
+}
+
+/// Why a file was not imported to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It could not be read on. What was stored stays; importing the file again
+    /// goes on from there.
+    #[error("it could not be read to its end; import it again to go on from there")]
+    Read(#[from] io::Error),
+    /// It is something else altogether.
+    #[error(transparent)]
+    Foreign(#[from] Foreign),
+}
+
+/// The records of a file, if it is a file of records.
+pub(super) async fn of(
+    mut file: impl AsyncBufRead + Unpin,
+) -> Result<Records<impl AsyncBufRead + Unpin>, FileError> {
+    let mut head = Vec::with_capacity(HEAD);
+    while head.len() < HEAD && !holds_a_line(&head) {
+        let room = u64::try_from(HEAD - head.len()).unwrap_or_default();
+        if (&mut file).take(room).read_buf(&mut head).await? == 0 {
+            break;
+        }
+    }
+    let state = match foreign::form(&head)? {
+        Form::Lines => State::Lines,
+        Form::Array => State::Array,
+    };
+    let bytes = head.len() - foreign::without_mark(&head).len();
+    head.drain(..bytes);
+    Ok(Records {
+        file: io::Cursor::new(head).chain(file),
+        state,
+        line: 1,
+        record: 0,
+        bytes: u64::try_from(bytes).unwrap_or_default(),
+    })
+}
+
+fn holds_a_line(head: &[u8]) -> bool {
+    let text = foreign::without_mark(head).trim_ascii_start();
+    // A lone brace tells nothing of what follows it.
+    let end = text.iter().position(|b| *b == b'\n');
+    end.is_some_and(|end| text.get(end + 1).is_some() || text.get(..end) != Some(b"{"))
+}
+
+impl<R: AsyncBufRead + Unpin> Records<R> {
+    /// The next record that holds anything.
+    pub(super) async fn next(&mut self) -> io::Result<Option<RawText>> {
+        match self.state {
+            State::Lines => self.next_line().await,
+            State::Array => {
+                self.open().await?;
+                self.state = State::Elements;
+                self.next_element().await
+            }
+            State::Elements => self.next_element().await,
+            State::Behind => self.behind().await,
+            State::Ended => Ok(None),
+        }
+    }
+
+    async fn next_line(&mut self) -> io::Result<Option<RawText>> {
+        loop {
+            let mut line = Vec::new();
+            let mut length = 0;
+            let ended = loop {
+                let buffer = self.file.fill_buf().await?;
+                if buffer.is_empty() {
+                    break true;
+                }
+                let newline = buffer.iter().position(|b| *b == b'\n');
+                let taken = newline.map_or(buffer.len(), |at| at + 1);
+                length += taken;
+                if length <= MAX_LINE {
+                    line.extend_from_slice(&buffer[..taken]);
+                }
+                self.consume(taken);
+                if newline.is_some() {
+                    break false;
+                }
+            };
+            if ended && length == 0 {
+                return Ok(None);
+            }
+            let at = Position {
+                line: self.line,
+                record: None,
+            };
+            self.line += 1;
+            if length > MAX_LINE {
+                let text = Err(too_long());
+                return Ok(Some(RawText { at, text }));
+            }
+            let text = line.trim_ascii();
+            if !text.is_empty() {
+                let text = Ok(text.to_vec());
+                return Ok(Some(RawText { at, text }));
+            }
+        }
+    }
+
+    /// The next element of the array: what stands between two of its commas.
+    async fn next_element(&mut self) -> io::Result<Option<RawText>> {
+        let mut element = Vec::new();
+        let mut length = 0;
+        let mut nesting = Nesting::default();
+        let mut began = self.line;
+        let end = loop {
+            let buffer = self.file.fill_buf().await?;
+            if buffer.is_empty() {
+                break None;
+            }
+            let mut end = None;
+            let mut taken = 0;
+            for byte in buffer {
+                taken += 1;
+                if length == 0 && byte.is_ascii_whitespace() {
+                    if *byte == b'\n' {
+                        self.line += 1;
+                    }
+                    began = self.line;
+                    continue;
+                }
+                if nesting.ends_at(*byte) {
+                    end = Some(*byte);
+                    break;
+                }
+                if *byte == b'\n' {
+                    self.line += 1;
+                }
+                length += 1;
+                if length <= MAX_LINE {
+                    element.push(*byte);
+                }
+            }
+            self.consume(taken);
+            if end.is_some() {
+                break end;
+            }
+        };
+        match end {
+            Some(b',') => {}
+            Some(_) => self.state = State::Behind,
+            None => self.state = State::Ended,
+        }
+        if end == Some(b']') && length == 0 {
+            return self.behind().await; // an empty list, or a comma before its end
+        }
+        self.record += 1;
+        let at = Position {
+            line: began,
+            record: Some(self.record),
+        };
+        let text = if end.is_none() {
+            Err("the file ends here, before the list does: it is not whole".to_owned())
+        } else if length > MAX_LINE {
+            Err(too_long())
+        } else {
+            Ok(element.trim_ascii().to_vec())
+        };
+        Ok(Some(RawText { at, text }))
+    }
+
+    /// What follows the array: nothing, or something that is not read.
+    async fn behind(&mut self) -> io::Result<Option<RawText>> {
+        self.state = State::Ended;
+        loop {
+            let buffer = self.file.fill_buf().await?;
+            let Some(first) = buffer.first() else {
+                return Ok(None);
+            };
+            if first.is_ascii_whitespace() {
+                self.line += u64::from(*first == b'\n');
+                self.consume(1);
+                continue;
+            }
+            let at = Position {
+                line: self.line,
+                record: Some(self.record + 1),
+            };
+            let text = Err("the list ended before this; what follows was not read".to_owned());
+            return Ok(Some(RawText { at, text }));
+        }
+    }
+
+    /// Goes to just behind the `[`, before which there is only white space.
+    async fn open(&mut self) -> io::Result<()> {
+        loop {
+            let buffer = self.file.fill_buf().await?;
+            let Some(byte) = buffer.first().copied() else {
+                return Ok(());
+            };
+            self.line += u64::from(byte == b'\n');
+            self.consume(1);
+            if byte == b'[' {
+                return Ok(());
+            }
+        }
+    }
+
+    fn consume(&mut self, taken: usize) {
+        self.bytes += u64::try_from(taken).unwrap_or_default();
+        self.file.consume(taken);
+    }
+}
+
+impl Nesting {
+    /// Whether the element ends before this byte; else it is of it.
+    fn ends_at(&mut self, byte: u8) -> bool {
+        if self.in_string {
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' => self.escaped = true,
+                b'"' => self.in_string = false,
+                _ => {}
+            }
+            return false;
+        }
+        match byte {
+            b',' | b']' if self.depth == 0 => return true,
+            b'"' => self.in_string = true,
+            b'{' | b'[' => self.depth += 1,
+            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
+        false
+    }
+}
