@@ -69,7 +69,7 @@ async fn a_living_token_is_said_to_be_alive() {
     for (platform, left) in [
         ("tiktok_business", None),
         ("linkedin", Some(TimeDelta::days(40))),
-        ("snapchat", None),
+        ("instagram", None),
     ] {
         let world = world("a", platform, left).await;
         for checked in [ask(&world, "a").await, post(&world, "a").await] {

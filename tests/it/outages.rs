@@ -145,6 +145,45 @@ async fn only_a_sweep_that_refreshes_takes_the_turn_to_try_a_broken_application(
     assert_eq!(operations(&world, "breaker_closed").await, 1);
 }
 
+/// LinkedIn calls the tokens of one application inactive when another asks. What only a
+/// probe shows to live must not be given up for that, all within a day.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_applications_secret_ends_nothing_that_is_only_asked_about() {
+    let world = two_organisations("linkedin", 0, TimeDelta::zero()).await;
+    for org in ["acme", "beta"] {
+        let lines: Vec<_> = (0..60)
+            .map(|n| {
+                let mut line = of(org, &format!("{org}-{n}"), "linkedin", TimeDelta::days(40));
+                line["refresh_token"] = Value::Null;
+                line
+            })
+            .collect();
+        world.import(&lines).await;
+    }
+    let hours = async |hours| {
+        for _ in 0..hours {
+            world.check(json!({})).await;
+            world.pass(TimeDelta::hours(1));
+        }
+    };
+    hours(25).await;
+    let inactive = json!({"platform": "linkedin", "on": "probe", "do": {"respond": {
+        "status": 200, "body": r#"{"active":false}"#}}});
+    let script: Script = serde_json::from_value(inactive).unwrap();
+    world.stack.platforms().script(script).unwrap();
+    // Less than the six hours for which refusals are doubted.
+    hours(5).await;
+    assert_eq!(operations(&world, "breaker_opened").await, 1);
+    let dead = |state: &State| matches!(state, State::ReconnectRequired { .. });
+    assert!(!states(&world, 60).await.iter().any(dead));
+    world.stack.platforms().clear_scripts();
+    hours(25).await;
+    assert_eq!(operations(&world, "breaker_closed").await, 1);
+    let all = states(&world, 60).await;
+    assert!(all.iter().all(|state| *state == State::Active), "{all:?}");
+    assert_eq!(world.told("olga").await.len(), 0);
+}
+
 /// The platform's own errors have left everybody in doubt, and then the secret is
 /// rotated. No connection is given up for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
