@@ -49,14 +49,10 @@ pub struct Application {
     pub platform: Platform,
     /// Counts writes: every write is conditional on the one it read.
     pub version: u64,
-    /// Until when the platform asks all of us to wait, by its own word: a 429, or a
-    /// code that means the application.
-    #[serde(
-        with = "crate::integration::seconds",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub held_until: Option<DateTime<Utc>>,
+    /// The platform asks all of us to wait, by its own word: a 429, or a code that
+    /// means the application. Kept when it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
     /// It fails several of us, asking to come back later, and none succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outage: Option<Outage>,
@@ -95,6 +91,20 @@ pub struct Seen {
     /// When.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub at: DateTime<Utc>,
+}
+
+/// A platform's word that all of us must wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Until when.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub until: DateTime<Utc>,
+    /// Since when.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub since: DateTime<Utc>,
+    /// The connection that it was said to.
+    #[serde(flatten)]
+    pub by: Key,
 }
 
 /// A platform that fails several connections. The first success refutes it.
@@ -193,6 +203,8 @@ pub enum News {
     BreakerOpened(Cause),
     /// It closed: the application works.
     BreakerClosed,
+    /// It refuses our application to a connection that never worked, while others work.
+    RefusedForOne,
     /// It answers what we do not understand: its code, or what came instead.
     UnknownAnswer(String),
     /// It names a life that cannot be.
@@ -215,7 +227,7 @@ impl Application {
         Self {
             platform,
             version: 0,
-            held_until: None,
+            hold: None,
             outage: None,
             failing: Vec::new(),
             breaker: None,
@@ -233,16 +245,26 @@ impl Application {
         if let Some(breaker) = self.open_breaker(now) {
             return Standing::Broken(breaker.cause);
         }
-        match self.hold(now) {
+        match self.held_until(now) {
             Some(until) => Standing::HeldBack(until),
             None => Standing::Open,
         }
     }
 
     /// Until when all of us must wait, if we must.
-    fn hold(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    fn held_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let outage = self.outage.map(|outage| outage.until);
-        self.held_until.max(outage).filter(|until| *until > now)
+        let hold = self.hold.as_ref().map(|hold| hold.until);
+        hold.max(outage).filter(|until| *until > now)
+    }
+
+    /// Whether others were let through since this connection was last told to wait:
+    /// told so again, it is about this one (LinkedIn, for one, limits each member).
+    fn is_about_one(&self, key: &Key) -> bool {
+        self.hold.as_ref().is_some_and(|hold| {
+            let of_others = |seen: &Seen| seen.key != *key && seen.at > hold.since;
+            hold.by == *key && self.succeeded.iter().any(of_others)
+        })
     }
 
     /// The breaker, while it is open: refusals are doubted for six hours, then
@@ -256,7 +278,7 @@ impl Application {
     /// Takes the right to let a few connections try a broken application, and
     /// says how many; 0 if it is not the time, or nothing is broken.
     pub fn half_open(&mut self, now: DateTime<Utc>) -> u8 {
-        if self.open_breaker(now).is_none() || self.hold(now).is_some() {
+        if self.open_breaker(now).is_none() || self.held_until(now).is_some() {
             return 0;
         }
         match &mut self.breaker {
@@ -285,11 +307,17 @@ impl Application {
                 code,
             } => {
                 let mut taken = self.fail(key, verdict, *had_worked, *refused_since, now);
-                if *verdict == Verdict::Transient(Transient::Unintelligible) {
-                    let code = code.as_deref().unwrap_or("none");
-                    if self.is_surprised(code, now) {
-                        taken.news.push(News::UnknownAnswer(code.to_owned()));
-                        taken.is_urgent = true;
+                let code = code.as_deref().unwrap_or("none");
+                if *verdict == Verdict::Transient(Transient::Unintelligible)
+                    && self.is_surprised(code, now)
+                {
+                    taken.news.push(News::UnknownAnswer(code.to_owned()));
+                    taken.is_urgent = true;
+                }
+                if taken.news.contains(&News::RefusedForOne) {
+                    match self.is_surprised(&format!("{code} for one"), now) {
+                        true => taken.is_urgent = true,
+                        false => taken.news.retain(|news| *news != News::RefusedForOne),
                     }
                 }
                 taken
@@ -411,6 +439,7 @@ impl Application {
                 // good as a refused one, and the others must not suffer for it.
                 // Believed once others have worked since the first refusal.
                 let last = self.succeeded.first().map(|seen| seen.at);
+                taken.news.push(News::RefusedForOne);
                 taken.verdict = Some(Verdict::ReconnectNeeded(ReconnectReason::GrantRefused));
                 taken.conclusive = refused_since.is_some() && last > refused_since;
             }
@@ -439,10 +468,23 @@ impl Application {
             Verdict::Throttled {
                 wait,
                 whom: Throttled::Application,
+            } if self.is_about_one(key) => {}
+            Verdict::Throttled {
+                wait,
+                whom: Throttled::Application,
             } => {
-                let until = held_until(*wait, now);
-                taken.is_urgent = is_later(until, self.held_until);
-                self.held_until = self.held_until.max(Some(until));
+                let until = end_of_hold(*wait, now);
+                let before = self.hold.as_ref().filter(|hold| hold.until > now);
+                let (before, since) = match before {
+                    Some(hold) => (Some(hold.until), hold.since),
+                    None => (None, now),
+                };
+                taken.is_urgent = is_later(until, before);
+                self.hold = Some(Hold {
+                    until: before.map_or(until, |before| before.max(until)),
+                    since,
+                    by: key.clone(),
+                });
             }
             // One request's bad luck, until several connections meet it.
             Verdict::Throttled {
@@ -458,7 +500,7 @@ impl Application {
                 });
                 taken.is_urgent = !known && self.failing.len() <= MANY;
                 if self.failing.len() >= MANY {
-                    let until = held_until(*wait, now);
+                    let until = end_of_hold(*wait, now);
                     let before = self.outage.map(|outage| outage.until);
                     taken.is_urgent |= is_later(until, before);
                     self.outage = Some(Outage {
@@ -524,7 +566,7 @@ impl Application {
 }
 
 /// The end of a hold that begins now.
-fn held_until(wait: Option<TimeDelta>, now: DateTime<Utc>) -> DateTime<Utc> {
+fn end_of_hold(wait: Option<TimeDelta>, now: DateTime<Utc>) -> DateTime<Utc> {
     now + wait.unwrap_or(USUAL_HOLD).min(LONGEST_HOLD)
 }
 

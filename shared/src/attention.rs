@@ -304,13 +304,9 @@ impl Integration {
         if self.refresh_model() != RefreshModel::None || self.access_expires_at.is_some() {
             return true;
         }
-        let is_answered = match (self.alive_at, self.probed_at) {
-            (Some(alive), _) => now - alive <= DAILY * 2,
-            // The first one is to come.
-            (None, None) => now - self.granted_at <= DAILY * 2,
-            (None, Some(_)) => false,
-        };
-        self.platform.has_free_probe() && is_answered
+        // The first answer may be to come.
+        let seen = self.alive_at.unwrap_or(self.granted_at);
+        self.platform.has_free_probe() && now - seen <= DAILY * 2
     }
 
     /// When it is next tried, if it is.

@@ -262,8 +262,12 @@ fn label(text: &str) -> Result<String, String> {
 }
 
 fn one_line(text: &str) -> Result<(), String> {
-    // The separators end a line wherever JavaScript reads them.
-    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    // The separators end a line wherever JavaScript reads them, and what turns the
+    // direction of text makes a name look like another.
+    let breaks = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{2028}'..='\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     match text.chars().position(breaks) {
         None => Ok(()),
         Some(at) => {

@@ -114,7 +114,7 @@ impl Platform {
     }
 
     /// How a credential of this platform is renewed, given what came with it.
-    /// An access token without an end needs no extending.
+    /// An access token that never ends needs no extending.
     #[must_use]
     pub const fn refresh_model(
         self,
@@ -123,10 +123,13 @@ impl Platform {
     ) -> RefreshModel {
         // Without a rest: a platform that is added is decided before it compiles.
         match self {
-            Self::Meta | Self::Instagram => match access_expires {
+            // A Page's or a system user's token may never end.
+            Self::Meta => match access_expires {
                 true => RefreshModel::Extend,
                 false => RefreshModel::None,
             },
+            // Each of these ends, also where nobody knows when: an extension tells.
+            Self::Instagram => RefreshModel::Extend,
             // Snapchat and TikTok-account tokens: not documented whether they
             // rotate; treating them as single-use is the safe side.
             Self::Tiktok | Self::TiktokBusiness | Self::Twitter | Self::Snapchat => {

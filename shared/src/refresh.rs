@@ -62,6 +62,9 @@ fn tremble(life: Option<TimeDelta>) -> TimeDelta {
 /// The shortest and the longest pause after a failure.
 const PAUSES: (TimeDelta, TimeDelta) = (TimeDelta::minutes(1), TimeDelta::hours(1));
 
+/// What is held back with all others is looked at again after this long.
+const HELD_AGAIN: TimeDelta = TimeDelta::minutes(15);
+
 impl Integration {
     /// Takes over a renewed credential: a new generation of the same grant.
     pub fn renew(&mut self, renewed: Renewed, now: DateTime<Utc>) {
@@ -446,9 +449,11 @@ impl Integration {
     }
 
     /// Takes over that the platform asks our whole application to wait, so that an
-    /// attempt which was due is not made. It says nothing of the grant.
+    /// attempt which was due is not made. It says nothing of the grant. That may end
+    /// sooner: it is looked at again in a quarter of an hour.
     pub fn wait_until(&mut self, until: DateTime<Utc>, now: DateTime<Utc>) {
         let is_in_doubt = self.is_in_doubt();
+        let again = until.min(now + HELD_AGAIN);
         match &mut self.state {
             State::Active => {
                 self.state = State::Retrying {
@@ -458,7 +463,7 @@ impl Integration {
                         true => RetryReason::InDoubt,
                         false => RetryReason::Throttled,
                     },
-                    next_attempt_at: until,
+                    next_attempt_at: again,
                     wait_until: Some(until),
                     code: None,
                 }
@@ -467,8 +472,8 @@ impl Integration {
                 next_attempt_at,
                 wait_until,
                 ..
-            } => (*next_attempt_at, *wait_until) = (until, Some(until)),
-            State::PlatformActionRequired { next_check_at, .. } => *next_check_at = until,
+            } => (*next_attempt_at, *wait_until) = (again, Some(until)),
+            State::PlatformActionRequired { next_check_at, .. } => *next_check_at = again,
             State::ReconnectRequired { .. } | State::Disconnected { .. } => {}
         }
     }

@@ -89,10 +89,13 @@ impl Case {
     /// Whether the platform can renew it, by the facts in the platforms' documents.
     fn renews(&self) -> bool {
         let Some(left) = self.left else {
-            // Nobody knows when it ends; a refresh token tells us.
+            // Nobody knows when it ends; a refresh tells us, of Facebook's only a probe.
             return self.active
-                && self.refresh
-                && !matches!(self.platform, "facebook" | "instagram");
+                && match self.platform {
+                    "facebook" => false,
+                    "instagram" => self.issued.is_some(),
+                    _ => self.refresh,
+                };
         };
         self.active
             && match self.platform {

@@ -692,7 +692,10 @@ async fn what_is_sought_is_found_however_far_it_lies() {
     for (bad, detail) in [
         ("limit=101", "limit must be a whole number from 1 to 100"),
         ("state=dead", "state must be one of active, retrying"),
-        ("view=fine", "view must be one of healthy, renewing"),
+        (
+            "view=fine",
+            "view must be one of healthy, not_monitored, renewing",
+        ),
         ("platform=myspace", "platform must be one of meta"),
         ("next=%00", "next must be what the page before said"),
         ("sort=name", "no query parameter"),

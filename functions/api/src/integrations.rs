@@ -58,7 +58,8 @@ impl Query {
         let platform = parameters.get("platform", &platforms, |name| name.parse().ok())?;
         let states = "one of active, retrying, reconnect_required, platform_action_required, \
                       disconnected, damaged";
-        let views = "one of healthy, renewing, expiring, failing, broken, disconnected";
+        let views =
+            "one of healthy, not_monitored, renewing, expiring, failing, broken, disconnected";
         let next = parameters.get("next", "what the page before said", position)?;
         Ok(Self {
             platform,

@@ -234,6 +234,7 @@ fn message(row: &Integration, view: View, now: DateTime<Utc>) -> String {
             reason,
             code,
             wait_until,
+            failures,
             ..
         } => {
             let platform = row.platform.display_name();
@@ -246,7 +247,17 @@ fn message(row: &Integration, view: View, now: DateTime<Utc>) -> String {
                 }
                 _ => String::new(),
             };
+            // Held back with all others, it goes on when they do.
+            let with_all = !wait.is_empty() && *failures == 0;
             let next = match row.next_attempt_at(now) {
+                _ if with_all => {
+                    " It is tried again then, or once the platform accepts others.".to_owned()
+                }
+                Some(at) if at + OVERDUE <= now => format!(
+                    " It was to be tried again {} and was not: {}",
+                    humanly(at, now),
+                    whose_fault(row)
+                ),
                 Some(at) if at <= now => " It is tried again now.".to_owned(),
                 Some(at) => format!(" It is tried again {}.", humanly(at, now)),
                 None => String::new(),
@@ -281,15 +292,14 @@ fn active(row: &Integration, view: View, now: DateTime<Utc>) -> String {
         (View::Renewing, _) => "A refresh is due or under way.".to_owned(),
         (View::Failing, _) => {
             let since = overdue_since(row, now).unwrap_or(now);
+            let since = humanly(since, now);
             format!(
-                "Its refresh was due {} and has not happened: either no sweep runs, or {} refuses our \
-                 application. Whoever runs this must look.",
-                humanly(since, now),
-                row.platform.display_name()
+                "Its refresh was due {since} and has not happened: {}",
+                whose_fault(row)
             )
         }
         (View::NotMonitored, _) => format!(
-            "Not monitored: it has no end, and {}. It may have died unseen.",
+            "Not monitored: no end of it is known, and {}. It may have died unseen.",
             match row.platform.has_free_probe() {
                 true => "the platform has not said lately that it lives",
                 false => "the platform has no free way to ask whether it lives",
@@ -303,14 +313,23 @@ fn active(row: &Integration, view: View, now: DateTime<Utc>) -> String {
         (_, Some(left)) => format!("It works; it expires {left}."),
         (_, None) => match row.alive_at {
             Some(at) => format!(
-                "It works, {} said so {}; it has no end, and is asked about once a day.",
+                "It works, {} said so {}; no end of it is known, and it is asked about once a day.",
                 row.platform.display_name(),
                 humanly(at, now)
             ),
-            None => "It has no end; it is asked about once a day, the first time within a day."
-                .to_owned(),
+            None => {
+                "No end of it is known; it is asked about once a day, the first time within a day."
+                    .to_owned()
+            }
         },
     }
+}
+
+fn whose_fault(row: &Integration) -> String {
+    format!(
+        "either no sweep runs, or {} refuses our application. Whoever runs this must look.",
+        row.platform.display_name()
+    )
 }
 
 /// Why it is tried again; nothing where only the wait is to be told.
@@ -383,7 +402,7 @@ mod tests {
                 json!({"probed_at": NOW - 60, "alive_at": NOW - 60}),
                 "healthy",
                 None,
-                "It works, Google Ads said so 1 minute ago; it has no end",
+                "It works, Google Ads said so 1 minute ago; no end of it is known",
             ),
             (
                 json!({"probed_at": NOW - 60, "alive_at": NOW - 3 * 86_400}),
@@ -395,7 +414,7 @@ mod tests {
                 json!({"platform": "twitter"}),
                 "not_monitored",
                 None,
-                "Not monitored: it has no end, and the platform has no free way to ask",
+                "Not monitored: no end of it is known, and the platform has no free way to ask",
             ),
             (
                 json!({"access_expires_at": hours(200)}),
@@ -442,7 +461,7 @@ mod tests {
                     "reason": "throttled", "next_attempt_at": NOW + 2_400, "wait_until": NOW + 2_400}}),
                 "failing",
                 None,
-                "Google Ads asks us to wait until 08:40 UTC (in 40 minutes). It is tried again in 40",
+                "Google Ads asks us to wait until 08:40 UTC (in 40 minutes). It is tried again then, or",
             ),
             (
                 json!({"access_expires_at": hours(1), "refresh_token": [1], "renewed_at": NOW,

@@ -253,6 +253,8 @@ impl Sweep<'_> {
         for news in &taken.news {
             self.operations.add(match news {
                 News::UnknownAnswer(_) => Operation::unknown_answer(row, entry),
+                News::BreakerOpened(cause) => Operation::breaker_opened(row, entry, *cause),
+                News::RefusedForOne => Operation::refused_for_one(row, entry),
                 news => Operation::of(row.platform, news),
             });
         }

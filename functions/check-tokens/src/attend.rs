@@ -50,8 +50,25 @@ pub(crate) enum Tried {
     Nothing,
     /// The platform holds our application back, or refuses it.
     HeldBack(Standing),
-    /// The platform was asked: the verdict's name, and the attempt's id.
-    Asked(String, String),
+    /// The platform was asked.
+    Asked {
+        /// The verdict's name.
+        verdict: String,
+        /// What came of it, as a code.
+        code: Option<String>,
+        /// The attempt's id.
+        attempt: String,
+    },
+}
+
+impl Tried {
+    pub(crate) fn asked(entry: &Entry) -> Self {
+        Self::Asked {
+            verdict: entry.verdict.clone(),
+            code: entry.code.clone(),
+            attempt: entry.attempt_id.clone(),
+        }
+    }
 }
 
 impl CheckTokens {
@@ -225,7 +242,7 @@ impl CheckTokens {
         let Exchanged { end, entry } = self.exchange(row, &tokens, credentials, sweep).await;
         let outcome = end.outcome;
         count(&outcome, &entry.verdict, report);
-        let tried = Tried::Asked(entry.verdict.clone(), entry.attempt_id.clone());
+        let tried = Tried::asked(&entry);
         if outcome == Outcome::RotationLost {
             let code = match &untouched.state {
                 State::Retrying { code, .. } => code.as_deref(),
@@ -409,7 +426,8 @@ fn count(outcome: &Outcome, verdict: &str, report: &mut Report) {
 pub(crate) fn told_to_wait(row: &Integration, now: chrono::DateTime<chrono::Utc>) -> bool {
     matches!(
         row.state,
-        State::Retrying { reason: RetryReason::Throttled, next_attempt_at, .. }
+        // Without a failure of its own it was held back with all others: see there.
+        State::Retrying { reason: RetryReason::Throttled, failures: 1.., next_attempt_at, .. }
             if next_attempt_at > now && !row.ends_before(next_attempt_at, now)
     )
 }

@@ -34,7 +34,7 @@ impl CheckTokens {
 
     async fn check_one(&self, key: &Key, sweep: &Sweep<'_>) -> Result<Checked, AttendError> {
         let now = self.clock.now();
-        let untried = |row, verdict| answer(key, row, verdict, None, None, now);
+        let untried = |row, verdict| answer(key, row, verdict, None, Said::default(), now);
         let Some(row) = self.integrations.get(key).await? else {
             return Ok(untried(None, "not_found"));
         };
@@ -49,8 +49,16 @@ impl CheckTokens {
         }
         let mut report = Report::default();
         let tried = self.handle_row(row, Why::Asked, sweep, &mut report);
+        let mut came = None;
         let (verdict, attempt, held_until) = match tried.await? {
-            Tried::Asked(verdict, attempt) => (verdict, Some(attempt), None),
+            Tried::Asked {
+                verdict,
+                code,
+                attempt,
+            } => {
+                came = code;
+                (verdict, Some(attempt), None)
+            }
             Tried::HeldBack(Standing::HeldBack(until)) => {
                 ("held_back".to_owned(), None, Some(until))
             }
@@ -63,10 +71,22 @@ impl CheckTokens {
             row.as_ref(),
             &verdict,
             attempt,
-            held_until,
+            Said {
+                code: came,
+                held_until,
+            },
             self.clock.now(),
         ))
     }
+}
+
+/// What the platform said, beside the verdict.
+#[derive(Default)]
+struct Said {
+    /// What came, as a code.
+    code: Option<String>,
+    /// Until when all of us must wait.
+    held_until: Option<DateTime<Utc>>,
 }
 
 fn answer(
@@ -74,14 +94,14 @@ fn answer(
     row: Option<&Integration>,
     verdict: &str,
     attempt_id: Option<String>,
-    held_until: Option<DateTime<Utc>>,
+    said: Said,
     now: DateTime<Utc>,
 ) -> Checked {
     Checked {
         org_id: key.org_id.to_string(),
         integration_id: key.integration_id.to_string(),
         verdict: verdict.to_owned(),
-        message: message(row, verdict, held_until, now),
+        message: message(row, verdict, said, now),
         expires_at: row.and_then(|row| row.access_expires_at),
         next_attempt_at: row.and_then(|row| row.next_attempt_at(now)),
         attempt_id,
@@ -89,12 +109,7 @@ fn answer(
 }
 
 /// What happened, and what to do.
-fn message(
-    row: Option<&Integration>,
-    verdict: &str,
-    held_until: Option<DateTime<Utc>>,
-    now: DateTime<Utc>,
-) -> String {
+fn message(row: Option<&Integration>, verdict: &str, said: Said, now: DateTime<Utc>) -> String {
     let Some(row) = row else {
         return "There is no such connection.".to_owned();
     };
@@ -116,12 +131,11 @@ fn message(
     if let State::PlatformActionRequired { action, .. } = row.state {
         return format!("{platform} waits for a person to act: {action}.");
     }
-    let (code, wait_until) = match &row.state {
-        State::Retrying {
-            code, wait_until, ..
-        } => (code.as_deref(), *wait_until),
-        _ => (None, None),
+    let wait_until = match row.state {
+        State::Retrying { wait_until, .. } => wait_until,
+        _ => None,
     };
+    let code = said.code.as_deref();
     let what = code.map_or_else(String::new, |code| format!(" ({})", came::in_words(code)));
     let asks_to_wait = |until: DateTime<Utc>| {
         let until = exactly(until, now);
@@ -137,10 +151,16 @@ fn message(
         ),
         "alive" => format!("{platform} says that the token is alive{life}."),
         "busy" => "It is being refreshed right now; look again in a minute.".to_owned(),
-        "held_back" | "throttled" => match wait_until.or(held_until).filter(|until| *until > now) {
-            Some(until) => format!("{}{next}", asks_to_wait(until)),
-            None => format!("{platform} asks us to wait.{next}"),
-        },
+        "held_back" | "throttled" => {
+            match wait_until.or(said.held_until).filter(|until| *until > now) {
+                Some(until) if said.held_until.is_some() => format!(
+                    "{} It is tried again then, or once the platform accepts others.",
+                    asks_to_wait(until)
+                ),
+                Some(until) => format!("{}{next}", asks_to_wait(until)),
+                None => format!("{platform} asks us to wait.{next}"),
+            }
+        }
         "breaker_open" => format!(
             "{platform} refuses our application at the moment, so nothing was tried; whoever runs \
              this has been told. The connection stays as it is."
@@ -172,7 +192,7 @@ fn message(
         }
         "superseded" => "Somebody else changed it at the same moment; look again.".to_owned(),
         _ => format!(
-            "It could not be refreshed now: {}.{next}",
+            "Nothing came of it: {}.{next}",
             code.map_or_else(|| verdict.replace('_', " "), came::in_words)
         ),
     }

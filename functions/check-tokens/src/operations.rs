@@ -34,27 +34,19 @@ impl Operation {
     pub(crate) fn of(platform: Platform, news: &News) -> Self {
         let name = platform.display_name();
         let (kind, message) = match news {
-            News::BreakerOpened(Cause::Misconfigured) => (
+            // These are told with what came: see below.
+            News::BreakerOpened(_) => (
                 "breaker_opened",
-                format!(
-                    "{name} refuses our application: check its client id and secret in the platforms' \
-                     secret, and its status at {name}. Until it works again, {name} connections are \
-                     not refreshed; a few try every five minutes, and the first success goes on with all."
-                ),
+                format!("{name} refuses our application. Nothing is refreshed there meanwhile."),
             ),
-            News::BreakerOpened(Cause::Refusals) => (
-                "breaker_opened",
-                format!(
-                    "{name} suddenly refuses connections that had worked, and accepts none: check our \
-                     client secret and the application's status at {name}. No connection is given up \
-                     meanwhile; a few try every five minutes, and after six hours each is judged by itself."
-                ),
+            News::RefusedForOne => (
+                "refused_for_one",
+                format!("{name} refuses our application to one connection."),
             ),
             News::BreakerClosed => (
                 "breaker_closed",
                 format!("{name} accepts our application again. Nothing is to be done."),
             ),
-            // Told with what came: see `unknown_answer`.
             News::UnknownAnswer(code) => (
                 "unknown_answer",
                 format!(
@@ -144,24 +136,71 @@ impl Operation {
     /// An answer that no rule knows.
     pub(crate) fn unknown_answer(row: &Integration, entry: &Entry) -> Self {
         let name = row.platform.display_name();
-        let what = entry.code.as_deref().map(came::in_words);
-        let text = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
         Self {
             kind: "unknown_answer",
             subject: row.platform.to_string(),
             message: format!(
-                "{name} answers something that we do not know ({}), first met by {}: HTTP status {}, \
-                 content type {}, {} bytes, {name}'s request id {}. Such connections are tried \
-                 again later. If it goes on, {name}'s changelog may say why.",
-                what.unwrap_or_else(|| "no code".to_owned()),
-                Key::from(row),
-                text(entry.http_status.map(|status| status.to_string())),
-                text(entry.content_type.clone()),
-                text(entry.body_bytes.map(|bytes| bytes.to_string())),
-                text(entry.platform_request_id.clone()),
+                "{name} answers something that we do not know: {}. Such connections are tried again \
+                 later. If it goes on, {name}'s changelog may say why.",
+                what_came(row, entry)
             ),
         }
     }
+
+    /// A platform that refuses our application.
+    pub(crate) fn breaker_opened(row: &Integration, entry: &Entry, cause: Cause) -> Self {
+        let name = row.platform.display_name();
+        let (came, platform) = (what_came(row, entry), row.platform);
+        let message = match cause {
+            Cause::Misconfigured => format!(
+                "{name} refuses our application: {came}. Check its client id and secret in the \
+                 platforms' secret, and its status, permissions and credits at {name}. Until it works \
+                 again, {name} connections are not refreshed; a few try every five minutes, and the \
+                 first success goes on with all."
+            ),
+            Cause::Refusals => format!(
+                "{name} suddenly refuses connections that had worked, and accepts none; the last: \
+                 {came}. Check our client secret and the application's status at {name}. No connection \
+                 is given up meanwhile; a few try every five minutes, and after six hours each is \
+                 judged by itself."
+            ),
+        };
+        Self {
+            kind: "breaker_opened",
+            subject: platform.to_string(),
+            message,
+        }
+    }
+
+    /// A platform that refuses our application to a connection that never worked.
+    pub(crate) fn refused_for_one(row: &Integration, entry: &Entry) -> Self {
+        let name = row.platform.display_name();
+        Self {
+            kind: "refused_for_one",
+            subject: row.platform.to_string(),
+            message: format!(
+                "{name} refuses our application to a connection that never worked, while others work: \
+                 {}. Either its credential is another application's, or {name} has begun to refuse \
+                 ours: check its status there.",
+                what_came(row, entry)
+            ),
+        }
+    }
+}
+
+/// What came of which connection, for whoever asks the platform about it.
+fn what_came(row: &Integration, entry: &Entry) -> String {
+    let what = entry.code.as_deref().map(came::in_words);
+    let text = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
+    format!(
+        "{} (met by {}; HTTP status {}, content type {}, {} bytes, the platform's request id {})",
+        what.unwrap_or_else(|| "no code".to_owned()),
+        Key::from(row),
+        text(entry.http_status.map(|status| status.to_string())),
+        text(entry.content_type.clone()),
+        text(entry.body_bytes.map(|bytes| bytes.to_string())),
+        text(entry.platform_request_id.clone()),
+    )
 }
 
 /// What came up in one sweep.

@@ -36,7 +36,7 @@ impl CheckTokens {
             }
         };
         let entry = Entry::at(&row, attempt_id());
-        let (id, began) = (entry.attempt_id.clone(), self.clock.precise());
+        let began = self.clock.precise();
         let probing = self
             .oauth
             .probe(row.platform, credentials, &tokens, &row.scopes);
@@ -76,9 +76,10 @@ impl CheckTokens {
         };
         verdict.clone_into(&mut entry.verdict);
         entry.expires_at = row.access_expires_at;
+        let tried = Tried::asked(&entry);
         self.record_attempt(row.platform, key, entry).await;
         let row = self.store_probed(row, report).await?;
-        Ok((row, Tried::Asked(verdict.to_owned(), id)))
+        Ok((row, tried))
     }
 
     async fn store_probed(

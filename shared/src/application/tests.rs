@@ -326,6 +326,45 @@ fn a_failing_platform_holds_all_back_once_several_meet_it() {
     }
 }
 
+/// LinkedIn, for one, limits each member.
+#[test]
+fn who_alone_is_told_to_wait_again_and_again_holds_nobody_else_back() {
+    let mut app = Application::new(Platform::Linkedin);
+    throttled(&mut app, 600, 0);
+    assert_eq!(app.standing(at(1)), Standing::HeldBack(at(600)));
+    success(&mut app, "b", "2", 300);
+    throttled(&mut app, 600, 400);
+    assert_eq!(app.standing(at(600)), Standing::Open, "not put off");
+    throttled(&mut app, 600, 700);
+    assert_eq!(app.standing(at(701)), Standing::Open);
+    // Somebody else says it of all.
+    let verdict = Verdict::Throttled {
+        wait: Some(TimeDelta::seconds(60)),
+        whom: Throttled::Application,
+    };
+    failure(&mut app, ("c", "3"), verdict, true, 800);
+    assert_eq!(app.standing(at(801)), Standing::HeldBack(at(860)));
+}
+
+#[test]
+fn what_is_refused_to_one_is_told_once_a_day() {
+    let mut app = Application::new(Platform::Google);
+    success(&mut app, "a", "1", 0);
+    let news: Vec<_> = (1..4)
+        .map(|n| {
+            failure(
+                &mut app,
+                ("b", &n.to_string()),
+                Verdict::AppMisconfigured,
+                false,
+                n,
+            )
+            .news
+        })
+        .collect();
+    assert_eq!(news, [vec![News::RefusedForOne], vec![], vec![]]);
+}
+
 #[test]
 fn a_conclusion_does_not_become_the_platforms_word() {
     let mut app = Application::new(Platform::Google);

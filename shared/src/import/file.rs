@@ -124,7 +124,11 @@ impl Importer {
             }
             // Storing goes on only while it is waited for: also between lines.
             while stored.len() >= BATCHES_IN_FLIGHT || is_last && !stored.is_empty() {
-                for (given, result) in stored.next().await.unwrap_or_default() {
+                let batch = stored.next().await.unwrap_or_default();
+                if let Some(error) = all_failed(&batch) {
+                    return Err(FileError::Unstorable(batch.len(), error));
+                }
+                for (given, result) in batch {
                     summary.count(&given, result, &mut progress);
                 }
             }
@@ -219,6 +223,18 @@ impl Importer {
         }
         summary.missing_organizations.sort_unstable();
     }
+}
+
+/// Why none of these could be stored, if there are many: then it is the table, and not
+/// the records.
+fn all_failed(batch: &[(Raw, Result<Imported, ImportError>)]) -> Option<String> {
+    const MANY: usize = 10;
+    let failed = |(_, result): &(Raw, Result<Imported, ImportError>)| {
+        matches!(result, Err(ImportError::Store(_) | ImportError::Sealing(_)))
+    };
+    let (_, first) = batch.first().filter(|_| batch.len() >= MANY)?;
+    let error = first.as_ref().err()?.to_string();
+    batch.iter().all(failed).then_some(error)
 }
 
 impl Summary {

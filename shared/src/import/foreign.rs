@@ -70,6 +70,18 @@ pub(super) fn form(head: &[u8]) -> Result<Form, Foreign> {
             return Err(Foreign { what, instead });
         }
     }
+    if head.starts_with(b"\xff\xfe\0\0") || head.starts_with(b"\0\0\xfe\xff") {
+        return Err(Foreign {
+            what: "UTF-32 text",
+            instead: "convert it: iconv -f UTF-32 -t UTF-8 FILE | warden import -",
+        });
+    }
+    if head.iter().take(64).filter(|b| **b == 0).count() > 40 {
+        return Err(Foreign {
+            what: "binary",
+            instead: EXPORT,
+        });
+    }
     if is_utf16(head) {
         return Err(Foreign {
             what: "UTF-16 text",
@@ -97,6 +109,18 @@ pub(super) fn form(head: &[u8]) -> Result<Form, Foreign> {
             instead: EXPORT,
         });
     }
+    if first.starts_with("---") {
+        return Err(Foreign {
+            what: "YAML",
+            instead: EXPORT,
+        });
+    }
+    if std::str::from_utf8(&text[..text.len().min(64)]).is_err_and(|e| e.error_len().is_some()) {
+        return Err(Foreign {
+            what: "binary, or text that is not UTF-8",
+            instead: "convert it if it is text: iconv -f LATIN1 -t UTF-8 FILE | warden import -",
+        });
+    }
     if SQL.iter().any(|word| first.starts_with(word)) {
         return Err(Foreign {
             what: "SQL",
@@ -109,7 +133,7 @@ pub(super) fn form(head: &[u8]) -> Result<Form, Foreign> {
             instead: EXPORT,
         });
     }
-    if first.starts_with("---") || first.starts_with("- ") || first.ends_with(':') {
+    if first.starts_with("- ") || first.ends_with(':') {
         return Err(Foreign {
             what: "YAML",
             instead: EXPORT,

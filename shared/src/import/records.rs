@@ -72,6 +72,12 @@ pub enum FileError {
     /// goes on from there.
     #[error("it could not be read to its end; import it again to go on from there")]
     Read(#[from] io::Error),
+    /// The table takes nothing any more. What was stored stays.
+    #[error(
+        "{0} records in a row could not be stored, so the rest was not tried: {1}. What was \
+         stored before stays; import the file again to go on from there"
+    )]
+    Unstorable(usize, String),
     /// It is something else altogether.
     #[error(transparent)]
     Foreign(#[from] Foreign),

@@ -66,8 +66,11 @@ impl Endpoints {
                     let text = format!("{platform}.version: its addresses have no version");
                     return Err(variables.invalid(NAME, text));
                 }
-                Some(version) if !is_version(version) => {
-                    let text = format!("{platform}.version is no version, such as v26.0");
+                Some(other)
+                    if version(platform).is_some_and(|known| shape(known) != shape(other)) =>
+                {
+                    let known = version(platform).unwrap_or_default();
+                    let text = format!("{platform}.version must be of the form {known}");
                     return Err(variables.invalid(NAME, text));
                 }
                 version => documented(platform, version),
@@ -97,10 +100,18 @@ impl Endpoints {
     }
 }
 
-/// A part of a path, and no more.
-fn is_version(version: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-    version.len() <= 16 && version.starts_with(char::is_alphanumeric) && version.bytes().all(plain)
+/// A version with a zero for each of its numbers: `v0.0` for `v26.0`. Whatever has
+/// another shape leads nowhere.
+fn shape(version: &str) -> String {
+    let mut shape = String::new();
+    for letter in version.chars() {
+        match letter.is_ascii_digit() {
+            true if shape.ends_with('0') => {}
+            true => shape.push('0'),
+            false => shape.push(letter),
+        }
+    }
+    shape
 }
 
 /// The version of the platform's API that its addresses name; the newest in November

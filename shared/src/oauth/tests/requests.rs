@@ -107,10 +107,26 @@ fn another_version_of_an_api_takes_no_new_build() {
 
 #[test]
 fn what_is_no_version_is_refused_by_its_name() {
-    for version in ["", "../v1", "v1/oauth", "v1?a=b", "v 1", ".", "{version}"] {
+    for version in [
+        "",
+        "../v1",
+        "v1/oauth",
+        "v1?a=b",
+        "v 1",
+        ".",
+        "{version}",
+        "27",
+        "v27",
+    ] {
         let said = refused(&json!({"meta": {"version": version}}));
-        assert!(said.contains("meta.version is no version"), "{said}");
+        let form = "meta.version must be of the form v26.0";
+        assert!(said.contains(form), "{said}");
     }
+    let said = refused(&json!({"google": {"version": "v27.0"}}));
+    assert!(
+        said.contains("google.version must be of the form v26"),
+        "{said}"
+    );
     let said = refused(&json!({"linkedin": {"version": "202611"}}));
     assert!(said.contains("linkedin.version"), "{said}");
     let said = refused(&json!({"meta": {"api": "graph.facebook.com"}}));
