@@ -140,7 +140,8 @@ impl Stack {
         let database = match options.dynamodb {
             None => Some(dynamodb::open(directory, model.tables.clone()).await?),
             Some(_) => {
-                tables::create_missing_at(&addresses, &model.tables).await?;
+                let expiring = clock.is_running();
+                tables::create_missing_at(&addresses, &model.tables, expiring).await?;
                 None
             }
         };

@@ -38,11 +38,16 @@ pub fn create_missing(database: &Database, tables: &[Table]) -> anyhow::Result<(
 }
 
 /// The same on a DynamoDB that runs elsewhere. Tables that are there are left
-/// as they are.
+/// as they are. Rows expire only where they are `expiring`: it goes by real time,
+/// and would remove what lives by a clock that stands still.
 ///
 /// # Errors
 /// If it does not answer, or refuses a table.
-pub async fn create_missing_at(addresses: &Addresses, tables: &[Table]) -> anyhow::Result<()> {
+pub async fn create_missing_at(
+    addresses: &Addresses,
+    tables: &[Table],
+    expiring: bool,
+) -> anyhow::Result<()> {
     let http = reqwest::Client::builder().no_proxy().build()?;
     let ask = async |operation: &str, body: &Value| -> anyhow::Result<Option<String>> {
         let authorization = format!(
@@ -74,7 +79,7 @@ pub async fn create_missing_at(addresses: &Addresses, tables: &[Table]) -> anyho
         let ttl = json!({"TableName": table.name, "TimeToLiveSpecification":
                          {"Enabled": true, "AttributeName": table.ttl}});
         let refused = match (refused, &table.ttl) {
-            (None, Some(_)) => ask("UpdateTimeToLive", &ttl).await?,
+            (None, Some(_)) if expiring => ask("UpdateTimeToLive", &ttl).await?,
             (refused, _) => refused,
         };
         if let Some(text) = refused {

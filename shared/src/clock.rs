@@ -38,6 +38,12 @@ impl Clock {
         Self(Source::System(Arc::default()))
     }
 
+    /// Whether it goes as the system's does, shifted or not.
+    #[must_use]
+    pub const fn is_running(&self) -> bool {
+        matches!(self.0, Source::System(_))
+    }
+
     /// A clock that stands at `at` until [`Clock::advance`] or [`Clock::set`].
     #[must_use]
     pub fn frozen(at: DateTime<Utc>) -> Self {
