@@ -10,7 +10,7 @@ use crate::commands::{import::Import, local::Local};
 use crate::commands::{quota::Quota, token, token::Token};
 use crate::output::{Outcome, Output};
 
-/// Keeps a company's connections to ad and social platforms alive
+/// Keeps a company's integrations with ad and social platforms alive
 #[derive(Debug, Parser)]
 #[command(
     name = "warden",
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quota_is_named_by_platform_and_connection() {
+    fn a_quota_is_named_by_platform_and_integration() {
         let known = "known are meta (or facebook), instagram";
         let id = "must be 1 to 128 characters";
         for operation in ["show", "reset", "wait"] {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn one_connection_is_checked_by_the_function_and_without_conditions() {
+    fn one_integration_is_checked_by_the_function_and_without_conditions() {
         for (what, because) in [
             ("--integration acme", "as in acme/7f0c"),
             ("--integration acme/7#8", "must be 1 to 128 characters"),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn an_audit_is_of_one_connection_and_bounded() {
+    fn an_audit_is_of_one_integration_and_bounded() {
         refused("audit", "<ORG/INTEGRATION>");
         refused("audit acme", "as in acme/7f0c");
         for bad in ["0", "-1", "+1", "1.5", "1001", "all"] {

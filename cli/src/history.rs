@@ -1,19 +1,20 @@
-//! What happened to a connection, for people and programs.
+//! What happened to an integration, for people and programs.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::CellAlignment;
 use serde::Serialize;
-use shared::report::Attempt;
-use shared::store::{Deed, Entry, Happening, Key};
+use shared::IntegrationKey;
+use shared::aws::tables::{Action, AuditEntry, AuditEvent};
+use shared::domain::report::AttemptRecord;
 
 use crate::table;
 
-/// A connection's history, newest first.
+/// An integration's history, newest first.
 #[derive(Debug, Serialize)]
 pub(crate) struct History<'a> {
     #[serde(flatten)]
-    connection: &'a Key,
-    history: Vec<Entry>,
+    integration: &'a IntegrationKey,
+    history: Vec<AuditEntry>,
 }
 
 const HEADER: [&str; 7] = [
@@ -27,22 +28,22 @@ const HEADER: [&str; 7] = [
 ];
 
 impl<'a> History<'a> {
-    pub(crate) const fn new(connection: &'a Key, history: Vec<Entry>) -> Self {
+    pub(crate) const fn new(integration: &'a IntegrationKey, history: Vec<AuditEntry>) -> Self {
         Self {
-            connection,
+            integration,
             history,
         }
     }
 
     pub(crate) fn render(&self) -> String {
         if self.history.is_empty() {
-            let Key {
+            let IntegrationKey {
                 org_id,
                 integration_id,
-            } = self.connection;
+            } = self.integration;
             return format!(
                 "nothing is recorded of {org_id}/{integration_id}: nothing has happened to it yet, \
-                 or there is no such connection"
+                 or there is no such integration"
             );
         }
         let mut table = table::table(HEADER);
@@ -56,15 +57,15 @@ impl<'a> History<'a> {
     }
 }
 
-fn cells(entry: &Entry) -> [String; 7] {
+fn cells(entry: &AuditEntry) -> [String; 7] {
     let dash = || "-".to_owned();
     let at = exact(entry.at);
-    match &entry.what {
-        Happening::Act(act) => {
-            let what = format!("{} by {}", deed(act.act), act.by);
+    match &entry.event {
+        AuditEvent::Action(done) => {
+            let what = format!("{} by {}", action(done.action), done.by);
             [at, what, dash(), dash(), dash(), dash(), dash()]
         }
-        Happening::Attempt(attempt) => [
+        AuditEvent::Attempt(attempt) => [
             at,
             "refresh".to_owned(),
             attempt.verdict.replace('_', " "),
@@ -76,17 +77,17 @@ fn cells(entry: &Entry) -> [String; 7] {
     }
 }
 
-const fn deed(deed: Deed) -> &'static str {
-    match deed {
-        Deed::Registered => "registered",
-        Deed::Replaced => "credential replaced",
-        Deed::Disconnected => "disconnected",
-        Deed::QuotaReset => "quota reset",
+const fn action(action: Action) -> &'static str {
+    match action {
+        Action::Registered => "registered",
+        Action::Replaced => "credential replaced",
+        Action::Disconnected => "disconnected",
+        Action::QuotaReset => "quota reset",
     }
 }
 
 /// Its end before, and after.
-fn ends(attempt: &Attempt) -> String {
+fn ends(attempt: &AttemptRecord) -> String {
     let end = |at: Option<DateTime<Utc>>| at.map_or_else(|| "no known end".to_owned(), exact);
     let (before, after) = (end(attempt.expired_at), end(attempt.expires_at));
     if before == after {
@@ -104,10 +105,10 @@ fn exact(at: DateTime<Utc>) -> String {
 mod tests {
     use serde_json::json;
     use shared::UserId;
-    use shared::store::Act;
+    use shared::aws::tables::MemberAction;
 
     use super::*;
-    use crate::connection::connection;
+    use crate::integration::integration;
 
     const NOW: i64 = 1_800_000_000; // 2027-01-15T08:00:00Z
 
@@ -115,21 +116,21 @@ mod tests {
         DateTime::from_timestamp(NOW + seconds, 0).unwrap()
     }
 
-    fn entries() -> Vec<Entry> {
+    fn entries() -> Vec<AuditEntry> {
         let attempt = serde_json::from_value(json!({
             "attempt_id": "a1", "verdict": "reconnect_needed", "code": "190/460",
             "platform_request_id": "trace-1", "duration_ms": 321,
             "expired_at": at(600), "expires_at": at(7_200),
         }));
         vec![
-            Entry {
+            AuditEntry {
                 at: at(5),
-                what: Happening::Attempt(attempt.unwrap()),
+                event: AuditEvent::Attempt(attempt.unwrap()),
             },
-            Entry {
+            AuditEntry {
                 at: at(0),
-                what: Happening::Act(Act {
-                    act: Deed::Replaced,
+                event: AuditEvent::Action(MemberAction {
+                    action: Action::Replaced,
                     by: UserId::new("ian").unwrap(),
                 }),
             },
@@ -138,7 +139,7 @@ mod tests {
 
     #[test]
     fn attempts_and_acts_are_rows_of_one_table() {
-        let key = connection("acme/7").unwrap();
+        let key = integration("acme/7").unwrap();
         let text = History::new(&key, entries()).render();
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         for row in [
@@ -157,7 +158,7 @@ mod tests {
 
     #[test]
     fn an_end_that_did_not_move_is_said_once() {
-        let Happening::Attempt(mut attempt) = entries().remove(0).what else {
+        let AuditEvent::Attempt(mut attempt) = entries().remove(0).event else {
             panic!()
         };
         attempt.expires_at = attempt.expired_at;
@@ -168,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_history_is_one_object() {
-        let key = connection("acme/7").unwrap();
+        let key = integration("acme/7").unwrap();
         let object = serde_json::to_value(History::new(&key, entries())).unwrap();
         assert_eq!(
             (&object["org_id"], &object["integration_id"]),
@@ -178,7 +179,7 @@ mod tests {
         assert_eq!(attempt["kind"], "attempt");
         assert_eq!(attempt["verdict"], "reconnect_needed");
         let expected =
-            json!({"at": "2027-01-15T08:00:00Z", "kind": "act", "act": "replaced", "by": "ian"});
+            json!({"at": "2027-01-15T08:00:00Z", "kind": "action", "action": "replaced", "by": "ian"});
         assert_eq!(act, expected);
     }
 }

@@ -2,9 +2,9 @@
 
 mod arguments;
 mod commands;
-mod connection;
 mod demo;
 mod history;
+mod integration;
 mod output;
 mod progress;
 mod quota;

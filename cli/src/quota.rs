@@ -6,10 +6,10 @@ use std::fmt;
 use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
+use shared::IntegrationKey;
 use shared::Platform;
-use shared::lapse::humanly;
-use shared::quota::{BURST_SECONDS, Decision, Policies, QuotaKey, Standing, WindowStanding};
-use shared::store::Key;
+use shared::domain::severity::humanly;
+use shared::quota::{BURST_SECONDS, Decision, Policies, QuotaKey, QuotaStatus, WindowStatus};
 
 use crate::table;
 
@@ -78,25 +78,25 @@ fn length(seconds: u32) -> String {
 pub(crate) struct Meter {
     pub(crate) platform: Platform,
     #[serde(flatten)]
-    pub(crate) connection: Key,
+    pub(crate) integration: IntegrationKey,
 }
 
 impl Meter {
     pub(crate) fn key(&self) -> QuotaKey {
-        let Key {
+        let IntegrationKey {
             org_id,
             integration_id,
-        } = self.connection.clone();
+        } = self.integration.clone();
         QuotaKey::new(self.platform, org_id, integration_id)
     }
 }
 
 impl fmt::Display for Meter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Key {
+        let IntegrationKey {
             org_id,
             integration_id,
-        } = &self.connection;
+        } = &self.integration;
         write!(f, "{} {org_id}/{integration_id}", self.platform)
     }
 }
@@ -108,27 +108,27 @@ pub(crate) struct Answer<'a> {
     meter: &'a Meter,
     /// One window's numbers, as the API's answers have them at their top.
     #[serde(flatten)]
-    shown: WindowStanding,
+    shown: WindowStatus,
     #[serde(flatten)]
-    standing: &'a Standing,
+    status: &'a QuotaStatus,
 }
 
 impl<'a> Answer<'a> {
-    pub(crate) fn new(meter: &'a Meter, standing: &'a Standing) -> Self {
-        Self::showing(standing.shown(), meter, standing)
+    pub(crate) fn new(meter: &'a Meter, status: &'a QuotaStatus) -> Self {
+        Self::showing(status.shown(), meter, status)
     }
 
-    const fn showing(shown: WindowStanding, meter: &'a Meter, standing: &'a Standing) -> Self {
+    const fn showing(shown: WindowStatus, meter: &'a Meter, status: &'a QuotaStatus) -> Self {
         Self {
             meter,
             shown,
-            standing,
+            status,
         }
     }
 
     pub(crate) fn render(&self, now: DateTime<Utc>) -> String {
         let mut table = table::table(["In any", "Limit", "Remaining", "Next frees"]);
-        for window in [self.standing.period, self.standing.burst] {
+        for window in [self.status.period, self.status.burst] {
             table.add_row([
                 length(window.seconds),
                 window.limit.to_string(),
@@ -141,7 +141,7 @@ impl<'a> Answer<'a> {
     }
 }
 
-fn resets(window: &WindowStanding, now: DateTime<Utc>) -> String {
+fn resets(window: &WindowStatus, now: DateTime<Utc>) -> String {
     if window.remaining == window.limit {
         "nothing taken".to_owned()
     } else {
@@ -184,24 +184,24 @@ enum CameTo {
 
 impl<'a> Waited<'a> {
     pub(crate) fn new(meter: &'a Meter, decision: &'a Decision, now: DateTime<Utc>) -> Self {
-        let (came_to, shown, standing) = match decision {
+        let (came_to, shown, status) = match decision {
             Decision::Admitted(permit) => {
                 let came_to = CameTo::Admitted {
                     use_by: permit.use_by,
                 };
-                (came_to, permit.shown(), &permit.standing)
+                (came_to, permit.shown(), &permit.status)
             }
             Decision::Denied(denial) => {
                 let came_to = CameTo::Denied {
                     retry_at: instant(denial.retry_at),
                     retry_after: denial.retry_after(now),
                 };
-                (came_to, denial.shown(), &denial.standing)
+                (came_to, denial.shown(), &denial.status)
             }
         };
         Self {
             came_to,
-            answer: Answer::showing(shown, meter, standing),
+            answer: Answer::showing(shown, meter, status),
         }
     }
 
@@ -233,21 +233,21 @@ mod tests {
     fn meter() -> Meter {
         Meter {
             platform: Platform::Linkedin,
-            connection: Key {
+            integration: IntegrationKey {
                 org_id: OrgId::new("acme").unwrap(),
                 integration_id: IntegrationId::new("7").unwrap(),
             },
         }
     }
 
-    fn standing(remaining: u32) -> Standing {
-        let window = |limit, seconds, remaining, reset| WindowStanding {
+    fn status(remaining: u32) -> QuotaStatus {
+        let window = |limit, seconds, remaining, reset| WindowStatus {
             limit,
             seconds,
             remaining,
             reset,
         };
-        Standing {
+        QuotaStatus {
             period: window(100, 86_400, 80 + remaining, NOW + 7_260),
             burst: window(20, 60, remaining, NOW + 65),
         }
@@ -294,14 +294,14 @@ mod tests {
     #[test]
     fn a_standing_shows_both_windows() {
         let (meter, now) = (meter(), instant(NOW));
-        let some = standing(3);
+        let some = status(3);
         let text = Answer::new(&meter, &some).render(now);
         assert!(text.starts_with("linkedin acme/7\n\n"), "{text}");
         for row in ["100 83 in 2 hours", "20 3 in 1 minute"] {
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(text.contains(row), "{row}: {text}");
         }
-        let fresh = standing(20);
+        let fresh = status(20);
         let text = Answer::new(&meter, &fresh).render(now);
         assert_eq!(text.matches("nothing taken").count(), 2, "{text}");
         // Between the answer and its printing a second may pass.
@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_standing_is_one_object() {
-        let (meter, some) = (meter(), standing(3));
+        let (meter, some) = (meter(), status(3));
         let object: Value = serde_json::to_value(Answer::new(&meter, &some)).unwrap();
         let expected = json!({
             "platform": "linkedin", "org_id": "acme", "integration_id": "7",
@@ -327,7 +327,7 @@ mod tests {
         let (meter, now) = (meter(), instant(NOW));
         let admitted = Decision::Admitted(Permit {
             use_by: instant(NOW + 30),
-            standing: standing(3),
+            status: status(3),
         });
         let waited = Waited::new(&meter, &admitted, now);
         assert_eq!(waited.render(now), "2027-01-15T08:00:30Z");
@@ -338,7 +338,7 @@ mod tests {
 
         let denied = Decision::Denied(Denial {
             retry_at: NOW + 65,
-            standing: standing(0),
+            status: status(0),
         });
         let waited = Waited::new(&meter, &denied, now);
         assert_eq!(

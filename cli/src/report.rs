@@ -1,13 +1,13 @@
 //! A sweep's report, for people.
 
 use comfy_table::CellAlignment;
-use shared::report::Report;
+use shared::domain::report::SweepReport;
 
 use crate::table;
 
-/// Whether somebody should look: a refresh that failed, a connection that
-/// lapsed or soon will, or work that was not done.
-pub(crate) fn needs_attention(report: &Report) -> bool {
+/// Whether somebody should look: a refresh that failed, an integration that
+/// expired or soon will, or work that was not done.
+pub(crate) fn needs_attention(report: &SweepReport) -> bool {
     report.refresh_failed + report.critical + report.urgent + report.expired > 0
         || !report.is_complete()
         || report.failures_unlisted > 0
@@ -16,7 +16,7 @@ pub(crate) fn needs_attention(report: &Report) -> bool {
 }
 
 /// The counts as a small table, then what could not be handled.
-pub(crate) fn render(report: &Report) -> String {
+pub(crate) fn render(report: &SweepReport) -> String {
     let verdicts: Vec<String> = report
         .refresh_failures
         .iter()
@@ -27,7 +27,7 @@ pub(crate) fn render(report: &Report) -> String {
         (
             "examined",
             report.examined,
-            "connections with something due",
+            "integrations with something due",
         ),
         ("refreshed", report.auto_refreshed, "got a new token"),
         (
@@ -36,12 +36,12 @@ pub(crate) fn render(report: &Report) -> String {
             verdicts.join(", ").as_str(),
         ),
         ("expired", report.expired, "of those examined"),
-        ("critical", report.critical, "lapse within 1 day"),
-        ("urgent", report.urgent, "lapse within 3 days"),
+        ("critical", report.critical, "ends within 1 day"),
+        ("urgent", report.urgent, "ends within 3 days"),
         (
             "warning",
             report.warning,
-            "lapse within 7 days, or --days if that is more",
+            "ends within 7 days, or --days if that is more",
         ),
         (
             "alerts",
@@ -86,23 +86,23 @@ pub(crate) fn render(report: &Report) -> String {
 
 #[cfg(test)]
 mod tests {
-    use shared::report::Failure;
+    use shared::domain::report::IntegrationFailure;
 
     use super::*;
 
     #[test]
     fn only_a_quiet_report_is_fine() {
-        let quiet = Report {
+        let quiet = SweepReport {
             examined: 3,
             auto_refreshed: 2,
             warning: 1,
             alerts_published: 1,
             skipped: 1,
             conflicts: 1,
-            ..Report::default()
+            ..SweepReport::default()
         };
         assert!(!needs_attention(&quiet));
-        let loud: [fn(&mut Report); 8] = [
+        let loud: [fn(&mut SweepReport); 8] = [
             |report| report.held_back = 1,
             |report| report.operator_events.push("a breaker opened".to_owned()),
             |report| report.refresh_failed = 1,
@@ -119,8 +119,8 @@ mod tests {
         }
     }
 
-    fn failure() -> Failure {
-        Failure {
+    fn failure() -> IntegrationFailure {
+        IntegrationFailure {
             org_id: "acme".to_owned(),
             integration_id: "7".to_owned(),
             problem: "the row is damaged".to_owned(),
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_report_says_what_failed_and_why() {
-        let report = Report {
+        let report = SweepReport {
             examined: 12,
             refresh_failed: 3,
             refresh_failures: [
@@ -140,7 +140,7 @@ mod tests {
             failures: vec![failure()],
             cut_short: true,
             operator_events: vec!["google: a breaker opened".to_owned()],
-            ..Report::default()
+            ..SweepReport::default()
         };
         let text = render(&report);
         for part in [

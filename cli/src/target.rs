@@ -12,10 +12,10 @@ use aws_credential_types::provider::error::CredentialsError;
 use check_tokens::CheckTokens;
 use clap::Args;
 use local::{Addresses, Environment};
-use shared::import::Importer;
+use shared::aws::tables::{AuditTable, IntegrationsTable, NotificationsTable, OrganizationsTable};
+use shared::aws::token_cipher::TokenCipher;
 use shared::quota::{Limiter, Policies};
-use shared::sealing::Sealer;
-use shared::store::{Audit, Integrations, Notifications, Organizations};
+use shared::registration::import::Importer;
 use shared::{Clock, Variables};
 
 const CHECK_TOKENS: &str = "CheckTokensFunction";
@@ -33,7 +33,7 @@ const OUTPUTS: [(&str, &str); 10] = [
     ("TOKEN_KEY_ID", "TokenKeyArn"),
     ("PLATFORM_CREDENTIALS", "PlatformSecretArn"),
     ("CHECK_TOKENS_FUNCTION", "CheckTokensFunctionName"),
-    ("PARKED_BUCKET", "ParkedCredentialsBucketName"),
+    ("FALLBACK_BUCKET", "FallbackBucketName"),
 ];
 
 #[derive(Debug, Args)]
@@ -109,7 +109,7 @@ impl Target {
         let variables = Variables::of_process();
         // Before the SDK goes looking for a region and credentials.
         missing(&variables, needed)?;
-        let sdk = shared::aws::config_of_process().await;
+        let sdk = shared::aws::config::from_environment().await;
         if sdk.region().is_none() {
             bail!("no AWS region is configured: set AWS_REGION, or add --local");
         }
@@ -151,9 +151,12 @@ impl Target {
             .build();
         let dynamodb = aws_sdk_dynamodb::Client::from_conf(patient);
         Ok(Importer {
-            integrations: Integrations::new(dynamodb.clone(), self.variable("INTEGRATIONS_TABLE")?),
-            organizations: Organizations::new(dynamodb, self.variable("ORGANIZATIONS_TABLE")?),
-            sealer: Sealer::new(kms, self.variable("TOKEN_KEY_ID")?, clock.clone()),
+            integrations: IntegrationsTable::new(
+                dynamodb.clone(),
+                self.variable("INTEGRATIONS_TABLE")?,
+            ),
+            organizations: OrganizationsTable::new(dynamodb, self.variable("ORGANIZATIONS_TABLE")?),
+            sealer: TokenCipher::new(kms, self.variable("TOKEN_KEY_ID")?, clock.clone()),
             clock,
         })
     }
@@ -162,7 +165,7 @@ impl Target {
         "INTEGRATIONS_TABLE",
         "AUDIT_TABLE",
         "QUOTAS_TABLE",
-        "PARKED_BUCKET",
+        "FALLBACK_BUCKET",
         "ALERTS_TOPIC_ARN",
         "TOKEN_KEY_ID",
         "PLATFORM_CREDENTIALS",
@@ -174,15 +177,15 @@ impl Target {
         CheckTokens::wire(&self.sdk, &variables, clock).context("the check could not be set up")
     }
 
-    pub(crate) fn integrations(&self) -> anyhow::Result<Integrations> {
-        Ok(Integrations::new(
+    pub(crate) fn integrations(&self) -> anyhow::Result<IntegrationsTable> {
+        Ok(IntegrationsTable::new(
             self.dynamodb(),
             self.variable("INTEGRATIONS_TABLE")?,
         ))
     }
 
-    pub(crate) fn notifications(&self) -> anyhow::Result<Notifications> {
-        Ok(Notifications::new(
+    pub(crate) fn notifications(&self) -> anyhow::Result<NotificationsTable> {
+        Ok(NotificationsTable::new(
             self.dynamodb(),
             self.variable("NOTIFICATIONS_TABLE")?,
         ))
@@ -190,9 +193,9 @@ impl Target {
 
     pub(crate) const AUDIT_NEEDS: [&str; 1] = ["AUDIT_TABLE"];
 
-    pub(crate) fn audit(&self, clock: Clock) -> anyhow::Result<Audit> {
+    pub(crate) fn audit(&self, clock: Clock) -> anyhow::Result<AuditTable> {
         let table = self.variable("AUDIT_TABLE")?;
-        Ok(Audit::new(self.dynamodb(), table, clock))
+        Ok(AuditTable::new(self.dynamodb(), table, clock))
     }
 
     pub(crate) const LIMITER_NEEDS: [&str; 1] = ["QUOTAS_TABLE"];

@@ -360,11 +360,11 @@ fn a_file_of_something_else_is_told_in_one_line() {
     }
 }
 
-/// A stack with one connection, acme/2.
-fn with_a_connection() -> Running {
+/// A stack with one integration, acme/2.
+fn with_a_integration() -> Running {
     let stack = Running::start("--no-demo");
     let expires_at = chrono::DateTime::from_timestamp(4_000_000_000, 0).unwrap();
-    let connection = json!({
+    let integration = json!({
         "type": "integration", "org_id": "acme", "integration_id": "2", "platform": "google",
         "username": "acme", "account_id": "2", "created_by": "ian",
         "access_token": "planted-2", "refresh_token": "planted-3",
@@ -372,15 +372,15 @@ fn with_a_connection() -> Running {
     });
     let organization = EXPORT.lines().next().unwrap();
     let file = stack.path().join("export.jsonl");
-    fs::write(&file, format!("{organization}\n{connection}\n")).unwrap();
+    fs::write(&file, format!("{organization}\n{integration}\n")).unwrap();
     let output = stack.run(&format!("import {} --local", file.display()));
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     stack
 }
 
 #[test]
-fn a_connections_history_is_told_newest_first() {
-    let stack = with_a_connection();
+fn an_integrations_history_is_told_newest_first() {
+    let stack = with_a_integration();
     let output = stack.run("audit acme/2 --local");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let none = text(&output.stdout);
@@ -407,8 +407,8 @@ fn a_connections_history_is_told_newest_first() {
 }
 
 #[test]
-fn one_connection_is_checked_and_what_came_of_it_said() {
-    let stack = with_a_connection();
+fn one_integration_is_checked_and_what_came_of_it_said() {
+    let stack = with_a_integration();
     let output = stack.run("check --integration acme/2 --local --json");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let checked = object(&output);
@@ -433,9 +433,9 @@ async fn the_demo_shows_every_state_and_agrees_with_the_api() {
     let printed = stack.printed();
     let shown = printed.lines().find(|line| line.starts_with('{')).unwrap();
     let shown: Value = serde_json::from_str(shown).unwrap();
-    let connections = shown["demo"]["connections"].as_array().unwrap();
+    let integrations = shown["demo"]["integrations"].as_array().unwrap();
     let state = |id: &str| {
-        let found = connections.iter().find(|one| one["integration_id"] == id);
+        let found = integrations.iter().find(|one| one["integration_id"] == id);
         found.unwrap()["state"].as_str().unwrap()
     };
     for platform in shared::Platform::ALL {
@@ -455,14 +455,16 @@ async fn the_demo_shows_every_state_and_agrees_with_the_api() {
         assert!(state(&format!("{platform}-act-first")).starts_with("act first: "));
     }
 
-    // The endpoint lists what the table says lapses within the week.
+    // The endpoint lists what the table says expires within the week.
     let week = chrono::TimeDelta::days(7);
     let at = |value: &Value| {
         value
             .as_str()
             .map(|at| at.parse::<chrono::DateTime<chrono::Utc>>().unwrap())
     };
-    let soonest = connections.iter().filter_map(|one| at(&one["lapses_at"]));
+    let soonest = integrations
+        .iter()
+        .filter_map(|one| at(&one["reconnect_by"]));
     let now = at(&shown["demo"]["at"]).unwrap();
     let expected = soonest.filter(|at| *at > now && *at <= now + week).count();
     let (_, body) = stack.get("mia", "demo/integrations/expiring-tokens").await;
@@ -553,7 +555,7 @@ fn permits_are_taken_until_none_is_left_and_after_a_reset_again() {
     let told = text(&output.stdout);
     assert!(told.starts_with("no permit for linkedin acme/7: the next one frees in"));
 
-    // Another connection's quota is its own, and so is this one's after a reset.
+    // Another integration's quota is its own, and so is this one's after a reset.
     let output = elsewhere("quota show linkedin acme/8 --json");
     assert_eq!(object(&output)["remaining"], 2);
     let output = elsewhere("quota reset linkedin acme/7 --json");

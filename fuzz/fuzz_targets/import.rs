@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use shared::import::Record;
+use shared::registration::import::Record;
 
 fuzz_target!(|line: &[u8]| {
     match Record::parse(line) {

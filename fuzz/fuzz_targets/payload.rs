@@ -5,7 +5,7 @@
 use aws_lambda_events::event::sns::SnsEvent;
 use check_tokens::Invocation;
 use libfuzzer_sys::fuzz_target;
-use shared::alert::Alert;
+use shared::domain::alert::Alert;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(value) = serde_json::from_slice(bytes) {

@@ -1,42 +1,18 @@
 //! The domain of Token Warden, and its adapters to AWS and to the platforms.
 //!
-//! Pure modules know only std, chrono and serde; adapters know them, never the
-//! other way. Nothing here knows of Lambda or of HTTP servers.
+//! The folder says what a module may import: `domain` is pure, `platforms` is
+//! knowledge, `oauth` asks platforms, `aws` holds the adapters to AWS,
+//! `registration` takes credentials over, `runtime` is the process. Nothing here
+//! knows of Lambda or of HTTP servers.
 
-pub mod alert;
-pub mod announcement;
-pub mod application;
-pub mod attention;
 pub mod aws;
-pub mod came;
-pub mod clock;
-pub mod digest;
-pub mod fields;
-pub mod fingerprint;
-pub mod id;
-pub mod import;
-pub mod integration;
-pub mod lapse;
-pub mod logging;
-pub mod metrics;
-pub mod notification;
+pub mod domain;
 pub mod oauth;
-pub mod organization;
-pub mod parking;
-pub mod place;
-pub mod platform;
+pub mod platforms;
 pub mod quota;
-pub mod redact;
-pub mod refresh;
 pub mod registration;
-pub mod report;
-pub mod sealing;
-pub mod store;
-pub mod topic;
-pub mod variables;
-pub mod verdict;
+pub mod runtime;
 
-pub use clock::Clock;
-pub use id::{IntegrationId, OrgId, UserId};
-pub use platform::Platform;
-pub use variables::Variables;
+pub use domain::{IntegrationId, IntegrationKey, OrgId, UserId};
+pub use platforms::Platform;
+pub use runtime::{Clock, Variables};

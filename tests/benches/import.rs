@@ -22,9 +22,9 @@ use chrono::TimeDelta;
 use local::{Addresses, Environment, Options, Stack};
 use serde_json::json;
 use shared::Clock;
-use shared::import::Importer;
-use shared::sealing::Sealer;
-use shared::store::{Integrations, Organizations};
+use shared::aws::tables::{IntegrationsTable, OrganizationsTable};
+use shared::aws::token_cipher::TokenCipher;
+use shared::registration::import::Importer;
 
 /// Calls by their name, to DynamoDB and KMS.
 type Calls = Arc<Mutex<BTreeMap<&'static str, u64>>>;
@@ -148,15 +148,15 @@ fn importer(environment: &Environment, clock: &Clock) -> Importer {
     let variables = environment.variables("NotifyFunction");
     let key = environment.variables("CheckTokensFunction");
     Importer {
-        integrations: Integrations::new(
+        integrations: IntegrationsTable::new(
             dynamodb.clone(),
             variables.required("INTEGRATIONS_TABLE").unwrap(),
         ),
-        organizations: Organizations::new(
+        organizations: OrganizationsTable::new(
             dynamodb,
             variables.required("ORGANIZATIONS_TABLE").unwrap(),
         ),
-        sealer: Sealer::new(
+        sealer: TokenCipher::new(
             aws_sdk_kms::Client::new(&sdk),
             key.required("TOKEN_KEY_ID").unwrap(),
             clock.clone(),

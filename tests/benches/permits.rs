@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 use local::{Options, Stack};
 use serde_json::{Value, json};
 use shared::Clock;
-use shared::import::Importer;
-use shared::sealing::Sealer;
-use shared::store::{Integrations, Organizations};
+use shared::aws::tables::{IntegrationsTable, OrganizationsTable};
+use shared::aws::token_cipher::TokenCipher;
+use shared::registration::import::Importer;
 
 const CALLERS: usize = 64;
 const LIMIT: usize = 60;
@@ -27,7 +27,7 @@ const BURST: usize = 20;
 const WINDOW: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
-struct Seen {
+struct ProbeResult {
     granted: Vec<Instant>,
     denied: u64,
     others: u64,
@@ -35,7 +35,7 @@ struct Seen {
     waited: (u64, u64),
 }
 
-impl Seen {
+impl ProbeResult {
     fn count(&mut self, status: u16) {
         match status {
             200 => self.granted.push(Instant::now()),
@@ -54,15 +54,15 @@ async fn import(stack: &Stack) {
     );
     let dynamodb = aws_sdk_dynamodb::Client::new(&sdk);
     let importer = Importer {
-        integrations: Integrations::new(
+        integrations: IntegrationsTable::new(
             dynamodb.clone(),
             sweep.required("INTEGRATIONS_TABLE").unwrap(),
         ),
-        organizations: Organizations::new(
+        organizations: OrganizationsTable::new(
             dynamodb,
             notify.required("ORGANIZATIONS_TABLE").unwrap(),
         ),
-        sealer: Sealer::new(
+        sealer: TokenCipher::new(
             aws_sdk_kms::Client::new(&sdk),
             sweep.required("TOKEN_KEY_ID").unwrap(),
             Clock::system(),
@@ -139,7 +139,7 @@ async fn run(seconds: u64) {
     import(&stack).await;
     let gateway = stack.addresses().gateway.clone();
     let token = stack.issuer().token("olga").unwrap();
-    let seen = Arc::new(Mutex::new(Seen::default()));
+    let seen = Arc::new(Mutex::new(ProbeResult::default()));
     let began = Instant::now();
     let end = began + Duration::from_secs(seconds);
     let mut callers = tokio::task::JoinSet::new();
@@ -178,7 +178,7 @@ async fn run(seconds: u64) {
     while let Some(done) = callers.join_next().await {
         done.unwrap();
     }
-    let Seen {
+    let ProbeResult {
         granted,
         denied,
         others,

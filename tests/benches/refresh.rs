@@ -1,7 +1,7 @@
-//! A sweep over very many due connections, against a platform that takes its
+//! A sweep over very many due integrations, against a platform that takes its
 //! time and fails now and then: how long, and in how much memory.
 //!
-//! `cargo bench --profile dev --workspace --bench refresh -- [connections] [concurrency] [platform]`
+//! `cargo bench --profile dev --workspace --bench refresh -- [integrations] [concurrency] [platform]`
 //! prints a table; `twitter` has single-use tokens, `google` has none. The function runs in a process of its own, wired from its
 //! environment as in AWS, so that its memory is its own; the tables, the keys
 //! and the platform are in this one.
@@ -24,10 +24,10 @@ use check_tokens::{CheckTokens, Request};
 use chrono::TimeDelta;
 use local::{Options, Stack};
 use serde_json::{Value, json};
-use shared::import::Importer;
-use shared::report::Report;
-use shared::sealing::Sealer;
-use shared::store::{Integrations, Organizations};
+use shared::aws::tables::{IntegrationsTable, OrganizationsTable};
+use shared::aws::token_cipher::TokenCipher;
+use shared::domain::report::SweepReport;
+use shared::registration::import::Importer;
 use shared::{Clock, Platform, Variables};
 
 /// How long the platform takes for an answer.
@@ -45,16 +45,16 @@ fn main() {
         return runtime.block_on(sweep());
     }
     let mut numbers = arguments.iter().filter_map(|text| text.parse().ok());
-    let connections = numbers.next().unwrap_or(10_000);
+    let integrations = numbers.next().unwrap_or(10_000);
     let concurrency = numbers.next().unwrap_or(32);
     let platform = arguments.iter().find_map(|text| text.parse().ok());
     let platform = platform.unwrap_or(Platform::Google);
-    runtime.block_on(measure(platform, connections, concurrency));
+    runtime.block_on(measure(platform, integrations, concurrency));
 }
 
 /// The function's process: sweeps once, and prints its report and its peak of memory.
 async fn sweep() {
-    let sdk = shared::aws::config_of_process().await;
+    let sdk = shared::aws::config::from_environment().await;
     let variables = Variables::of_process();
     let function = CheckTokens::wire(&sdk, &variables, Clock::system()).unwrap();
     let began = Instant::now();
@@ -72,7 +72,7 @@ async fn sweep() {
     );
 }
 
-async fn measure(platform: Platform, connections: u64, concurrency: u64) {
+async fn measure(platform: Platform, integrations: u64, concurrency: u64) {
     let asked = Arc::new(AtomicU64::new(0));
     let endpoint = serve(platform, Arc::clone(&asked)).await;
     let endpoints = json!({platform.name(): {"token": endpoint}});
@@ -82,7 +82,7 @@ async fn measure(platform: Platform, connections: u64, concurrency: u64) {
     })
     .await
     .unwrap();
-    import(&stack, platform, connections).await;
+    import(&stack, platform, integrations).await;
     let own = stack.environment().variables("CheckTokensFunction");
     let mut child = std::process::Command::new(std::env::current_exe().unwrap());
     child
@@ -97,9 +97,9 @@ async fn measure(platform: Platform, connections: u64, concurrency: u64) {
     let output = output.await.unwrap().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let answer: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-    let report: Report = serde_json::from_value(answer["report"].clone()).unwrap();
+    let report: SweepReport = serde_json::from_value(answer["report"].clone()).unwrap();
     #[expect(clippy::cast_precision_loss, reason = "a benchmark's counts")]
-    let ideal = connections as f64 * ANSWER.as_secs_f64() / concurrency as f64;
+    let ideal = integrations as f64 * ANSWER.as_secs_f64() / concurrency as f64;
     let took = answer["seconds"].as_f64().unwrap();
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::ASCII_MARKDOWN);
@@ -156,22 +156,22 @@ async fn serve(platform: Platform, asked: Arc<AtomicU64>) -> String {
     format!("http://{address}/token")
 }
 
-async fn import(stack: &Stack, platform: Platform, connections: u64) {
+async fn import(stack: &Stack, platform: Platform, integrations: u64) {
     let sdk = stack.environment().sdk_config();
     let variables = stack.environment().variables("CheckTokensFunction");
     let notify = stack.environment().variables("NotifyFunction");
     let dynamodb = aws_sdk_dynamodb::Client::new(&sdk);
     let clock = Clock::system();
     let importer = Importer {
-        integrations: Integrations::new(
+        integrations: IntegrationsTable::new(
             dynamodb.clone(),
             variables.required("INTEGRATIONS_TABLE").unwrap(),
         ),
-        organizations: Organizations::new(
+        organizations: OrganizationsTable::new(
             dynamodb,
             notify.required("ORGANIZATIONS_TABLE").unwrap(),
         ),
-        sealer: Sealer::new(
+        sealer: TokenCipher::new(
             aws_sdk_kms::Client::new(&sdk),
             variables.required("TOKEN_KEY_ID").unwrap(),
             clock.clone(),
@@ -182,7 +182,7 @@ async fn import(stack: &Stack, platform: Platform, connections: u64) {
     let mut text =
         json!({"type": "organization", "org_id": "acme", "name": "A", "owner_id": "olga"})
             .to_string();
-    for n in 0..connections {
+    for n in 0..integrations {
         text.push('\n');
         text += &json!({
             "type": "integration", "org_id": "acme", "integration_id": format!("due-{n}"),

@@ -16,9 +16,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use local::{Options, Stack};
 use serde_json::{Value, json};
 use shared::Clock;
-use shared::import::Importer;
-use shared::sealing::Sealer;
-use shared::store::{Integrations, Organizations};
+use shared::aws::tables::{IntegrationsTable, OrganizationsTable};
+use shared::aws::token_cipher::TokenCipher;
+use shared::registration::import::Importer;
 
 const DUE: usize = 1_000;
 
@@ -38,15 +38,15 @@ async fn import(stack: &Stack, clock: &Clock, text: String) {
     let notify = environment.variables("NotifyFunction");
     let dynamodb = aws_sdk_dynamodb::Client::new(&sdk);
     let importer = Importer {
-        integrations: Integrations::new(
+        integrations: IntegrationsTable::new(
             dynamodb.clone(),
             variables.required("INTEGRATIONS_TABLE").unwrap(),
         ),
-        organizations: Organizations::new(
+        organizations: OrganizationsTable::new(
             dynamodb,
             notify.required("ORGANIZATIONS_TABLE").unwrap(),
         ),
-        sealer: Sealer::new(
+        sealer: TokenCipher::new(
             aws_sdk_kms::Client::new(&sdk),
             variables.required("TOKEN_KEY_ID").unwrap(),
             clock.clone(),
@@ -139,7 +139,7 @@ fn main() {
         "import of these",
         "due",
         "sweep",
-        "per connection",
+        "per integration",
         "sweep with nothing due",
     ]);
     for stored in [1_000, 100_000] {

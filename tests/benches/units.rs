@@ -22,16 +22,16 @@ use check_tokens::{CheckTokens, Request};
 use chrono::{DateTime, TimeDelta, Utc};
 use local::{Addresses, Environment, Options, Stack};
 use serde_json::{Value, json};
-use shared::import::Importer;
+use shared::aws::tables::{IntegrationsTable, OrganizationsTable};
+use shared::aws::token_cipher::TokenCipher;
 use shared::quota::{Limiter, Policies, QuotaKey};
-use shared::sealing::Sealer;
-use shared::store::{Integrations, Organizations};
+use shared::registration::import::Importer;
 use shared::{Clock, IntegrationId, OrgId, Platform};
 
 /// Units by table: of the table itself, and of its indexes.
 type Units = Arc<Mutex<BTreeMap<String, [f64; 4]>>>;
 
-/// How many connections of a platform are refreshed at once: what a sweep reads
+/// How many integrations of a platform are refreshed at once: what a sweep reads
 /// for all of them counts for each by its part.
 const CONNECTIONS: u32 = 100;
 
@@ -185,15 +185,15 @@ fn importer(environment: &Environment, clock: &Clock) -> Importer {
     let notify = environment.variables("NotifyFunction");
     let dynamodb = aws_sdk_dynamodb::Client::new(&sdk);
     Importer {
-        integrations: Integrations::new(
+        integrations: IntegrationsTable::new(
             dynamodb.clone(),
             variables.required("INTEGRATIONS_TABLE").unwrap(),
         ),
-        organizations: Organizations::new(
+        organizations: OrganizationsTable::new(
             dynamodb,
             notify.required("ORGANIZATIONS_TABLE").unwrap(),
         ),
-        sealer: Sealer::new(
+        sealer: TokenCipher::new(
             aws_sdk_kms::Client::new(&sdk),
             variables.required("TOKEN_KEY_ID").unwrap(),
             clock.clone(),
@@ -234,7 +234,7 @@ async fn import(environment: &Environment, clock: &Clock, platform: Platform) {
 async fn erase(environment: &Environment, clock: &Clock, platform: Platform) {
     let integrations = importer(environment, clock).integrations;
     for n in 0..CONNECTIONS {
-        let key = shared::store::Key {
+        let key = shared::IntegrationKey {
             org_id: OrgId::new("acme").unwrap(),
             integration_id: IntegrationId::new(format!("{platform}-{n:036}")).unwrap(),
         };

@@ -108,7 +108,7 @@ def in_days(days):
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + days * 86400))
 
 
-def connection(name, platform, **more):
+def integration(name, platform, **more):
     return {
         "type": "integration", "org_id": "acme", "integration_id": name, "platform": platform,
         "username": f"{name}.account", "account_id": "1", "created_by": "carl",
@@ -177,10 +177,10 @@ def scenario(test, issuer, platforms, parameters):
     stack = test.stack
     test.import_records([
         {"type": "organization", "org_id": "acme", "name": "Acme", "owner_id": "olga"},
-        connection("ads", "google"),
-        connection("page", "linkedin", refresh_token=None),
-        connection("fb", "meta", refresh_token=None),
-        connection("fb:2@x", "meta", refresh_token=None),
+        integration("ads", "google"),
+        integration("page", "linkedin", refresh_token=None),
+        integration("fb", "meta", refresh_token=None),
+        integration("fb:2@x", "meta", refresh_token=None),
     ])
     say("imported into the deployed stack")
 
@@ -209,7 +209,7 @@ def scenario(test, issuer, platforms, parameters):
 
     # A function dies while a platform takes its time, and a deployment follows.
     platforms.control({"platform": "google", "do": {"delay_ms": 8000}})
-    test.import_records([connection("late", "google")])
+    test.import_records([integration("late", "google")])
     wait_for("an attempt is under way", 100, lambda: "lease" in test.row("late"))
     say(f"killed {test.emulator.kill_functions()} functions, one in the middle of an exchange")
     platforms.control(None)

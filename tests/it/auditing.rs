@@ -1,5 +1,5 @@
 //! One audit row for every attempt, also for one that never came to asking the
-//! platform: whoever looks at a connection's history sees why.
+//! platform: whoever looks at an integration's history sees why.
 
 use axum::body::Bytes;
 use axum::http::Method;
@@ -9,10 +9,10 @@ use chrono::TimeDelta;
 use local::{Addresses, Environment};
 use serde_json::{Value, json};
 use shared::Platform;
-use shared::integration::Intent;
+use shared::domain::integration::Intent;
 
 use crate::relay::{is_call, relay};
-use crate::world::{World, acme, connection};
+use crate::world::{World, acme, integration};
 
 /// Whether a call is refused.
 type Refuses = fn(&Parts, &[u8]) -> bool;
@@ -46,7 +46,7 @@ async fn an_attempt_that_asked_nobody_leaves_its_row_too() {
             nothing,
         ),
         ("unclaimed", nothing, is_claim, nothing),
-        ("parking_unknown", nothing, nothing, |head, _| {
+        ("fallback_unknown", nothing, nothing, |head, _| {
             head.method == Method::GET
         }),
         ("renewed", nothing, nothing, nothing),
@@ -54,7 +54,7 @@ async fn an_attempt_that_asked_nobody_leaves_its_row_too() {
     for (verdict, kms, dynamodb, s3) in cases {
         let world = World::new().await;
         world.import(&acme()).await;
-        let line = connection("x", "twitter", Some(TimeDelta::hours(1)), true);
+        let line = integration("x", "twitter", Some(TimeDelta::hours(1)), true);
         world.import(&[line]).await;
         let mut row = world.row("acme", "x").await;
         row.intent = Some(Intent {

@@ -1,18 +1,20 @@
-//! Connections that nothing refreshes: what a free probe says of them when
+//! Integrations that nothing refreshes: what a free probe says of them when
 //! somebody asks, and what the sweep does about what it said.
 
 use chrono::TimeDelta;
 use local::platforms::Script;
 use serde_json::{Value, json};
-use shared::integration::{RetryReason, State};
-use shared::verdict::ReconnectReason;
+use shared::domain::integration::{RetryReason, State};
+use shared::domain::verdict::ReconnectReason;
 
-use crate::world::{World, acme, connection};
+use crate::world::{World, acme, integration};
 
 async fn world(id: &str, platform: &str, left: Option<TimeDelta>) -> World {
     let world = World::new().await;
     world.import(&acme()).await;
-    world.import(&[connection(id, platform, left, false)]).await;
+    world
+        .import(&[integration(id, platform, left, false)])
+        .await;
     // So that nothing is left to be told of.
     world.check(json!({})).await;
     world
@@ -20,11 +22,11 @@ async fn world(id: &str, platform: &str, left: Option<TimeDelta>) -> World {
 
 const ADS: &str = "https://www.googleapis.com/auth/adwords";
 
-/// A connection `g` to Google that allows `scopes`, and has an access token alone.
+/// An integration `g` to Google that allows `scopes`, and has an access token alone.
 async fn google(scopes: &[&str]) -> World {
     let world = World::new().await;
     world.import(&acme()).await;
-    let mut line = connection("g", "google", None, false);
+    let mut line = integration("g", "google", None, false);
     line["scopes"] = json!(scopes);
     world.import(&[line]).await;
     world.check(json!({})).await;
@@ -200,7 +202,7 @@ async fn a_platform_that_holds_us_back_says_nothing_of_the_token() {
 }
 
 #[tokio::test]
-async fn an_application_that_is_refused_is_the_operators_and_no_connections() {
+async fn an_application_that_is_refused_is_the_operators_and_no_integrations() {
     let world = world("l", "linkedin", Some(TimeDelta::days(40))).await;
     let before = world.row("acme", "l").await.state;
     answers(&world, &json!({"refuse": "invalid_client"}), None);
@@ -274,7 +276,7 @@ async fn the_platforms_id_of_a_request_reaches_the_history() {
         ),
     ] {
         world
-            .import(&[connection(id, platform, left, refresh)])
+            .import(&[integration(id, platform, left, refresh)])
             .await;
         let respond = json!({"status": 200, "body": body.to_string(), "headers": headers});
         let script = json!({"platform": platform, "on": "any", "do": {"respond": respond}});
@@ -296,7 +298,7 @@ async fn the_platforms_id_of_a_request_reaches_the_history() {
 async fn a_permission_that_a_refresh_misses_is_told_and_tried_for_daily() {
     let world = World::new().await;
     world.import(&acme()).await;
-    let mut line = connection("m", "meta", Some(TimeDelta::days(20)), false);
+    let mut line = integration("m", "meta", Some(TimeDelta::days(20)), false);
     line["scopes"] = json!(["pages_manage_posts", "ads_read"]);
     world.import(&[line]).await;
     let said = "(#200) Requires pages_manage_posts permission to manage the object";

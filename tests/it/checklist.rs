@@ -1,11 +1,11 @@
 //! The original system's test checklist, token half: one test a line, named after it.
 //! ("Command runs synchronously" is in `cli/tests`, "severities correct at
-//! their edges" also in `shared/src/lapse.rs`.)
+//! their edges" also in `shared/src/domain/severity.rs`.)
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use crate::world::{World, acme, connection, start};
+use crate::world::{World, acme, integration, start};
 
 fn types(notifications: &[Value]) -> Vec<&str> {
     notifications
@@ -19,7 +19,12 @@ async fn events_fired_when_tokens_expire() {
     let world = World::new().await;
     world.import(&acme()).await;
     world
-        .import(&[connection("x", "twitter", Some(TimeDelta::days(10)), false)])
+        .import(&[integration(
+            "x",
+            "twitter",
+            Some(TimeDelta::days(10)),
+            false,
+        )])
         .await;
     let mut told = Vec::new();
     for _ in 0..12 {
@@ -48,11 +53,11 @@ async fn notifications_for_owner_creator_admins() {
     let world = World::new().await;
     world.import(&acme()).await;
     // Ian, a manager, made this one himself: still once.
-    let mut by_ian = connection("own", "linkedin", Some(TimeDelta::days(2)), false);
+    let mut by_ian = integration("own", "linkedin", Some(TimeDelta::days(2)), false);
     by_ian["created_by"] = json!("ian");
     world
         .import(&[
-            connection("li", "linkedin", Some(TimeDelta::days(2)), false),
+            integration("li", "linkedin", Some(TimeDelta::days(2)), false),
             by_ian,
         ])
         .await;
@@ -114,9 +119,9 @@ async fn auto_refresh_for_platforms_that_can() {
     ];
     let mut records: Vec<_> = refreshable
         .iter()
-        .map(|(platform, refresh)| connection(platform, platform, left, *refresh))
+        .map(|(platform, refresh)| integration(platform, platform, left, *refresh))
         .collect();
-    records.push(connection("no-refresh-token", "linkedin", left, false));
+    records.push(integration("no-refresh-token", "linkedin", left, false));
     world.import(&records).await;
     let report = world.check(json!({"days": 7})).await;
     assert_eq!(
@@ -199,7 +204,7 @@ async fn run_log_written() {
     let world = World::new().await;
     world.import(&acme()).await;
     world
-        .import(&[connection(
+        .import(&[integration(
             "li",
             "linkedin",
             Some(TimeDelta::hours(5)),
@@ -233,9 +238,9 @@ async fn dashboard_endpoint_returns_expiring_tokens() {
     world.import(&acme()).await;
     world
         .import(&[
-            connection("later", "tiktok_business", Some(TimeDelta::days(7)), false),
-            connection("soon", "google", Some(TimeDelta::hours(36)), false),
-            connection("beyond", "linkedin", Some(TimeDelta::days(8)), false),
+            integration("later", "tiktok_business", Some(TimeDelta::days(7)), false),
+            integration("soon", "google", Some(TimeDelta::hours(36)), false),
+            integration("beyond", "linkedin", Some(TimeDelta::days(8)), false),
         ])
         .await;
     assert_eq!(
@@ -280,13 +285,13 @@ async fn severities_correct_at_their_edges() {
     ];
     let records: Vec<_> = cases
         .iter()
-        .map(|(id, left, _)| connection(id, "linkedin", Some(*left), false))
+        .map(|(id, left, _)| integration(id, "linkedin", Some(*left), false))
         .collect();
     world.import(&records).await;
     world
         .import(&[
-            connection("out", "linkedin", Some(TimeDelta::days(7) + second), false),
-            connection("over", "linkedin", Some(TimeDelta::zero()), false),
+            integration("out", "linkedin", Some(TimeDelta::days(7) + second), false),
+            integration("over", "linkedin", Some(TimeDelta::zero()), false),
         ])
         .await;
     let listed = world.expiring("olga", "acme", 7).await;

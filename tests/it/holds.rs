@@ -14,16 +14,16 @@ use chrono::TimeDelta;
 use local::platforms::Script;
 use serde_json::{Value, json};
 use shared::Platform;
-use shared::integration::{RetryReason, State};
+use shared::domain::integration::{RetryReason, State};
 
-use crate::world::{World, acme, connection, start};
+use crate::world::{World, acme, integration, start};
 
 const HOUR: TimeDelta = TimeDelta::hours(1);
 
-async fn world(connections: &[Value]) -> World {
+async fn world(integrations: &[Value]) -> World {
     let world = World::new().await;
     world.import(&acme()).await;
-    world.import(connections).await;
+    world.import(integrations).await;
     world
 }
 
@@ -64,15 +64,15 @@ async fn events(world: &World, kind: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn one_connections_failure_silences_no_other() {
+async fn one_integrations_failure_silences_no_other() {
     for status in [500, 502, 503] {
-        let world = world(&[connection("a", "google", Some(HOUR), true)]).await;
+        let world = world(&[integration("a", "google", Some(HOUR), true)]).await;
         respond(&world, "google", "rt-a", asks_to_wait(status));
         assert_eq!(world.check(json!({})).await.refresh_failed, 1);
         // Another one, 90 seconds from its end.
         let soon = TimeDelta::seconds(90);
         world
-            .import(&[connection("b", "google", Some(soon), true)])
+            .import(&[integration("b", "google", Some(soon), true)])
             .await;
         let report = world.check(json!({})).await;
         assert_eq!(
@@ -98,13 +98,13 @@ async fn one_connections_failure_silences_no_other() {
 #[tokio::test]
 async fn several_failures_hold_all_back_until_one_succeeds() {
     let ids = ["a", "b", "c"];
-    let failing = ids.map(|id| connection(id, "google", Some(HOUR * 3), true));
+    let failing = ids.map(|id| integration(id, "google", Some(HOUR * 3), true));
     let world = world(&failing).await;
     for id in ids {
         respond(&world, "google", &format!("rt-{id}"), asks_to_wait(503));
     }
     world.check(json!({})).await;
-    let fourth = connection("d", "google", Some(HOUR * 3), true);
+    let fourth = integration("d", "google", Some(HOUR * 3), true);
     world.import(&[fourth]).await;
     let report = world.check(json!({})).await;
     assert_eq!((report.auto_refreshed, report.held_back), (0, 1));
@@ -125,14 +125,14 @@ async fn several_failures_hold_all_back_until_one_succeeds() {
     world.pass(TimeDelta::seconds(1));
     let soon = TimeDelta::minutes(5);
     world
-        .import(&[connection("e", "google", Some(soon), true)])
+        .import(&[integration("e", "google", Some(soon), true)])
         .await;
     assert_eq!(
         check(&world, "e").await["verdict"],
         "renewed",
         "by hand, too"
     );
-    let late = connection("f", "google", Some(HOUR * 3), true);
+    let late = integration("f", "google", Some(HOUR * 3), true);
     world.import(&[late]).await;
     assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
     // Nor does it hold up who was held back before: by hand at once, else soon.
@@ -202,7 +202,7 @@ fn answer(body: &Bytes) -> Response {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_ends_before_a_hold_is_asked_one_at_a_time() {
     let platform = Counting::start().await;
-    let world = world(&[connection("first", "snapchat", Some(HOUR * 3), true)]).await;
+    let world = world(&[integration("first", "snapchat", Some(HOUR * 3), true)]).await;
     let function = platform.function(&world);
     let sweep = async || {
         function
@@ -216,7 +216,7 @@ async fn whoever_ends_before_a_hold_is_asked_one_at_a_time() {
         _ => HOUR * 3,
     };
     let others: Vec<_> = (0..20)
-        .map(|n| connection(&format!("c{n}"), "snapchat", Some(left(n)), true))
+        .map(|n| integration(&format!("c{n}"), "snapchat", Some(left(n)), true))
         .collect();
     world.import(&others).await;
     let report = sweep().await;
@@ -257,7 +257,7 @@ async fn whoever_ends_before_a_hold_is_asked_one_at_a_time() {
 /// The platform refuses to the end, and says so: people hear of it while the token lives.
 #[tokio::test]
 async fn whoever_will_end_in_a_hold_is_warned_before() {
-    let world = world(&[connection("g", "google", Some(HOUR), true)]).await;
+    let world = world(&[integration("g", "google", Some(HOUR), true)]).await;
     assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
     respond(&world, "google", "rt-g", asks_to_wait(429));
     let end = world.row("acme", "g").await.access_expires_at.unwrap();
@@ -296,7 +296,7 @@ async fn a_life_that_cannot_be_is_the_documented_one() {
             "instagram" => TimeDelta::days(20),
             _ => HOUR / 2,
         };
-        let world = world(&[connection(
+        let world = world(&[integration(
             "a",
             platform,
             Some(left),
@@ -334,7 +334,7 @@ async fn a_life_that_cannot_be_is_the_documented_one() {
 #[tokio::test]
 async fn an_extension_that_shortens_is_said_to_and_made_up_for_before_the_end() {
     for platform in ["instagram", "meta"] {
-        let world = world(&[connection("a", platform, Some(TimeDelta::days(10)), false)]).await;
+        let world = world(&[integration("a", platform, Some(TimeDelta::days(10)), false)]).await;
         let body = json!({"access_token": "at-a", "token_type": "bearer", "expires_in": 5_000});
         follow(
             &world,
@@ -372,9 +372,9 @@ async fn an_extension_that_shortens_is_said_to_and_made_up_for_before_the_end() 
 #[tokio::test]
 async fn a_token_without_an_end_is_asked_about_once_a_day() {
     let world = world(&[
-        connection("page", "meta", None, false),
-        connection("ads", "tiktok_business", None, false),
-        connection("x", "twitter", None, false),
+        integration("page", "meta", None, false),
+        integration("ads", "tiktok_business", None, false),
+        integration("x", "twitter", None, false),
     ])
     .await;
     // As Meta says of a Page's token.
@@ -445,7 +445,7 @@ async fn what_came_instead_of_tokens_is_told() {
             0,
         ),
     ] {
-        let world = world(&[connection("x", "twitter", Some(HOUR), true)]).await;
+        let world = world(&[integration("x", "twitter", Some(HOUR), true)]).await;
         respond(&world, "twitter", "rt-x", answer);
         world.check(json!({})).await;
         let rows = world.audit("integration#acme#x").await;
@@ -467,7 +467,7 @@ async fn what_came_instead_of_tokens_is_told() {
         assert!(told.len() == 1 && told[0].contains(words), "{told:?}");
     }
     // The answer never comes.
-    let world = world(&[connection("x", "twitter", Some(HOUR), true)]).await;
+    let world = world(&[integration("x", "twitter", Some(HOUR), true)]).await;
     follow(&world, json!({"platform": "twitter", "do": "lose_answer"}));
     world.check(json!({})).await;
     let rows = world.audit("integration#acme#x").await;

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use crate::world::{World, acme, connection, start};
+use crate::world::{World, acme, integration, start};
 
 const PATH: &str = "/api/dashboard/acme/integrations/expiring-tokens";
 
@@ -13,7 +13,7 @@ async fn world() -> World {
     world
         .import(&[
             json!({"type": "organization", "org_id": "globex", "name": "Globex", "owner_id": "gus"}),
-            connection("li", "linkedin", Some(TimeDelta::days(2)), false),
+            integration("li", "linkedin", Some(TimeDelta::days(2)), false),
         ])
         .await;
     world
@@ -36,7 +36,7 @@ async fn a_member_of_one_organisation_gets_403_for_anothers() {
         ("olga", PATH.to_owned(), 200), // the owner needs no member row
         ("mia", PATH.to_owned(), 200),
         ("gus", PATH.to_owned(), 403),
-        ("carl", PATH.to_owned(), 403), // made a connection, is no member
+        ("carl", PATH.to_owned(), 403), // made an integration, is no member
         ("olga", PATH.replace("acme", "globex"), 403),
         ("gus", PATH.replace("acme", "globex"), 200),
         ("olga", PATH.replace("acme", "nowhere"), 403), // indistinguishable from one of others

@@ -6,13 +6,13 @@ use axum::http::request::Parts;
 use chrono::TimeDelta;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use shared::import::Summary;
-use shared::integration::{Integration, State};
-use shared::sealing::{Field, Place};
-use shared::store::Integrations;
+use shared::aws::tables::IntegrationsTable;
+use shared::aws::token_cipher::{EncryptionContext, SealedField};
+use shared::domain::integration::{Integration, State};
+use shared::registration::import::Summary;
 
 use crate::relay::{is_call, relay};
-use crate::world::{World, acme, connection, key, start};
+use crate::world::{World, acme, integration, key, start};
 
 fn file(records: &[Value]) -> String {
     records
@@ -22,15 +22,15 @@ fn file(records: &[Value]) -> String {
         .join("\n")
 }
 
-/// A good connection with one field replaced, or removed with null of `remove`.
+/// A good integration with one field replaced, or removed with null of `remove`.
 fn with(field: &str, value: Value) -> String {
-    let mut line = connection("bad", "meta", Some(TimeDelta::days(9)), false);
+    let mut line = integration("bad", "meta", Some(TimeDelta::days(9)), false);
     line[field] = value;
     line.to_string()
 }
 
 fn without(field: &str) -> String {
-    let mut line = connection("bad", "meta", Some(TimeDelta::days(9)), false);
+    let mut line = integration("bad", "meta", Some(TimeDelta::days(9)), false);
     line.as_object_mut().unwrap().remove(field);
     line.to_string()
 }
@@ -38,7 +38,7 @@ fn without(field: &str) -> String {
 #[tokio::test]
 async fn bad_lines_are_reported_and_the_rest_is_taken() {
     let world = World::new().await;
-    let good = connection("good", "meta", Some(TimeDelta::days(9)), false).to_string();
+    let good = integration("good", "meta", Some(TimeDelta::days(9)), false).to_string();
     let cases = [
         (
             "{".to_owned(),
@@ -89,7 +89,7 @@ async fn bad_lines_are_reported_and_the_rest_is_taken() {
     for (line, _) in &cases {
         text = format!("{text}\n{line}");
     }
-    let last = connection("last", "meta", Some(TimeDelta::days(9)), false);
+    let last = integration("last", "meta", Some(TimeDelta::days(9)), false);
     text = format!("{text}\n\n{}\r\n{}\n", file(&acme()), last);
     let (summary, problems) = world.import_text(&text).await;
     assert_eq!(
@@ -131,7 +131,7 @@ async fn bytes_that_are_no_text_are_a_bad_line() {
 #[tokio::test]
 async fn an_integration_without_its_organisation_is_reported_and_kept() {
     let world = World::new().await;
-    let orphan = connection("orphan", "meta", Some(TimeDelta::days(9)), false);
+    let orphan = integration("orphan", "meta", Some(TimeDelta::days(9)), false);
     let (summary, _) = world.import_text(file(std::slice::from_ref(&orphan))).await;
     assert_eq!(summary.missing_organizations, ["acme"]);
     assert!(!summary.is_clean());
@@ -147,7 +147,7 @@ async fn an_integration_without_its_organisation_is_reported_and_kept() {
 async fn importing_again_changes_nothing_and_only_a_later_credential_replaces() {
     let world = World::new().await;
     world.import(&acme()).await;
-    let original = connection("g", "google", Some(TimeDelta::days(1)), true);
+    let original = integration("g", "google", Some(TimeDelta::days(1)), true);
     world.import(std::slice::from_ref(&original)).await;
     let stored = world.row("acme", "g").await;
     let (summary, _) = world.import_text(original.to_string()).await;
@@ -194,10 +194,10 @@ async fn importing_again_changes_nothing_and_only_a_later_credential_replaces() 
 }
 
 #[tokio::test]
-async fn an_inactive_connection_has_no_tokens_and_is_left_alone() {
+async fn an_inactive_integration_has_no_tokens_and_is_left_alone() {
     let world = World::new().await;
     world.import(&acme()).await;
-    let mut line = connection("off", "linkedin", Some(TimeDelta::days(2)), true);
+    let mut line = integration("off", "linkedin", Some(TimeDelta::days(2)), true);
     world.import(std::slice::from_ref(&line)).await;
     line["is_active"] = json!(false);
     let (summary, _) = world.import_text(line.to_string()).await;
@@ -208,8 +208,8 @@ async fn an_inactive_connection_has_no_tokens_and_is_left_alone() {
         (
             row.access_token,
             row.refresh_token,
-            row.attention_at,
-            row.lapses_at
+            row.next_action_at,
+            row.reconnect_by
         ),
         (None, None, None, None)
     );
@@ -221,7 +221,7 @@ async fn an_inactive_connection_has_no_tokens_and_is_left_alone() {
 async fn what_was_switched_off_and_on_elsewhere_is_so_here() {
     let world = World::new().await;
     world.import(&acme()).await;
-    let mut line = connection("c", "linkedin", Some(TimeDelta::days(30)), true);
+    let mut line = integration("c", "linkedin", Some(TimeDelta::days(30)), true);
     line["is_active"] = json!(false);
     world.import(std::slice::from_ref(&line)).await;
     line["is_active"] = json!(true);
@@ -244,7 +244,7 @@ async fn what_was_switched_off_and_on_elsewhere_is_so_here() {
 async fn the_same_token_with_a_later_end_is_taken_over() {
     let world = World::new().await;
     world.import(&acme()).await;
-    let mut line = connection("c", "instagram", Some(TimeDelta::days(10)), false);
+    let mut line = integration("c", "instagram", Some(TimeDelta::days(10)), false);
     line["metadata"] = json!({"budget": 100.0, "nested": {"list": [1, 2.5, null]}});
     world.import(std::slice::from_ref(&line)).await;
     let (summary, _) = world.import_text(line.to_string()).await;
@@ -270,7 +270,7 @@ async fn an_import_that_was_cut_off_is_finished_by_the_next() {
     let world = World::new().await;
     let mut records = acme();
     records.extend(
-        (0..900).map(|n| connection(&format!("i{n}"), "meta", Some(TimeDelta::days(30)), false)),
+        (0..900).map(|n| integration(&format!("i{n}"), "meta", Some(TimeDelta::days(30)), false)),
     );
     let text = file(&records);
     // Dropped in the middle, as by a kill: some are stored, some are on their
@@ -307,7 +307,7 @@ async fn two_imports_at_once_agree() {
     let world = World::new().await;
     let mut records = acme();
     records.extend(
-        (0..100).map(|n| connection(&format!("i{n}"), "google", Some(TimeDelta::hours(1)), true)),
+        (0..100).map(|n| integration(&format!("i{n}"), "google", Some(TimeDelta::hours(1)), true)),
     );
     let text = file(&records);
     let (a, b) = tokio::join!(world.import_text(&text), world.import_text(&text));
@@ -316,11 +316,11 @@ async fn two_imports_at_once_agree() {
     assert_eq!(world.row("acme", "i42").await.generation, 1);
 }
 
-/// What becomes of a good connection of Google with some fields put otherwise:
+/// What becomes of a good integration of Google with some fields put otherwise:
 /// what is said of it, or the row.
 async fn with_fields(world: &World, n: usize, fields: &Value) -> Result<Integration, String> {
     let id = format!("v{n}");
-    let mut line = connection(&id, "google", Some(TimeDelta::days(9)), true);
+    let mut line = integration(&id, "google", Some(TimeDelta::days(9)), true);
     for (field, value) in fields.as_object().unwrap() {
         if value == "ABSENT" {
             line.as_object_mut().unwrap().remove(field);
@@ -560,27 +560,27 @@ async fn scopes_and_permissions_are_taken_in_every_form() {
 async fn white_space_around_a_token_is_none_of_it() {
     let world = World::new().await;
     world.import(&acme()).await;
-    let mut line = connection("x", "twitter", Some(TimeDelta::hours(1)), true);
+    let mut line = integration("x", "twitter", Some(TimeDelta::hours(1)), true);
     line["access_token"] = json!(" at-x\n");
     line["refresh_token"] = json!("\trt-x\r\n");
     world.import(std::slice::from_ref(&line)).await;
     let stored = world.row("acme", "x").await;
     // The same tokens, bare: the line is the same to the letter.
-    let bare = connection("x", "twitter", Some(TimeDelta::hours(1)), true);
+    let bare = integration("x", "twitter", Some(TimeDelta::hours(1)), true);
     let (summary, _) = world.import_text(bare.to_string()).await;
     assert_eq!(summary.unchanged, 1, "{summary:?}");
     assert_eq!(world.row("acme", "x").await, stored);
     // What is sealed, and sent, is the token.
     let importer = world.importer();
-    let place = Place {
+    let context = EncryptionContext {
         org_id: &stored.org_id,
         integration_id: &stored.integration_id,
-        field: Field::RefreshToken,
+        field: SealedField::RefreshToken,
         generation: stored.generation,
     };
     let token = importer
         .sealer
-        .open(place, stored.refresh_token.as_ref().unwrap());
+        .open(context, stored.refresh_token.as_ref().unwrap());
     assert_eq!(token.await.unwrap().expose_secret(), "rt-x");
 }
 
@@ -589,7 +589,7 @@ async fn a_json_array_of_records_is_taken_one_after_the_other() {
     let world = World::new().await;
     let mut records = acme();
     for id in ["a", "b"] {
-        let mut line = connection(id, "meta", Some(TimeDelta::days(9)), false);
+        let mut line = integration(id, "meta", Some(TimeDelta::days(9)), false);
         line["metadata"] = json!({"text": "a ] , } \" \\ [ {", "list": [[1], {"x": []}]});
         records.push(line);
     }
@@ -685,7 +685,7 @@ async fn a_json_array_of_records_is_taken_one_after_the_other() {
 #[tokio::test]
 async fn a_file_of_something_else_is_told_once_and_nothing_is_stored() {
     let world = World::new().await;
-    let good = connection("c", "meta", Some(TimeDelta::days(9)), false).to_string();
+    let good = integration("c", "meta", Some(TimeDelta::days(9)), false).to_string();
     let utf16 = |little: bool| -> Vec<u8> {
         let units = good.encode_utf16();
         units
@@ -752,7 +752,7 @@ async fn what_cannot_be_stored_together_is_stored_one_by_one() {
         let world = World::new().await;
         let mut records = acme();
         records.extend(
-            (0..60).map(|n| connection(&format!("i{n}"), "meta", Some(TimeDelta::days(9)), false)),
+            (0..60).map(|n| integration(&format!("i{n}"), "meta", Some(TimeDelta::days(9)), false)),
         );
         // What the batches' calls answer is of no account: each row has its own outcome.
         let ask = move |head: &Parts, body| (!is_call(head, refused)).then_some(body);
@@ -765,7 +765,7 @@ async fn what_cannot_be_stored_together_is_stored_one_by_one() {
         let table = world.variable("NotifyFunction", "INTEGRATIONS_TABLE");
         let client = aws_sdk_dynamodb::Client::from_conf(config);
         let mut importer = world.importer();
-        importer.integrations = Integrations::new(client, table);
+        importer.integrations = IntegrationsTable::new(client, table);
         let text = file(&records);
         let summary = importer.import(text.as_bytes(), |_| {}).await.unwrap();
         assert!(summary.is_clean(), "{refused}: {summary:?}");
@@ -779,7 +779,7 @@ async fn what_cannot_be_stored_together_is_stored_one_by_one() {
 async fn new_rows_beside_ones_that_are_there_are_told_apart() {
     let world = World::new().await;
     world.import(&acme()).await;
-    let line = |n: usize| connection(&format!("i{n}"), "meta", Some(TimeDelta::days(9)), false);
+    let line = |n: usize| integration(&format!("i{n}"), "meta", Some(TimeDelta::days(9)), false);
     let odd: Vec<_> = (0..120).filter(|n| n % 2 == 1).map(line).collect();
     world.import(&odd).await;
     let all: Vec<_> = (0..120)

@@ -23,14 +23,14 @@ use local::{Addresses, Environment, Options};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::Variables;
-use shared::integration::{Integration, RetryReason, State};
-use shared::refresh::attempt::LEASE;
-use shared::report::Report;
-use shared::verdict::ReconnectReason;
+use shared::domain::integration::{Integration, RetryReason, State};
+use shared::domain::refresh::attempt::LEASE;
+use shared::domain::report::SweepReport;
+use shared::domain::verdict::ReconnectReason;
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
-use crate::world::{World, acme, connection};
+use crate::world::{World, acme, integration};
 
 /// Later than any token that lives two hours is due, and before it ends.
 const ROUND: TimeDelta = TimeDelta::minutes(105);
@@ -212,7 +212,7 @@ async fn whole(request: Request) -> (Parts, Bytes) {
     (head, to_bytes(body, usize::MAX).await.unwrap())
 }
 
-/// Whether a call writes a connection that nobody holds: of a sweep that has
+/// Whether a call writes an integration that nobody holds: of a sweep that has
 /// nobody to tell anything, the one that stores a new credential.
 fn is_store(head: &Parts, body: &[u8]) -> bool {
     let call = head.headers.get("x-amz-target");
@@ -225,20 +225,20 @@ fn is_store(head: &Parts, body: &[u8]) -> bool {
     !item["integration_id"].is_null() && item["lease"].is_null()
 }
 
-/// A stack whose connections, all of X, are with the foreign server.
+/// A stack whose integrations, all of X, are with the foreign server.
 struct Scene {
     world: World,
     peer: Peer,
     way: Arc<Way>,
     /// The sweep that can be killed.
     function: CheckTokens,
-    /// By connection.
+    /// By integration.
     grants: BTreeMap<String, String>,
     _home: TempDir,
 }
 
 impl Scene {
-    async fn new(connections: usize) -> Self {
+    async fn new(integrations: usize) -> Self {
         let (peer, way) = (Peer::running(), Way::new());
         let home = tempfile::tempdir().unwrap();
         let credentials = json!({"twitter": {
@@ -274,16 +274,16 @@ impl Scene {
             grants: BTreeMap::new(),
             _home: home,
         };
-        scene.connect(connections).await;
+        scene.connect(integrations).await;
         scene
     }
 
-    async fn connect(&mut self, connections: usize) {
+    async fn connect(&mut self, integrations: usize) {
         let mut records = acme();
-        for n in 0..connections {
+        for n in 0..integrations {
             let id = format!("x{n}");
             let minted = self.peer.mint(&id).await;
-            let mut line = connection(&id, "twitter", Some(TimeDelta::hours(2)), true);
+            let mut line = integration(&id, "twitter", Some(TimeDelta::hours(2)), true);
             line["access_token"] = json!(minted.access_token);
             line["refresh_token"] = json!(minted.refresh_token);
             records.push(line);
@@ -292,7 +292,7 @@ impl Scene {
         self.world.import(&records).await;
     }
 
-    async fn check(&self) -> Report {
+    async fn check(&self) -> SweepReport {
         self.world.check(json!({})).await
     }
 
@@ -305,7 +305,7 @@ impl Scene {
     }
 
     /// Sweeps in a way that can be disturbed.
-    async fn sweep(&self) -> Report {
+    async fn sweep(&self) -> SweepReport {
         let request = check_tokens::Request::default();
         let report = self.function.sweep(request, None, |_| {}).await.unwrap();
         self.world.stack.settled().await;
@@ -327,7 +327,7 @@ impl Scene {
         self.way.set(Fault::None);
     }
 
-    /// Asserts that a connection was refreshed so often, and nothing else
+    /// Asserts that an integration was refreshed so often, and nothing else
     /// happened to it.
     async fn assert_unharmed(&self, id: &str, refreshed: u64) {
         let row = self.row(id).await;
@@ -347,7 +347,7 @@ impl Scene {
     }
 
     /// Asserts that the server has taken the grant back, and that the
-    /// connection says why.
+    /// integration says why.
     async fn assert_labelled(&self, id: &str) {
         let state = self.row(id).await.state;
         assert!(lost(&state), "{id}: {state:?}");
@@ -364,7 +364,7 @@ impl Scene {
         );
     }
 
-    /// Lets it be time for a connection's second refusal: the first, which the
+    /// Lets it be time for an integration's second refusal: the first, which the
     /// server's bad hour may explain, has told nobody anything.
     async fn await_confirmation(&self, id: &str) {
         let State::Retrying {
@@ -538,7 +538,7 @@ async fn a_table_that_takes_nothing_costs_nothing() {
     scene.world.pass(ROUND);
     scene.way.set(Fault::RefuseStores);
     let report = scene.sweep().await;
-    assert_eq!(report.refresh_failures["parked"], 1, "{report:?}");
+    assert_eq!(report.refresh_failures["in_fallback"], 1, "{report:?}");
     let row = scene.row("x0").await;
     assert_eq!((row.generation, &row.state), (2, &State::Active));
 

@@ -6,6 +6,7 @@
 mod auditing;
 mod checking;
 mod checklist;
+mod fallback;
 mod holds;
 mod identity;
 mod imports;
@@ -14,7 +15,6 @@ mod mixture;
 mod notifying;
 mod operations;
 mod outages;
-mod parking;
 mod permissions;
 mod quota_engine;
 mod quotas;

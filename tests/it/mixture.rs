@@ -19,7 +19,7 @@ const PLATFORMS: [&str; 8] = [
     "snapchat",
 ];
 
-/// One connection of the file, as the file gives it.
+/// One integration of the file, as the file gives it.
 #[derive(Clone)]
 struct Case {
     org: &'static str,
@@ -125,9 +125,9 @@ impl Case {
         })
     }
 
-    /// Whether its rescue is news: a token that lives longer than the warning
+    /// Whether its recovery is news: a token that lives longer than the warning
     /// window, inside that window.
-    fn is_rescued(&self) -> bool {
+    fn is_recovered(&self) -> bool {
         let Some(left) = self.left else { return false };
         let usual = match self.platform {
             "facebook" | "instagram" | "linkedin" => TimeDelta::days(60),
@@ -226,7 +226,7 @@ async fn every_mixture_ends_where_it_should() {
             .filter_map(|case| match case.severity() {
                 Some("expired") => Some((case.id.clone(), "integration_token_expired".to_owned())),
                 Some(_) => Some((case.id.clone(), "integration_token_expiring".to_owned())),
-                None if case.is_rescued() => {
+                None if case.is_recovered() => {
                     Some((case.id.clone(), "integration_token_refreshed".to_owned()))
                 }
                 None => None,
@@ -264,7 +264,7 @@ async fn every_mixture_ends_where_it_should() {
     }
     let before = world.notifications("owner-acme", "acme").await;
     let again = world.check(json!({"days": 7})).await;
-    assert_eq!(again, shared::report::Report::default());
+    assert_eq!(again, shared::domain::report::SweepReport::default());
     assert_eq!(world.notifications("owner-acme", "acme").await, before);
     for (case, row) in cases.iter().zip(&rows) {
         assert_eq!(&world.row(case.org, &case.id).await, row, "{}", case.id);

@@ -4,13 +4,13 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use crate::world::{World, acme, connection};
+use crate::world::{World, acme, integration};
 
 async fn world_with_alert() -> (World, Value) {
     let world = World::new().await;
     world.import(&acme()).await;
     world
-        .import(&[connection(
+        .import(&[integration(
             "li",
             "linkedin",
             Some(TimeDelta::days(2)),
@@ -31,7 +31,7 @@ async fn an_alert_delivered_again_and_again_is_told_once() {
     // As if we had died between publishing and recording: the row is as before.
     for _ in 0..3 {
         let mut forgotten = world.row("acme", "li").await;
-        forgotten.told = row.told.clone();
+        forgotten.sent_alerts = row.sent_alerts.clone();
         world
             .integrations()
             .replace(forgotten, world.now())
@@ -118,7 +118,7 @@ async fn notifications_are_own_newest_first_paged_and_counted() {
     world.import(&acme()).await;
     let records: Vec<_> = (0..25)
         .map(|n| {
-            connection(
+            integration(
                 &format!("c{n:02}"),
                 "linkedin",
                 Some(TimeDelta::hours(20 + n)),

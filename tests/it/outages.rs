@@ -1,4 +1,4 @@
-//! What is not a connection's fault: an application that a platform refuses or
+//! What is not an integration's fault: an application that a platform refuses or
 //! holds back, rows and credentials that were damaged.
 
 use std::sync::{Arc, Mutex};
@@ -8,12 +8,12 @@ use chrono::TimeDelta;
 use local::platforms::{Action, Script, Throttle};
 use serde_json::{Value, json};
 use shared::Platform;
-use shared::integration::State;
-use shared::verdict::{ReconnectReason, Transient, Verdict};
+use shared::domain::integration::State;
+use shared::domain::verdict::{ReconnectReason, Transient, Verdict};
 
-use crate::world::{World, acme, connection};
+use crate::world::{World, acme, integration};
 
-/// `acme` and `beta`, and so many connections of each.
+/// `acme` and `beta`, and so many integrations of each.
 async fn two_organisations(platform: &str, of_each: usize, left: TimeDelta) -> World {
     let world = World::new().await;
     world.import(&acme()).await;
@@ -32,7 +32,7 @@ async fn two_organisations(platform: &str, of_each: usize, left: TimeDelta) -> W
 }
 
 fn of(org: &str, id: &str, platform: &str, left: TimeDelta) -> Value {
-    let mut line = connection(id, platform, Some(left), true);
+    let mut line = integration(id, platform, Some(left), true);
     line["org_id"] = json!(org);
     line
 }
@@ -53,7 +53,7 @@ async fn operations(world: &World, kind: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rotated_client_secret_flips_no_connection() {
+async fn a_rotated_client_secret_flips_no_integration() {
     for (platform, name, error) in [
         // Platforms that say what is wrong, and two that blame the grant.
         (Platform::Google, "google", "invalid_client"),
@@ -185,9 +185,9 @@ async fn another_applications_secret_ends_nothing_that_is_only_asked_about() {
 }
 
 /// The platform's own errors have left everybody in doubt, and then the secret is
-/// rotated. No connection is given up for it.
+/// rotated. No integration is given up for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rotated_client_secret_flips_no_connection_in_doubt() {
+async fn a_rotated_client_secret_flips_no_integration_in_doubt() {
     for (platform, name, error) in [
         (Platform::Twitter, "twitter", "invalid_request"),
         (Platform::Tiktok, "tiktok", "invalid_grant"),
@@ -198,7 +198,7 @@ async fn a_rotated_client_secret_flips_no_connection_in_doubt() {
         for org in ["acme", "beta"] {
             for n in 0..4 {
                 let mut row = world.row(org, &format!("{org}-{n}")).await;
-                row.intent = Some(shared::integration::Intent {
+                row.intent = Some(shared::domain::integration::Intent {
                     attempt: "answered with an error".to_owned(),
                     at: world.now() - TimeDelta::minutes(5),
                     generation: row.generation,
@@ -252,7 +252,7 @@ async fn refusals_that_our_own_crash_explains_open_no_breaker() {
     for org in ["acme", "beta"] {
         for n in 0..4 {
             let mut row = world.row(org, &format!("{org}-{n}")).await;
-            row.intent = Some(shared::integration::Intent {
+            row.intent = Some(shared::domain::integration::Intent {
                 attempt: "died".to_owned(),
                 at: world.now() - TimeDelta::minutes(5),
                 generation: row.generation,
@@ -587,7 +587,7 @@ async fn a_check_of_a_lost_rotation_sends_nothing() {
     let invoked = world.stack.invoke("CheckTokensFunction", one).await;
     let message = invoked.unwrap()["message"].as_str().unwrap().to_owned();
     assert!(
-        message.starts_with("The connection must be made anew"),
+        message.starts_with("The integration must be made anew"),
         "{message}"
     );
     assert_eq!(world.stack.platforms().exchanges(Platform::Twitter), sent);

@@ -15,7 +15,7 @@ const CALLERS: [&str; 6] = [
     "checking::",
     "notifying::",
     "outages::a_corrupt_row",
-    "parking::",
+    "fallback::",
     "quotas::an_organisations_rate_limits",
     "registering::",
 ];

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use shared::quota::{Decision, Limiter, Policies, QuotaKey};
 use shared::{IntegrationId, OrgId, Platform, Variables};
 
-use crate::world::{Answer, World, acme, connection};
+use crate::world::{Answer, World, acme, integration};
 
 const PERMITS: &str = "/api/platforms/meta/acme/fb/permits";
 const AUTHORIZER: &str = "RateLimitAuthorizerFunction";
@@ -61,9 +61,9 @@ async fn stack_with(more: &[(&str, String)], authorizers_store: Option<String>) 
     world
         .import(&[
             json!({"type": "organization", "org_id": "globex", "name": "Globex", "owner_id": "gus"}),
-            connection("fb", "meta", Some(TimeDelta::days(60)), false),
-            connection("fb2", "meta", None, false),
-            connection("tw", "twitter", Some(TimeDelta::days(60)), true),
+            integration("fb", "meta", Some(TimeDelta::days(60)), false),
+            integration("fb2", "meta", None, false),
+            integration("tw", "twitter", Some(TimeDelta::days(60)), true),
         ])
         .await;
     world
@@ -163,7 +163,7 @@ async fn blocks_over_it() {
     let world = world(small()).await;
     assert_eq!(statuses(&world, 5).await, [200, 200, 200, 429, 429]);
     assert_eq!(granted(&world).await, fb(3));
-    // Another connection has a quota of its own.
+    // Another integration has a quota of its own.
     let other = world
         .send_as("mia", "POST", "/api/platforms/meta/acme/fb2/permits")
         .await;
@@ -406,7 +406,7 @@ async fn nobody_else_spends_an_organisations_permits() {
     }
     assert_problem(&world.send("POST", PERMITS, None).await, 401);
     let own = PERMITS.replace("acme", "globex");
-    // Gus's own organisation has no such connection, and it is its own key.
+    // Gus's own organisation has no such integration, and it is its own key.
     assert_problem(&world.send_as("gus", "POST", &own).await, 404);
     let expected = [
         ("meta#acme#fb".to_owned(), 1),
@@ -477,7 +477,7 @@ async fn other_spellings_get_nowhere_and_count_nothing() {
 #[tokio::test]
 async fn every_spelling_of_an_id_is_one_quota() {
     let world = world(small()).await;
-    let mut odd = connection("a|b:c@d", "meta", None, false);
+    let mut odd = integration("a|b:c@d", "meta", None, false);
     odd["org_id"] = json!("org:1@x");
     world
         .import(&[
@@ -540,7 +540,7 @@ async fn an_unknown_integration_and_one_of_another_platform_are_told_with_header
             }
         }
     }
-    // None of it was of the connection's own quota.
+    // None of it was of the integration's own quota.
     let own = granted(&world).await;
     assert!(own.iter().all(|(key, _)| key != "meta#acme#fb"), "{own:?}");
 }
@@ -594,7 +594,7 @@ async fn every_callers_platforms() {
 async fn an_organisations_rate_limits_are_all_there_and_cost_nothing() {
     let world = world(small()).await;
     let more: Vec<_> = (0..105)
-        .map(|n| connection(&format!("n{n:03}"), "google", None, false))
+        .map(|n| integration(&format!("n{n:03}"), "google", None, false))
         .collect();
     world.import(&more).await;
     assert_eq!(statuses(&world, 2).await, [200, 200]);

@@ -1,4 +1,4 @@
-//! A person's acts on a connection through the gateway: seeing, registering,
+//! A person's acts on an integration through the gateway: seeing, registering,
 //! replacing, disconnecting and checking it. No answer here holds a token.
 
 use std::sync::{Arc, Mutex};
@@ -10,9 +10,9 @@ use local::invoke::{FunctionError, handler};
 use local::platforms::Script;
 use serde_json::{Value, json};
 use shared::Platform;
-use shared::integration::State;
+use shared::domain::integration::State;
 
-use crate::world::{Answer, World, acme, connection, key, start};
+use crate::world::{Answer, World, acme, integration, key, start};
 
 const ALL: &str = "/api/dashboard/acme/integrations";
 
@@ -88,7 +88,7 @@ async fn what_is_registered_is_refreshed_by_the_next_sweep() {
         ("state", json!("active")),
         ("view", json!("renewing")),
         ("access_expires_at", json!("2026-11-23T10:00:00Z")),
-        ("lapses_at", json!("2026-11-23T10:00:00Z")),
+        ("reconnect_by", json!("2026-11-23T10:00:00Z")),
         ("granted_at", json!("2026-11-23T09:00:00Z")),
         ("next_attempt_at", json!("2026-11-23T09:00:00Z")),
         ("renewed_at", Value::Null),
@@ -98,7 +98,7 @@ async fn what_is_registered_is_refreshed_by_the_next_sweep() {
     world.pass(TimeDelta::minutes(5));
     assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
     let shown = get(&world, &one("g")).await;
-    let fields = ["view", "message", "lapses_at"].map(|field| shown[field].clone());
+    let fields = ["view", "message", "reconnect_by"].map(|field| shown[field].clone());
     let expected = [json!("healthy"), json!("It renews itself."), Value::Null];
     assert_eq!(fields, expected, "{shown}");
     assert_eq!(shown["renewed_at"], "2026-11-23T09:05:00Z");
@@ -109,14 +109,14 @@ async fn what_is_registered_is_refreshed_by_the_next_sweep() {
         (&json!("attempt"), &json!("renewed"))
     );
     let act =
-        json!({"at": "2026-11-23T09:00:00Z", "kind": "act", "act": "registered", "by": "ian"});
+        json!({"at": "2026-11-23T09:00:00Z", "kind": "action", "action": "registered", "by": "ian"});
     assert_eq!(history[1], act);
 }
 
 #[tokio::test]
-async fn a_replaced_credential_is_a_new_grant_of_the_same_connection() {
+async fn a_replaced_credential_is_a_new_grant_of_the_same_integration() {
     let world = world().await;
-    let mut line = connection("g", "google", Some(TimeDelta::days(9)), true);
+    let mut line = integration("g", "google", Some(TimeDelta::days(9)), true);
     line["metadata"] = json!({"page": "planted-metadata"});
     world.import(std::slice::from_ref(&line)).await;
     let mut body = google(TimeDelta::hours(1));
@@ -132,7 +132,7 @@ async fn a_replaced_credential_is_a_new_grant_of_the_same_connection() {
         "nothing was said of it"
     );
     let shown = get(&world, &one("g")).await;
-    assert_eq!(shown["history"][0]["act"], "replaced");
+    assert_eq!(shown["history"][0]["action"], "replaced");
     assert_eq!(shown["history"][0]["by"], "olga");
 
     // The file from before the reconnect would last longer, and is no news.
@@ -196,7 +196,7 @@ async fn the_same_credential_again_replaces_nothing() {
         .as_array()
         .unwrap()
         .iter()
-        .filter_map(|entry| entry["act"].as_str())
+        .filter_map(|entry| entry["action"].as_str())
         .collect();
     assert_eq!(acts, ["registered"]);
     world.pass(TimeDelta::hours(2));
@@ -223,7 +223,7 @@ async fn the_same_credential_again_replaces_nothing() {
 #[tokio::test]
 async fn an_imported_credential_that_is_registered_again_replaces_nothing() {
     let world = world().await;
-    let line = connection("x", "twitter", Some(TimeDelta::hours(1)), true);
+    let line = integration("x", "twitter", Some(TimeDelta::hours(1)), true);
     world.import(&[line]).await;
     assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
     let before = world.row("acme", "x").await;
@@ -335,7 +335,7 @@ async fn a_bad_body_is_explained_and_changes_nothing() {
 #[tokio::test]
 async fn a_body_is_read_as_a_line_of_an_import_is() {
     let world = world().await;
-    let line = connection("g", "google", Some(TimeDelta::days(1)), true);
+    let line = integration("g", "google", Some(TimeDelta::days(1)), true);
     world.import(std::slice::from_ref(&line)).await;
     let before = world.row("acme", "g").await;
     let body = json!({
@@ -349,7 +349,7 @@ async fn a_body_is_read_as_a_line_of_an_import_is() {
 }
 
 #[tokio::test]
-async fn a_disconnected_connection_has_no_tokens() {
+async fn a_disconnected_integration_has_no_tokens() {
     let world = world().await;
     put(&world, "ian", "g", &google(TimeDelta::hours(1))).await;
     for _ in 0..2 {
@@ -359,7 +359,7 @@ async fn a_disconnected_connection_has_no_tokens() {
     }
     let row = world.row("acme", "g").await;
     assert_eq!((&row.access_token, &row.refresh_token), (&None, &None));
-    assert_eq!(row.attention_at, None);
+    assert_eq!(row.next_action_at, None);
     let shown = get(&world, &one("g")).await;
     assert_eq!(
         (&shown["view"], &shown["state"]),
@@ -370,7 +370,7 @@ async fn a_disconnected_connection_has_no_tokens() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|act| act["act"].clone())
+        .map(|act| act["action"].clone())
         .collect();
     assert_eq!(acts, ["disconnected", "registered"], "once");
     assert_eq!(world.check(json!({})).await.examined, 0);
@@ -393,7 +393,7 @@ async fn a_disconnected_connection_has_no_tokens() {
     assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
 }
 
-/// Changes what is stored of a connection of `acme`, behind everybody's back.
+/// Changes what is stored of an integration of `acme`, behind everybody's back.
 async fn tamper(world: &World, id: &str, update: &str, value: Option<AttributeValue>) {
     let table = world.variable("NotifyFunction", "INTEGRATIONS_TABLE");
     let update = world
@@ -424,7 +424,7 @@ async fn has(world: &World, id: &str, attribute: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_damaged_connection_can_be_disconnected_and_connected_anew() {
+async fn a_damaged_integration_can_be_disconnected_and_connected_anew() {
     let world = world().await;
     let value = |text: &str| Some(AttributeValue::S(text.to_owned()));
     for (healthy, (id, update, value, mended)) in [
@@ -466,7 +466,7 @@ async fn a_damaged_connection_can_be_disconnected_and_connected_anew() {
             "access_token",
             "refresh_token",
             "registered",
-            "attention_at",
+            "next_action_at",
         ] {
             assert!(!has(&world, id, gone).await, "{id} {gone}");
         }
@@ -476,7 +476,7 @@ async fn a_damaged_connection_can_be_disconnected_and_connected_anew() {
             assert!(matches!(row.state, State::Disconnected { .. }), "{row:?}");
         }
         let acts = world.audit(&format!("integration#acme#{id}")).await;
-        let acts: Vec<_> = acts.iter().map(|row| row["act"].clone()).collect();
+        let acts: Vec<_> = acts.iter().map(|row| row["action"].clone()).collect();
         assert_eq!(acts, ["registered", "disconnected"], "{id}: once");
         assert_eq!(
             put(&world, "ian", id, &google(TimeDelta::hours(1)))
@@ -489,7 +489,7 @@ async fn a_damaged_connection_can_be_disconnected_and_connected_anew() {
 }
 
 #[tokio::test]
-async fn connecting_anew_mends_a_damaged_connection() {
+async fn connecting_anew_mends_a_damaged_integration() {
     let world = world().await;
     let value = |text: &str| Some(AttributeValue::S(text.to_owned()));
     for (id, update, value) in [
@@ -509,7 +509,7 @@ async fn connecting_anew_mends_a_damaged_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_whose_token_cannot_be_opened_can_be_disconnected() {
+async fn an_integration_whose_token_cannot_be_opened_can_be_disconnected() {
     let world = world().await;
     put(&world, "ian", "g", &google(TimeDelta::hours(1))).await;
     let nonsense = AttributeValue::B(aws_sdk_dynamodb::primitives::Blob::new(b"x"));
@@ -550,7 +550,7 @@ async fn who_may_see_and_who_may_act() {
         );
         get(&world, &path).await;
     }
-    // Another organisation's connection of the same id is another one.
+    // Another organisation's integration of the same id is another one.
     let elsewhere = "/api/dashboard/globex/integrations/g";
     assert_eq!(
         send(&world, "gus", "DELETE", elsewhere, "").await.status,
@@ -562,7 +562,7 @@ async fn who_may_see_and_who_may_act() {
 /// What happens to a refresh while a person acts.
 async fn during_a_refresh(method: &str, body: &str) -> (World, Answer) {
     let world = world().await;
-    let line = connection("x", "twitter", Some(TimeDelta::hours(1)), true);
+    let line = integration("x", "twitter", Some(TimeDelta::hours(1)), true);
     world.import(&[line]).await;
     let script = json!({"platform": "twitter", "do": {"delay_ms": 300}});
     let script: Script = serde_json::from_value(script).unwrap();
@@ -637,16 +637,16 @@ async fn pages(world: &World, query: &str) -> Vec<Vec<String>> {
     }
 }
 
-/// More connections than are looked at for one answer.
+/// More integrations than are looked at for one answer.
 async fn crowd() -> World {
     let world = world().await;
     let quiet = |n: u32| {
         let left = Some(TimeDelta::days(90));
-        connection(&format!("l{n:04}"), "linkedin", left, false)
+        integration(&format!("l{n:04}"), "linkedin", left, false)
     };
     let mut records: Vec<_> = (0..1_100).map(quiet).collect();
-    records.push(connection("m", "meta", Some(TimeDelta::days(2)), false));
-    records.push(connection("x", "twitter", Some(TimeDelta::hours(1)), true));
+    records.push(integration("m", "meta", Some(TimeDelta::days(2)), false));
+    records.push(integration("x", "twitter", Some(TimeDelta::hours(1)), true));
     world.import(&records).await;
     send(&world, "ian", "DELETE", &one("l0500"), "").await;
     world
@@ -731,7 +731,7 @@ async fn a_history_shows_attempts_and_acts_newest_first() {
     let history = shown["history"].as_array().unwrap();
     let told: Vec<_> = history
         .iter()
-        .map(|entry| entry["verdict"].as_str().or(entry["act"].as_str()).unwrap())
+        .map(|entry| entry["verdict"].as_str().or(entry["action"].as_str()).unwrap())
         .collect();
     assert_eq!(told, ["quota_reset", "transient", "registered"]);
     assert_eq!(history[0]["by"], "olga");

@@ -11,7 +11,7 @@ use local::platforms::Script;
 use serde_json::{Value, json};
 use shared::Platform;
 
-use crate::world::{World, acme, connection, start};
+use crate::world::{World, acme, integration, start};
 
 /// What is planted in every token; any eight characters of it are a part of one.
 const ACCESS: &str = "EAAGm0PX4ZCpsBAKz9qJt7";
@@ -51,7 +51,7 @@ fn assert_clean(what: &str, bytes: &[u8]) {
 }
 
 fn planted(id: &str, platform: &str, left: TimeDelta, refresh: bool) -> Value {
-    let mut line = connection(id, platform, Some(left), refresh);
+    let mut line = integration(id, platform, Some(left), refresh);
     line["access_token"] = json!(format!("{ACCESS}{id}"));
     line["refresh_token"] = json!(refresh.then(|| format!("{REFRESH}{id}")));
     line
@@ -245,7 +245,7 @@ fn collect(value: &AttributeValue, into: &mut Vec<u8>) {
 }
 
 fn with_field(field: &str, value: Value) -> String {
-    let mut line = connection("bad", "google", Some(TimeDelta::days(1)), true);
+    let mut line = integration("bad", "google", Some(TimeDelta::days(1)), true);
     line[field] = value;
     line.to_string()
 }

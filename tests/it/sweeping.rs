@@ -4,17 +4,17 @@ use chrono::TimeDelta;
 use local::platforms::Script;
 use serde_json::{Value, json};
 use shared::Platform;
-use shared::integration::{RetryReason, State};
-use shared::verdict::{PlatformAction, ReconnectReason};
+use shared::domain::integration::{RetryReason, State};
+use shared::domain::verdict::{PlatformAction, ReconnectReason};
 
-use crate::world::{World, acme, connection, start};
+use crate::world::{World, acme, integration, start};
 
-async fn world_of(connections: &[(&str, &str, TimeDelta, bool)]) -> World {
+async fn world_of(integrations: &[(&str, &str, TimeDelta, bool)]) -> World {
     let world = World::new().await;
     world.import(&acme()).await;
-    let records: Vec<_> = connections
+    let records: Vec<_> = integrations
         .iter()
-        .map(|(id, platform, left, refresh)| connection(id, platform, Some(*left), *refresh))
+        .map(|(id, platform, left, refresh)| integration(id, platform, Some(*left), *refresh))
         .collect();
     world.import(&records).await;
     world
@@ -29,7 +29,7 @@ fn refuse(world: &World, platform: Platform, token: &str, name: &str) {
 }
 
 #[tokio::test]
-async fn one_failing_connection_never_stops_the_others() {
+async fn one_failing_integration_never_stops_the_others() {
     let hour = TimeDelta::hours(1);
     let world = world_of(&[
         ("a", "google", hour, true),
@@ -125,7 +125,7 @@ async fn an_outage_that_lasts_reaches_people_and_so_does_its_end() {
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(
         told[0]["type"], "integration_token_expired",
-        "patience outlived the token"
+        "failure_grace outlived the token"
     );
     world.stack.platforms().clear_scripts();
     for _ in 0..13 {
@@ -163,7 +163,7 @@ async fn a_refused_grant_is_concluded_when_confirmed_and_told_once() {
             ..
         }
     ));
-    assert_eq!(row.attention_at, None);
+    assert_eq!(row.next_action_at, None);
     world.pass(TimeDelta::days(3));
     assert_eq!(world.check(json!({})).await.examined, 0);
     let types = world.told("olga").await;
@@ -172,7 +172,7 @@ async fn a_refused_grant_is_concluded_when_confirmed_and_told_once() {
     assert_eq!(types[1..], ["integration_token_expiring"]);
 
     // A reconnect ends it, and people hear that.
-    let mut line = connection("x", "twitter", Some(TimeDelta::days(4)), true);
+    let mut line = integration("x", "twitter", Some(TimeDelta::days(4)), true);
     line["access_token"] = json!("at-x-2");
     line["refresh_token"] = json!("rt-new");
     world.import(&[line]).await;
@@ -383,7 +383,7 @@ async fn people_are_warned_of_the_end_of_data_access_that_only_a_probe_tells() {
     );
     let row = world.row("acme", "m").await;
     let end = Some(start() + TimeDelta::days(5));
-    assert_eq!((row.data_access_expires_at, row.lapses_at), (end, end));
+    assert_eq!((row.data_access_expires_at, row.reconnect_by), (end, end));
     assert!(row.access_expires_at > Some(start() + TimeDelta::days(50)));
     assert_eq!(world.told("olga").await, ["integration_token_expiring"]);
     let listed = world.expiring("olga", "acme", 7).await;
@@ -404,7 +404,7 @@ async fn an_extension_that_does_not_say_its_end_is_proven_by_a_probe() {
 }
 
 #[tokio::test]
-async fn our_own_misconfiguration_changes_no_connection() {
+async fn our_own_misconfiguration_changes_no_integration() {
     let world = world_of(&[("g", "google", TimeDelta::days(1), true)]).await;
     world.check(json!({})).await;
     world.pass(TimeDelta::minutes(50));
@@ -439,11 +439,11 @@ async fn a_throttle_is_waited_out() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_sweeps_at_once_do_nothing_twice() {
     let ids: Vec<String> = (0..60).map(|n| format!("x{n}")).collect();
-    let connections: Vec<_> = ids
+    let integrations: Vec<_> = ids
         .iter()
         .map(|id| (id.as_str(), "twitter", TimeDelta::hours(1), true))
         .collect();
-    let world = world_of(&connections).await;
+    let world = world_of(&integrations).await;
     let sweeps = futures::future::join_all((0..3).map(|_| world.check(json!({})))).await;
     let refreshed: u64 = sweeps.iter().map(|report| report.auto_refreshed).sum();
     let failed: u64 = sweeps.iter().map(|report| report.refresh_failed).sum();
@@ -461,7 +461,7 @@ async fn a_reconnect_during_the_exchange_wins() {
     let script: Script =
         serde_json::from_value(json!({"platform": "twitter", "do": {"delay_ms": 300}})).unwrap();
     world.stack.platforms().script(script).unwrap();
-    let mut line = connection("x", "twitter", Some(TimeDelta::hours(5)), true);
+    let mut line = integration("x", "twitter", Some(TimeDelta::hours(5)), true);
     line["access_token"] = json!("at-x-2");
     line["refresh_token"] = json!("rt-x-2");
     let reconnect = async {
@@ -523,7 +523,7 @@ async fn a_larger_window_warns_earlier_and_only_once() {
     assert_eq!(
         world.check(json!({})).await.alerts_published,
         0,
-        "this rung has been told"
+        "this threshold has been told"
     );
     world.pass(TimeDelta::days(3));
     assert_eq!(world.check(json!({})).await.urgent, 1);
@@ -533,7 +533,7 @@ async fn a_larger_window_warns_earlier_and_only_once() {
 async fn a_sweep_stops_before_its_deadline_and_says_so() {
     // Two classes: hourly tokens first, then those of weeks.
     let ids: Vec<String> = (0..100).map(|n| format!("c{n}")).collect();
-    let connections: Vec<_> = ids
+    let integrations: Vec<_> = ids
         .iter()
         .enumerate()
         .map(|(n, id)| {
@@ -545,7 +545,7 @@ async fn a_sweep_stops_before_its_deadline_and_says_so() {
             )
         })
         .collect();
-    let world = world_of(&connections).await;
+    let world = world_of(&integrations).await;
     let function = check_tokens::CheckTokens::wire(
         &world
             .stack
@@ -585,12 +585,12 @@ async fn a_platform_that_hangs_keeps_no_other_from_being_refreshed() {
     let ids: Vec<String> = (0..40).map(|n| format!("c{n}")).collect();
     let hour = TimeDelta::hours(1);
     let platform = |n| if n % 8 == 7 { "google" } else { "twitter" };
-    let connections: Vec<_> = ids
+    let integrations: Vec<_> = ids
         .iter()
         .enumerate()
         .map(|(n, id)| (id.as_str(), platform(n), hour, true))
         .collect();
-    let world = world_of(&connections).await;
+    let world = world_of(&integrations).await;
     let script: Script =
         serde_json::from_value(json!({"platform": "twitter", "do": {"delay_ms": 1_000}})).unwrap();
     world.stack.platforms().script(script).unwrap();
@@ -627,7 +627,7 @@ async fn a_platform_that_hangs_keeps_no_other_from_being_refreshed() {
 async fn a_sweep_that_died_after_its_claim_is_made_up_for() {
     let world = world_of(&[("g", "google", TimeDelta::hours(1), true)]).await;
     let mut row = world.row("acme", "g").await;
-    row.lease = Some(shared::integration::Lease {
+    row.lease = Some(shared::domain::integration::Lease {
         attempt: "of a dead sweep".to_owned(),
         until: start() + TimeDelta::seconds(60),
     });
@@ -786,7 +786,7 @@ async fn without_client_credentials_people_are_told_and_the_sweep_fails() {
         "ALERTS_TOPIC_ARN",
         "TOKEN_KEY_ID",
         "QUOTAS_TABLE",
-        "PARKED_BUCKET",
+        "FALLBACK_BUCKET",
     ]
     .into_iter()
     .map(|name| {
@@ -821,13 +821,13 @@ async fn without_client_credentials_people_are_told_and_the_sweep_fails() {
 }
 
 #[tokio::test]
-async fn the_same_rung_under_two_windows_is_one_notification() {
+async fn the_same_threshold_under_two_windows_is_one_notification() {
     let world = world_of(&[("l", "linkedin", TimeDelta::hours(156), false)]).await;
-    let untold = world.row("acme", "l").await;
+    let unsent = world.row("acme", "l").await;
     world.check(json!({"days": 30})).await;
     // As if another sweep, with another window, had published just before that was recorded.
     let mut row = world.row("acme", "l").await;
-    row.told = untold.told;
+    row.sent_alerts = unsent.sent_alerts;
     world
         .integrations()
         .replace(row, world.now())
@@ -842,7 +842,7 @@ async fn a_reconnect_that_fails_at_once_is_no_good_news() {
     let world = world_of(&[("m", "meta", TimeDelta::days(2), false)]).await;
     refuse(&world, Platform::Meta, "at-m", "190/460");
     world.check(json!({})).await;
-    let mut line = connection("m", "meta", Some(TimeDelta::days(50)), false);
+    let mut line = integration("m", "meta", Some(TimeDelta::days(50)), false);
     line["access_token"] = json!("at-m-again");
     world.import(&[line]).await;
     world.check(json!({})).await;

@@ -11,11 +11,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use local::guard::Calls;
 use local::{Environment, Handler, Options, Stack};
 use serde_json::{Value, json};
-use shared::import::{Importer, Progress, Summary};
-use shared::integration::Integration;
-use shared::report::Report;
-use shared::sealing::Sealer;
-use shared::store::{Integrations, Key, Organizations};
+use shared::IntegrationKey;
+use shared::aws::tables::{IntegrationsTable, OrganizationsTable};
+use shared::aws::token_cipher::TokenCipher;
+use shared::domain::integration::Integration;
+use shared::domain::report::SweepReport;
+use shared::registration::import::{Importer, Progress, Summary};
 use shared::{Clock, IntegrationId, OrgId, Variables};
 
 pub(crate) struct World {
@@ -129,8 +130,8 @@ impl World {
             .to_owned()
     }
 
-    pub(crate) fn integrations(&self) -> Integrations {
-        Integrations::new(
+    pub(crate) fn integrations(&self) -> IntegrationsTable {
+        IntegrationsTable::new(
             self.dynamodb(),
             self.variable("NotifyFunction", "INTEGRATIONS_TABLE"),
         )
@@ -140,11 +141,11 @@ impl World {
         let sdk = self.stack.environment().sdk_config();
         Importer {
             integrations: self.integrations(),
-            organizations: Organizations::new(
+            organizations: OrganizationsTable::new(
                 self.dynamodb(),
                 self.variable("NotifyFunction", "ORGANIZATIONS_TABLE"),
             ),
-            sealer: Sealer::new(
+            sealer: TokenCipher::new(
                 aws_sdk_kms::Client::new(&sdk),
                 self.variable("CheckTokensFunction", "TOKEN_KEY_ID"),
                 self.clock.clone(),
@@ -179,7 +180,7 @@ impl World {
     }
 
     /// Invokes the sweep and waits until everybody has been told.
-    pub(crate) async fn check(&self, request: Value) -> Report {
+    pub(crate) async fn check(&self, request: Value) -> SweepReport {
         let answer = self
             .stack
             .invoke("CheckTokensFunction", request)
@@ -294,14 +295,14 @@ impl World {
     }
 }
 
-pub(crate) fn key(org: &str, integration: &str) -> Key {
-    Key {
+pub(crate) fn key(org: &str, integration: &str) -> IntegrationKey {
+    IntegrationKey {
         org_id: OrgId::new(org).unwrap(),
         integration_id: IntegrationId::new(integration).unwrap(),
     }
 }
 
-/// Organisation `acme` of olga, with ian who manages connections and mia who does not.
+/// Organisation `acme` of olga, with ian who manages integrations and mia who does not.
 pub(crate) fn acme() -> Vec<Value> {
     vec![
         json!({"type": "organization", "org_id": "acme", "name": "Acme", "owner_id": "olga"}),
@@ -310,8 +311,8 @@ pub(crate) fn acme() -> Vec<Value> {
     ]
 }
 
-/// A connection of `acme`, made by carl, that ends `left` from the start.
-pub(crate) fn connection(
+/// An integration of `acme`, made by carl, that ends `left` from the start.
+pub(crate) fn integration(
     id: &str,
     platform: &str,
     left: Option<TimeDelta>,

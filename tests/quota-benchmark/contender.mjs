@@ -62,7 +62,7 @@ async function hammer(seconds) {
   await Promise.all(Array.from({ length: cell.callers }, caller));
 }
 
-// Connections, and code that is warm, are not what is measured.
+// Integrations, and code that is warm, are not what is measured.
 const warm = cell.callers * 4;
 await Promise.all(
   Array.from({ length: warm }, (_, n) => limiter.consume(`${cell.name}-warm-${n}`, 1)),

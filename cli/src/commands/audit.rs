@@ -2,22 +2,22 @@
 
 use clap::Args;
 use shared::Clock;
-use shared::store::Key;
+use shared::IntegrationKey;
 
-use crate::connection::connection;
 use crate::history::History;
+use crate::integration::integration;
 use crate::output::{Outcome, Output};
 use crate::target::{Place, Target};
 
 /// The most entries that can be asked for.
 const MOST: usize = 1_000;
 
-/// Print what happened to a connection, newest first
+/// Print what happened to an integration, newest first
 #[derive(Debug, Args)]
 pub(crate) struct Audit {
-    /// The organisation and its connection
-    #[arg(value_name = "ORG/INTEGRATION", value_parser = connection)]
-    connection: Key,
+    /// The organisation and its integration
+    #[arg(value_name = "ORG/INTEGRATION", value_parser = integration)]
+    integration: IntegrationKey,
     /// Print at most so many entries, 1 to 1000
     #[arg(long, value_name = "N", default_value = "20", value_parser = limit, allow_negative_numbers = true)]
     limit: usize,
@@ -37,9 +37,9 @@ impl Audit {
     pub(crate) async fn run(self, output: &Output) -> anyhow::Result<Outcome> {
         let target = Target::of(&self.place, &Target::AUDIT_NEEDS).await?;
         let audit = target.audit(Clock::system())?;
-        let entries = audit.history(&self.connection, self.limit).await?;
+        let entries = audit.history(&self.integration, self.limit).await?;
         let may_go_on = entries.len() == self.limit;
-        let history = History::new(&self.connection, entries);
+        let history = History::new(&self.integration, entries);
         output.answer(&history, || history.render())?;
         if may_go_on && self.limit < MOST {
             let limit = self.limit;

@@ -10,12 +10,12 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use shared::Clock;
+use shared::IntegrationKey;
 use shared::aws::AwsError;
-use shared::lapse::{InvalidWindow, Window};
-use shared::report::Checked;
-use shared::store::Key;
+use shared::domain::report::Checked;
+use shared::domain::severity::{InvalidWarningWindow, WarningWindow};
 
-use crate::connection::connection;
+use crate::integration::integration;
 use crate::output::{Outcome, Output};
 use crate::target::{Place, Target};
 use crate::{progress, report};
@@ -29,15 +29,15 @@ pub(crate) struct Check {
     /// Only alert, refresh nothing
     #[arg(long)]
     no_auto_refresh: bool,
-    /// Only this connection, now: wait for the function, and say what came of it; exit
+    /// Only this integration, now: wait for the function, and say what came of it; exit
     /// code 0 if it was refreshed, or its token is alive
     #[arg(
         long,
         value_name = "ORG/INTEGRATION",
-        value_parser = connection,
+        value_parser = integration,
         conflicts_with_all = ["days", "no_auto_refresh", "sync"]
     )]
-    integration: Option<Key>,
+    integration: Option<IntegrationKey>,
     /// Run the check in this process and print its report, not in the background
     #[arg(long)]
     sync: bool,
@@ -45,9 +45,9 @@ pub(crate) struct Check {
     place: Place,
 }
 
-fn days(text: &str) -> Result<u32, InvalidWindow> {
-    text.parse::<Window>()?; // which knows the limits
-    text.parse().map_err(|_| InvalidWindow)
+fn days(text: &str) -> Result<u32, InvalidWarningWindow> {
+    text.parse::<WarningWindow>()?; // which knows the limits
+    text.parse().map_err(|_| InvalidWarningWindow)
 }
 
 impl Check {
@@ -76,7 +76,7 @@ impl Check {
         Value::Object(payload)
     }
 
-    async fn one(&self, key: &Key, output: &Output) -> anyhow::Result<Outcome> {
+    async fn one(&self, key: &IntegrationKey, output: &Output) -> anyhow::Result<Outcome> {
         let target = Target::of(&self.place, &["CHECK_TOKENS_FUNCTION"]).await?;
         let function = target.check_tokens_function()?;
         let config = aws_sdk_lambda::config::Builder::from(target.sdk())
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn one_connection_is_asked_for_by_its_key() {
+    fn one_integration_is_asked_for_by_its_key() {
         let line = Line::parse_from("check --integration acme/auth0|7".split(' '));
         let integration = json!({"org_id": "acme", "integration_id": "auth0|7"});
         assert_eq!(line.check.payload(), json!({ "integration": integration }));

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use shared::Clock;
-use shared::import::{Importer, Position, Progress, RawRecord, Summary};
+use shared::registration::import::{Importer, Position, Progress, RawRecord, Summary};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, BufReader};
 
@@ -21,7 +21,7 @@ const BUFFER: usize = 256 * 1024;
 /// How many problems are printed, unless something else is wanted.
 const MAX_ERRORS: u64 = 100;
 
-/// Take over organisations, members and connections from another system
+/// Take over organisations, members and integrations from another system
 #[derive(Debug, Args)]
 pub(crate) struct Import {
     /// JSON Lines, one record a line, or a JSON array of records; - for standard input
@@ -50,7 +50,7 @@ impl Import {
             rejected,
         };
         let result = source
-            .import_telling(&importer, output, &mut problems)
+            .import_reporting(&importer, output, &mut problems)
             .await;
         problems.end(output)?;
         let summary = result?;
@@ -192,12 +192,12 @@ impl Source {
         output: &Output,
     ) -> anyhow::Result<Summary> {
         let mut problems = Problems::printing(MAX_ERRORS);
-        let result = self.import_telling(importer, output, &mut problems).await;
+        let result = self.import_reporting(importer, output, &mut problems).await;
         problems.end(output)?;
         result
     }
 
-    async fn import_telling(
+    async fn import_reporting(
         self,
         importer: &Importer,
         output: &Output,
@@ -253,7 +253,7 @@ pub(crate) fn render(summary: &Summary) -> String {
         if summary.missing_unlisted > 0 {
             text += &format!(" and {} more", summary.missing_unlisted);
         }
-        text += "\nnobody can see their connections or be told about them: \
+        text += "\nnobody can see their integrations or be told about them: \
                  import a line of type organization for each";
     }
     text

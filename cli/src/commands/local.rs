@@ -8,7 +8,7 @@ use clap::Args;
 use local::{Addresses, Options, Stack};
 use serde::Serialize;
 use shared::Clock;
-use shared::import::Summary;
+use shared::registration::import::Summary;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use url::Url;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use shared::IntegrationKey;
 use shared::quota::{Decision, Limiter};
-use shared::store::Key;
 use shared::{Clock, Platform};
 
-use crate::connection::connection;
+use crate::integration::integration;
 use crate::output::{Outcome, Output};
 use crate::progress;
 use crate::quota::{Answer, Meter, Policy, Waited, policies_table};
@@ -31,8 +31,8 @@ enum Operation {
         #[command(flatten)]
         place: Place,
     },
-    /// Print how a connection's quota stands; takes nothing
-    #[command(after_help = "Whether there is such a connection is not looked at.")]
+    /// Print how an integration's quota stands; takes nothing
+    #[command(after_help = "Whether there is such an integration is not looked at.")]
     Show {
         #[command(flatten)]
         of: Metered,
@@ -40,7 +40,7 @@ enum Operation {
     /// Take a permit for one call, waiting for one if need be, and print until when to use it
     #[command(
         after_help = "Exit code 1, at once, if no permit frees within --max; it says when one does.\n\
-            Only the permit is looked at, not whether there is such a connection. It relies on\n\
+            Only the permit is looked at, not whether there is such an integration. It relies on\n\
             this machine's clock being right to the second."
     )]
     Wait {
@@ -50,7 +50,7 @@ enum Operation {
         #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, allow_negative_numbers = true)]
         max: Duration,
     },
-    /// Forget what was granted to a connection
+    /// Forget what was granted to an integration
     Reset {
         #[command(flatten)]
         of: Metered,
@@ -62,9 +62,9 @@ enum Operation {
 struct Metered {
     /// The platform's name, or one of facebook, x, google_ads
     platform: Platform,
-    /// The organisation and its connection
-    #[arg(value_name = "ORG/INTEGRATION", value_parser = connection)]
-    connection: Key,
+    /// The organisation and its integration
+    #[arg(value_name = "ORG/INTEGRATION", value_parser = integration)]
+    integration: IntegrationKey,
     #[command(flatten)]
     place: Place,
 }
@@ -83,7 +83,7 @@ impl Metered {
         let target = Target::of(&self.place, &Target::LIMITER_NEEDS).await?;
         let meter = Meter {
             platform: self.platform,
-            connection: self.connection,
+            integration: self.integration,
         };
         Ok((meter, target.limiter(clock.clone())?))
     }

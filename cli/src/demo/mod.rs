@@ -1,4 +1,4 @@
-//! The demo: an organisation with a connection in every state on every
+//! The demo: an organisation with an integration in every state on every
 //! platform, and a few hours of history.
 
 mod standing;
@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use chrono::TimeDelta;
 use local::Stack;
 use serde_json::json;
-use shared::import::{Importer, Progress};
+use shared::registration::import::{Importer, Progress};
 use shared::{Clock, IntegrationId, OrgId, Platform};
 
 use crate::target::Target;
@@ -29,14 +29,14 @@ const MEMBER: &str = "mia";
 /// File in the data directory: the demo is there, and whole.
 const COMPLETE: &str = "demo.complete";
 
-/// How long ago the connections were imported.
+/// How long ago the integrations were imported.
 const HISTORY: TimeDelta = TimeDelta::hours(3);
 /// A refused grant is tried again after a minute or two; only a second refusal,
 /// in a later sweep, is believed.
 const BETWEEN_SWEEPS: TimeDelta = TimeDelta::minutes(10);
 
-/// Every connection of the demo, platform by platform.
-fn connections() -> impl Iterator<Item = (Platform, Story, String)> {
+/// Every integration of the demo, platform by platform.
+fn integrations() -> impl Iterator<Item = (Platform, Story, String)> {
     Platform::ALL.into_iter().flat_map(|platform| {
         let stories = Story::ALL.into_iter();
         stories
@@ -93,7 +93,7 @@ pub(crate) async fn run(
     view::look(target, &org, report, clock.now()).await
 }
 
-/// Imports organisation, members and connections. What the platforms are to
+/// Imports organisation, members and integrations. What the platforms are to
 /// do in the present is handed back.
 async fn import(
     importer: &Importer,
@@ -106,7 +106,7 @@ async fn import(
         json!({"type": "member", "org_id": ORG, "user_id": MEMBER, "permissions": []}),
     ];
     let mut later = Vec::new();
-    for (platform, story, id) in connections() {
+    for (platform, story, id) in integrations() {
         let told = story.tell(platform, &id, times);
         lines.push(told.line);
         match told.script {
@@ -142,14 +142,14 @@ fn integration_id(id: &str) -> anyhow::Result<IntegrationId> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use shared::import::Record;
+    use shared::registration::import::Record;
 
     use super::*;
 
     #[test]
     fn every_platform_has_every_story_that_it_can_have() {
         let stories = |platform| {
-            let all = connections().filter(move |(of, ..)| *of == platform);
+            let all = integrations().filter(move |(of, ..)| *of == platform);
             all.map(|(_, story, _)| story.name())
                 .collect::<BTreeSet<_>>()
         };
@@ -179,7 +179,7 @@ mod tests {
         let now = clock.now();
         let imported = now - HISTORY;
         let platforms = local::platforms::Platforms::new(clock);
-        for (platform, story, id) in connections() {
+        for (platform, story, id) in integrations() {
             let told = story.tell(platform, &id, Times { imported, now });
             let parsed = Record::parse(told.line.to_string().as_bytes());
             assert!(parsed.is_ok(), "{id}: {}", parsed.unwrap_err());

@@ -1,12 +1,12 @@
-//! How a connection stands, in the words of the table.
+//! How an integration stands, in the words of the table.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared::Platform;
-use shared::integration::{Integration, RetryReason, State};
-use shared::lapse::{Severity, Window, humanly};
-use shared::platform::RefreshModel;
-use shared::verdict::{PlatformAction, ReconnectReason};
+use shared::domain::integration::{Integration, RetryReason, State};
+use shared::domain::severity::{Severity, WarningWindow, humanly};
+use shared::domain::verdict::{PlatformAction, ReconnectReason};
+use shared::platforms::catalog::RefreshModel;
 
 /// One row of the table.
 #[derive(Debug, Serialize)]
@@ -15,8 +15,8 @@ pub(crate) struct Standing {
     platform: Platform,
     username: String,
     state: String,
-    lapses_at: Option<DateTime<Utc>>,
-    attention_at: Option<DateTime<Utc>>,
+    reconnect_by: Option<DateTime<Utc>>,
+    next_action_at: Option<DateTime<Utc>>,
     /// The title of the owner's latest notification about it.
     last_told: Option<String>,
 }
@@ -28,8 +28,8 @@ impl Standing {
             platform: row.platform,
             username: row.username.clone(),
             state: state(row, now),
-            lapses_at: row.lapses_at,
-            attention_at: row.attention_at,
+            reconnect_by: row.reconnect_by,
+            next_action_at: row.next_action_at,
             last_told,
         }
     }
@@ -38,14 +38,14 @@ impl Standing {
         "Platform",
         "Account",
         "State",
-        "Lapses",
+        "Expires",
         "Next look",
         "Olga was last told",
     ];
 
     pub(super) fn cells(&self, now: DateTime<Utc>) -> [String; 6] {
-        let lapses = self.lapses_at.map(|at| humanly(at, now));
-        let attention = self.attention_at.map(|at| {
+        let expires = self.reconnect_by.map(|at| humanly(at, now));
+        let attention = self.next_action_at.map(|at| {
             if at <= now {
                 "now".to_owned()
             } else {
@@ -57,7 +57,7 @@ impl Standing {
             self.platform.display_name().to_owned(),
             self.username.clone(),
             self.state.clone(),
-            or_dash(lapses),
+            or_dash(expires),
             or_dash(attention),
             or_dash(self.last_told.clone()),
         ]
@@ -77,15 +77,15 @@ fn state(row: &Integration, now: DateTime<Utc>) -> String {
 
 fn active(row: &Integration, now: DateTime<Utc>) -> String {
     let on = row
-        .lapses_at
-        .and_then(|at| Severity::of(at, now, Window::default()));
+        .reconnect_by
+        .and_then(|at| Severity::of(at, now, WarningWindow::default()));
     match on {
         Some(Severity::Expired) => "expired".to_owned(),
         Some(severity) => format!("expiring: {}", severity.name()),
         None if !row.missing_scopes.is_empty() => "alive, lost a permission".to_owned(),
         None if row.is_proven(now) => "healthy, renews itself".to_owned(),
         None if !row.is_monitored(now) => "not monitored".to_owned(),
-        None if row.refresh_model() == RefreshModel::None && row.lapses_at.is_none() => {
+        None if row.refresh_model() == RefreshModel::None && row.reconnect_by.is_none() => {
             "no end, asked about daily".to_owned()
         }
         None => "healthy".to_owned(),
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn a_state_is_said_in_a_few_words() {
         let in_hours = |hours| NOW + TimeDelta::hours(hours).num_seconds();
-        for (changes, state, lapses) in [
+        for (changes, state, expires) in [
             (
                 json!({"access_token": [1]}),
                 "no end, asked about daily",
@@ -209,7 +209,7 @@ mod tests {
             ),
         ] {
             let cells = cells(changes);
-            assert_eq!((cells[2].as_str(), cells[3].as_str()), (state, lapses));
+            assert_eq!((cells[2].as_str(), cells[3].as_str()), (state, expires));
             assert_eq!(
                 (cells[0].as_str(), cells[1].as_str()),
                 ("Google Ads", "ads")

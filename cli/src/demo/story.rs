@@ -1,15 +1,15 @@
-//! What can happen to a connection, one story a connection of the demo, as
+//! What can happen to an integration, one story an integration of the demo, as
 //! lines to import and as what the simulated platform does about it.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use local::platforms::{Action, Requests, Respond, Script};
 use serde_json::{Value, json};
 use shared::Platform;
-use shared::platform::RefreshModel;
+use shared::platforms::catalog::RefreshModel;
 
 use super::{CREATOR, ORG};
 
-/// What happens to a connection. Its name is the account's name.
+/// What happens to an integration. Its name is the account's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Story {
     RenewsItself,
@@ -24,7 +24,7 @@ pub(super) enum Story {
     SwitchedOff,
 }
 
-/// The instants that a story hangs on: when its connections were imported,
+/// The instants that a story hangs on: when its integrations were imported,
 /// and the present.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
@@ -32,15 +32,15 @@ pub(super) struct Times {
     pub(super) now: DateTime<Utc>,
 }
 
-/// A connection, told.
-pub(super) struct Told {
+/// An integration, told.
+pub(super) struct SentAlerts {
     /// Its line of the import.
     pub(super) line: Value,
     /// What the platform does, and from when on.
     pub(super) script: Option<(From, Script)>,
 }
 
-/// Critical, and was not yet when the connections were imported.
+/// Critical, and was not yet when the integrations were imported.
 const ALMOST_A_DAY: TimeDelta = TimeDelta::minutes(21 * 60 + 50);
 
 /// From when on a platform follows a script.
@@ -89,14 +89,14 @@ impl Story {
         }
     }
 
-    /// Whether it can happen to a connection of that platform.
+    /// Whether it can happen to an integration of that platform.
     pub(super) fn happens_on(self, platform: Platform) -> bool {
         match self {
             // A Page's token; an advertiser's token.
             Self::NeverExpires => {
                 matches!(platform, Platform::Meta | Platform::TiktokBusiness)
             }
-            // People hear of a rescue only where tokens live for weeks.
+            // People hear of a recovery only where tokens live for weeks.
             Self::RenewedInTime => platform.usual_access_life() > TimeDelta::days(7),
             Self::ActFirst => demand(platform).is_some(),
             Self::PermissionLost => lost_scope(platform).is_some(),
@@ -105,7 +105,7 @@ impl Story {
     }
 
     /// Tells the story of `id` with fresh tokens.
-    pub(super) fn tell(self, platform: Platform, id: &str, times: Times) -> Told {
+    pub(super) fn tell(self, platform: Platform, id: &str, times: Times) -> SentAlerts {
         let credential = self.credential(platform, times);
         let access_token = fresh_token(platform);
         let refresh_token = credential.has_refresh_token.then(|| fresh_token(platform));
@@ -133,7 +133,7 @@ impl Story {
         // What the platform is sent, and knows the grant by ever after.
         let sent = refresh_token.unwrap_or(access_token);
         let script = self.script(platform, &credential, &sent, times);
-        Told {
+        SentAlerts {
             line,
             script: script.map(|(from, script)| (from, script.on(platform).token(&sent))),
         }

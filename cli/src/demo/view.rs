@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use shared::notification::Notification;
-use shared::report::Report;
-use shared::store::{Key, Notifications};
+use shared::IntegrationKey;
+use shared::aws::tables::NotificationsTable;
+use shared::domain::notification::Notification;
+use shared::domain::report::SweepReport;
 use shared::{OrgId, UserId};
 
 use super::standing::Standing;
-use super::{CREATOR, MEMBER, OWNER, connections, integration_id};
+use super::{CREATOR, MEMBER, OWNER, integration_id, integrations};
 use crate::target::Target;
 use crate::{report, table};
 
@@ -21,8 +22,8 @@ const PAGE: usize = 100;
 #[derive(Debug, Serialize)]
 pub(crate) struct Demo {
     org_id: OrgId,
-    connections: Vec<Standing>,
-    report: Report,
+    integrations: Vec<Standing>,
+    report: SweepReport,
     /// How many notifications each person has.
     notifications: BTreeMap<UserId, usize>,
     /// When all this was so.
@@ -32,7 +33,7 @@ pub(crate) struct Demo {
 pub(super) async fn look(
     target: &Target,
     org: &OrgId,
-    report: Report,
+    report: SweepReport,
     at: DateTime<Utc>,
 ) -> anyhow::Result<Demo> {
     let store = target.notifications()?;
@@ -53,21 +54,21 @@ pub(super) async fn look(
                 .collect();
         }
     }
-    let integrations = target.integrations()?;
+    let table = target.integrations()?;
     let mut standings = Vec::new();
-    for (_, _, id) in connections() {
-        let key = Key {
+    for (_, _, id) in integrations() {
+        let key = IntegrationKey {
             org_id: org.clone(),
             integration_id: integration_id(&id)?,
         };
         // One that somebody has removed since is not missed.
-        if let Some(row) = integrations.get(&key).await? {
+        if let Some(row) = table.get(&key).await? {
             standings.push(Standing::of(&row, last_told.remove(&id), at));
         }
     }
     Ok(Demo {
         org_id: org.clone(),
-        connections: standings,
+        integrations: standings,
         report,
         notifications,
         at,
@@ -75,7 +76,7 @@ pub(super) async fn look(
 }
 
 async fn all(
-    store: &Notifications,
+    store: &NotificationsTable,
     user: &UserId,
     org: &OrgId,
 ) -> anyhow::Result<Vec<Notification>> {
@@ -94,7 +95,7 @@ async fn all(
 impl Demo {
     pub(crate) fn render(&self) -> String {
         let mut table = table::table(Standing::HEADER);
-        for standing in &self.connections {
+        for standing in &self.integrations {
             table.add_row(standing.cells(self.at));
         }
         let told: Vec<String> = self

@@ -1,4 +1,4 @@
-//! Looking after one connection now, because somebody asks.
+//! Looking after one integration now, because somebody asks.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::primitives::Blob;
 use serde_json::{Value, json};
 use shared::Clock;
+use shared::IntegrationKey;
 use shared::aws::AwsError;
-use shared::report::Checked;
-use shared::store::Key;
+use shared::domain::report::Checked;
 
 use crate::problem::Problem;
 
@@ -48,9 +48,9 @@ impl CheckTokens {
         }
     }
 
-    /// Has one connection looked after. Lambda lets the function go on when we
+    /// Has one integration looked after. Lambda lets the function go on when we
     /// no longer wait for it.
-    pub(crate) async fn ask(&self, key: &Key) -> Result<Asked, Problem> {
+    pub(crate) async fn ask(&self, key: &IntegrationKey) -> Result<Asked, Problem> {
         let payload = json!({ "integration": key });
         let asked = self
             .lambda
@@ -127,7 +127,7 @@ mod tests {
             .endpoint_url(endpoint)
             .build();
         let check_tokens = CheckTokens::new(&sdk, "check", clock.clone());
-        let key = Key {
+        let key = IntegrationKey {
             org_id: OrgId::new("acme").unwrap(),
             integration_id: IntegrationId::new("7").unwrap(),
         };

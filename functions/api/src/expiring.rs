@@ -1,4 +1,4 @@
-//! The connections that will lapse soon: the original system's answer, field
+//! The integrations that end soon: the original system's answer, field
 //! for field.
 
 use base64::Engine;
@@ -6,10 +6,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Number;
-use shared::alert::reconnect_url;
-use shared::integration::Integration;
-use shared::lapse::{self, MAX_WINDOW_DAYS, Severity, Window};
-use shared::store::Integrations;
+use shared::aws::tables::IntegrationsTable;
+use shared::domain::alert::reconnect_url;
+use shared::domain::integration::Integration;
+use shared::domain::severity::{self, MAX_WINDOW_DAYS, Severity, WarningWindow};
 use shared::{IntegrationId, OrgId, Platform};
 
 use crate::problem::Problem;
@@ -25,14 +25,14 @@ pub(crate) const MOST_BYTES: usize = 5_500_000;
 /// What is asked for.
 #[derive(Debug)]
 pub(crate) struct Query {
-    window: Window,
+    window: WarningWindow,
     next: Option<Position>,
 }
 
 /// The row after which a page begins.
 #[derive(Debug, Clone, PartialEq)]
 struct Position {
-    lapses_at: DateTime<Utc>,
+    reconnect_by: DateTime<Utc>,
     integration: IntegrationId,
 }
 
@@ -82,7 +82,7 @@ impl Query {
 impl Position {
     fn of(row: &Integration) -> Option<Self> {
         Some(Self {
-            lapses_at: row.lapses_at?,
+            reconnect_by: row.reconnect_by?,
             integration: row.integration_id.clone(),
         })
     }
@@ -90,7 +90,7 @@ impl Position {
     fn write(&self) -> String {
         BASE64.encode(format!(
             "{}.{}",
-            self.lapses_at.timestamp(),
+            self.reconnect_by.timestamp(),
             self.integration
         ))
     }
@@ -99,38 +99,38 @@ impl Position {
         let text = String::from_utf8(BASE64.decode(cursor).ok()?).ok()?;
         let (seconds, integration) = text.split_once('.')?;
         Some(Self {
-            lapses_at: DateTime::from_timestamp(seconds.parse().ok()?, 0)?,
+            reconnect_by: DateTime::from_timestamp(seconds.parse().ok()?, 0)?,
             integration: IntegrationId::new(integration).ok()?,
         })
     }
 }
 
-/// Reads what lapses within the window, after the page before.
+/// Reads what expires within the window, after the page before.
 pub(crate) async fn list(
-    integrations: &Integrations,
+    integrations: &IntegrationsTable,
     org: &OrgId,
     query: &Query,
     now: DateTime<Utc>,
 ) -> Result<ExpiringTokens, Problem> {
     let until = now + query.window.length();
-    // A position outside the range is an error to DynamoDB. One that has lapsed
+    // A position outside the range is an error to DynamoDB. One that has expired
     // since lies before everything that is asked for now.
     let start = match &query.next {
-        Some(position) if position.lapses_at > until => return Ok(ExpiringTokens::default()),
-        Some(position) if position.lapses_at > now => Some(position.clone()),
+        Some(position) if position.reconnect_by > until => return Ok(ExpiringTokens::default()),
+        Some(position) if position.reconnect_by > now => Some(position.clone()),
         _ => None,
     };
-    let start = start.map(|position| (position.lapses_at, position.integration));
+    let start = start.map(|position| (position.reconnect_by, position.integration));
     // One more than fits, to know whether there is more.
     let found = integrations
-        .lapsing(org, (now, until), MOST + 1, start)
+        .expiring(org, (now, until), MOST + 1, start)
         .await?;
     page(&found.rows, query.window, now)
 }
 
 fn page(
     found: &[Integration],
-    window: Window,
+    window: WarningWindow,
     now: DateTime<Utc>,
 ) -> Result<ExpiringTokens, Problem> {
     let mut answer = ExpiringTokens::default();
@@ -164,20 +164,20 @@ pub(crate) fn escaped_length(json: &str) -> usize {
 }
 
 impl Row {
-    /// The row of a connection that lapses after `now` and within the window.
-    fn of(integration: &Integration, window: Window, now: DateTime<Utc>) -> Option<Self> {
-        let lapses_at = integration.lapses_at.filter(|at| *at > now)?;
+    /// The row of an integration that expires after `now` and within the window.
+    fn of(integration: &Integration, window: WarningWindow, now: DateTime<Utc>) -> Option<Self> {
+        let reconnect_by = integration.reconnect_by.filter(|at| *at > now)?;
         Some(Self {
             integration_id: integration.integration_id.clone(),
             platform: integration.platform,
             platform_name: integration.platform.display_name(),
             username: integration.username.clone(),
             account_id: integration.account_id.clone(),
-            expires_at: lapses_at.to_rfc3339(),
-            expires_at_human: lapse::humanly(lapses_at, now),
-            days_until_expiry: number(lapse::days_until(lapses_at, now)),
-            hours_until_expiry: number(lapse::hours_until(lapses_at, now)),
-            severity: Severity::of(lapses_at, now, window)?,
+            expires_at: reconnect_by.to_rfc3339(),
+            expires_at_human: severity::humanly(reconnect_by, now),
+            days_until_expiry: number(severity::days_until(reconnect_by, now)),
+            hours_until_expiry: number(severity::hours_until(reconnect_by, now)),
+            severity: Severity::of(reconnect_by, now, window)?,
             has_refresh_token: integration.refresh_token.is_some(),
             reconnect_url: reconnect_url(&integration.org_id, &integration.integration_id),
         })

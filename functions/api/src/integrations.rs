@@ -1,11 +1,12 @@
-//! An organisation's connections, and what happened to one.
+//! An organisation's integrations, and what happened to one.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use shared::integration::Integration;
-use shared::store::{Audit, Entry, Found, Integrations, Key};
+use shared::IntegrationKey;
+use shared::aws::tables::{AuditEntry, AuditTable, Found, IntegrationsTable};
+use shared::domain::integration::Integration;
 use shared::{IntegrationId, OrgId, Platform};
 
 use crate::expiring::{MOST_BYTES, escaped_length};
@@ -20,7 +21,7 @@ const USUAL: usize = 50;
 /// and how many of them at once.
 const EXAMINED: usize = 1_000;
 const AT_ONCE: usize = 200;
-/// How much of a connection's history is shown.
+/// How much of an integration's history is shown.
 const HISTORY: usize = 50;
 
 /// What is asked for.
@@ -42,12 +43,12 @@ pub(crate) struct Listing {
     next: Option<String>,
 }
 
-/// A connection with what happened to it last, newest first.
+/// An integration with what happened to it last, newest first.
 #[derive(Debug, Serialize)]
 pub(crate) struct One {
     #[serde(flatten)]
     shown: Shown,
-    history: Vec<Entry>,
+    history: Vec<AuditEntry>,
 }
 
 impl Query {
@@ -97,7 +98,7 @@ fn named<T: DeserializeOwned>(name: &str) -> Option<T> {
 
 /// Reads one page.
 pub(crate) async fn list(
-    integrations: &Integrations,
+    integrations: &IntegrationsTable,
     org: &OrgId,
     query: &Query,
     now: DateTime<Utc>,
@@ -147,11 +148,11 @@ pub(crate) async fn list(
     })
 }
 
-/// Reads one connection and its history.
+/// Reads one integration and its history.
 pub(crate) async fn one(
-    integrations: &Integrations,
-    audit: &Audit,
-    key: &Key,
+    integrations: &IntegrationsTable,
+    audit: &AuditTable,
+    key: &IntegrationKey,
     now: DateTime<Utc>,
 ) -> Result<One, Problem> {
     let (found, history) = tokio::try_join!(integrations.find(key), audit.history(key, HISTORY))?;

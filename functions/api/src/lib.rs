@@ -22,13 +22,16 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use shared::place::Place;
+use shared::IntegrationKey;
+use shared::aws::tables::{
+    Action, AuditTable, IntegrationsTable, MemberAction, NotificationsTable,
+};
+use shared::aws::token_cipher::TokenCipher;
+use shared::domain::report::Checked;
+use shared::domain::route::RouteParameters;
 use shared::quota::{Limiter, Policies};
-use shared::registration::{Became, Disconnected, disconnect};
-use shared::report::Checked;
-use shared::sealing::Sealer;
-use shared::store::{Act, Audit, Deed, Integrations, Key, Notifications};
-use shared::variables::InvalidVariable;
+use shared::registration::{Change, Disconnected, disconnect};
+use shared::runtime::variables::InvalidVariable;
 use shared::{Clock, Variables};
 use tower::Layer;
 
@@ -43,12 +46,12 @@ use standing::Standing;
 /// The function, wired.
 #[derive(Debug, Clone)]
 pub struct App {
-    integrations: Integrations,
-    notifications: Notifications,
-    audit: Audit,
+    integrations: IntegrationsTable,
+    notifications: NotificationsTable,
+    audit: AuditTable,
     limiter: Limiter,
     /// Only to seal: nothing here may open a token.
-    sealer: Sealer,
+    sealer: TokenCipher,
     check_tokens: CheckTokens,
     clock: Clock,
 }
@@ -67,15 +70,15 @@ impl App {
     ) -> Result<Self, InvalidVariable> {
         let dynamodb = aws_sdk_dynamodb::Client::new(sdk);
         Ok(Self {
-            integrations: Integrations::new(
+            integrations: IntegrationsTable::new(
                 dynamodb.clone(),
                 variables.required("INTEGRATIONS_TABLE")?,
             ),
-            notifications: Notifications::new(
+            notifications: NotificationsTable::new(
                 dynamodb.clone(),
                 variables.required("NOTIFICATIONS_TABLE")?,
             ),
-            audit: Audit::new(
+            audit: AuditTable::new(
                 dynamodb.clone(),
                 variables.required("AUDIT_TABLE")?,
                 clock.clone(),
@@ -86,7 +89,7 @@ impl App {
                 Policies::from_variables(variables)?,
                 clock.clone(),
             ),
-            sealer: Sealer::new(
+            sealer: TokenCipher::new(
                 aws_sdk_kms::Client::new(sdk),
                 variables.required("TOKEN_KEY_ID")?,
                 clock.clone(),
@@ -101,10 +104,14 @@ impl App {
     }
 
     /// Records what a person did. It is done, whether or not that succeeds.
-    async fn record(&self, member: &Member, key: Key, act: Deed) {
+    async fn record(&self, member: &Member, key: IntegrationKey, action: Action) {
         let by = member.user().clone();
-        if let Err(error) = self.audit.record_act(key, Act { act, by }).await {
-            tracing::error!(%error, ?act, "the audit row of an act could not be written");
+        if let Err(error) = self
+            .audit
+            .record_action(key, MemberAction { action, by })
+            .await
+        {
+            tracing::error!(%error, ?action, "the audit row of an action could not be written");
         }
     }
 }
@@ -204,7 +211,7 @@ async fn one_integration(
     member: Member,
     State(app): State<App>,
 ) -> Result<Json<integrations::One>, Problem> {
-    let key = member.connection()?;
+    let key = member.integration()?;
     let now = app.clock.now();
     let one = integrations::one(&app.integrations, &app.audit, &key, now).await?;
     Ok(Json(one))
@@ -216,19 +223,19 @@ async fn register_integration(
     request: Request,
 ) -> Result<(StatusCode, Json<Standing>), Problem> {
     member.must_manage()?;
-    let key = member.connection()?;
+    let key = member.integration()?;
     let registration = registering::read(request).await?;
     let now = app.clock.now();
     let registered = registration
         .store(&key, member.user(), &app.integrations, &app.sealer, now)
         .await?;
-    let (status, act) = match registered.became {
-        Became::First => (StatusCode::CREATED, Some(Deed::Registered)),
-        Became::Another => (StatusCode::OK, Some(Deed::Replaced)),
-        Became::Known => (StatusCode::OK, None),
+    let (status, action) = match registered.change {
+        Change::Created => (StatusCode::CREATED, Some(Action::Registered)),
+        Change::Replaced => (StatusCode::OK, Some(Action::Replaced)),
+        Change::Unchanged => (StatusCode::OK, None),
     };
-    if let Some(act) = act {
-        app.record(&member, key, act).await;
+    if let Some(action) = action {
+        app.record(&member, key, action).await;
     }
     Ok((status, Json(Standing::of(&registered.row, now))))
 }
@@ -238,25 +245,25 @@ async fn disconnect_integration(
     State(app): State<App>,
 ) -> Result<StatusCode, Problem> {
     member.must_manage()?;
-    let key = member.connection()?;
+    let key = member.integration()?;
     match disconnect(&key, &app.integrations, app.clock.now()).await? {
         Disconnected::Unknown => return Err(unknown_integration()),
         Disconnected::Already => {}
-        Disconnected::Now => app.record(&member, key, Deed::Disconnected).await,
+        Disconnected::Now => app.record(&member, key, Action::Disconnected).await,
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn check_integration(member: Member, State(app): State<App>) -> Result<Response, Problem> {
     member.must_manage()?;
-    let key = member.connection()?;
+    let key = member.integration()?;
     match app.check_tokens.ask(&key).await? {
         Asked::Done(Checked { verdict, .. }) if verdict == "not_found" => {
             Err(unknown_integration())
         }
         Asked::Done(checked) => Ok(Json(checked).into_response()),
         Asked::GoesOn => {
-            let Key {
+            let IntegrationKey {
                 org_id,
                 integration_id,
             } = key;
@@ -281,7 +288,7 @@ async fn list_notifications(
 }
 
 async fn read_notification(member: Member, State(app): State<App>) -> Result<StatusCode, Problem> {
-    let Place {
+    let RouteParameters {
         org, notification, ..
     } = member.place();
     let id = notification.as_deref().unwrap_or_default();
@@ -304,9 +311,9 @@ async fn rate_limits(
 
 async fn reset_rate_limit(member: Member, State(app): State<App>) -> Result<StatusCode, Problem> {
     member.must_manage()?;
-    let key = member.connection()?;
+    let key = member.integration()?;
     rate_limits::reset(&app.integrations, &app.limiter, &key).await?;
-    app.record(&member, key, Deed::QuotaReset).await;
+    app.record(&member, key, Action::QuotaReset).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -2,13 +2,13 @@
 
 use api::App;
 use lambda_http::{Error, run};
-use shared::{Clock, Variables, aws, logging};
+use shared::{Clock, Variables, aws, runtime::logging};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let variables = Variables::of_process();
     logging::to_stdout_as_json(&variables);
-    let sdk = aws::config_of_process().await;
+    let sdk = aws::config::from_environment().await;
     let app = App::wire(&sdk, &variables, Clock::system())?;
     run(api::router(app)).await
 }

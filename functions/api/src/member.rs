@@ -8,9 +8,9 @@ use http::request::Parts;
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
 use serde_json::Value;
-use shared::organization::Permission;
-use shared::place::Place;
-use shared::store::Key;
+use shared::IntegrationKey;
+use shared::domain::organization::Permission;
+use shared::domain::route::RouteParameters;
 use shared::{OrgId, UserId};
 
 use crate::permits::unknown_integration;
@@ -21,7 +21,7 @@ use crate::problem::Problem;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     user: UserId,
-    place: Place,
+    place: RouteParameters,
     manages: bool,
 }
 
@@ -40,24 +40,24 @@ impl Member {
 
     /// All that the path names.
     #[must_use]
-    pub fn place(&self) -> &Place {
+    pub fn place(&self) -> &RouteParameters {
         &self.place
     }
 
-    /// The connection in the path.
+    /// The integration in the path.
     ///
     /// # Errors
     /// The 404 of a path that names none.
-    pub fn connection(&self) -> Result<Key, Problem> {
+    pub fn integration(&self) -> Result<IntegrationKey, Problem> {
         let integration = self.place.integration.clone();
-        Ok(Key {
+        Ok(IntegrationKey {
             org_id: self.place.org.clone(),
             integration_id: integration.ok_or_else(unknown_integration)?,
         })
     }
 
     /// Whether the caller may register, reconnect, check and disconnect
-    /// connections, and reset their quotas.
+    /// integrations, and reset their quotas.
     #[must_use]
     pub fn manages(&self) -> bool {
         self.manages
@@ -68,7 +68,7 @@ impl Member {
     /// # Errors
     /// The 403 for everybody else.
     pub fn must_manage(&self) -> Result<(), Problem> {
-        let problem = "You may not manage the connections of this organisation.";
+        let problem = "You may not manage the integrations of this organisation.";
         self.manages
             .then_some(())
             .ok_or_else(|| Problem::forbidden(problem))
@@ -76,7 +76,7 @@ impl Member {
 
     /// The member that the authorizer's context describes, if it is about this
     /// very place: any difference or absence, and there is none.
-    fn of(place: Place, context: &HashMap<String, Value>) -> Option<Self> {
+    fn of(place: RouteParameters, context: &HashMap<String, Value>) -> Option<Self> {
         let field = |name: &str| context.get(name).and_then(Value::as_str);
         let same_place = place
             .fields()
@@ -104,7 +104,7 @@ impl<S: Sync> FromRequestParts<S> for Member {
         let place = parts
             .extensions
             .get::<MatchedPath>()
-            .and_then(|route| Place::of(route.as_str(), parts.uri.path()))
+            .and_then(|route| RouteParameters::parse(route.as_str(), parts.uri.path()))
             .ok_or_else(|| Problem::not_found("There is no such route."))?;
         context(parts)
             .and_then(|context| Self::of(place, context))
@@ -156,7 +156,7 @@ mod tests {
                 None => context.remove(*name),
             };
         }
-        let place = Place::of(TEMPLATE, "/api/acme/integrations/7").unwrap();
+        let place = RouteParameters::parse(TEMPLATE, "/api/acme/integrations/7").unwrap();
         Member::of(place, &context)
     }
 

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use shared::alert::Kind;
-use shared::lapse::Severity;
-use shared::notification::Notification;
-use shared::store::{Notifications, StoreError};
+use shared::aws::tables::{NotificationsTable, TableError};
+use shared::domain::alert::AlertKind;
+use shared::domain::notification::Notification;
+use shared::domain::severity::Severity;
 use shared::{OrgId, UserId};
 
 use crate::problem::Problem;
@@ -36,7 +36,7 @@ struct Row {
     notification_id: String,
     org_id: OrgId,
     #[serde(rename = "type")]
-    kind: Kind,
+    kind: AlertKind,
     title: String,
     message: String,
     data: Value,
@@ -68,11 +68,11 @@ fn position(value: &str) -> Option<String> {
 
 /// Reads one page.
 pub(crate) async fn list(
-    notifications: &Notifications,
+    notifications: &NotificationsTable,
     user: &UserId,
     org: &OrgId,
     query: &Query,
-) -> Result<Listing, StoreError> {
+) -> Result<Listing, TableError> {
     let (page, unread_count) = tokio::try_join!(
         notifications.list(user, org, query.unread, query.limit, query.next.as_deref()),
         notifications.count_unread(user, org),
@@ -136,7 +136,7 @@ mod tests {
             user_id: UserId::new("ian").unwrap(),
             notification_id: "acme#001764061200-abc".to_owned(),
             org_id: OrgId::new("acme").unwrap(),
-            kind: Kind::TokenExpiring,
+            kind: AlertKind::TokenExpiring,
             title: "T".to_owned(),
             message: "M".to_owned(),
             data: json!({"days_until_expiry": 7}),

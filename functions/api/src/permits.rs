@@ -1,8 +1,9 @@
 //! Permits: the caller will call the platform itself.
 
 use serde::Serialize;
-use shared::quota::{self, Standing, WindowStanding};
-use shared::store::{Integrations, Key};
+use shared::IntegrationKey;
+use shared::aws::tables::IntegrationsTable;
+use shared::quota::{self, QuotaStatus, WindowStatus};
 use shared::{IntegrationId, OrgId, Platform};
 
 use crate::metered::Metered;
@@ -25,14 +26,14 @@ pub(crate) struct Permit {
 #[derive(Debug, Serialize)]
 pub(crate) struct Quota {
     #[serde(flatten)]
-    shown: WindowStanding,
+    shown: WindowStatus,
     #[serde(flatten)]
-    windows: Standing,
+    windows: QuotaStatus,
 }
 
 /// Where nobody took a permit.
-impl From<Standing> for Quota {
-    fn from(windows: Standing) -> Self {
+impl From<QuotaStatus> for Quota {
+    fn from(windows: QuotaStatus) -> Self {
         Self {
             shown: windows.shown(),
             windows,
@@ -44,7 +45,7 @@ impl From<quota::Permit> for Quota {
     fn from(permit: quota::Permit) -> Self {
         Self {
             shown: permit.shown(),
-            windows: permit.standing,
+            windows: permit.status,
         }
     }
 }
@@ -52,10 +53,10 @@ impl From<quota::Permit> for Quota {
 /// Hands out the permit that the authorizer took. It is spent even where it is
 /// of no use: a refund would break exactness for little.
 pub(crate) async fn hand_out(
-    integrations: &Integrations,
+    integrations: &IntegrationsTable,
     metered: Metered,
 ) -> Result<Permit, Problem> {
-    let key = Key {
+    let key = IntegrationKey {
         org_id: metered.org,
         integration_id: metered.integration,
     };

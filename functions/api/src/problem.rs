@@ -3,9 +3,9 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use shared::aws::tables::TableError;
 use shared::quota::QuotaError;
 use shared::registration::ActError;
-use shared::store::StoreError;
 
 /// Seconds; the gateway's own 503 says the same (`infra/template.yaml`).
 const RETRY_AFTER: u32 = 5;
@@ -96,8 +96,8 @@ impl Problem {
     }
 }
 
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
+impl From<TableError> for Problem {
+    fn from(error: TableError) -> Self {
         Self::internal(error)
     }
 }

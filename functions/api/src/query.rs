@@ -67,12 +67,12 @@ pub(crate) fn limit(value: &str) -> Option<usize> {
     (1..=100).contains(&limit).then_some(limit)
 }
 
-/// What to ask for as `next` to go on after this connection.
+/// What to ask for as `next` to go on after this integration.
 pub(crate) fn cursor(last: &IntegrationId) -> String {
     BASE64.encode(last.as_str())
 }
 
-/// The connection that a cursor is about.
+/// The integration that a cursor is about.
 pub(crate) fn position(cursor: &str) -> Option<IntegrationId> {
     let id = String::from_utf8(BASE64.decode(cursor).ok()?).ok()?;
     IntegrationId::new(id).ok()

@@ -2,8 +2,9 @@
 
 use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
+use shared::IntegrationKey;
+use shared::aws::tables::IntegrationsTable;
 use shared::quota::{Limiter, Policies, Policy, QuotaKey, Window};
-use shared::store::{Integrations, Key};
 use shared::{IntegrationId, OrgId, Platform};
 
 use crate::permits::{Quota, unknown_integration};
@@ -91,7 +92,7 @@ impl From<(Platform, Policy)> for PlatformPolicy {
 
 /// Reads one page; takes no permit.
 pub(crate) async fn list(
-    integrations: &Integrations,
+    integrations: &IntegrationsTable,
     limiter: &Limiter,
     org: &OrgId,
     query: &Query,
@@ -120,12 +121,12 @@ pub(crate) async fn list(
     })
 }
 
-/// Forgets what was granted to one connection. Instances of the authorizer
+/// Forgets what was granted to one integration. Instances of the authorizer
 /// repeat a denial that they remember for at most a minute more.
 pub(crate) async fn reset(
-    integrations: &Integrations,
+    integrations: &IntegrationsTable,
     limiter: &Limiter,
-    key: &Key,
+    key: &IntegrationKey,
 ) -> Result<(), Problem> {
     let platform = integrations.platform_of(key).await?;
     let platform = platform.ok_or_else(unknown_integration)?;

@@ -2,12 +2,12 @@
 
 use axum::body::to_bytes;
 use axum::extract::Request;
-use shared::import::MAX_LINE;
 use shared::registration::Registration;
+use shared::registration::import::MAX_LINE;
 
 use crate::problem::Problem;
 
-/// Reads the body of a request to register a connection.
+/// Reads the body of a request to register an integration.
 pub(crate) async fn read(request: Request) -> Result<Registration, Problem> {
     let body = to_bytes(request.into_body(), MAX_LINE).await;
     let body = body.map_err(|_| {

@@ -1,17 +1,17 @@
-//! How a connection stands, as everybody in its organisation may see it:
+//! How an integration stands, as everybody in its organisation may see it:
 //! nothing of its tokens, and nothing of what its owner keeps with it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
-use shared::alert::{integration_url, reconnect_url};
-use shared::came;
-use shared::integration::{Integration, RetryReason, State};
-use shared::lapse::{Severity, Window, exactly, humanly};
-use shared::platform::RefreshModel;
-use shared::verdict::{PlatformAction, ReconnectReason};
+use shared::domain::alert::{integration_url, reconnect_url};
+use shared::domain::error_code;
+use shared::domain::integration::{Integration, RetryReason, State};
+use shared::domain::severity::{Severity, WarningWindow, exactly, humanly};
+use shared::domain::verdict::{PlatformAction, ReconnectReason};
+use shared::platforms::catalog::RefreshModel;
 use shared::{IntegrationId, OrgId, Platform, UserId};
 
-/// A connection as it is shown.
+/// An integration as it is shown.
 #[derive(Debug, Serialize)]
 pub(crate) struct Standing {
     integration_id: IntegrationId,
@@ -34,13 +34,13 @@ pub(crate) struct Standing {
     refresh_expires_at: Option<DateTime<Utc>>,
     data_access_expires_at: Option<DateTime<Utc>>,
     /// When it stops working unless a person acts.
-    lapses_at: Option<DateTime<Utc>>,
+    reconnect_by: Option<DateTime<Utc>>,
     /// When it is next refreshed, or asked about; past: it is due.
     next_attempt_at: Option<DateTime<Utc>>,
     /// Until when the platform asks us to wait, if it does.
     wait_until: Option<DateTime<Utc>>,
     /// When it next needs us at all.
-    attention_at: Option<DateTime<Utc>>,
+    next_action_at: Option<DateTime<Utc>>,
     /// Failures in a row.
     failures: u32,
     missing_scopes: Vec<String>,
@@ -61,7 +61,7 @@ pub(crate) struct Damaged {
     reconnect_url: String,
 }
 
-/// A connection as it is shown, whether it can be read or not.
+/// An integration as it is shown, whether it can be read or not.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Shown {
@@ -75,14 +75,14 @@ impl Damaged {
             integration_id: id.clone(),
             view: View::Broken,
             state: StateName::Damaged,
-            message: "The stored connection cannot be read; connect the account anew.",
+            message: "The stored integration cannot be read; connect the account anew.",
             url: integration_url(org, id),
             reconnect_url: reconnect_url(org, id),
         }
     }
 }
 
-/// What a connection's state comes to, now.
+/// What an integration's state comes to, now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum View {
@@ -92,7 +92,7 @@ pub(crate) enum View {
     NotMonitored,
     /// A refresh is due or under way.
     Renewing,
-    /// It lapses within a week unless a person acts.
+    /// It expires within a week unless a person acts.
     Expiring,
     /// Refreshing fails for now, or has not happened although it was due.
     Failing,
@@ -138,7 +138,7 @@ impl StateName {
 impl View {
     /// The most telling one that holds.
     pub(crate) fn of(row: &Integration, now: DateTime<Utc>) -> Self {
-        let lapse = row.lapse(now);
+        let reconnect_by = row.reconnect_by(now);
         let due = row.refresh_due_at(now).is_some_and(|at| at <= now);
         let overdue = overdue_since(row, now).is_some();
         match row.state {
@@ -146,10 +146,10 @@ impl View {
             State::ReconnectRequired { .. } | State::PlatformActionRequired { .. } => Self::Broken,
             // Also past its end: a refresh token may yet bring it back.
             State::Active if row.is_leased(now) || due && !overdue => Self::Renewing,
-            _ if lapse.is_some_and(|at| at <= now) => Self::Broken,
+            _ if reconnect_by.is_some_and(|at| at <= now) => Self::Broken,
             State::Retrying { .. } => Self::Failing,
             State::Active if overdue => Self::Failing,
-            State::Active if on_rung(row, now).is_some() => Self::Expiring,
+            State::Active if at_threshold(row, now).is_some() => Self::Expiring,
             State::Active if !row.is_monitored(now) => Self::NotMonitored,
             State::Active => Self::Healthy,
         }
@@ -165,14 +165,14 @@ fn overdue_since(row: &Integration, now: DateTime<Utc>) -> Option<DateTime<Utc>>
     (due + OVERDUE <= now).then_some(due)
 }
 
-fn on_rung(row: &Integration, now: DateTime<Utc>) -> Option<Severity> {
-    Severity::of(row.lapse(now)?, now, Window::default())
+fn at_threshold(row: &Integration, now: DateTime<Utc>) -> Option<Severity> {
+    Severity::of(row.reconnect_by(now)?, now, WarningWindow::default())
 }
 
 impl Standing {
     pub(crate) fn of(row: &Integration, now: DateTime<Utc>) -> Self {
         let view = View::of(row, now);
-        let severity = on_rung(row, now);
+        let severity = at_threshold(row, now);
         let (reason, failures) = match &row.state {
             State::Active | State::Disconnected { .. } => (None, 0),
             State::Retrying {
@@ -204,13 +204,13 @@ impl Standing {
             access_expires_at: row.access_expires_at,
             refresh_expires_at: row.refresh_expires_at,
             data_access_expires_at: row.data_access_expires_at,
-            lapses_at: row.lapse(now),
+            reconnect_by: row.reconnect_by(now),
             next_attempt_at: row.next_attempt_at(now),
             wait_until: match row.state {
                 State::Retrying { wait_until, .. } => wait_until.filter(|until| *until > now),
                 _ => None,
             },
-            attention_at: row.attention_at,
+            next_action_at: row.next_action_at,
             failures,
             missing_scopes: row.missing_scopes.clone(),
             granted_at: row.granted_at,
@@ -287,8 +287,8 @@ fn message(row: &Integration, view: View, now: DateTime<Utc>) -> String {
 }
 
 fn active(row: &Integration, view: View, now: DateTime<Utc>) -> String {
-    let lapses = row.lapse(now).map(|at| humanly(at, now));
-    match (view, lapses) {
+    let expires = row.reconnect_by(now).map(|at| humanly(at, now));
+    match (view, expires) {
         (View::Renewing, _) => "A refresh is due or under way.".to_owned(),
         (View::Failing, _) => {
             let since = overdue_since(row, now).unwrap_or(now);
@@ -334,7 +334,7 @@ fn whose_fault(row: &Integration) -> String {
 
 /// Why it is tried again; nothing where only the wait is to be told.
 fn failure(platform: &str, reason: RetryReason, code: Option<&str>, must_wait: bool) -> String {
-    let what = code.map(came::in_words);
+    let what = code.map(error_code::in_words);
     match (reason, what) {
         (RetryReason::Throttled, _) if must_wait => String::new(),
         (RetryReason::Throttled, _) => format!("{platform} asked us to wait."),

@@ -314,7 +314,7 @@ async fn nobodys_quota_is_spent_by_who_is_no_member_of_this_very_place() {
 }
 
 #[tokio::test]
-async fn only_who_manages_changes_a_connection() {
+async fn only_who_manages_changes_a_integration() {
     let one = "/api/dashboard/acme/integrations/7";
     for (method, path, passes) in [
         ("DELETE", format!("{one}/rate-limit"), 500),

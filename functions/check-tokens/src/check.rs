@@ -1,26 +1,26 @@
-//! One connection, because somebody asked: refreshed now, due or not; probed
+//! One integration, because somebody asked: refreshed now, due or not; probed
 //! where nothing refreshes it; the answer in words.
 
 use chrono::{DateTime, Utc};
-use shared::application::Standing;
-use shared::came;
-use shared::integration::{Integration, State};
-use shared::lapse::{exactly, humanly};
-use shared::report::{Checked, Report};
-use shared::store::Key;
+use shared::IntegrationKey;
+use shared::domain::error_code;
+use shared::domain::integration::{Integration, State};
+use shared::domain::platform_health::Availability;
+use shared::domain::report::{Checked, SweepReport};
+use shared::domain::severity::{exactly, humanly};
 
-use crate::attend::{AttendError, Tried, Why, told_to_wait};
+use crate::process::{ProcessError, Tried, Trigger, told_to_wait};
 use crate::sweep::Sweep;
 use crate::{CheckTokens, Request, SweepError};
 
 impl CheckTokens {
-    /// Checks one connection now.
+    /// Checks one integration now.
     ///
     /// # Errors
     /// [`SweepError`] when it could not be handled, or nobody knows how it ended.
     pub async fn check(
         &self,
-        key: &Key,
+        key: &IntegrationKey,
         deadline: Option<DateTime<Utc>>,
     ) -> Result<Checked, SweepError> {
         let credentials = self.credentials.read().await?;
@@ -29,10 +29,14 @@ impl CheckTokens {
             .await;
         let checked = self.check_one(key, &sweep).await;
         self.finish_sweep(sweep).await;
-        checked.map_err(|error| SweepError::Connection(error.to_string()))
+        checked.map_err(|error| SweepError::Integration(error.to_string()))
     }
 
-    async fn check_one(&self, key: &Key, sweep: &Sweep<'_>) -> Result<Checked, AttendError> {
+    async fn check_one(
+        &self,
+        key: &IntegrationKey,
+        sweep: &Sweep<'_>,
+    ) -> Result<Checked, ProcessError> {
         let now = self.clock.now();
         let untried = |row, verdict| answer(key, row, verdict, None, Said::default(), now);
         let Some(row) = self.integrations.get(key).await? else {
@@ -47,8 +51,8 @@ impl CheckTokens {
         if told_to_wait(&row, now) {
             return Ok(untried(Some(&row), "held_back"));
         }
-        let mut report = Report::default();
-        let tried = self.handle_row(row, Why::Asked, sweep, &mut report);
+        let mut report = SweepReport::default();
+        let tried = self.handle_row(row, Trigger::Manual, sweep, &mut report);
         let mut came = None;
         let (verdict, attempt, held_until) = match tried.await? {
             Tried::Asked {
@@ -59,7 +63,7 @@ impl CheckTokens {
                 came = code;
                 (verdict, Some(attempt), None)
             }
-            Tried::HeldBack(Standing::HeldBack(until)) => {
+            Tried::HeldBack(Availability::HeldBack(until)) => {
                 ("held_back".to_owned(), None, Some(until))
             }
             Tried::HeldBack(_) => ("breaker_open".to_owned(), None, None),
@@ -90,7 +94,7 @@ struct Said {
 }
 
 fn answer(
-    key: &Key,
+    key: &IntegrationKey,
     row: Option<&Integration>,
     verdict: &str,
     attempt_id: Option<String>,
@@ -111,7 +115,7 @@ fn answer(
 /// What happened, and what to do.
 fn message(row: Option<&Integration>, verdict: &str, said: Said, now: DateTime<Utc>) -> String {
     let Some(row) = row else {
-        return "There is no such connection.".to_owned();
+        return "There is no such integration.".to_owned();
     };
     let platform = row.platform.display_name();
     let next = row.next_attempt_at(now).map_or_else(String::new, |at| {
@@ -126,7 +130,7 @@ fn message(row: Option<&Integration>, verdict: &str, said: Said, now: DateTime<U
         format!("; its token ends {}", humanly(end, now))
     });
     if let State::ReconnectRequired { reason, .. } = row.state {
-        return format!("The connection must be made anew: {reason}.");
+        return format!("The integration must be made anew: {reason}.");
     }
     if let State::PlatformActionRequired { action, .. } = row.state {
         return format!("{platform} waits for a person to act: {action}.");
@@ -136,7 +140,9 @@ fn message(row: Option<&Integration>, verdict: &str, said: Said, now: DateTime<U
         _ => None,
     };
     let code = said.code.as_deref();
-    let what = code.map_or_else(String::new, |code| format!(" ({})", came::in_words(code)));
+    let what = code.map_or_else(String::new, |code| {
+        format!(" ({})", error_code::in_words(code))
+    });
     let asks_to_wait = |until: DateTime<Utc>| {
         let until = exactly(until, now);
         format!("{platform} asks us to wait until {until}.")
@@ -163,7 +169,7 @@ fn message(row: Option<&Integration>, verdict: &str, said: Said, now: DateTime<U
         }
         "breaker_open" => format!(
             "{platform} refuses our application at the moment, so nothing was tried; whoever runs \
-             this has been told. The connection stays as it is."
+             this has been told. The integration stays as it is."
         ),
         "disconnected" => "It is disconnected; connect it anew to use it.".to_owned(),
         "nothing_to_ask" => format!(
@@ -180,12 +186,12 @@ fn message(row: Option<&Integration>, verdict: &str, said: Said, now: DateTime<U
              token.{next}"
         ),
         "app_misconfigured" => format!(
-            "{platform} refuses our application; whoever runs this has been told. The connection \
+            "{platform} refuses our application; whoever runs this has been told. The integration \
              stays as it is."
         ),
         "unanswered" => format!(
             "{platform} did not say whether the token lives: what was asked is not for this \
-             account. The connection stays as it is."
+             account. The integration stays as it is."
         ),
         "permission_lost" => {
             format!("{platform} says that a permission is missing; reconnect to grant it.")
@@ -193,7 +199,7 @@ fn message(row: Option<&Integration>, verdict: &str, said: Said, now: DateTime<U
         "superseded" => "Somebody else changed it at the same moment; look again.".to_owned(),
         _ => format!(
             "Nothing came of it: {}.{next}",
-            code.map_or_else(|| verdict.replace('_', " "), came::in_words)
+            code.map_or_else(|| verdict.replace('_', " "), error_code::in_words)
         ),
     }
 }

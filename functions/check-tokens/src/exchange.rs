@@ -4,22 +4,23 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use shared::application::Observation;
-use shared::integration::Integration;
+use shared::IntegrationKey;
+use shared::aws::credential_fallback::FallbackError;
+use shared::aws::tables::Conflict;
+use shared::aws::token_cipher::{CipherError, DataKey, EncryptionContext, SealedField};
+use shared::domain::integration::Integration;
+use shared::domain::platform_health::Observation;
+use shared::domain::refresh::attempt::{Answered, Attempt, End, Event, Outcome, Step};
+use shared::domain::refresh::{Lifetimes, ProbeResult, Renewed};
+use shared::domain::report::AttemptRecord;
+use shared::domain::verdict::{Transient, Verdict};
 use shared::oauth::{Answer, Credentials, Granted, Tokens};
-use shared::parking::ParkingError;
-use shared::platform::RefreshModel;
-use shared::refresh::attempt::{Answered, Attempt, End, Event, Outcome, Step};
-use shared::refresh::{Lifetimes, Renewed, Seen};
-use shared::report::Attempt as Entry;
-use shared::sealing::{DataKey, Field, Place, SealingError};
-use shared::store::{Conflict, Key};
-use shared::verdict::{Transient, Verdict};
+use shared::platforms::catalog::RefreshModel;
 use tokio::time::timeout;
 use tracing::{error, warn};
 
 use crate::CheckTokens;
-use crate::attend::attempt_id;
+use crate::process::attempt_id;
 use crate::sweep::Sweep;
 
 /// How long one try at storing or reading something may take: two of them end between the
@@ -28,12 +29,12 @@ use crate::sweep::Sweep;
 /// one in a test whose clock is moved in the middle of a call.
 const WRITE: Duration = Duration::from_secs(5);
 /// Clocks given as "seconds left" that agree within this are one.
-const TREMBLE: TimeDelta = TimeDelta::hours(1);
+const EXPIRY_TOLERANCE: TimeDelta = TimeDelta::hours(1);
 
 /// An attempt that has ended.
 pub(crate) struct Exchanged {
     pub(crate) end: End,
-    pub(crate) entry: Entry,
+    pub(crate) entry: AttemptRecord,
 }
 
 struct Driver<'a> {
@@ -43,7 +44,7 @@ struct Driver<'a> {
     tokens: &'a Tokens,
     /// The row that is exchanged, as it was before.
     before: &'a Integration,
-    key: Key,
+    key: IntegrationKey,
     data_key: Option<DataKey>,
     /// What came, once it did: the old access token may be another one.
     new_tokens: Option<Tokens>,
@@ -51,11 +52,11 @@ struct Driver<'a> {
     gave: Option<(Lifetimes, DateTime<Utc>)>,
     /// Whether a new refresh token was with it.
     rotated: bool,
-    entry: Entry,
+    entry: AttemptRecord,
 }
 
 impl CheckTokens {
-    /// Refreshes a connection that nobody else holds.
+    /// Refreshes an integration that nobody else holds.
     pub(crate) async fn exchange(
         &self,
         row: Integration,
@@ -63,7 +64,7 @@ impl CheckTokens {
         credentials: &Credentials,
         sweep: &Sweep<'_>,
     ) -> Exchanged {
-        let entry = Entry::at(&row, attempt_id());
+        let entry = AttemptRecord::at(&row, attempt_id());
         let id = entry.attempt_id.clone();
         let mut driver = Driver {
             function: self,
@@ -71,7 +72,7 @@ impl CheckTokens {
             credentials,
             tokens,
             before: &row,
-            key: Key::from(&row),
+            key: IntegrationKey::from(&row),
             data_key: None,
             new_tokens: None,
             gave: None,
@@ -105,14 +106,14 @@ impl Driver<'_> {
                 Event::Key(self.data_key.is_some())
             }
             Step::Claim(row) | Step::Store(row) | Step::Record(row) => self.write(*row).await,
-            Step::FindParked(generation) => self.find_parked(generation).await,
+            Step::FindFallback(generation) => self.find_fallback(generation).await,
             Step::ReadAgain => self.read_again().await,
-            Step::Park(renewed) => {
+            Step::StoreFallback(renewed) => {
                 let generation = self.before.generation + 1;
-                let parked = function.parking.park(&self.key, generation, &renewed);
-                let parked = timeout(WRITE, parked).await;
-                Event::ParkedAway(parked.is_ok_and(|parked| {
-                    parked.inspect_err(|error| warn!(%error, key = %self.key, "a new credential could not be parked")).is_ok()
+                let fallback = function.fallback.put(&self.key, generation, &renewed);
+                let fallback = timeout(WRITE, fallback).await;
+                Event::FallbackStored(fallback.is_ok_and(|fallback| {
+                    fallback.inspect_err(|error| warn!(%error, key = %self.key, "a new credential could not be stored in the fallback")).is_ok()
                 }))
             }
             Step::Pause(pause) => {
@@ -120,8 +121,8 @@ impl Driver<'_> {
                 clock.sleep_until(clock.precise() + pause).await;
                 Event::Paused
             }
-            Step::RemoveParked(generation) => {
-                function.remove_parked(&self.key, generation).await;
+            Step::RemoveFallback(generation) => {
+                function.remove_fallback(&self.key, generation).await;
                 Event::Removed
             }
             Step::Send => self.send().await,
@@ -154,18 +155,18 @@ impl Driver<'_> {
         }
     }
 
-    /// What an earlier attempt parked, if it opens: a copy that does not is none.
-    async fn find_parked(&mut self, generation: u64) -> Event {
-        let found = timeout(WRITE, self.function.parking.find(&self.key, generation)).await;
+    /// What an earlier attempt left in the fallback, if it opens: a copy that does not is none.
+    async fn find_fallback(&mut self, generation: u64) -> Event {
+        let found = timeout(WRITE, self.function.fallback.find(&self.key, generation)).await;
         let renewed = match found {
             Ok(Ok(Some(renewed))) => renewed,
-            Ok(Ok(None)) => return Event::Parked(None),
-            Ok(Err(error @ ParkingError::Damaged(_))) => {
-                error!(%error, key = %self.key, "a parked credential is damaged");
-                return Event::Parked(None);
+            Ok(Ok(None)) => return Event::FallbackFound(None),
+            Ok(Err(error @ FallbackError::Damaged(_))) => {
+                error!(%error, key = %self.key, "a fallback credential is damaged");
+                return Event::FallbackFound(None);
             }
             Ok(Err(error)) => {
-                warn!(%error, key = %self.key, "whether a credential is parked could not be found out");
+                warn!(%error, key = %self.key, "whether a credential is in the fallback could not be found out");
                 return Event::Unreadable;
             }
             Err(_) => return Event::Unreadable,
@@ -179,14 +180,14 @@ impl Driver<'_> {
             Ok(_) => {
                 self.gave = Some((renewed.lifetimes.clone(), renewed.sent_at));
                 self.rotated = renewed.rotated;
-                Event::Parked(Some(Box::new(renewed)))
+                Event::FallbackFound(Some(Box::new(renewed)))
             }
-            Err(error @ SealingError::NotOpenable(_)) => {
-                error!(%error, key = %self.key, "a parked credential is damaged");
-                Event::Parked(None)
+            Err(error @ CipherError::NotOpenable(_)) => {
+                error!(%error, key = %self.key, "a fallback credential is damaged");
+                Event::FallbackFound(None)
             }
             Err(error) => {
-                warn!(%error, key = %self.key, "a parked credential could not be opened");
+                warn!(%error, key = %self.key, "a fallback credential could not be opened");
                 Event::Unreadable
             }
         }
@@ -235,7 +236,7 @@ impl Driver<'_> {
         }
     }
 
-    async fn probe(&self) -> Option<Result<Seen, Verdict>> {
+    async fn probe(&self) -> Option<Result<ProbeResult, Verdict>> {
         let Self {
             function,
             before,
@@ -255,20 +256,20 @@ impl Driver<'_> {
 
     /// Seals what came, for the generation it will be. An answer without a
     /// refresh token leaves the old one in force.
-    fn seal(&mut self, granted: Granted, sent_at: DateTime<Utc>) -> Result<Renewed, SealingError> {
-        let key = self.data_key.as_ref().ok_or(SealingError::Cipher)?;
-        let place = |field| place(self.before, field, self.before.generation + 1);
+    fn seal(&mut self, granted: Granted, sent_at: DateTime<Utc>) -> Result<Renewed, CipherError> {
+        let key = self.data_key.as_ref().ok_or(CipherError::Cipher)?;
+        let context = |field| encryption_context(self.before, field, self.before.generation + 1);
         let Granted { tokens, lifetimes } = granted;
         let rotated = tokens.rotate(self.tokens);
         let refresh_token = tokens
             .refresh_token
             .as_ref()
             .or(self.tokens.refresh_token.as_ref())
-            .map(|token| key.seal(place(Field::RefreshToken), token))
+            .map(|token| key.seal(context(SealedField::RefreshToken), token))
             .transpose()?;
         self.gave = Some((lifetimes.clone(), sent_at));
         self.rotated = rotated;
-        let access_token = key.seal(place(Field::AccessToken), &tokens.access_token)?;
+        let access_token = key.seal(context(SealedField::AccessToken), &tokens.access_token)?;
         self.new_tokens = Some(tokens);
         Ok(Renewed {
             access_token,
@@ -317,11 +318,11 @@ fn success(row: &Integration, lifetimes: &Lifetimes, sent_at: DateTime<Utc>) -> 
     // outlives a refresh token that does not slide (LinkedIn).
     let unmoved = model == RefreshModel::Extend && row.renewed_at.is_none();
     let clipped = match (row.access_expires_at, row.refresh_expires_at) {
-        (Some(access), Some(refresh)) => (access - refresh).abs() < TREMBLE,
+        (Some(access), Some(refresh)) => (access - refresh).abs() < EXPIRY_TOLERANCE,
         _ => false,
     };
     Observation::Success {
-        key: Key::from(row),
+        key: IntegrationKey::from(row),
         sent_at,
         access_life: lifetimes.access.filter(|_| !unmoved && !clipped),
         refresh_life: lifetimes
@@ -334,8 +335,12 @@ fn success(row: &Integration, lifetimes: &Lifetimes, sent_at: DateTime<Utc>) -> 
 pub(crate) const UNOPENABLE: Verdict = Verdict::Transient(Transient::Unopenable);
 
 /// Where a field of this row is sealed.
-pub(crate) fn place(row: &Integration, field: Field, generation: u64) -> Place<'_> {
-    Place {
+pub(crate) fn encryption_context(
+    row: &Integration,
+    field: SealedField,
+    generation: u64,
+) -> EncryptionContext<'_> {
+    EncryptionContext {
         org_id: &row.org_id,
         integration_id: &row.integration_id,
         field,

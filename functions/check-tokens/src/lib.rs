@@ -1,14 +1,14 @@
-//! The sweep: finds the connections that need attention, refreshes what can be
+//! The sweep: finds the integrations that need attention, refreshes what can be
 //! refreshed, tells people what only they can mend, and reports.
 
-mod applications;
-mod attend;
 mod check;
 mod credentials;
 mod exchange;
 mod operations;
 mod outcomes;
+mod platform_health;
 mod probe;
+mod process;
 mod request;
 mod sweep;
 mod turns;
@@ -19,13 +19,13 @@ use std::sync::Arc;
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde::Serialize;
 use serde_json::Value;
-use shared::metrics::Metrics;
+use shared::aws::alert_topic::Topic;
+use shared::aws::credential_fallback::CredentialFallback;
+use shared::aws::tables::{AuditTable, IntegrationsTable, PlatformHealthTable};
+use shared::aws::token_cipher::TokenCipher;
+use shared::domain::report::{Checked, SweepReport};
 use shared::oauth::{Endpoints, OAuthClient};
-use shared::parking::Parking;
-use shared::report::{Checked, Report};
-use shared::sealing::Sealer;
-use shared::store::{Applications, Audit, Integrations};
-use shared::topic::Topic;
+use shared::runtime::metrics::Metrics;
 use shared::{Clock, Platform, Variables};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -35,14 +35,14 @@ pub use request::{InvalidRequest, Invocation, Request};
 /// The function, wired.
 #[derive(Debug, Clone)]
 pub struct CheckTokens {
-    integrations: Integrations,
-    audit: Audit,
-    sealer: Sealer,
+    integrations: IntegrationsTable,
+    audit: AuditTable,
+    sealer: TokenCipher,
     oauth: OAuthClient,
     credentials: PlatformSecret,
     topic: Topic,
-    parking: Parking,
-    applications: Applications,
+    fallback: CredentialFallback,
+    applications: PlatformHealthTable,
     metrics: Metrics,
     clock: Clock,
     concurrency: usize,
@@ -57,8 +57,8 @@ pub struct CheckTokens {
 #[serde(untagged)]
 pub enum Answer {
     /// Of a sweep.
-    Swept(Box<Report>),
-    /// Of a check of one connection.
+    Swept(Box<SweepReport>),
+    /// Of a check of one integration.
     Checked(Checked),
 }
 
@@ -67,7 +67,7 @@ pub enum Answer {
 pub enum WireError {
     /// A variable is missing or nonsense.
     #[error(transparent)]
-    Variable(#[from] shared::variables::InvalidVariable),
+    Variable(#[from] shared::runtime::variables::InvalidVariable),
     /// The HTTP client could not be set up.
     #[error("the HTTP client could not be set up: {0}")]
     Http(#[from] shared::oauth::HttpError),
@@ -86,10 +86,10 @@ pub enum SweepError {
     Credentials(#[from] shared::oauth::CredentialsError),
     /// Part of the index could not be read, so there may be more that is due.
     #[error("not everything that is due could be found: {0}")]
-    Index(shared::store::StoreError),
-    /// The one connection that was to be checked could not be handled.
-    #[error("the connection could not be checked: {0}")]
-    Connection(String),
+    Index(shared::aws::tables::TableError),
+    /// The one integration that was to be checked could not be handled.
+    #[error("the integration could not be checked: {0}")]
+    Integration(String),
 }
 
 impl From<SweepError> for Diagnostic {
@@ -103,10 +103,10 @@ impl From<SweepError> for Diagnostic {
 
 impl CheckTokens {
     /// Wires the function: `INTEGRATIONS_TABLE`, `AUDIT_TABLE`,
-    /// `QUOTAS_TABLE` (where our applications' rows are), `PARKED_BUCKET`,
+    /// `QUOTAS_TABLE` (where our applications' rows are), `FALLBACK_BUCKET`,
     /// `ALERTS_TOPIC_ARN`, `TOKEN_KEY_ID`, `PLATFORM_CREDENTIALS` (the id of
     /// the secret), and optionally `PLATFORM_ENDPOINTS`, `SWEEP_CONCURRENCY`
-    /// (connections handled at once, default 256) and `PLATFORM_CONCURRENCY`
+    /// (integrations handled at once, default 256) and `PLATFORM_CONCURRENCY`
     /// (of these, exchanges at once with each platform, default 32).
     ///
     /// # Errors
@@ -130,16 +130,16 @@ impl CheckTokens {
         let concurrency = at_least_one("SWEEP_CONCURRENCY", 256)?;
         let turns = at_least_one("PLATFORM_CONCURRENCY", 32)?;
         Ok(Self {
-            integrations: Integrations::new(
+            integrations: IntegrationsTable::new(
                 dynamodb.clone(),
                 variables.required("INTEGRATIONS_TABLE")?,
             ),
-            audit: Audit::new(
+            audit: AuditTable::new(
                 dynamodb.clone(),
                 variables.required("AUDIT_TABLE")?,
                 clock.clone(),
             ),
-            sealer: Sealer::new(
+            sealer: TokenCipher::new(
                 aws_sdk_kms::Client::new(sdk),
                 variables.required("TOKEN_KEY_ID")?,
                 clock.clone(),
@@ -150,8 +150,8 @@ impl CheckTokens {
                 aws_sdk_sns::Client::new(sdk),
                 variables.required("ALERTS_TOPIC_ARN")?,
             ),
-            parking: Parking::new(sdk, variables.required("PARKED_BUCKET")?),
-            applications: Applications::new(dynamodb, variables.required("QUOTAS_TABLE")?),
+            fallback: CredentialFallback::new(sdk, variables.required("FALLBACK_BUCKET")?),
+            applications: PlatformHealthTable::new(dynamodb, variables.required("QUOTAS_TABLE")?),
             metrics: Metrics::default(),
             clock,
             concurrency,
@@ -181,7 +181,7 @@ impl CheckTokens {
     /// Handles one invocation, until its deadline at most.
     ///
     /// # Errors
-    /// [`SweepError`]; a connection that fails is in the report instead.
+    /// [`SweepError`]; an integration that fails is in the report instead.
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Answer, SweepError> {
         let invocation = Invocation::parse(&event.payload)?;
         let deadline = i64::try_from(event.context.deadline)

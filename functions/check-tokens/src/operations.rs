@@ -4,14 +4,15 @@
 use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
+use shared::IntegrationKey;
 use shared::Platform;
-use shared::application::{Cause, News};
-use shared::came;
-use shared::integration::Integration;
-use shared::metrics::Metric;
-use shared::refresh::{Clock, Unbelieved};
-use shared::report::Attempt as Entry;
-use shared::store::{Key, Stream as AuditStream};
+use shared::aws::tables::AuditStream;
+use shared::domain::error_code;
+use shared::domain::integration::Integration;
+use shared::domain::platform_health::{BreakerCause, HealthEvent};
+use shared::domain::refresh::{LifetimeKind, Unbelieved};
+use shared::domain::report::AttemptRecord;
+use shared::runtime::metrics::Metric;
 use tracing::error;
 
 use crate::CheckTokens;
@@ -24,41 +25,41 @@ const OUR_FAULT: [&str; 3] = ["rotation_lost", "row_damaged", "credential_damage
 pub(crate) struct Operation {
     /// Of what kind: a metric's dimension.
     kind: &'static str,
-    /// The platform, or the connection, that it is about.
+    /// The platform, or the integration, that it is about.
     subject: String,
     /// What happened, and what to do.
     message: String,
 }
 
 impl Operation {
-    pub(crate) fn of(platform: Platform, news: &News) -> Self {
+    pub(crate) fn of(platform: Platform, events: &HealthEvent) -> Self {
         let name = platform.display_name();
-        let (kind, message) = match news {
+        let (kind, message) = match events {
             // These are told with what came: see below.
-            News::BreakerOpened(_) => (
+            HealthEvent::BreakerOpened(_) => (
                 "breaker_opened",
                 format!("{name} refuses our application. Nothing is refreshed there meanwhile."),
             ),
-            News::RefusedForOne => (
+            HealthEvent::RefusedForOne => (
                 "refused_for_one",
-                format!("{name} refuses our application to one connection."),
+                format!("{name} refuses our application to one integration."),
             ),
-            News::BreakerClosed => (
+            HealthEvent::BreakerClosed => (
                 "breaker_closed",
                 format!("{name} accepts our application again. Nothing is to be done."),
             ),
-            News::UnknownAnswer(code) => (
+            HealthEvent::UnknownAnswer(code) => (
                 "unknown_answer",
                 format!(
                     "{name} answers something that we do not know ({}).",
-                    came::in_words(code)
+                    error_code::in_words(code)
                 ),
             ),
-            News::Unbelieved(Unbelieved { clock, said, taken }) => {
+            HealthEvent::Unbelieved(Unbelieved { clock, said, taken }) => {
                 let of = match clock {
-                    Clock::Access => "access token",
-                    Clock::Refresh => "refresh token",
-                    Clock::DataAccess => "access to data",
+                    LifetimeKind::Access => "access token",
+                    LifetimeKind::Refresh => "refresh token",
+                    LifetimeKind::DataAccess => "access to data",
                 };
                 let said = said.map_or("no life".to_owned(), |life| {
                     format!("a life of {life} seconds")
@@ -77,7 +78,7 @@ impl Operation {
                     ),
                 )
             }
-            News::LifeChanged { token, before, now } => (
+            HealthEvent::LifeChanged { token, before, now } => (
                 "life_changed",
                 format!(
                     "{name}'s {token} tokens now live {now} seconds; the last ones lived {before}. \
@@ -94,7 +95,7 @@ impl Operation {
     }
 
     /// A row that cannot be read.
-    pub(crate) fn row_damaged(key: &Key, problem: &str) -> Self {
+    pub(crate) fn row_damaged(key: &IntegrationKey, problem: &str) -> Self {
         Self {
             kind: "row_damaged",
             subject: key.to_string(),
@@ -106,7 +107,7 @@ impl Operation {
     }
 
     /// A credential that cannot be opened.
-    pub(crate) fn credential_damaged(key: &Key, problem: &str) -> Self {
+    pub(crate) fn credential_damaged(key: &IntegrationKey, problem: &str) -> Self {
         Self {
             kind: "credential_damaged",
             subject: key.to_string(),
@@ -118,9 +119,9 @@ impl Operation {
     }
 
     /// A grant that was lost between a platform's answer and our storing it.
-    pub(crate) fn rotation_lost(key: &Key, code: Option<&str>) -> Self {
+    pub(crate) fn rotation_lost(key: &IntegrationKey, code: Option<&str>) -> Self {
         let last = code.map_or_else(String::new, |code| {
-            format!(" (what came last: {})", came::in_words(code))
+            format!(" (what came last: {})", error_code::in_words(code))
         });
         Self {
             kind: "rotation_lost",
@@ -134,13 +135,13 @@ impl Operation {
     }
 
     /// An answer that no rule knows.
-    pub(crate) fn unknown_answer(row: &Integration, entry: &Entry) -> Self {
+    pub(crate) fn unknown_answer(row: &Integration, entry: &AttemptRecord) -> Self {
         let name = row.platform.display_name();
         Self {
             kind: "unknown_answer",
             subject: row.platform.to_string(),
             message: format!(
-                "{name} answers something that we do not know: {}. Such connections are tried again \
+                "{name} answers something that we do not know: {}. Such integrations are tried again \
                  later. If it goes on, {name}'s changelog may say why.",
                 what_came(row, entry)
             ),
@@ -148,19 +149,23 @@ impl Operation {
     }
 
     /// A platform that refuses our application.
-    pub(crate) fn breaker_opened(row: &Integration, entry: &Entry, cause: Cause) -> Self {
+    pub(crate) fn breaker_opened(
+        row: &Integration,
+        entry: &AttemptRecord,
+        cause: BreakerCause,
+    ) -> Self {
         let name = row.platform.display_name();
         let (came, platform) = (what_came(row, entry), row.platform);
         let message = match cause {
-            Cause::Misconfigured => format!(
+            BreakerCause::Misconfigured => format!(
                 "{name} refuses our application: {came}. Check its client id and secret in the \
                  platforms' secret, and its status, permissions and credits at {name}. Until it works \
-                 again, {name} connections are not refreshed; a few try every five minutes, and the \
+                 again, {name} integrations are not refreshed; a few try every five minutes, and the \
                  first success goes on with all."
             ),
-            Cause::Refusals => format!(
-                "{name} suddenly refuses connections that had worked, and accepts none; the last: \
-                 {came}. Check our client secret and the application's status at {name}. No connection \
+            BreakerCause::Refusals => format!(
+                "{name} suddenly refuses integrations that had worked, and accepts none; the last: \
+                 {came}. Check our client secret and the application's status at {name}. No integration \
                  is given up meanwhile; a few try every five minutes, and after six hours each is \
                  judged by itself."
             ),
@@ -172,14 +177,14 @@ impl Operation {
         }
     }
 
-    /// A platform that refuses our application to a connection that never worked.
-    pub(crate) fn refused_for_one(row: &Integration, entry: &Entry) -> Self {
+    /// A platform that refuses our application to an integration that never worked.
+    pub(crate) fn refused_for_one(row: &Integration, entry: &AttemptRecord) -> Self {
         let name = row.platform.display_name();
         Self {
             kind: "refused_for_one",
             subject: row.platform.to_string(),
             message: format!(
-                "{name} refuses our application to a connection that never worked, while others work: \
+                "{name} refuses our application to an integration that never worked, while others work: \
                  {}. Either its credential is another application's, or {name} has begun to refuse \
                  ours: check its status there.",
                 what_came(row, entry)
@@ -188,14 +193,14 @@ impl Operation {
     }
 }
 
-/// What came of which connection, for whoever asks the platform about it.
-fn what_came(row: &Integration, entry: &Entry) -> String {
-    let what = entry.code.as_deref().map(came::in_words);
+/// What came of which integration, for whoever asks the platform about it.
+fn what_came(row: &Integration, entry: &AttemptRecord) -> String {
+    let what = entry.code.as_deref().map(error_code::in_words);
     let text = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
     format!(
         "{} (met by {}; HTTP status {}, content type {}, {} bytes, the platform's request id {})",
         what.unwrap_or_else(|| "no code".to_owned()),
-        Key::from(row),
+        IntegrationKey::from(row),
         text(entry.http_status.map(|status| status.to_string())),
         text(entry.content_type.clone()),
         text(entry.body_bytes.map(|bytes| bytes.to_string())),

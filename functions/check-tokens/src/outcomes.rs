@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use shared::Platform;
-use shared::metrics::{Metric, Metrics};
-use shared::refresh::attempt::Outcome;
-use shared::report::{Attempt as Entry, Report};
+use shared::domain::refresh::attempt::Outcome;
+use shared::domain::report::{AttemptRecord, SweepReport};
+use shared::runtime::metrics::{Metric, Metrics};
 
 /// What came up in one sweep.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ struct Of {
     refreshed: u64,
     failed: u64,
     held_back: u64,
-    /// Connections that came to need a person.
+    /// Integrations that came to need a person.
     person_needed: u64,
     /// How long the platform took, in milliseconds.
     durations: Vec<u64>,
@@ -38,7 +38,7 @@ impl Outcomes {
         &self,
         platform: Platform,
         outcome: &Outcome,
-        entry: &Entry,
+        entry: &AttemptRecord,
         now: DateTime<Utc>,
     ) {
         let seconds = |left: TimeDelta| u64::try_from(left.num_seconds()).unwrap_or_default();
@@ -94,7 +94,7 @@ impl Outcomes {
 /// That a sweep ended, and what it found: an alarm misses it when it is absent.
 pub(crate) fn write_sweep(
     metrics: &Metrics,
-    report: &Report,
+    report: &SweepReport,
     began: DateTime<Utc>,
     now: DateTime<Utc>,
 ) {

@@ -1,15 +1,16 @@
 //! Asking a platform whether a token lives that nothing refreshes now: because
 //! somebody asked, or because a refusal is to be confirmed.
 
-use shared::integration::Integration;
+use shared::IntegrationKey;
+use shared::aws::tables::Conflict;
+use shared::aws::token_cipher::CipherError;
+use shared::domain::integration::Integration;
+use shared::domain::report::{AttemptRecord, SweepReport};
+use shared::domain::verdict::Verdict;
 use shared::oauth::Credentials;
-use shared::report::{Attempt as Entry, Report};
-use shared::sealing::SealingError;
-use shared::store::{Conflict, Key};
-use shared::verdict::Verdict;
 
 use crate::CheckTokens;
-use crate::attend::{AttendError, Tried, attempt_id};
+use crate::process::{ProcessError, Tried, attempt_id};
 use crate::sweep::Sweep;
 
 impl CheckTokens {
@@ -19,9 +20,9 @@ impl CheckTokens {
         mut row: Integration,
         credentials: &Credentials,
         sweep: &Sweep<'_>,
-        report: &mut Report,
-    ) -> Result<(Option<Integration>, Tried), AttendError> {
-        let key = Key::from(&row);
+        report: &mut SweepReport,
+    ) -> Result<(Option<Integration>, Tried), ProcessError> {
+        let key = IntegrationKey::from(&row);
         let is_awaited = row.probe_due_at(self.clock.now()).is_some();
         let (access, refresh) = (row.access_token.as_ref(), row.refresh_token.as_ref());
         let tokens = match self.open(&row, row.generation, access, refresh).await {
@@ -29,13 +30,13 @@ impl CheckTokens {
             Ok(None) => return Ok((Some(row), Tried::Nothing)),
             Err(error) => {
                 self.record_unopened(&row, &error).await;
-                if is_awaited || matches!(error, SealingError::NotOpenable(_)) {
+                if is_awaited || matches!(error, CipherError::NotOpenable(_)) {
                     self.put_off(row, &error, sweep, report).await?;
                 }
                 return Err(error.into());
             }
         };
-        let entry = Entry::at(&row, attempt_id());
+        let entry = AttemptRecord::at(&row, attempt_id());
         let began = self.clock.precise();
         let probing = self
             .oauth
@@ -85,8 +86,8 @@ impl CheckTokens {
     async fn store_probed(
         &self,
         row: Integration,
-        report: &mut Report,
-    ) -> Result<Option<Integration>, AttendError> {
+        report: &mut SweepReport,
+    ) -> Result<Option<Integration>, ProcessError> {
         match self.integrations.replace(row, self.clock.now()).await {
             Ok(row) => Ok(Some(row)),
             // Whoever wrote it knows more than we do.

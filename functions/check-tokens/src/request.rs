@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use shared::announcement::Telling;
-use shared::lapse::Window;
-use shared::store::Key;
+use shared::IntegrationKey;
+use shared::domain::alert_policy::AlertPolicy;
+use shared::domain::severity::WarningWindow;
 
 /// The invocation's payload: `{}` for what is due, or, by hand,
 /// `{"days": N, "auto_refresh": bool}`.
@@ -12,7 +12,7 @@ use shared::store::Key;
 pub struct Request {
     /// How many days ahead to look; up to 7 changes nothing, because what is
     /// due then is due anyway.
-    pub window: Window,
+    pub window: WarningWindow,
     /// Only alert, refresh nothing.
     pub without_refresh: bool,
 }
@@ -22,8 +22,8 @@ pub struct Request {
 pub enum Invocation {
     /// Whatever is due.
     Sweep(Request),
-    /// One connection, now: `{"integration": {"org_id": "...", "integration_id": "..."}}`.
-    Check(Key),
+    /// One integration, now: `{"integration": {"org_id": "...", "integration_id": "..."}}`.
+    Check(IntegrationKey),
 }
 
 /// A payload that is not a request.
@@ -44,7 +44,7 @@ struct Payload {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Check {
-    integration: Key,
+    integration: IntegrationKey,
 }
 
 impl Invocation {
@@ -74,7 +74,7 @@ impl Request {
         let Payload { days, auto_refresh } =
             Payload::deserialize(payload).map_err(|e| InvalidRequest(e.to_string()))?;
         let window = match days {
-            None => Window::default(),
+            None => WarningWindow::default(),
             Some(days) => days
                 .to_string()
                 .parse()
@@ -86,8 +86,8 @@ impl Request {
         })
     }
 
-    pub(crate) fn telling(self) -> Telling {
-        Telling {
+    pub(crate) fn alert_policy(self) -> AlertPolicy {
+        AlertPolicy {
             window: self.window.at_least_default(),
             refreshing: !self.without_refresh,
         }
@@ -106,7 +106,7 @@ mod tests {
         let by_hand = Request::parse(&json!({"days": 30, "auto_refresh": false})).unwrap();
         assert_eq!(
             (by_hand.window, by_hand.without_refresh),
-            (Window::days(30).unwrap(), true)
+            (WarningWindow::days(30).unwrap(), true)
         );
         for (bad, named) in [
             (

@@ -1,5 +1,5 @@
-//! One sweep: every partition of `by_attention` at once, the short-lived
-//! tokens first, so many connections at a time, and so many of these with each
+//! One sweep: every partition of `by_next_action` at once, the short-lived
+//! tokens first, so many integrations at a time, and so many of these with each
 //! platform, until the deadline.
 
 use std::collections::HashSet;
@@ -12,24 +12,25 @@ use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, Stream, StreamExt, stream};
-use shared::attention::attention_shards;
-use shared::integration::Integration;
-use shared::metrics::Metric;
+use shared::IntegrationKey;
+use shared::aws::tables::{AuditStream, TableError};
+use shared::domain::integration::Integration;
+use shared::domain::refresh::attempt::{EXCHANGE, PERSIST};
+use shared::domain::report::{IntegrationFailure, SweepReport};
+use shared::domain::schedule::next_action_shards;
 use shared::oauth::Credentials;
-use shared::platform::RefreshModel;
-use shared::refresh::attempt::{EXCHANGE, PERSIST};
-use shared::report::{Failure, Report};
-use shared::store::{Key, StoreError, Stream as AuditStream};
+use shared::platforms::catalog::RefreshModel;
+use shared::runtime::metrics::Metric;
 use tracing::{info, warn};
 
-use crate::applications::Standings;
-use crate::attend::Why;
 use crate::operations::{Operation, Operations};
 use crate::outcomes::{Outcomes, write_sweep};
-use crate::turns::{Turn, Turns};
+use crate::platform_health::PlatformHealthCache;
+use crate::process::Trigger;
+use crate::turns::{PlatformQueues, Turn};
 use crate::{CheckTokens, Request, SweepError};
 
-/// What a platform is asked about a connection.
+/// What a platform is asked about an integration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ask {
     /// For new tokens.
@@ -38,7 +39,7 @@ pub(crate) enum Ask {
     Probe,
 }
 
-/// On what terms a sweep handles each connection, and what comes up meanwhile.
+/// On what terms a sweep handles each integration, and what comes up meanwhile.
 #[derive(Debug)]
 pub(crate) struct Sweep<'a> {
     pub(crate) request: Request,
@@ -47,10 +48,10 @@ pub(crate) struct Sweep<'a> {
     pub(crate) deadline: Option<DateTime<Utc>>,
     /// Who we are to the platforms; without it nothing can be refreshed.
     pub(crate) credentials: Option<&'a Credentials>,
-    pub(crate) standings: Standings<'a>,
+    pub(crate) standings: PlatformHealthCache<'a>,
     pub(crate) operations: Operations,
     pub(crate) outcomes: Outcomes,
-    pub(crate) turns: Turns,
+    pub(crate) turns: PlatformQueues,
 }
 
 impl Sweep<'_> {
@@ -60,21 +61,26 @@ impl Sweep<'_> {
     }
 
     /// What it asks a platform about this row, which nobody holds.
-    pub(crate) fn asks(&self, row: &Integration, why: Why, now: DateTime<Utc>) -> Option<Ask> {
+    pub(crate) fn asks(
+        &self,
+        row: &Integration,
+        trigger: Trigger,
+        now: DateTime<Utc>,
+    ) -> Option<Ask> {
         let is_due = |at: Option<DateTime<Utc>>| at.is_some_and(|at| at <= now);
-        let (refresh, probe) = match why {
-            Why::Due => (
+        let (refresh, probe) = match trigger {
+            Trigger::Due => (
                 is_due(row.refresh_due_at(now)),
                 is_due(row.probe_due_at(now)),
             ),
             // What nothing refreshes can only be asked about.
-            Why::Trial => (
+            Trigger::HalfOpenTrial => (
                 row.is_refreshable(now),
                 row.refresh_model() == RefreshModel::None,
             ),
             // A token that the platform has replaced is not sent again: that may
             // end what still lives of the grant.
-            Why::Asked => (row.is_refreshable(now) && !row.lost_its_rotation(), true),
+            Trigger::Manual => (row.is_refreshable(now) && !row.lost_its_rotation(), true),
         };
         let ask = match (refresh, probe) {
             (true, _) => Some(Ask::Refresh),
@@ -96,8 +102,8 @@ impl CheckTokens {
         &self,
         request: Request,
         deadline: Option<DateTime<Utc>>,
-        mut progress: impl FnMut(&Report),
-    ) -> Result<Report, SweepError> {
+        mut progress: impl FnMut(&SweepReport),
+    ) -> Result<SweepReport, SweepError> {
         let began = self.clock.precise();
         let cut_short = AtomicBool::new(false);
         let in_time = || {
@@ -105,7 +111,7 @@ impl CheckTokens {
             cut_short.fetch_or(!in_time, Ordering::Relaxed);
             in_time
         };
-        let mut report = Report::default();
+        let mut report = SweepReport::default();
         let credentials = self.credentials.read().await;
         let sweep = self
             .begin_sweep(request, deadline, credentials.as_deref().ok())
@@ -116,12 +122,12 @@ impl CheckTokens {
         };
         let trials = trials
             .into_iter()
-            .map(|key| self.attend_or_report(Ok(key), Why::Trial, None, &sweep));
+            .map(|key| self.process_or_report(Ok(key), Trigger::HalfOpenTrial, None, &sweep));
         for one in join_all(trials).await.into_iter().flatten() {
             report.add(one);
         }
         let mut index_error = None;
-        self.attend_to_all(&sweep, in_time, |one| {
+        self.process_all(&sweep, in_time, |one| {
             match one {
                 Ok(one) => report.add(one),
                 Err(error) => index_error = Some(error),
@@ -139,22 +145,22 @@ impl CheckTokens {
         Ok(report)
     }
 
-    /// Attends to all that is due while there is time, so many at once. Whoever
+    /// Processes to all that is due while there is time, so many at once. Whoever
     /// must wait for its platform takes no place meanwhile, so that a platform
-    /// that hangs holds up its own connections and no others.
-    async fn attend_to_all(
+    /// that hangs holds up its own integrations and no others.
+    async fn process_all(
         &self,
         sweep: &Sweep<'_>,
         in_time: impl Fn() -> bool,
-        mut ended: impl FnMut(Result<Report, StoreError>),
+        mut ended: impl FnMut(Result<SweepReport, TableError>),
     ) {
         let due = self.due('f', sweep.horizon);
         let due = due.chain(self.due('s', sweep.horizon));
         let mut due = pin!(due.take_while(|_| ready(in_time())));
         let mut all_is_read = false;
-        let mut attending = FuturesUnordered::new();
+        let mut processing = FuturesUnordered::new();
         loop {
-            while attending.len() < self.concurrency {
+            while processing.len() < self.concurrency {
                 let Some((key, turn)) = sweep.turns.next() else {
                     break;
                 };
@@ -162,15 +168,15 @@ impl CheckTokens {
                 if !in_time() {
                     break;
                 }
-                attending.push(self.attend_or_report(Ok(key), Why::Due, Some(turn), sweep));
+                processing.push(self.process_or_report(Ok(key), Trigger::Due, Some(turn), sweep));
             }
             tokio::select! {
                 biased;
-                Some(one) = attending.next() => ended(one),
-                key = due.next(), if !all_is_read && attending.len() < self.concurrency => {
+                Some(one) = processing.next() => ended(one),
+                key = due.next(), if !all_is_read && processing.len() < self.concurrency => {
                     match key {
                         Some(key) => {
-                            attending.push(self.attend_or_report(key, Why::Due, None, sweep));
+                            processing.push(self.process_or_report(key, Trigger::Due, None, sweep));
                         }
                         None => all_is_read = true,
                     }
@@ -189,16 +195,16 @@ impl CheckTokens {
         let now = self.clock.now();
         Sweep {
             request,
-            horizon: match request.telling().window {
-                usual if usual == shared::lapse::Window::default() => now,
+            horizon: match request.alert_policy().window {
+                usual if usual == shared::domain::severity::WarningWindow::default() => now,
                 longer => now + longer.length(),
             },
             deadline,
             credentials,
-            standings: Standings::load(&self.applications, &self.clock).await,
+            standings: PlatformHealthCache::load(&self.applications, &self.clock).await,
             operations: Operations::default(),
             outcomes: Outcomes::default(),
-            turns: Turns::new(self.platform_concurrency, self.concurrency),
+            turns: PlatformQueues::new(self.platform_concurrency, self.concurrency),
         }
     }
 
@@ -216,8 +222,8 @@ impl CheckTokens {
                 .write(now, by, &[("BreakerOpen", Metric::Count(1))]);
         }
         sweep.outcomes.write(&self.metrics, now);
-        for (platform, news) in sweep.standings.save().await {
-            sweep.operations.add(Operation::of(platform, &news));
+        for (platform, events) in sweep.standings.save().await {
+            sweep.operations.add(Operation::of(platform, &events));
         }
         self.tell_operator(sweep.operations.take()).await
     }
@@ -228,11 +234,11 @@ impl CheckTokens {
         &self,
         class: char,
         horizon: DateTime<Utc>,
-    ) -> impl Stream<Item = Result<Key, StoreError>> {
-        let shards = attention_shards(class)
+    ) -> impl Stream<Item = Result<IntegrationKey, TableError>> {
+        let shards = next_action_shards(class)
             .into_iter()
             .map(|shard| Box::pin(self.integrations.due(&shard, horizon)));
-        // Looking ahead, a connection that was handled comes up again at its
+        // Looking ahead, an integration that was handled comes up again at its
         // next instant of attention, within the same query.
         let mut seen = HashSet::new();
         stream::select_all(shards).filter(move |key| {
@@ -243,41 +249,41 @@ impl CheckTokens {
         })
     }
 
-    /// One failing connection never stops the others: it becomes a line of the report.
-    async fn attend_or_report(
+    /// One failing integration never stops the others: it becomes a line of the report.
+    async fn process_or_report(
         &self,
-        key: Result<Key, StoreError>,
-        why: Why,
+        key: Result<IntegrationKey, TableError>,
+        trigger: Trigger,
         turn: Option<Turn<'_>>,
         sweep: &Sweep<'_>,
-    ) -> Result<Report, StoreError> {
+    ) -> Result<SweepReport, TableError> {
         let key = key?;
-        let mut report = Report::default();
-        // Not even a panic in one connection may stop the others.
-        let attended = AssertUnwindSafe(self.attend(&key, why, turn, sweep, &mut report))
+        let mut report = SweepReport::default();
+        // Not even a panic in one integration may stop the others.
+        let processed = AssertUnwindSafe(self.process(&key, trigger, turn, sweep, &mut report))
             .catch_unwind()
             .await;
-        let problem = match attended {
+        let problem = match processed {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
             Err(_) => Some("handling it panicked; the function's log has the place".to_owned()),
         };
         if let Some(problem) = problem {
-            warn!(org_id = %key.org_id, integration_id = %key.integration_id, problem, "a connection could not be handled");
-            report.add(Report {
-                failures: vec![Failure {
+            warn!(org_id = %key.org_id, integration_id = %key.integration_id, problem, "an integration could not be handled");
+            report.add(SweepReport {
+                failures: vec![IntegrationFailure {
                     org_id: key.org_id.to_string(),
                     integration_id: key.integration_id.to_string(),
                     problem,
                 }],
-                ..Report::default()
+                ..SweepReport::default()
             });
         }
         Ok(report)
     }
 
     /// One audit row, one log line.
-    async fn conclude(&self, report: &Report, began: DateTime<Utc>) {
+    async fn conclude(&self, report: &SweepReport, began: DateTime<Utc>) {
         let id = format!("{:016x}", rand::random::<u64>());
         if let Err(error) = self.audit.record(AuditStream::Sweeps, &id, report).await {
             warn!(%error, "the sweep's audit row could not be written");

@@ -1,19 +1,19 @@
-//! Turns with the platforms within one sweep: whoever must wait for one waits
-//! as a key in its platform's line, and takes up nothing that connections of
+//! PlatformQueues with the platforms within one sweep: whoever must wait for one waits
+//! as a key in its platform's line, and takes up nothing that integrations of
 //! other platforms need.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use shared::IntegrationKey;
 use shared::Platform;
-use shared::store::Key;
 
 /// How many keys may wait for one platform: some ten megabytes at most, and more
 /// than a sweep has time for.
 const LONGEST_LINE: usize = 65_536;
 
 #[derive(Debug)]
-pub(crate) struct Turns {
+pub(crate) struct PlatformQueues {
     /// At once, with each platform.
     most: usize,
     lines: Mutex<BTreeMap<Platform, Line>>,
@@ -22,17 +22,17 @@ pub(crate) struct Turns {
 #[derive(Debug, Default)]
 struct Line {
     taken: usize,
-    waiting: VecDeque<Key>,
+    waiting: VecDeque<IntegrationKey>,
 }
 
 /// A turn, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Turn<'a> {
-    turns: &'a Turns,
+    turns: &'a PlatformQueues,
     platform: Platform,
 }
 
-impl Turns {
+impl PlatformQueues {
     /// So many at once with each platform, but never all of a sweep's places.
     pub(crate) fn new(most: usize, places: usize) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl Turns {
     }
 
     /// Waits for a turn; `false` if too many do.
-    pub(crate) fn wait(&self, platform: Platform, key: Key) -> bool {
+    pub(crate) fn wait(&self, platform: Platform, key: IntegrationKey) -> bool {
         let mut lines = self.lines();
         let line = lines.entry(platform).or_default();
         let has_room = line.waiting.len() < LONGEST_LINE;
@@ -67,7 +67,7 @@ impl Turns {
     }
 
     /// Whoever has waited longest for a turn that is free now.
-    pub(crate) fn next(&self) -> Option<(Key, Turn<'_>)> {
+    pub(crate) fn next(&self) -> Option<(IntegrationKey, Turn<'_>)> {
         let mut lines = self.lines();
         let mut free = lines.iter_mut().filter(|(_, line)| line.taken < self.most);
         free.find_map(|(platform, line)| {
@@ -100,8 +100,8 @@ mod tests {
 
     use super::*;
 
-    fn key(id: &str) -> Key {
-        Key {
+    fn key(id: &str) -> IntegrationKey {
+        IntegrationKey {
             org_id: OrgId::new("acme").unwrap(),
             integration_id: IntegrationId::new(id).unwrap(),
         }
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn who_waits_for_one_platform_keeps_nobody_from_another() {
-        let turns = Turns::new(1, 4);
+        let turns = PlatformQueues::new(1, 4);
         let held = turns.take(Platform::Twitter).unwrap();
         assert!(turns.take(Platform::Twitter).is_none());
         assert!(turns.wait(Platform::Twitter, key("a")));
@@ -128,10 +128,10 @@ mod tests {
 
     #[test]
     fn no_platform_gets_all_places() {
-        let turns = Turns::new(32, 4);
+        let turns = PlatformQueues::new(32, 4);
         let held = [(); 2].map(|()| turns.take(Platform::Twitter).unwrap());
         assert!(turns.take(Platform::Twitter).is_none());
         drop(held);
-        assert!(Turns::new(32, 1).take(Platform::Twitter).is_some());
+        assert!(PlatformQueues::new(32, 1).take(Platform::Twitter).is_some());
     }
 }

@@ -5,19 +5,22 @@ use std::collections::BTreeSet;
 
 use aws_lambda_events::event::sns::SnsEvent;
 use lambda_runtime::{Diagnostic, LambdaEvent};
-use shared::alert::{Alert, SCHEMA};
-use shared::notification::Notification;
-use shared::store::{Delivered, Integrations, Key, Notifications, Organizations, StoreError};
-use shared::variables::InvalidVariable;
+use shared::IntegrationKey;
+use shared::aws::tables::{
+    Delivered, IntegrationsTable, NotificationsTable, OrganizationsTable, TableError,
+};
+use shared::domain::alert::{Alert, SCHEMA};
+use shared::domain::notification::Notification;
+use shared::runtime::variables::InvalidVariable;
 use shared::{Clock, OrgId, UserId, Variables};
 use tracing::info;
 
 /// The function, wired.
 #[derive(Debug, Clone)]
 pub struct Notify {
-    integrations: Integrations,
-    organizations: Organizations,
-    notifications: Notifications,
+    integrations: IntegrationsTable,
+    organizations: OrganizationsTable,
+    notifications: NotificationsTable,
     clock: Clock,
 }
 
@@ -32,14 +35,14 @@ pub enum NotifyError {
         /// What is wrong with it.
         problem: String,
     },
-    /// The organisation is unknown: at most the connection's creator was told.
+    /// The organisation is unknown: at most the integration's creator was told.
     #[error(
         "organisation {0} is unknown, so its people cannot be told; import it, then redrive this alert"
     )]
     UnknownOrganization(OrgId),
     /// A table failed.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] TableError),
 }
 
 impl From<NotifyError> for Diagnostic {
@@ -63,15 +66,18 @@ impl Notify {
     ) -> Result<Self, InvalidVariable> {
         let dynamodb = aws_sdk_dynamodb::Client::new(sdk);
         Ok(Self {
-            integrations: Integrations::new(
+            integrations: IntegrationsTable::new(
                 dynamodb.clone(),
                 variables.required("INTEGRATIONS_TABLE")?,
             ),
-            organizations: Organizations::new(
+            organizations: OrganizationsTable::new(
                 dynamodb.clone(),
                 variables.required("ORGANIZATIONS_TABLE")?,
             ),
-            notifications: Notifications::new(dynamodb, variables.required("NOTIFICATIONS_TABLE")?),
+            notifications: NotificationsTable::new(
+                dynamodb,
+                variables.required("NOTIFICATIONS_TABLE")?,
+            ),
             clock,
         })
     }
@@ -115,18 +121,18 @@ impl Notify {
         organization
     }
 
-    /// The connection's creator, the organisation's owner, and the members who
-    /// manage connections; each once. Of an unknown organisation only the
+    /// The integration's creator, the organisation's owner, and the members who
+    /// manage integrations; each once. Of an unknown organisation only the
     /// creator, and the error that the others could not be told.
     async fn recipients(
         &self,
         alert: &Alert,
     ) -> Result<(BTreeSet<UserId>, Result<(), NotifyError>), NotifyError> {
-        let key = Key {
+        let key = IntegrationKey {
             org_id: alert.org_id.clone(),
             integration_id: alert.integration_id.clone(),
         };
-        // A connection deleted since has no creator to tell.
+        // An integration deleted since has no creator to tell.
         let creator = self.integrations.get(&key).await?.map(|row| row.created_by);
         let mut recipients: BTreeSet<_> = creator.into_iter().collect();
         let Some(organization) = self.organizations.organization(&alert.org_id).await? else {

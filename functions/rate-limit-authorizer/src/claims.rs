@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
-use shared::variables::InvalidVariable;
+use shared::runtime::variables::InvalidVariable;
 use shared::{UserId, Variables};
 
 use crate::error::Refusal;

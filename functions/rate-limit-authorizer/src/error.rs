@@ -1,7 +1,7 @@
 //! Why a request was not judged.
 
 use lambda_runtime::Diagnostic;
-use shared::store::StoreError;
+use shared::aws::tables::TableError;
 
 use crate::discovery::FetchError;
 
@@ -17,7 +17,7 @@ pub enum Error {
     Keys(#[from] FetchError),
     /// The membership cannot be had.
     #[error("the membership cannot be had")]
-    Membership(#[from] StoreError),
+    Membership(#[from] TableError),
     /// The event is not what API Gateway sends.
     #[error("the event is no REQUEST authorizer event: {0}")]
     Event(&'static str),

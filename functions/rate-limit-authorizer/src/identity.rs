@@ -3,7 +3,7 @@
 use http::{HeaderMap, header};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation};
-use shared::variables::InvalidVariable;
+use shared::runtime::variables::InvalidVariable;
 use shared::{Clock, UserId, Variables};
 
 use crate::Request;
@@ -11,7 +11,7 @@ use crate::claims::{Claims, Expected};
 use crate::discovery::Discovery;
 use crate::error::{Error, Refusal};
 use crate::issuer::Issuer;
-use crate::keys::{Key, KeySet};
+use crate::keys::{KeySet, SigningKey};
 
 /// Knows callers by their tokens.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Identity {
     }
 
     /// The key that the token names, and must have been signed with.
-    async fn key(&self, head: &Header) -> Result<Key, Error> {
+    async fn key(&self, head: &Header) -> Result<SigningKey, Error> {
         // Before any key is looked for: a made-up token costs us nothing.
         if !matches!(head.alg, Algorithm::RS256 | Algorithm::ES256) {
             return Err(Refusal::Algorithm.into());
@@ -98,7 +98,7 @@ fn bearer<'a>(single: &'a HeaderMap, multiple: &'a HeaderMap) -> Result<&'a str,
 }
 
 /// The claims of a token that `key` has signed.
-fn signed_claims(token: &str, key: &Key) -> Result<Claims, Refusal> {
+fn signed_claims(token: &str, key: &SigningKey) -> Result<Claims, Refusal> {
     let mut validation = Validation::new(key.algorithm);
     // The library reads the system's clock and accepts more than we do: it
     // checks the signature, and `Expected` everything else.

@@ -5,7 +5,7 @@ use shared::Clock;
 use tokio::sync::{Mutex, RwLock};
 
 use crate::discovery::{Discovery, FetchError};
-use crate::keys::{Key, KeySet};
+use crate::keys::{KeySet, SigningKey};
 
 /// An unknown key id, which anyone can make up, fetches no more often than this.
 const PAUSE: TimeDelta = TimeDelta::minutes(1);
@@ -46,7 +46,7 @@ impl Issuer {
     ///
     /// # Errors
     /// When no keys are known and none can be fetched.
-    pub(crate) async fn key(&self, id: &str) -> Result<Option<Key>, FetchError> {
+    pub(crate) async fn key(&self, id: &str) -> Result<Option<SigningKey>, FetchError> {
         if let Some(key) = self.fresh(id).await {
             return Ok(Some(key));
         }
@@ -77,7 +77,7 @@ impl Issuer {
         }
     }
 
-    async fn fresh(&self, id: &str) -> Option<Key> {
+    async fn fresh(&self, id: &str) -> Option<SigningKey> {
         let known = self.known.read().await;
         let known = known.as_ref()?;
         let age = self.clock.now() - known.fetched_at;

@@ -9,11 +9,11 @@ use serde_json::Value;
 
 /// The keys of an issuer; at least one.
 #[derive(Debug)]
-pub(crate) struct KeySet(Vec<Key>);
+pub(crate) struct KeySet(Vec<SigningKey>);
 
 /// A key, and the one algorithm that it is for: the token does not choose.
 #[derive(Debug, Clone)]
-pub(crate) struct Key {
+pub(crate) struct SigningKey {
     id: String,
     pub(crate) algorithm: Algorithm,
     pub(crate) material: DecodingKey,
@@ -38,19 +38,23 @@ impl KeySet {
             keys: Vec<Value>,
         }
         let document: Document = serde_json::from_slice(json)?;
-        let keys: Vec<Key> = document.keys.into_iter().filter_map(Key::read).collect();
+        let keys: Vec<SigningKey> = document
+            .keys
+            .into_iter()
+            .filter_map(SigningKey::read)
+            .collect();
         if keys.is_empty() {
             return Err(InvalidKeySet::NoKey);
         }
         Ok(Self(keys))
     }
 
-    pub(crate) fn find(&self, id: &str) -> Option<&Key> {
+    pub(crate) fn find(&self, id: &str) -> Option<&SigningKey> {
         self.0.iter().find(|key| key.id == id)
     }
 }
 
-impl Key {
+impl SigningKey {
     fn read(key: Value) -> Option<Self> {
         let key: Jwk = serde_json::from_value(key).ok()?;
         let algorithm = match &key.algorithm {

@@ -18,12 +18,12 @@ use aws_lambda_events::apigw::{
 };
 use aws_lambda_events::iam::{IamPolicyEffect, IamPolicyStatement};
 use lambda_runtime::LambdaEvent;
-use shared::metrics::{Metric, Metrics};
-use shared::organization::Membership;
-use shared::place::Place;
-use shared::quota::Field;
-use shared::store::Organizations;
-use shared::variables::InvalidVariable;
+use shared::aws::tables::OrganizationsTable;
+use shared::domain::organization::Membership;
+use shared::domain::route::RouteParameters;
+use shared::quota::HeaderField;
+use shared::runtime::metrics::{Metric, Metrics};
+use shared::runtime::variables::InvalidVariable;
 use shared::{Clock, UserId, Variables};
 
 pub use error::{Error, Refusal};
@@ -64,7 +64,7 @@ impl Authorizer {
     ) -> Result<Self, InvalidVariable> {
         let dynamodb = aws_sdk_dynamodb::Client::new(sdk);
         let table = variables.required("ORGANIZATIONS_TABLE")?;
-        let organizations = Organizations::new(dynamodb.clone(), table);
+        let organizations = OrganizationsTable::new(dynamodb.clone(), table);
         Ok(Self {
             identity: Identity::wire(variables, clock.clone())?,
             members: Members::new(organizations, clock.clone()),
@@ -112,7 +112,7 @@ impl Authorizer {
         let path = request.path.as_deref().unwrap_or_default();
         // A place that the path does not spell canonically is not in the
         // context, and counts nothing: the API answers 404.
-        let Some(place) = Place::of(template, path) else {
+        let Some(place) = RouteParameters::parse(template, path) else {
             return Ok(respond(method_arn, &user, None, None));
         };
         let membership = self.members.of(&place.org, &user).await?;
@@ -132,7 +132,7 @@ impl Authorizer {
 fn respond(
     method_arn: &str,
     user: &UserId,
-    place: Option<(&Place, Option<&Membership>)>,
+    place: Option<(&RouteParameters, Option<&Membership>)>,
     metering: Option<Metering>,
 ) -> Response {
     let mut context = BTreeMap::new();
@@ -149,7 +149,7 @@ fn respond(
         }
     }
     tell("member", is_member);
-    let (effect, fields): (_, Vec<Field>) = match metering {
+    let (effect, fields): (_, Vec<HeaderField>) = match metering {
         None => (IamPolicyEffect::Allow, vec![]),
         Some(Metering::Pass(fields)) => (IamPolicyEffect::Allow, fields),
         Some(Metering::Denied(fields)) => (IamPolicyEffect::Deny, fields),

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use shared::organization::Membership;
-use shared::store::{Organizations, StoreError};
+use shared::aws::tables::{OrganizationsTable, TableError};
+use shared::domain::organization::Membership;
 use shared::{Clock, OrgId, UserId};
 
 /// For how long a membership that was given or taken may go unseen.
@@ -16,7 +16,7 @@ const HELD: usize = 10_000;
 /// Memberships, read at most once in [`REMEMBERED`].
 #[derive(Debug)]
 pub(crate) struct Members {
-    organizations: Organizations,
+    organizations: OrganizationsTable,
     clock: Clock,
     known: Mutex<HashMap<(OrgId, UserId), Known>>,
 }
@@ -35,7 +35,7 @@ impl Known {
 }
 
 impl Members {
-    pub(crate) fn new(organizations: Organizations, clock: Clock) -> Self {
+    pub(crate) fn new(organizations: OrganizationsTable, clock: Clock) -> Self {
         Self {
             organizations,
             clock,
@@ -49,7 +49,7 @@ impl Members {
         &self,
         org: &OrgId,
         user: &UserId,
-    ) -> Result<Option<Membership>, StoreError> {
+    ) -> Result<Option<Membership>, TableError> {
         let key = (org.clone(), user.clone());
         let read_at = self.clock.now();
         if let Some(known) = self.known().get(&key).filter(|known| known.holds(read_at)) {

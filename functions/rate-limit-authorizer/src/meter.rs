@@ -4,10 +4,12 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::TimeDelta;
-use shared::metrics::{Metric, Metrics};
-use shared::place::Place;
-use shared::quota::{Decision, Field, Limiter, PERMIT_SECONDS, Policies, QuotaError, QuotaKey};
-use shared::variables::InvalidVariable;
+use shared::domain::route::RouteParameters;
+use shared::quota::{
+    Decision, HeaderField, Limiter, PERMIT_SECONDS, Policies, QuotaError, QuotaKey,
+};
+use shared::runtime::metrics::{Metric, Metrics};
+use shared::runtime::variables::InvalidVariable;
 use shared::{Clock, Platform, Variables};
 
 /// What a metered call is when the quota store does not answer
@@ -47,9 +49,9 @@ pub(crate) struct Meter {
 #[derive(Debug)]
 pub(crate) enum Metering {
     /// Pass it on.
-    Pass(Vec<Field>),
+    Pass(Vec<HeaderField>),
     /// The quota is used up.
-    Denied(Vec<Field>),
+    Denied(Vec<HeaderField>),
 }
 
 impl Meter {
@@ -78,8 +80,12 @@ impl Meter {
     }
 
     /// Takes a permit for the call of a member, if its route is metered: if it
-    /// has a platform, and a connection to count for, in its path.
-    pub(crate) async fn take(&self, place: &Place, request_id: Option<&str>) -> Option<Metering> {
+    /// has a platform, and an integration to count for, in its path.
+    pub(crate) async fn take(
+        &self,
+        place: &RouteParameters,
+        request_id: Option<&str>,
+    ) -> Option<Metering> {
         let platform = place.platform?;
         let key = QuotaKey::new(platform, place.org.clone(), place.integration.clone()?);
         let decision = self.limiter.attempt(&key).await;

@@ -112,7 +112,7 @@ async fn a_table_that_does_not_answer_is_no_refusal() {
 
 #[test]
 fn the_context_says_what_the_caller_is() {
-    let place = Place::of("/api/{orgId}/{integrationId}", "/api/acme/7").unwrap();
+    let place = RouteParameters::parse("/api/{orgId}/{integrationId}", "/api/acme/7").unwrap();
     let user = UserId::new("ian").unwrap();
     let context = |membership| respond("arn", &user, Some((&place, membership)), None).context;
     let stranger = json!({

@@ -179,14 +179,14 @@ pub(super) fn snapchat_api(status: StatusCode, message: &str) -> Answer {
     )
 }
 
-/// The platform's own way of asking for patience. `retry_after` in seconds
+/// The platform's own way of asking for failure_grace. `retry_after` in seconds
 /// goes where the platform has a place for it, else into `Retry-After`.
 pub(super) fn throttle(platform: Platform, retry_after: Option<u64>, now: i64) -> Answer {
     let too_many = StatusCode::TOO_MANY_REQUESTS;
     let plain = match platform {
         // HTTP 400, not 429; the wait stands in minutes under a business id.
         Platform::Meta | Platform::Instagram => {
-            let message = "(#4) Application request limit reached";
+            let message = "(#4) PlatformHealth request limit reached";
             let usage = json!({"call_count": 100, "total_time": 100, "total_cputime": 100});
             let answer = graph(StatusCode::BAD_REQUEST, 4, 0, message)
                 .with("x-app-usage", usage.to_string());

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Method, Uri, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use shared::{Platform, digest};
+use shared::{Platform, domain::digest};
 
 use super::answer::{Answer, trace_id};
 use super::fault::Fault;

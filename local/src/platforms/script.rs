@@ -51,7 +51,7 @@ pub enum Requests {
 pub enum Action {
     /// Answer with the platform's error of that name, and do nothing.
     Refuse(String),
-    /// Ask for patience in the platform's own way, and do nothing.
+    /// Ask for failure_grace in the platform's own way, and do nothing.
     Throttle(Throttle),
     /// Act at once, but answer so many milliseconds later; goes together with
     /// any other script.

@@ -13,11 +13,11 @@ use super::*;
 use crate::invoke::handler;
 use crate::servers::bind;
 
-type Seen = std::sync::Arc<Mutex<Vec<Value>>>;
+type ProbeResult = std::sync::Arc<Mutex<Vec<Value>>>;
 
 /// `notify` fails as often as told and records what it is sent; `check-tokens` echoes.
-async fn stack(options: Options, failures: u32) -> (Stack, Seen) {
-    let seen = Seen::default();
+async fn stack(options: Options, failures: u32) -> (Stack, ProbeResult) {
+    let seen = ProbeResult::default();
     let recorder = seen.clone();
     let left = std::sync::Arc::new(AtomicU32::new(failures));
     let notify = handler(move |event: Value, _| {
@@ -401,7 +401,7 @@ fn the_sample_events_are_what_the_functions_read() {
     let event = include_str!("../../../events/notify-sns.json");
     let event: SnsEvent = serde_json::from_str(event).unwrap();
     let message = &event.records[0].sns;
-    let alert: shared::alert::Alert = serde_json::from_str(&message.message).unwrap();
+    let alert: shared::domain::alert::Alert = serde_json::from_str(&message.message).unwrap();
     assert_eq!(message.message_attributes["kind"].value, alert.kind.name());
     let event = include_str!("../../../events/api-expiring-tokens.json");
     serde_json::from_str::<ApiGatewayProxyRequest>(event).unwrap();
@@ -417,26 +417,26 @@ fn the_sample_events_are_what_the_functions_read() {
 
 #[tokio::test]
 async fn parked_credentials_are_found_by_their_key_also_after_a_restart() {
-    use shared::parking::{Parking, ParkingError};
-    use shared::refresh::{Lifetimes, Renewed};
+    use shared::aws::credential_fallback::{CredentialFallback, FallbackError};
+    use shared::domain::refresh::{Lifetimes, Renewed};
     let directory = tempfile::tempdir().unwrap();
     let options = || Options {
         data_dir: Some(directory.path().to_owned()),
         ..Options::default()
     };
-    let parking = |stack: &Stack| {
+    let fallback = |stack: &Stack| {
         let variables = stack.environment().variables("CheckTokensFunction");
-        let bucket = variables.required("PARKED_BUCKET").unwrap().to_owned();
-        Parking::new(&stack.environment().sdk_config(), bucket)
+        let bucket = variables.required("FALLBACK_BUCKET").unwrap().to_owned();
+        CredentialFallback::new(&stack.environment().sdk_config(), bucket)
     };
-    let key = |org: &str, id: &str| shared::store::Key {
+    let key = |org: &str, id: &str| shared::IntegrationKey {
         org_id: shared::OrgId::new(org).unwrap(),
         integration_id: shared::IntegrationId::new(id).unwrap(),
     };
     let renewed = |byte: u8| Renewed {
         rotated: true,
-        access_token: shared::integration::Sealed(vec![byte; 300]),
-        refresh_token: Some(shared::integration::Sealed(vec![byte])),
+        access_token: shared::domain::integration::Sealed(vec![byte; 300]),
+        refresh_token: Some(shared::domain::integration::Sealed(vec![byte])),
         lifetimes: Lifetimes {
             access: Some(chrono::TimeDelta::seconds(7_200)),
             ..Lifetimes::default()
@@ -451,51 +451,51 @@ async fn parked_credentials_are_found_by_their_key_also_after_a_restart() {
     ];
     let stack = Stack::start(options()).await.unwrap();
     for (n, (org, id)) in (0..).zip(ids) {
-        let parking = parking(&stack);
-        assert_eq!(parking.find(&key(org, id), 2).await.unwrap(), None);
-        parking.park(&key(org, id), 2, &renewed(n)).await.unwrap();
+        let fallback = fallback(&stack);
+        assert_eq!(fallback.find(&key(org, id), 2).await.unwrap(), None);
+        fallback.put(&key(org, id), 2, &renewed(n)).await.unwrap();
     }
-    let elsewhere = Parking::new(&stack.environment().sdk_config(), "no-such-bucket");
+    let elsewhere = CredentialFallback::new(&stack.environment().sdk_config(), "no-such-bucket");
     let error = elsewhere.find(&key("acme", "7"), 2).await.unwrap_err();
-    assert!(matches!(error, ParkingError::Aws(_)), "{error}");
+    assert!(matches!(error, FallbackError::Aws(_)), "{error}");
     assert!(error.to_string().contains("NoSuchBucket"), "{error}");
     stack.stop().await;
 
     let stack = Stack::start(options()).await.unwrap();
     for (n, (org, id)) in (0..).zip(ids) {
-        let parking = parking(&stack);
+        let fallback = fallback(&stack);
         assert_eq!(
-            parking.find(&key(org, id), 2).await.unwrap(),
+            fallback.find(&key(org, id), 2).await.unwrap(),
             Some(renewed(n))
         );
-        assert_eq!(parking.find(&key(org, id), 3).await.unwrap(), None);
-        parking.remove(&key(org, id), 2).await.unwrap();
-        parking.remove(&key(org, id), 2).await.unwrap();
-        assert_eq!(parking.find(&key(org, id), 2).await.unwrap(), None);
+        assert_eq!(fallback.find(&key(org, id), 3).await.unwrap(), None);
+        fallback.remove(&key(org, id), 2).await.unwrap();
+        fallback.remove(&key(org, id), 2).await.unwrap();
+        assert_eq!(fallback.find(&key(org, id), 2).await.unwrap(), None);
     }
     stack.stop().await;
 }
 
 #[tokio::test]
-async fn a_parked_object_that_is_not_ours_is_damaged_and_not_absent() {
-    use shared::parking::{Parking, ParkingError};
+async fn a_in_the_fallback_object_that_is_not_ours_is_damaged_and_not_absent() {
+    use shared::aws::credential_fallback::{CredentialFallback, FallbackError};
     let stack = Stack::start(Options::default()).await.unwrap();
     let variables = stack.environment().variables("CheckTokensFunction");
-    let bucket = variables.required("PARKED_BUCKET").unwrap();
-    let parking = Parking::new(&stack.environment().sdk_config(), bucket);
-    let key = shared::store::Key {
+    let bucket = variables.required("FALLBACK_BUCKET").unwrap();
+    let fallback = CredentialFallback::new(&stack.environment().sdk_config(), bucket);
+    let key = shared::IntegrationKey {
         org_id: shared::OrgId::new("acme").unwrap(),
         integration_id: shared::IntegrationId::new("7").unwrap(),
     };
-    let object = format!("{}/{bucket}/parked/acme/7/2", stack.addresses().s3);
+    let object = format!("{}/{bucket}/fallback/acme/7/2", stack.addresses().s3);
     for body in [String::new(), "{}".to_owned(), " ".repeat(65 * 1024)] {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let put = client.put(&object).body(body).send().await.unwrap();
         assert_eq!(put.status(), 200);
-        let error = parking.find(&key, 2).await.unwrap_err();
-        assert!(matches!(error, ParkingError::Damaged(_)), "{error}");
+        let error = fallback.find(&key, 2).await.unwrap_err();
+        assert!(matches!(error, FallbackError::Damaged(_)), "{error}");
     }
-    parking.remove(&key, 2).await.unwrap();
-    assert_eq!(parking.find(&key, 2).await.unwrap(), None);
+    fallback.remove(&key, 2).await.unwrap();
+    assert_eq!(fallback.find(&key, 2).await.unwrap(), None);
     stack.stop().await;
 }

@@ -270,7 +270,7 @@ pub(crate) mod tests {
             check.variables["ALERTS_TOPIC_ARN"],
             "arn:aws:sns:us-east-1:000000000000:warden-alerts"
         );
-        assert_eq!(model.buckets, [check.variables["PARKED_BUCKET"].as_str()]);
+        assert_eq!(model.buckets, [check.variables["FALLBACK_BUCKET"].as_str()]);
         assert_eq!(model.topics[0].subscriptions[0].function, "NotifyFunction");
         assert_eq!(model.schedules.len(), 2);
         assert_eq!(model.api.routes.len(), 13 + 7 + 11);

@@ -168,12 +168,12 @@ mod tests {
     #[test]
     fn a_statement_allows_what_it_names_and_nothing_else() {
         let statement = one(
-            &json!({"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": "arn:b/parked/*"}),
+            &json!({"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": "arn:b/fallback/*"}),
             "here",
         )
         .unwrap();
-        assert!(statement.allows(&call("s3:GetObject", "arn:b/parked/a/b")));
-        assert!(!statement.allows(&call("s3:PutObject", "arn:b/parked/a/b")));
+        assert!(statement.allows(&call("s3:GetObject", "arn:b/fallback/a/b")));
+        assert!(!statement.allows(&call("s3:PutObject", "arn:b/fallback/a/b")));
         assert!(!statement.allows(&call("s3:GetObject", "arn:b/other")));
     }
 

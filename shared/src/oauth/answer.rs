@@ -3,7 +3,7 @@
 //!
 //! What bites: a 200 may carry an error (TikTok, TikTok Business, Snapchat); a
 //! 400 may be a throttle (Meta); a 401 here is about our application, not about
-//! the connection; what we do not understand is transient.
+//! the integration; what we do not understand is transient.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::header::HeaderMap;
@@ -14,9 +14,9 @@ use super::body::{Body, content_type};
 use super::dialect::Dialect;
 use super::rule::{self, Asked, UNCLEAR};
 use super::wait;
-use super::{Answer, Granted, Seen, Tokens};
-use crate::refresh::{Ends, Lifetimes};
-use crate::verdict::{Throttled, Transient, Verdict};
+use super::{Answer, Granted, ProbeResult, Tokens};
+use crate::domain::refresh::{Ends, Lifetimes};
+use crate::domain::verdict::{Throttled, Transient, Verdict};
 
 /// The head of an answer.
 pub(super) struct Head {
@@ -76,7 +76,7 @@ pub(super) fn probed(
     head: &Head,
     body: &[u8],
     now: DateTime<Utc>,
-) -> Answer<Seen> {
+) -> Answer<ProbeResult> {
     let body = Body::read(&head.headers, body);
     let json = &body.json;
     let said = head.is_success().then(|| (dialect.seen)(json, now));

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::Platform;
 use crate::aws::AwsError;
-use crate::variables::{InvalidVariable, Variables};
+use crate::runtime::variables::{InvalidVariable, Variables};
 
 /// The addresses of one platform.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -10,7 +10,7 @@ use super::rule::{Fault, Rule};
 use super::{ClientCredentials, PlatformEndpoints, Tokens, Unsuccessful};
 use super::{google, graph, linkedin, snapchat, tiktok, tiktok_business, twitter};
 use crate::Platform;
-use crate::refresh::Seen;
+use crate::domain::refresh::ProbeResult;
 
 /// One platform.
 pub(super) struct Dialect {
@@ -31,7 +31,7 @@ pub(super) struct Dialect {
 }
 
 /// What a platform says of an access token: it lives, or why not.
-pub(super) type Sight = Result<Seen, Unsuccessful>;
+pub(super) type Sight = Result<ProbeResult, Unsuccessful>;
 
 /// How that platform speaks.
 pub(super) const fn of(platform: Platform) -> &'static Dialect {

@@ -12,8 +12,8 @@ use super::rule::{
     REFUSED, REVOKED, Rule, UNANSWERED, on, text,
 };
 use super::wait;
-use crate::refresh::Seen;
-use crate::verdict::{PlatformAction, Verdict};
+use crate::domain::refresh::ProbeResult;
+use crate::domain::verdict::{PlatformAction, Verdict};
 
 pub(super) static DIALECT: Dialect = Dialect {
     refresh: rfc6749::refresh, // developers.google.com/identity/protocols/oauth2
@@ -91,16 +91,16 @@ fn probe(ask: &Ask<'_>) -> Option<RequestBuilder> {
 /// `tokeninfo` whom the token was issued to, with its numbers as text.
 fn seen(json: &Value, _: DateTime<Utc>) -> Option<Sight> {
     if json["resourceNames"].is_array() || *json == json!({}) {
-        return Some(Ok(Seen::default()));
+        return Some(Ok(ProbeResult::default()));
     }
     json["aud"].as_str()?;
     let end = text(&json["exp"])
         .parse()
         .map_or(Value::Null, |seconds: i64| seconds.into());
-    Some(Ok(Seen {
+    Some(Ok(ProbeResult {
         access: answer::ends(&end),
         scopes: answer::scopes(&json["scope"]),
-        ..Seen::default()
+        ..ProbeResult::default()
     }))
 }
 

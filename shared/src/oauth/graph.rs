@@ -12,9 +12,9 @@ use super::rule::{
     self, ANYWHERE, Asked, EXPIRED, FAILED, Fault, HOLDS_IT_BACK, HOLDS_US_BACK, OUR_FAULT,
     PERMISSION, REFUSED, REVOKED, Rule, any, between, on, text,
 };
-use crate::digest;
-use crate::refresh::Seen;
-use crate::verdict::{PlatformAction, ReconnectReason, Throttled, Verdict};
+use crate::domain::digest;
+use crate::domain::refresh::ProbeResult;
+use crate::domain::verdict::{PlatformAction, ReconnectReason, Throttled, Verdict};
 
 pub(super) static META: Dialect = Dialect {
     refresh: exchange,
@@ -41,7 +41,7 @@ const LOG_IN: Verdict = Verdict::PlatformActionNeeded(PlatformAction::LogIn);
 const CONFIRM: Verdict = Verdict::PlatformActionNeeded(PlatformAction::ConfirmAccount);
 const BLOCKED: Verdict = Verdict::Throttled {
     wait: Some(TimeDelta::hours(6)),
-    whom: Throttled::Connection,
+    whom: Throttled::Integration,
 };
 
 /// The token that asks `debug_token` is our own, `{app_id}|{app_secret}`: what
@@ -155,7 +155,7 @@ fn debug_token(ask: &Ask<'_>) -> Option<RequestBuilder> {
 fn debugged(json: &Value, _: DateTime<Utc>) -> Option<Sight> {
     let data = &json["data"];
     if data["is_valid"].as_bool()? {
-        return Some(Ok(Seen {
+        return Some(Ok(ProbeResult {
             access: answer::ends(&data["expires_at"]),
             data_access: answer::ends(&data["data_access_expires_at"]),
             scopes: answer::scopes(&data["scopes"]),
@@ -195,7 +195,7 @@ fn is_somebody(json: &Value, _: DateTime<Utc>) -> Option<Sight> {
     ["/user_id", "/id", "/data/0/user_id", "/data/0/id"]
         .into_iter()
         .find_map(|place| rule::code(json.pointer(place)?))
-        .map(|_| Ok(Seen::default()))
+        .map(|_| Ok(ProbeResult::default()))
 }
 
 fn fault(json: &Value) -> Fault<'_> {

@@ -10,7 +10,7 @@ use super::rfc6749;
 use super::rule::{
     self, ANYWHERE, EXPIRED, FAILED, Fault, OUR_FAULT, REFUSED, REVOKED, Rule, on, status, text,
 };
-use crate::refresh::Seen;
+use crate::domain::refresh::ProbeResult;
 
 pub(super) static DIALECT: Dialect = Dialect {
     refresh: rfc6749::refresh, // learn.microsoft.com, programmatic-refresh-tokens
@@ -52,10 +52,10 @@ fn probe(ask: &Ask<'_>) -> Option<RequestBuilder> {
 
 fn seen(json: &Value, now: DateTime<Utc>) -> Option<Sight> {
     if json["active"].as_bool()? {
-        return Some(Ok(Seen {
+        return Some(Ok(ProbeResult {
             access: answer::ends(&json["expires_at"]),
             scopes: answer::scopes(&json["scope"]),
-            ..Seen::default()
+            ..ProbeResult::default()
         }));
     }
     let status = Fault {

@@ -28,11 +28,11 @@ pub use config::{ClientCredentials, Credentials, CredentialsError, Endpoints, Pl
 pub use reqwest::Error as HttpError;
 
 use self::dialect::Ask;
-use crate::platform::RefreshModel;
-use crate::refresh::Lifetimes;
-use crate::refresh::attempt::EXCHANGE;
-pub use crate::refresh::{Ends, Seen};
-use crate::verdict::{Transient, Verdict};
+use crate::domain::refresh::Lifetimes;
+use crate::domain::refresh::attempt::EXCHANGE;
+pub use crate::domain::refresh::{Ends, ProbeResult};
+use crate::domain::verdict::{Transient, Verdict};
+use crate::platforms::catalog::RefreshModel;
 use crate::{Clock, Platform};
 
 /// The longest a platform may take for an answer.
@@ -166,7 +166,7 @@ impl OAuthClient {
     }
 
     /// What the platform says of the access token, where asking costs nothing: for
-    /// connections in doubt, when somebody asks, and once a day where nothing else shows it. `scopes`: what
+    /// integrations in doubt, when somebody asks, and once a day where nothing else shows it. `scopes`: what
     /// the grant allows, as far as known. `None` if it has no free way to ask, or we
     /// lack what it takes.
     pub async fn probe(
@@ -175,7 +175,7 @@ impl OAuthClient {
         credentials: &Credentials,
         tokens: &Tokens,
         scopes: &[String],
-    ) -> Option<Answer<Seen>> {
+    ) -> Option<Answer<ProbeResult>> {
         let dialect = dialect::of(platform);
         let ask = self.ask(platform, credentials, tokens, scopes);
         let request = (dialect.probe)(&ask)?;

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use chrono::TimeDelta;
 use serde_json::Value;
 
-use crate::verdict::{ReconnectReason, Throttled, Transient, Verdict};
+use crate::domain::verdict::{ReconnectReason, Throttled, Transient, Verdict};
 
 /// What we asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub(super) enum Codes {
 pub(super) const UNCLEAR: Verdict = Verdict::Transient(Transient::Unintelligible);
 pub(super) const FAILED: Verdict = Verdict::Transient(Transient::ServerError);
 pub(super) const HOLDS_US_BACK: Verdict = held_back(Throttled::Application);
-pub(super) const HOLDS_IT_BACK: Verdict = held_back(Throttled::Connection);
+pub(super) const HOLDS_IT_BACK: Verdict = held_back(Throttled::Integration);
 pub(super) const REFUSED: Verdict = Verdict::ReconnectNeeded(ReconnectReason::GrantRefused);
 pub(super) const REVOKED: Verdict = Verdict::ReconnectNeeded(ReconnectReason::Revoked);
 pub(super) const EXPIRED: Verdict = Verdict::ReconnectNeeded(ReconnectReason::Expired);
@@ -205,7 +205,7 @@ pub(super) fn text(value: &Value) -> &str {
 impl Fault<'_> {
     /// Words of the sentence that look like permissions, such as
     /// `pages_manage_posts`, `r_ads` or `user.info.basic`. Some may be anything
-    /// else: only those that a connection is known to have had are kept.
+    /// else: only those that an integration is known to have had are kept.
     pub(super) fn named_permissions(&self) -> Vec<String> {
         let edges = |letter: char| !letter.is_ascii_alphanumeric() && letter != '/';
         self.message

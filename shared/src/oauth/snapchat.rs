@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::dialect::{Ask, Dialect, Sight};
 use super::rfc6749;
 use super::rule::{ANYWHERE, Fault, PERMISSION, REFUSED, Rule, on, text};
-use crate::refresh::Seen;
+use crate::domain::refresh::ProbeResult;
 
 pub(super) static DIALECT: Dialect = Dialect {
     refresh: rfc6749::refresh, // developers.snap.com, Ads-API/authentication
@@ -34,7 +34,7 @@ fn probe(ask: &Ask<'_>) -> Option<RequestBuilder> {
 fn seen(json: &Value, _: DateTime<Utc>) -> Option<Sight> {
     text(&json["request_status"])
         .eq_ignore_ascii_case("success")
-        .then(|| Ok(Seen::default()))
+        .then(|| Ok(ProbeResult::default()))
 }
 
 fn fault(json: &Value) -> Fault<'_> {

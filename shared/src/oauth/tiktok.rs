@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::dialect::{Ask, Dialect, Sight};
 use super::rfc6749;
 use super::rule::{self, ANYWHERE, FAILED, Fault, PERMISSION, REFUSED, Rule, UNANSWERED, on, text};
-use crate::refresh::Seen;
+use crate::domain::refresh::ProbeResult;
 
 pub(super) static DIALECT: Dialect = Dialect {
     refresh,
@@ -55,7 +55,7 @@ fn probe(ask: &Ask<'_>) -> Option<RequestBuilder> {
 }
 
 fn seen(json: &Value, _: DateTime<Utc>) -> Option<Sight> {
-    (json["error"]["code"] == "ok").then(|| Ok(Seen::default()))
+    (json["error"]["code"] == "ok").then(|| Ok(ProbeResult::default()))
 }
 
 fn fault(json: &Value) -> Fault<'_> {

@@ -11,7 +11,7 @@ use super::rule::{
     self, ANYWHERE, EXPIRED, FAILED, Fault, HOLDS_US_BACK, OUR_FAULT, PERMISSION, REFUSED, Rule,
     between, on, text,
 };
-use crate::refresh::Seen;
+use crate::domain::refresh::ProbeResult;
 
 pub(super) static DIALECT: Dialect = Dialect {
     refresh,
@@ -85,9 +85,9 @@ fn probe(ask: &Ask<'_>) -> Option<RequestBuilder> {
 
 fn seen(json: &Value, _: DateTime<Utc>) -> Option<Sight> {
     (json["code"] == 0).then(|| {
-        Ok(Seen {
+        Ok(ProbeResult {
             scopes: answer::scopes(&json["data"]["scope"]),
-            ..Seen::default()
+            ..ProbeResult::default()
         })
     })
 }

@@ -8,7 +8,7 @@ use super::rfc6749;
 use super::rule::{
     self, ANYWHERE, Fault, HOLDS_US_BACK, OUR_FAULT, REFUSED, Rule, on, status, text,
 };
-use crate::verdict::{PlatformAction, Verdict};
+use crate::domain::verdict::{PlatformAction, Verdict};
 
 pub(super) static DIALECT: Dialect = Dialect {
     refresh,

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::item::{Item, Span, WindowStanding, seconds};
+use super::item::{Item, Span, WindowStatus, seconds};
 use super::policy::Policy;
 use crate::aws::AwsError;
 
@@ -21,7 +21,7 @@ pub struct Permit {
     /// The call must be made before this instant.
     pub use_by: DateTime<Utc>,
     /// What is left.
-    pub standing: Standing,
+    pub status: QuotaStatus,
 }
 
 /// Why not, and when again.
@@ -30,16 +30,16 @@ pub struct Denial {
     /// Epoch seconds at which the next permit frees, if nobody takes it before.
     pub retry_at: u64,
     /// How both windows stand.
-    pub standing: Standing,
+    pub status: QuotaStatus,
 }
 
 /// How both windows of a key stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-pub struct Standing {
+pub struct QuotaStatus {
     /// The long window.
-    pub period: WindowStanding,
+    pub period: WindowStatus,
     /// The short window.
-    pub burst: WindowStanding,
+    pub burst: WindowStatus,
 }
 
 /// A decision could not be made. It is not an allowance.
@@ -56,11 +56,11 @@ pub enum QuotaError {
     Damaged,
 }
 
-impl Standing {
+impl QuotaStatus {
     pub(super) fn of(item: &Item, policy: &Policy, now: DateTime<Utc>) -> Self {
         Self {
-            period: item.standing(Span::Period, policy, now),
-            burst: item.standing(Span::Burst, policy, now),
+            period: item.status(Span::Period, policy, now),
+            burst: item.status(Span::Burst, policy, now),
         }
     }
 
@@ -76,13 +76,13 @@ impl Standing {
     /// nobody took a permit: the one that would refuse the next call, else the
     /// period.
     #[must_use]
-    pub fn shown(&self) -> WindowStanding {
+    pub fn shown(&self) -> WindowStatus {
         self.refusing().unwrap_or(self.period)
     }
 
     /// The window that refuses: the one that is used up, and if both are, the
     /// one that frees later.
-    fn refusing(&self) -> Option<WindowStanding> {
+    fn refusing(&self) -> Option<WindowStatus> {
         [self.period, self.burst]
             .into_iter()
             .filter(|window| window.remaining == 0)
@@ -94,8 +94,8 @@ impl Permit {
     /// The one window whose limit, remainder and reset are told together: the
     /// period, also where this permit was the last of the burst.
     #[must_use]
-    pub const fn shown(&self) -> WindowStanding {
-        self.standing.period
+    pub const fn shown(&self) -> WindowStatus {
+        self.status.period
     }
 }
 
@@ -103,8 +103,8 @@ impl Denial {
     /// The one window whose limit, remainder and reset are told together: the
     /// one that refuses. Its reset is `retry_at`.
     #[must_use]
-    pub fn shown(&self) -> WindowStanding {
-        self.standing.shown()
+    pub fn shown(&self) -> WindowStatus {
+        self.status.shown()
     }
 
     /// Seconds until the next permit frees, at least 1.

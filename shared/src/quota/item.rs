@@ -129,7 +129,7 @@ pub(super) enum Judgement {
 
 /// The limit, what is left of it, and when more is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-pub struct WindowStanding {
+pub struct WindowStatus {
     /// At most so many ...
     pub limit: u32,
     /// ... in any so many seconds.
@@ -299,12 +299,7 @@ impl Item {
     }
 
     /// How one window stands.
-    pub(super) fn standing(
-        &self,
-        span: Span,
-        policy: &Policy,
-        now: DateTime<Utc>,
-    ) -> WindowStanding {
+    pub(super) fn status(&self, span: Span, policy: &Policy, now: DateTime<Utc>) -> WindowStatus {
         let window = span.of(policy);
         let oldest = self.in_range(span, window, now).next();
         // Not the oldest epoch's: a clock that is ahead can have left a smaller
@@ -321,7 +316,7 @@ impl Item {
             .filter(|(_, snapshot)| i64::try_from(*snapshot).is_ok_and(|n| n <= lag))
             .map(|(epoch, _)| window.frees_at(epoch))
             .max();
-        WindowStanding {
+        WindowStatus {
             limit: window.limit,
             seconds: window.seconds,
             remaining: window.limit.saturating_sub(used),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{IntegrationId, OrgId, Platform};
 
-/// One connection's quota at one platform. The organisation is part of it, so
+/// One integration's quota at one platform. The organisation is part of it, so
 /// no caller can spend another's.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct QuotaKey {
@@ -14,7 +14,7 @@ pub struct QuotaKey {
 }
 
 impl QuotaKey {
-    /// The quota of this connection.
+    /// The quota of this integration.
     #[must_use]
     pub const fn new(platform: Platform, org_id: OrgId, integration_id: IntegrationId) -> Self {
         Self {

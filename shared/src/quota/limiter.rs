@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::decision::{Decision, Denial, Permit, QuotaError, Standing};
+use super::decision::{Decision, Denial, Permit, QuotaError, QuotaStatus};
 use super::item::{Item, Judgement, Stored, seconds};
 use super::key::QuotaKey;
 use super::policy::{PERMIT_SECONDS, Policies, Policy};
@@ -127,10 +127,10 @@ impl Limiter {
                         // By the clock of the write that was refused: a race with the
                         // turn of an epoch begins anew.
                         if let Judgement::Until(retry_at) = item.judge(&policy, sent_at) {
-                            // Told by that instant too, or the window that refused
+                            // SentAlerts by that instant too, or the window that refused
                             // could be told as free.
-                            let standing = Standing::of(&item, &policy, sent_at);
-                            let denial = Denial { retry_at, standing };
+                            let status = QuotaStatus::of(&item, &policy, sent_at);
+                            let denial = Denial { retry_at, status };
                             return Ok(self.deny(key, denial, now));
                         }
                     }
@@ -151,7 +151,7 @@ impl Limiter {
     ///
     /// # Errors
     /// [`QuotaError::Unavailable`].
-    pub async fn remaining(&self, key: &QuotaKey) -> Result<Standing, QuotaError> {
+    pub async fn remaining(&self, key: &QuotaKey) -> Result<QuotaStatus, QuotaError> {
         let policy = self.policies.of(key.platform());
         self.count_call();
         let answer = self
@@ -169,7 +169,7 @@ impl Limiter {
             Some(Stored::OtherPolicy(item, windows)) => item.regridded(&policy, &windows, now),
             Some(Stored::Damaged) => Item::exhausted(&policy, now),
         };
-        Ok(Standing::of(&item, &policy, now))
+        Ok(QuotaStatus::of(&item, &policy, now))
     }
 
     /// Takes a permit, waiting for one at most `max`. If the next one frees
@@ -261,7 +261,7 @@ impl Limiter {
         }
         Decision::Admitted(Permit {
             use_by: now + TimeDelta::seconds(i64::from(PERMIT_SECONDS)),
-            standing: Standing::of(item, policy, now),
+            status: QuotaStatus::of(item, policy, now),
         })
     }
 

@@ -33,29 +33,29 @@
 //! // Or: wait at most 10 s for a permit, then call.
 //! let called = limiter.execute(&key, Duration::from_secs(10), async || "the answer").await?;
 //! if let Err(denial) = called {
-//!     println!("not called; {} left", denial.standing.remaining());
+//!     println!("not called; {} left", denial.status.remaining());
 //! }
 //! # Ok(())
 //! # }
 //! ```
 
 mod decision;
+mod headers;
 mod item;
 mod key;
 mod limiter;
 #[cfg(test)]
 mod model;
 mod policy;
-mod told;
 mod window;
 mod write;
 
-pub use decision::{Decision, Denial, Permit, QuotaError, Standing};
-pub use item::WindowStanding;
+pub use decision::{Decision, Denial, Permit, QuotaError, QuotaStatus};
+pub use headers::HeaderField;
+pub use item::WindowStatus;
 pub use key::QuotaKey;
 pub use limiter::Limiter;
 pub use policy::{BURST_SECONDS, InvalidPolicy, PERMIT_SECONDS, Policies, Policy};
-pub use told::Field;
 pub use window::{InvalidWindow, Window};
 
 /// Reads anything as a stored item, and judges by it: for `fuzz/`.

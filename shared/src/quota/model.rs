@@ -195,9 +195,9 @@ fn it_does_not_grow_and_frees_up_in_time() {
     while item.grant(&policy, at(now)) {
         now += 100;
     }
-    let standing = item.standing(Span::Period, &policy, at(now));
-    assert_eq!(standing.remaining, 0);
-    let free = i64::try_from(standing.reset).unwrap();
+    let status = item.status(Span::Period, &policy, at(now));
+    assert_eq!(status.remaining, 0);
+    let free = i64::try_from(status.reset).unwrap();
     // At the instant that was told, and not a second before, one is free.
     let told = DateTime::from_timestamp(free, 0).unwrap();
     assert!(!item.clone().grant(&policy, told - TimeDelta::seconds(1)));

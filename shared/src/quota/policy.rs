@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::window::{InvalidWindow, Window};
 use crate::Platform;
-use crate::variables::{InvalidVariable, Variables};
+use crate::runtime::variables::{InvalidVariable, Variables};
 
 /// The length of the burst window, in seconds.
 pub const BURST_SECONDS: u32 = 60;

@@ -190,7 +190,7 @@ pub(crate) async fn run(
             Vec::new(),
         )),
     });
-    // Connections are not what is measured.
+    // Integrations are not what is measured.
     let warm = (0..cell.callers * 4).map(|n| {
         let (contender, key) = (contender.clone(), key(&format!("{}-warm-{n}", cell.name)));
         async move {

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use shared::Clock;
-use shared::quota::{Decision, Denial, Limiter, QuotaKey, Standing};
+use shared::quota::{Decision, Denial, Limiter, QuotaKey, QuotaStatus};
 
 use super::rolling::most_within;
 use super::{Engine, grid, key, policies};
@@ -144,15 +144,15 @@ impl World<'_> {
     }
 
     /// What is told to be left may be taken without exceeding anything.
-    fn assert_left(&self, standing: &Standing) {
-        let left = i64::from(standing.remaining());
+    fn assert_left(&self, status: &QuotaStatus) {
+        let left = i64::from(status.remaining());
         let Limits {
             limit,
             period,
             burst,
         } = self.limits;
         let room = (limit - self.recent(period * 1000)).min(burst - self.recent(60_000));
-        assert!(left <= room.max(0), "{standing:?}");
+        assert!(left <= room.max(0), "{status:?}");
     }
 
     async fn attempt(&mut self, by: usize) -> Option<Denial> {
@@ -176,7 +176,7 @@ impl World<'_> {
                 let (in_period, in_burst) = (self.recent(period * 1000), self.recent(60_000));
                 assert!(in_period <= limit, "{in_period} in {:?}", self.limits);
                 assert!(in_burst <= burst, "{in_burst} in 60 s: {:?}", self.limits);
-                self.assert_left(&permit.standing);
+                self.assert_left(&permit.status);
                 self.admitted += 1;
                 None
             }
@@ -184,7 +184,7 @@ impl World<'_> {
                 assert!(denial.retry_at > seconds, "{denial:?} at {seconds}");
                 assert!(self.explained(), "refused without a reason: {denial:?}");
                 if calls > 0 {
-                    assert_eq!(denial.standing.remaining(), 0, "{denial:?}");
+                    assert_eq!(denial.status.remaining(), 0, "{denial:?}");
                     let shown = denial.shown();
                     assert_eq!(
                         (shown.remaining, shown.reset),
@@ -286,8 +286,8 @@ impl World<'_> {
             4..30 => self.expire().await,
             30..80 => {
                 let limiter = &self.instances[by].limiter;
-                let standing = limiter.remaining(&self.key).await.unwrap();
-                self.assert_left(&standing);
+                let status = limiter.remaining(&self.key).await.unwrap();
+                self.assert_left(&status);
             }
             80..84 => self.change_policy().await,
             84..94 => {
@@ -380,5 +380,5 @@ async fn what_is_left_is_told_right_although_clocks_differ() {
     let Decision::Admitted(permit) = behind.attempt(&key).await.unwrap() else {
         panic!("denied");
     };
-    assert_eq!(permit.standing.remaining(), 8);
+    assert_eq!(permit.status.remaining(), 8);
 }

@@ -54,7 +54,7 @@ impl Engine {
     pub(crate) fn patient(&self) -> Client {
         let config = self
             .config()
-            .sleep_impl(SharedAsyncSleep::new(Patience))
+            .sleep_impl(SharedAsyncSleep::new(UnhurriedSleep))
             .build();
         Client::from_conf(config)
     }
@@ -71,9 +71,9 @@ fn environment(dynamodb: &str) -> Environment {
 
 /// Time-outs a hundred times as long.
 #[derive(Debug)]
-struct Patience;
+struct UnhurriedSleep;
 
-impl AsyncSleep for Patience {
+impl AsyncSleep for UnhurriedSleep {
     fn sleep(&self, duration: Duration) -> Sleep {
         Sleep::new(tokio::time::sleep(duration * 100))
     }

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::error::BoxError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use serde_json::Value;
-use shared::id::MAX_LENGTH;
+use shared::domain::id::MAX_LENGTH;
 use shared::quota::{Limiter, Policies, Policy, QuotaKey};
 use shared::{Clock, IntegrationId, OrgId, Platform};
 

@@ -18,7 +18,7 @@ use super::{
     PERMITS, assert_problem, items, key, limiter, number, permit, small, stack_with, statuses,
     table, world,
 };
-use crate::world::{World, connection, start};
+use crate::world::{World, integration, start};
 
 async fn put(world: &World, item: HashMap<String, AttributeValue>) {
     let put = world.dynamodb().put_item().table_name(table(world));
@@ -67,7 +67,9 @@ async fn a_damaged_item_is_never_an_allowance() {
             ],
         ),
     ] {
-        world.import(&[connection(what, "meta", None, false)]).await;
+        world
+            .import(&[integration(what, "meta", None, false)])
+            .await;
         for _ in 0..3 {
             let decision = limiter.attempt(&key(what)).await.unwrap();
             assert!(matches!(decision, Decision::Admitted(_)), "{what}");

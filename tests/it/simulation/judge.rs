@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
-use shared::application::Cause;
-use shared::integration::{Integration, Sealed, State};
+use shared::aws::token_cipher::{EncryptionContext, SealedField};
+use shared::domain::integration::{Integration, Sealed, State};
+use shared::domain::platform_health::BreakerCause;
+use shared::domain::verdict::ReconnectReason;
 use shared::oauth::Tokens;
-use shared::sealing::{Field, Place};
-use shared::verdict::ReconnectReason;
 
 use super::lab::Lab;
 use super::plan::Effect;
@@ -39,7 +39,7 @@ struct Rotation {
 }
 
 impl Run<'_> {
-    /// Judges every connection; `generations` are those of before the last refresh.
+    /// Judges every integration; `generations` are those of before the last refresh.
     pub(super) async fn judge(&mut self, generations: &[u64]) {
         self.lab.world.stack.settled().await;
         // Printed also where there are none.
@@ -47,43 +47,43 @@ impl Run<'_> {
             self.tally.count_many(Topic::Losses, what, 0);
         }
         let log = self.lab.proxy.log();
-        for (connection, before) in generations.iter().enumerate() {
+        for (integration, before) in generations.iter().enumerate() {
             let of: Vec<_> = log
                 .iter()
-                .filter(|logged| logged.asked.connection == Some(connection))
+                .filter(|logged| logged.asked.integration == Some(integration))
                 .collect();
             let found = self.found.len();
-            self.judge_one(connection, *before, &of).await;
-            self.check_window(connection, &of);
-            self.count_attempts(connection, &of).await;
+            self.judge_one(integration, *before, &of).await;
+            self.check_window(integration, &of);
+            self.count_attempts(integration, &of).await;
             if self.found.len() > found {
-                self.tell_story(connection, &of);
+                self.tell_story(integration, &of);
             }
         }
     }
 
-    fn find(&mut self, connection: usize, what: impl std::fmt::Display) {
-        let platform = self.connections[connection].platform;
+    fn find(&mut self, integration: usize, what: impl std::fmt::Display) {
+        let platform = self.integrations[integration].platform;
         let rules = self.lab.world.stack.platforms().rules(platform);
         self.found.push(format!(
-            "c{connection} ({platform}, family kill {}, grace {} s): {what}",
+            "c{integration} ({platform}, family kill {}, grace {} s): {what}",
             rules.family_kill, rules.grace_window
         ));
     }
 
-    async fn judge_one(&mut self, connection: usize, before: u64, log: &[&Logged]) {
-        let row = self.row(connection).await;
+    async fn judge_one(&mut self, integration: usize, before: u64, log: &[&Logged]) {
+        let row = self.row(integration).await;
         match row.state {
-            State::Disconnected { .. } if self.connections[connection].is_off => {
+            State::Disconnected { .. } if self.integrations[integration].is_off => {
                 if row.access_token.is_some() || row.refresh_token.is_some() {
-                    self.find(connection, "switched off, and a token is left");
+                    self.find(integration, "switched off, and a token is left");
                 }
                 self.tally
                     .count(Topic::Ends, "switched off, as the person wanted");
             }
-            _ if self.connections[connection].is_off => {
+            _ if self.integrations[integration].is_off => {
                 self.find(
-                    connection,
+                    integration,
                     format!("a person's act undone: {:?}", row.state),
                 );
             }
@@ -93,20 +93,20 @@ impl Run<'_> {
             }
             State::ReconnectRequired { reason, .. } => {
                 self.tally.count(Topic::Ends, "reconnect required");
-                self.judge_loss(connection, &row, reason, log).await;
+                self.judge_loss(integration, &row, reason, log).await;
             }
-            ref other => self.lost_outside(connection, format!("{other:?} in the end")),
+            ref other => self.lost_outside(integration, format!("{other:?} in the end")),
         }
     }
 
-    fn lost_outside(&mut self, connection: usize, what: impl std::fmt::Display) {
+    fn lost_outside(&mut self, integration: usize, what: impl std::fmt::Display) {
         self.tally.count(Topic::Losses, OUTSIDE);
-        self.find(connection, format!("lost outside the window: {what}"));
+        self.find(integration, format!("lost outside the window: {what}"));
     }
 
     async fn judge_loss(
         &mut self,
-        connection: usize,
+        integration: usize,
         row: &Integration,
         reason: ReconnectReason,
         log: &[&Logged],
@@ -117,32 +117,32 @@ impl Run<'_> {
             .unwrap();
         let rotations = self.rotations(row, log).await;
         if self.still_works(row).await {
-            return self.lost_outside(connection, format!("a living grant given up: {reason:?}"));
+            return self.lost_outside(integration, format!("a living grant given up: {reason:?}"));
         }
         let is_labelled = reason == ReconnectReason::RotationLost;
         match rotations.iter().find(|rotation| rotation.old == stored) {
             // The one whose answer we do not have.
             Some(rotation) => {
                 if rotation.durable_at.is_some() {
-                    return self.lost_outside(connection, "a durable token was overwritten");
+                    return self.lost_outside(integration, "a durable token was overwritten");
                 }
                 if !has_cause(&log[rotation.at..]) {
-                    return self.lost_outside(connection, "an answer was dropped for no reason");
+                    return self.lost_outside(integration, "an answer was dropped for no reason");
                 }
                 if !is_labelled {
                     self.tally.count(Topic::Losses, UNLABELLED);
-                    return self.find(connection, format!("lost, and labelled {reason:?}"));
+                    return self.find(integration, format!("lost, and labelled {reason:?}"));
                 }
                 self.tally.count(Topic::Losses, INSIDE);
-                self.check_told(connection, row, &stored, log, &rotations)
+                self.check_told(integration, row, &stored, log, &rotations)
                     .await;
             }
             // What is stored came late: a replay of the one before had killed it.
             None => {
-                let killed_at = self.killed_at(connection, &stored, log, &rotations);
+                let killed_at = self.killed_at(integration, &stored, log, &rotations);
                 if killed_at.is_some_and(|at| was_taken_over(log, at)) {
                     self.tally.count(Topic::Losses, DELAYED);
-                    return self.check_notified(connection).await;
+                    return self.check_notified(integration).await;
                 }
                 let stored_at = rotations.last().and_then(|rotation| rotation.durable_at);
                 // Stored by a process whose lease had ended: the one that took over
@@ -150,15 +150,15 @@ impl Run<'_> {
                 let came_late = stored_at.is_some_and(|at| was_taken_over(log, at));
                 if killed_at.is_none() || killed_at > stored_at && !came_late {
                     let what = format!("killed at {killed_at:?}, stored at {stored_at:?}");
-                    return self.lost_outside(connection, what);
+                    return self.lost_outside(integration, what);
                 }
                 // A process that hung longer than its lease, in the window.
                 if !is_labelled {
                     self.tally.count(Topic::Losses, UNLABELLED);
-                    return self.find(connection, format!("lost, and labelled {reason:?}"));
+                    return self.find(integration, format!("lost, and labelled {reason:?}"));
                 }
                 self.tally.count(Topic::Losses, INSIDE);
-                self.check_notified(connection).await;
+                self.check_notified(integration).await;
             }
         }
     }
@@ -167,30 +167,32 @@ impl Run<'_> {
     /// platform had killed that too.
     async fn check_told(
         &mut self,
-        connection: usize,
+        integration: usize,
         row: &Integration,
         stored: &str,
         log: &[&Logged],
         rotations: &[Rotation],
     ) {
-        self.check_notified(connection).await;
+        self.check_notified(integration).await;
         let since = row.state.since().unwrap();
         let end = row.access_expires_at;
         let alive = end.is_some_and(|end| since < end);
         let warned = self
-            .notified(connection, "integration_token_expiring")
+            .notified(integration, "integration_token_expiring")
             .await
             && log.iter().any(|logged| {
                 let published = logged.asked.kind == Kind::Publish && logged.done;
                 published && end.is_some_and(|end| logged.at < end)
             });
-        let killed = self.killed_at(connection, stored, log, rotations).is_some();
+        let killed = self
+            .killed_at(integration, stored, log, rotations)
+            .is_some();
         let what = match alive {
             _ if killed => "told when the platform had killed the access token too",
             true => "told while the access token lived",
             // The refusal that makes it sure came after that.
             false if warned => "warned while the access token lived",
-            false if self.was_held_up(connection).await => {
+            false if self.was_held_up(integration).await => {
                 "told late: the breaker doubted the refusals"
             }
             // A token is due 10 minutes before its end at least, and who dies costs five.
@@ -200,7 +202,7 @@ impl Run<'_> {
             }
             false => {
                 let what = format!("told at {since}, ended {:?}", row.access_expires_at);
-                return self.find(connection, what);
+                return self.find(integration, what);
             }
         };
         self.tally.count(Topic::Losses, what);
@@ -210,12 +212,12 @@ impl Run<'_> {
     /// to was refused, where the platform kills the whole grant for that.
     fn killed_at(
         &self,
-        connection: usize,
+        integration: usize,
         stored: &str,
         log: &[&Logged],
         rotations: &[Rotation],
     ) -> Option<usize> {
-        let platform = self.connections[connection].platform;
+        let platform = self.integrations[integration].platform;
         let rules = self.lab.world.stack.platforms().rules(platform);
         let mut family = vec![stored];
         while let Some(of) = rotations
@@ -239,24 +241,24 @@ impl Run<'_> {
             .filter(|_| rules.family_kill)
     }
 
-    async fn check_notified(&mut self, connection: usize) {
+    async fn check_notified(&mut self, integration: usize) {
         if !self
-            .notified(connection, "integration_reconnect_required")
+            .notified(integration, "integration_reconnect_required")
             .await
         {
-            self.find(connection, "lost, and nobody was told");
+            self.find(integration, "lost, and nobody was told");
         }
     }
 
-    async fn notified(&self, connection: usize, kind: &str) -> bool {
+    async fn notified(&self, integration: usize, kind: &str) -> bool {
         let told = self.lab.world.notifications("olga", &self.org).await;
-        let id = id_of(connection);
+        let id = id_of(integration);
         told.iter().any(|notification| {
             notification["type"] == kind && notification["data"]["integration_id"] == id.as_str()
         })
     }
 
-    /// Whether two processes that had claimed the connection died.
+    /// Whether two processes that had claimed the integration died.
     fn died_twice(&self, log: &[&Logged]) -> bool {
         let has_claimed = |process: &&Process| {
             let claims = |of: &&Logged| of.process == **process && of.asked.kind == Kind::Claim;
@@ -266,19 +268,19 @@ impl Run<'_> {
     }
 
     /// Whether refusals were put down to our application meanwhile.
-    async fn was_held_up(&self, connection: usize) -> bool {
-        let platform = self.connections[connection].platform;
+    async fn was_held_up(&self, integration: usize) -> bool {
+        let platform = self.integrations[integration].platform;
         let table = self
             .lab
             .world
             .variable("CheckTokensFunction", "QUOTAS_TABLE");
         let client = self.lab.dynamodb.clone();
-        let row = shared::store::Applications::new(client, table)
+        let row = shared::aws::tables::PlatformHealthTable::new(client, table)
             .get(platform)
             .await;
         row.unwrap()
             .breaker
-            .is_some_and(|breaker| breaker.cause == Cause::Refusals)
+            .is_some_and(|breaker| breaker.cause == BreakerCause::Refusals)
     }
 
     async fn open(
@@ -287,28 +289,31 @@ impl Run<'_> {
         sealed: Option<&Sealed>,
         generation: u64,
     ) -> Option<String> {
-        let place = Place {
+        let context = EncryptionContext {
             org_id: &row.org_id,
             integration_id: &row.integration_id,
-            field: Field::RefreshToken,
+            field: SealedField::RefreshToken,
             generation,
         };
-        let opened = self.lab.importer.sealer.open(place, sealed?).await;
+        let opened = self.lab.importer.sealer.open(context, sealed?).await;
         opened.ok().map(|token| token.expose_secret().to_owned())
     }
 
     /// The platform's word, asked past the product.
     async fn still_works(&self, row: &Integration) -> bool {
         let sealer = &self.lab.importer.sealer;
-        let place = |field| Place {
+        let context = |field| EncryptionContext {
             org_id: &row.org_id,
             integration_id: &row.integration_id,
             field,
             generation: row.generation,
         };
-        let open = |field, sealed| sealer.open(place(field), sealed);
-        let access_token = open(Field::AccessToken, row.access_token.as_ref().unwrap());
-        let refresh_token = open(Field::RefreshToken, row.refresh_token.as_ref().unwrap());
+        let open = |field, sealed| sealer.open(context(field), sealed);
+        let access_token = open(SealedField::AccessToken, row.access_token.as_ref().unwrap());
+        let refresh_token = open(
+            SealedField::RefreshToken,
+            row.refresh_token.as_ref().unwrap(),
+        );
         let tokens = Tokens {
             access_token: access_token.await.unwrap(),
             refresh_token: Some(refresh_token.await.unwrap()),
@@ -326,7 +331,8 @@ impl Run<'_> {
     async fn rotations(&self, row: &Integration, log: &[&Logged]) -> Vec<Rotation> {
         let mut copies = Vec::new();
         for (at, logged) in log.iter().enumerate() {
-            let stays = matches!(logged.asked.kind, Kind::Store | Kind::Park) && logged.done;
+            let stays =
+                matches!(logged.asked.kind, Kind::Store | Kind::StoreFallback) && logged.done;
             if let Some(copy) = logged.asked.copy.as_ref().filter(|_| stays) {
                 let sealed = Some(&copy.refresh_token);
                 copies.push((at, self.open(row, sealed, copy.generation).await));
@@ -356,8 +362,8 @@ impl Run<'_> {
     }
 
     /// From the platform's answer to the first durable copy, a process asks for
-    /// nothing about the connection but to store it.
-    fn check_window(&mut self, connection: usize, log: &[&Logged]) {
+    /// nothing about the integration but to store it.
+    fn check_window(&mut self, integration: usize, log: &[&Logged]) {
         for (at, exchange) in log.iter().enumerate() {
             if !matches!(exchange.granted, Some(Some(_))) || !exchange.answered {
                 continue;
@@ -367,12 +373,12 @@ impl Run<'_> {
                 .filter(|next| next.process == exchange.process);
             for next in of_same {
                 match next.asked.kind {
-                    Kind::Store | Kind::Park if next.done => break,
-                    Kind::Store | Kind::Park => {}
+                    Kind::Store | Kind::StoreFallback if next.done => break,
+                    Kind::Store | Kind::StoreFallback => {}
                     // It has given up, and says so.
                     Kind::Audit => break,
                     other => {
-                        self.find(connection, format!("{other:?} in the exposed window"));
+                        self.find(integration, format!("{other:?} in the exposed window"));
                         break;
                     }
                 }
@@ -381,11 +387,11 @@ impl Run<'_> {
     }
 
     /// Counts the attempts, and what came of those in doubt.
-    async fn count_attempts(&mut self, connection: usize, log: &[&Logged]) {
+    async fn count_attempts(&mut self, integration: usize, log: &[&Logged]) {
         let rows = self
             .lab
             .world
-            .audit(&format!("integration#{}#{}", self.org, id_of(connection)))
+            .audit(&format!("integration#{}#{}", self.org, id_of(integration)))
             .await;
         let verdicts: BTreeMap<_, _> = rows
             .iter()
@@ -410,24 +416,24 @@ impl Run<'_> {
                 self.tally.count(Topic::Doubts, verdict);
             }
         }
-        self.count_leftovers(connection, log);
+        self.count_leftovers(integration, log);
     }
 
-    /// Parked copies outlive their use only if a place failed, or a process died;
+    /// Fallback copies outlive their use only if a place failed, or a process died;
     /// nobody reads them then, and the bucket drops them in time.
-    fn count_leftovers(&mut self, connection: usize, log: &[&Logged]) {
+    fn count_leftovers(&mut self, integration: usize, log: &[&Logged]) {
         let of = |kind| log.iter().filter(move |of| of.asked.kind == kind);
-        let parked = of(Kind::Park).filter(|of| of.done).count();
-        let removed = of(Kind::RemoveParked).filter(|of| of.done).count();
-        if parked == 0 {
+        let fallback = of(Kind::StoreFallback).filter(|of| of.done).count();
+        let removed = of(Kind::RemoveFallback).filter(|of| of.done).count();
+        if fallback == 0 {
             return;
         }
         self.tally
-            .count(Topic::Leftovers, "connections that had a copy parked");
+            .count(Topic::Leftovers, "integrations that had a fallback copy");
         if removed > 0 {
             return;
         }
-        let stores = [Kind::Store, Kind::Park, Kind::RemoveParked];
+        let stores = [Kind::Store, Kind::StoreFallback, Kind::RemoveFallback];
         let failed = log
             .iter()
             .any(|of| stores.contains(&of.asked.kind) && of.effect != Effect::Pass);
@@ -435,12 +441,12 @@ impl Run<'_> {
             true => self
                 .tally
                 .count(Topic::Leftovers, "of these, still there in the end"),
-            false => self.find(connection, "a parked copy is left for no reason"),
+            false => self.find(integration, "a fallback copy is left for no reason"),
         }
     }
 
-    fn tell_story(&mut self, connection: usize, log: &[&Logged]) {
-        self.story.push(format!("c{connection}:"));
+    fn tell_story(&mut self, integration: usize, log: &[&Logged]) {
+        self.story.push(format!("c{integration}:"));
         for (at, logged) in log.iter().enumerate() {
             self.story.push(format!(
                 "  {at}: process {} {:?}: {}{}{}",
@@ -458,7 +464,7 @@ impl Run<'_> {
     }
 }
 
-/// Whether another process claimed the connection before this one's request
+/// Whether another process claimed the integration before this one's request
 /// arrived, which it had claimed earlier.
 fn was_taken_over(log: &[&Logged], at: usize) -> bool {
     let process = log[at].process;
@@ -495,7 +501,7 @@ fn has_cause(log: &[&Logged]) -> bool {
     }
     let own = || log[1..].iter().filter(|of| of.process == exchange.process);
     let stores: Vec<_> = own()
-        .filter(|of| matches!(of.asked.kind, Kind::Store | Kind::Park))
+        .filter(|of| matches!(of.asked.kind, Kind::Store | Kind::StoreFallback))
         .collect();
     // It died, or every place failed it.
     let was_silent = own().count() == stores.len();

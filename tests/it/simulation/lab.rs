@@ -8,9 +8,9 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use check_tokens::CheckTokens;
 use local::platforms;
 use shared::Variables;
-use shared::import::Importer;
+use shared::aws::tables::IntegrationsTable;
 use shared::oauth::{Credentials, Endpoints, OAuthClient};
-use shared::store::Integrations;
+use shared::registration::import::Importer;
 use tokio::sync::mpsc;
 
 use super::proxy::{Call, Process, Proxy};
@@ -24,7 +24,7 @@ pub(super) struct Lab {
     pub(super) proxy: Proxy,
     pub(super) calls: mpsc::UnboundedReceiver<Call>,
     /// Past the proxy, as are the next three.
-    pub(super) integrations: Integrations,
+    pub(super) integrations: IntegrationsTable,
     pub(super) importer: Importer,
     pub(super) oauth: OAuthClient,
     pub(super) credentials: Credentials,

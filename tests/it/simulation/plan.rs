@@ -14,7 +14,7 @@ pub(super) enum Effect {
     Throttle,
     /// Not done: the service says that it failed.
     Fail,
-    /// Not done: the connection breaks before it arrives.
+    /// Not done: the integration breaks before it arrives.
     Drop,
     /// Done, and the service says that it failed.
     ActAndFail,
@@ -24,7 +24,7 @@ pub(super) enum Effect {
     Hold(u16),
     /// Done, and the service says that it failed, and in how many seconds to come back.
     ActAndAskToWait(u16),
-    /// Done, and the connection breaks before the answer.
+    /// Done, and the integration breaks before the answer.
     ActAndDrop,
     /// Done, and the answer makes no sense.
     ActAndBabble,
@@ -113,11 +113,11 @@ impl Effect {
 }
 
 /// Some requests in a row that fail: those `from` up to and without `until`, of
-/// one kind, about one connection where there are several.
+/// one kind, about one integration where there are several.
 #[derive(Debug, Clone)]
 struct Outage {
     kind: Kind,
-    connection: Option<usize>,
+    integration: Option<usize>,
     from: u32,
     until: u32,
     effect: Effect,
@@ -128,40 +128,46 @@ struct Outage {
 pub(super) struct Plan(Vec<Outage>);
 
 impl Plan {
-    pub(super) fn of(random: &mut Random, connections: usize) -> Self {
+    pub(super) fn of(random: &mut Random, integrations: usize) -> Self {
         // How rough the run is: some have only what happens in the middle.
         let roughness = random.pick(&[0, 60, 100, 100, 180]);
         let mut outages = Vec::new();
-        let mut add = |random: &mut Random, chance: u32, kind, connection, lengths: &[u32]| {
+        let mut add = |random: &mut Random, chance: u32, kind, integration, lengths: &[u32]| {
             if random.percent((chance * roughness / 100).min(100)) {
                 let from = random.pick(&[1, 1, 1, 2, 2, 3, 4]);
                 outages.push(Outage {
                     kind,
-                    connection,
+                    integration,
                     from,
                     until: from + random.pick(lengths),
                     effect: Effect::any(random, kind),
                 });
             }
         };
-        for connection in (0..connections).map(Some) {
+        for integration in (0..integrations).map(Some) {
             // The SDK tries three times, an attempt until it has no time left.
-            add(random, 25, Kind::Exchange, connection, &[1, 1, 2]);
+            add(random, 25, Kind::Exchange, integration, &[1, 1, 2]);
             add(
                 random,
                 40,
                 Kind::Store,
-                connection,
+                integration,
                 &[2, 3, 6, 9, 12, 16, 99],
             );
-            add(random, 20, Kind::Park, connection, &[1, 3, 6, 8, 99]);
-            add(random, 15, Kind::FindParked, connection, &[1, 3, 6]);
-            add(random, 20, Kind::RemoveParked, connection, &[1, 3]);
-            add(random, 10, Kind::Claim, connection, &[1, 3]);
-            add(random, 15, Kind::Record, connection, &[1, 3, 8, 12]);
-            add(random, 5, Kind::ReadRow, connection, &[1, 3]);
-            add(random, 5, Kind::Audit, connection, &[1, 3]);
-            add(random, 25, Kind::Publish, connection, &[1, 3]);
+            add(
+                random,
+                20,
+                Kind::StoreFallback,
+                integration,
+                &[1, 3, 6, 8, 99],
+            );
+            add(random, 15, Kind::FindFallback, integration, &[1, 3, 6]);
+            add(random, 20, Kind::RemoveFallback, integration, &[1, 3]);
+            add(random, 10, Kind::Claim, integration, &[1, 3]);
+            add(random, 15, Kind::Record, integration, &[1, 3, 8, 12]);
+            add(random, 5, Kind::ReadRow, integration, &[1, 3]);
+            add(random, 5, Kind::Audit, integration, &[1, 3]);
+            add(random, 25, Kind::Publish, integration, &[1, 3]);
         }
         for kind in [Kind::DataKey, Kind::Decrypt] {
             add(random, 12, kind, None, &[1, 3, 6]);
@@ -175,20 +181,20 @@ impl Plan {
     pub(super) fn of_a_lying_store() -> Self {
         Self(vec![Outage {
             kind: Kind::Store,
-            connection: None,
+            integration: None,
             from: 1,
             until: u32::MAX,
             effect: Effect::Lie,
         }])
     }
 
-    /// What becomes of the `count`th request of a kind about a connection.
-    pub(super) fn effect(&self, kind: Kind, connection: Option<usize>, count: u32) -> Effect {
+    /// What becomes of the `count`th request of a kind about an integration.
+    pub(super) fn effect(&self, kind: Kind, integration: Option<usize>, count: u32) -> Effect {
         let hit = self.0.iter().find(|outage| {
             outage.kind == kind
                 && outage
-                    .connection
-                    .is_none_or(|only| Some(only) == connection)
+                    .integration
+                    .is_none_or(|only| Some(only) == integration)
                 && (outage.from..outage.until).contains(&count)
         });
         hit.map_or(Effect::Pass, |outage| outage.effect)
@@ -212,7 +218,7 @@ impl Moment {
 
 /// What happens in the middle of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Happening {
+pub(super) enum AuditEvent {
     /// Its process dies.
     Crash,
     /// So many seconds pass while it hangs, and another process sweeps.
@@ -223,7 +229,7 @@ pub(super) enum Happening {
     Disconnect,
 }
 
-impl Happening {
+impl AuditEvent {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Crash => "a process died",
@@ -237,7 +243,7 @@ impl Happening {
 /// Something that happens in the middle of a sweep.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Interruption {
-    pub(super) what: Happening,
+    pub(super) what: AuditEvent,
     pub(super) moment: Moment,
     /// At a request of this kind; without one, of any.
     pub(super) kind: Option<Kind>,
@@ -249,10 +255,10 @@ impl Interruption {
     pub(super) fn of(random: &mut Random) -> Option<Self> {
         let hang = u8::try_from(random.below(60) + 55).unwrap();
         let what = random.weighted(&[
-            (50, Some(Happening::Crash)),
-            (16, Some(Happening::Rival(hang))),
-            (12, Some(Happening::Reconnect)),
-            (4, Some(Happening::Disconnect)),
+            (50, Some(AuditEvent::Crash)),
+            (16, Some(AuditEvent::Rival(hang))),
+            (12, Some(AuditEvent::Reconnect)),
+            (4, Some(AuditEvent::Disconnect)),
             (18, None),
         ])?;
         let kind = random.weighted(&[
@@ -280,28 +286,28 @@ impl Interruption {
     pub(super) fn rare(random: &mut Random) -> Option<Self> {
         let hang = u8::try_from(random.below(60) + 55).unwrap();
         let what = random.weighted(&[
-            (60, Some(Happening::Crash)),
-            (10, Some(Happening::Rival(hang))),
-            (10, Some(Happening::Reconnect)),
-            (5, Some(Happening::Disconnect)),
+            (60, Some(AuditEvent::Crash)),
+            (10, Some(AuditEvent::Rival(hang))),
+            (10, Some(AuditEvent::Reconnect)),
+            (5, Some(AuditEvent::Disconnect)),
             (15, None),
         ])?;
         let kind = random.weighted(&[
-            (4, Kind::Park),
-            (3, Kind::FindParked),
-            (3, Kind::RemoveParked),
+            (4, Kind::StoreFallback),
+            (3, Kind::FindFallback),
+            (3, Kind::RemoveFallback),
             (3, Kind::Publish),
             (2, Kind::Probe),
         ]);
         Some(Self::at(random, what, Some(kind), 1))
     }
 
-    fn at(random: &mut Random, what: Happening, kind: Option<Kind>, nth: u32) -> Self {
+    fn at(random: &mut Random, what: AuditEvent, kind: Option<Kind>, nth: u32) -> Self {
         Self {
             what,
             // What has been answered cannot hang any more.
             moment: match what {
-                Happening::Crash => random.pick(&Moment::ALL),
+                AuditEvent::Crash => random.pick(&Moment::ALL),
                 _ => random.pick(&[Moment::Before, Moment::During]),
             },
             kind,

@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::answer::{exaggerated, hang_up, instead};
-use super::plan::{Effect, Happening, Interruption, Moment, Plan};
+use super::plan::{AuditEvent, Effect, Interruption, Moment, Plan};
 use super::request::{Asked, Claimed, Kind, Service, Tables};
 
 pub(super) type Process = u32;
@@ -32,10 +32,10 @@ pub(super) type Process = u32;
 /// Something that must happen before a request goes on.
 pub(super) struct Call {
     pub(super) process: Process,
-    pub(super) connection: Option<usize>,
+    pub(super) integration: Option<usize>,
     pub(super) kind: Kind,
     pub(super) moment: Moment,
-    pub(super) what: Happening,
+    pub(super) what: AuditEvent,
     /// Dropped, it lets the request go on.
     _held: oneshot::Sender<()>,
 }
@@ -164,9 +164,9 @@ impl Proxy {
         self.inner.run().dead.push(process);
     }
 
-    /// A refresh token is known to be one of this connection's.
-    pub(super) fn own(&self, token: String, connection: usize) {
-        self.inner.run().owners.insert(token, connection);
+    /// A refresh token is known to be one of this integration's.
+    pub(super) fn own(&self, token: String, integration: usize) {
+        self.inner.run().owners.insert(token, integration);
     }
 
     /// Returns when no request is under way.
@@ -201,7 +201,7 @@ impl Inner {
         self.run.lock().unwrap()
     }
 
-    /// The answer; `None`: the connection breaks.
+    /// The answer; `None`: the integration breaks.
     async fn serve(&self, head: &Parts, body: Bytes) -> Option<Response> {
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let mut parts = path.splitn(4, ['/', '?']).skip(1);
@@ -214,7 +214,7 @@ impl Inner {
                 .arrive(process, is_platform, head, &path, &body, &self.tables)?;
         let call = |what, moment| Call {
             process,
-            connection: asked.connection,
+            integration: asked.integration,
             kind: asked.kind,
             moment,
             what,
@@ -224,11 +224,11 @@ impl Inner {
             self.interrupt(call(what, Moment::Before)).await;
         }
         let doomed = self.run().doomed.remove(&process);
-        if let Some((kind, connection)) = doomed {
-            let call = call(Happening::Crash, Moment::After);
+        if let Some((kind, integration)) = doomed {
+            let call = call(AuditEvent::Crash, Moment::After);
             self.interrupt(Call {
                 kind,
-                connection,
+                integration,
                 ..call
             })
             .await;
@@ -263,7 +263,7 @@ impl Inner {
         }
         run.log[place].answered = effect.answers();
         if let Some((_, Moment::After)) = interruption {
-            run.doomed.insert(process, (asked.kind, asked.connection));
+            run.doomed.insert(process, (asked.kind, asked.integration));
         }
         drop(run);
         match answer {
@@ -325,7 +325,7 @@ impl Run {
         path: &str,
         body: &Bytes,
         tables: &Tables,
-    ) -> Option<(Asked, Effect, Option<(Happening, Moment)>)> {
+    ) -> Option<(Asked, Effect, Option<(AuditEvent, Moment)>)> {
         if self.dead.contains(&process) {
             return None;
         }
@@ -337,10 +337,10 @@ impl Run {
         };
         let count = self
             .counts
-            .entry((asked.kind, asked.connection))
+            .entry((asked.kind, asked.integration))
             .or_default();
         *count += 1;
-        let effect = self.plan.effect(asked.kind, asked.connection, *count);
+        let effect = self.plan.effect(asked.kind, asked.integration, *count);
         let mut interruption = None;
         for slot in &mut self.armed {
             if let Some(armed) = slot
@@ -376,11 +376,11 @@ impl Run {
                     .find(|of| of["access_token"].is_string())?;
                 Some(fields["refresh_token"].as_str().map(str::to_owned))
             });
-        if let (Some(Some(token)), Some(connection)) = (&granted, asked.connection) {
-            self.owners.insert(token.clone(), connection);
+        if let (Some(Some(token)), Some(integration)) = (&granted, asked.integration) {
+            self.owners.insert(token.clone(), integration);
         }
-        if let (true, Some(connection), Some(copy)) = (done, asked.connection, &asked.copy) {
-            let of = (process, connection);
+        if let (true, Some(integration), Some(copy)) = (done, asked.integration, &asked.copy) {
+            let of = (process, integration);
             match asked.kind {
                 Kind::Claim => {
                     let claimed = Claimed {

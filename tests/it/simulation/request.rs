@@ -1,13 +1,13 @@
 //! What a request asks for, read off the wire: of which service, for which
-//! step of a sweep, about which connection.
+//! step of a sweep, about which integration.
 
 use axum::body::Bytes;
 use axum::http::request::Parts;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
-use shared::integration::Sealed;
-use shared::refresh::Renewed;
+use shared::domain::integration::Sealed;
+use shared::domain::refresh::Renewed;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Service {
@@ -31,9 +31,9 @@ pub(super) enum Kind {
     Application,
     DataKey,
     Decrypt,
-    Park,
-    FindParked,
-    RemoveParked,
+    StoreFallback,
+    FindFallback,
+    RemoveFallback,
     Exchange,
     Probe,
     Publish,
@@ -47,11 +47,11 @@ impl Kind {
         Self::DataKey,
         Self::Decrypt,
         Self::Claim,
-        Self::FindParked,
+        Self::FindFallback,
         Self::Exchange,
         Self::Store,
-        Self::Park,
-        Self::RemoveParked,
+        Self::StoreFallback,
+        Self::RemoveFallback,
         Self::Probe,
         Self::Record,
         Self::Application,
@@ -73,8 +73,8 @@ pub(super) struct SealedCopy {
 pub(super) struct Asked {
     pub(super) service: Service,
     pub(super) kind: Kind,
-    /// Of the run's connections, the one that it is about.
-    pub(super) connection: Option<usize>,
+    /// Of the run's integrations, the one that it is about.
+    pub(super) integration: Option<usize>,
     /// A write of a row: the one that holds the lease, and whether an earlier
     /// attempt's end is unknown.
     pub(super) lease: Option<(String, bool)>,
@@ -85,7 +85,7 @@ pub(super) struct Asked {
     pub(super) token: Option<String>,
 }
 
-/// What a process claimed of a connection last, and has stored since.
+/// What a process claimed of an integration last, and has stored since.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Claimed {
     pub(super) generation: u64,
@@ -93,21 +93,21 @@ pub(super) struct Claimed {
     pub(super) stored: Option<u64>,
 }
 
-/// The ids of a run's connections: `c0`, `c1`, ...
-pub(super) fn id_of(connection: usize) -> String {
-    format!("c{connection}")
+/// The ids of a run's integrations: `c0`, `c1`, ...
+pub(super) fn id_of(integration: usize) -> String {
+    format!("c{integration}")
 }
 
-fn connection_of(id: &str) -> Option<usize> {
+fn integration_of(id: &str) -> Option<usize> {
     id.strip_prefix('c')?.parse().ok()
 }
 
 impl Asked {
-    fn new(service: Service, kind: Kind, connection: Option<usize>) -> Self {
+    fn new(service: Service, kind: Kind, integration: Option<usize>) -> Self {
         Self {
             service,
             kind,
-            connection,
+            integration,
             lease: None,
             version: None,
             copy: None,
@@ -115,7 +115,7 @@ impl Asked {
         }
     }
 
-    /// Reads a request to AWS; `claimed` is what a process last claimed of a connection.
+    /// Reads a request to AWS; `claimed` is what a process last claimed of an integration.
     pub(super) fn of_aws(
         head: &Parts,
         path: &str,
@@ -133,12 +133,12 @@ impl Asked {
             Some(("TrentService", "Decrypt")) => Self::new(Service::Kms, Kind::Decrypt, None),
             Some(("TrentService", _)) => Self::new(Service::Kms, Kind::DataKey, None),
             Some(_) => Self::new(Service::Secrets, Kind::Secret, None),
-            None if path.contains("/parked/") => Self::of_s3(head, path, body),
+            None if path.contains("/fallback/") => Self::of_s3(head, path, body),
             None => {
                 let body = String::from_utf8_lossy(body);
                 let id = body.split("integration_id%22%3A%22").nth(1);
                 let id = id.and_then(|rest| rest.split('%').next());
-                Self::new(Service::Sns, Kind::Publish, id.and_then(connection_of))
+                Self::new(Service::Sns, Kind::Publish, id.and_then(integration_of))
             }
         }
     }
@@ -150,13 +150,17 @@ impl Asked {
         claimed: impl Fn(usize) -> Option<Claimed>,
     ) -> Self {
         let table = body["TableName"].as_str().unwrap();
-        let of = |kind, connection| Self::new(Service::Dynamodb, kind, connection);
-        let id = |item: &Value| item["integration_id"]["S"].as_str().and_then(connection_of);
+        let of = |kind, integration| Self::new(Service::Dynamodb, kind, integration);
+        let id = |item: &Value| {
+            item["integration_id"]["S"]
+                .as_str()
+                .and_then(integration_of)
+        };
         if table == tables.audit {
             let stream = body["Item"]["stream"]["S"].as_str().unwrap_or_default();
             return of(
                 Kind::Audit,
-                stream.rsplit('#').next().and_then(connection_of),
+                stream.rsplit('#').next().and_then(integration_of),
             );
         }
         if table == tables.quotas {
@@ -171,7 +175,7 @@ impl Asked {
 
     fn of_row(
         item: &Value,
-        connection: Option<usize>,
+        integration: Option<usize>,
         claimed: impl Fn(usize) -> Option<Claimed>,
     ) -> Self {
         let text = |at: &str| item.pointer(at).and_then(Value::as_str);
@@ -179,7 +183,7 @@ impl Asked {
         let (generation, version) = (number("/generation/N"), number("/version/N"));
         let lease = text("/lease/M/attempt/S");
         let in_doubt = text("/intent/M/attempt/S").is_some_and(|of| Some(of) != lease);
-        let kind = match connection.and_then(claimed) {
+        let kind = match integration.and_then(claimed) {
             _ if lease.is_some() => Kind::Claim,
             Some(claimed)
                 if generation > Some(claimed.generation)
@@ -199,21 +203,21 @@ impl Asked {
                     generation,
                     refresh_token: Sealed(sealed),
                 }),
-            ..Self::new(Service::Dynamodb, kind, connection)
+            ..Self::new(Service::Dynamodb, kind, integration)
         }
     }
 
-    /// `/{bucket}/parked/{org}/{integration}/{generation}`
+    /// `/{bucket}/fallback/{org}/{integration}/{generation}`
     fn of_s3(head: &Parts, path: &str, body: &Bytes) -> Self {
         let kind = match head.method.as_str() {
-            "PUT" => Kind::Park,
-            "GET" => Kind::FindParked,
-            _ => Kind::RemoveParked,
+            "PUT" => Kind::StoreFallback,
+            "GET" => Kind::FindFallback,
+            _ => Kind::RemoveFallback,
         };
         let path = path.split('?').next().unwrap_or_default();
         let mut parts = path.rsplit('/');
         let generation = parts.next().and_then(|part| part.parse().ok());
-        let connection = parts.next().and_then(connection_of);
+        let integration = parts.next().and_then(integration_of);
         let renewed = serde_json::from_slice::<Renewed>(body).ok();
         let sealed = renewed.and_then(|renewed| renewed.refresh_token);
         Self {
@@ -223,7 +227,7 @@ impl Asked {
                     generation,
                     refresh_token,
                 }),
-            ..Self::new(Service::S3, kind, connection)
+            ..Self::new(Service::S3, kind, integration)
         }
     }
 

@@ -1,4 +1,4 @@
-//! One run: connections, sweeps among faults, then calm until nothing is in
+//! One run: integrations, sweeps among faults, then calm until nothing is in
 //! doubt any more.
 
 use std::collections::BTreeMap;
@@ -7,16 +7,17 @@ use check_tokens::SweepError;
 use chrono::{DateTime, TimeDelta, Utc};
 use local::platforms::Rules;
 use serde_json::{Value, json};
+use shared::IntegrationKey;
 use shared::Platform;
-use shared::import::Progress;
-use shared::integration::{Integration, State};
-use shared::report::Report;
-use shared::store::{Conflict, Key};
+use shared::aws::tables::Conflict;
+use shared::domain::integration::{Integration, State};
+use shared::domain::report::SweepReport;
+use shared::registration::import::Progress;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::judge::UNASKED;
 use super::lab::Lab;
-use super::plan::{Happening, Interruption, Plan};
+use super::plan::{AuditEvent, Interruption, Plan};
 use super::proxy::{Call, Logged, Process};
 use super::random::Random;
 use super::request::id_of;
@@ -40,7 +41,7 @@ pub(super) struct Ended {
 pub(super) struct Run<'a> {
     pub(super) lab: &'a mut Lab,
     pub(super) org: String,
-    pub(super) connections: Vec<Connection>,
+    pub(super) integrations: Vec<Subject>,
     pub(super) tally: Tally,
     pub(super) found: Vec<String>,
     pub(super) story: Vec<String>,
@@ -49,7 +50,7 @@ pub(super) struct Run<'a> {
     random: Random,
 }
 
-pub(super) struct Connection {
+pub(super) struct Subject {
     pub(super) platform: Platform,
     /// Credentials that people gave it so far.
     credentials: u32,
@@ -97,7 +98,7 @@ impl<'a> Run<'a> {
         let mut run = Self {
             lab,
             org: format!("s{seed}"),
-            connections: Vec::new(),
+            integrations: Vec::new(),
             tally: Tally::default(),
             found: Vec::new(),
             story: Vec::new(),
@@ -109,12 +110,12 @@ impl<'a> Run<'a> {
         }))
         .await;
         for platform in platforms {
-            run.connections.push(Connection {
+            run.integrations.push(Subject {
                 platform,
                 credentials: 0,
                 is_off: false,
             });
-            run.connect(run.connections.len() - 1, TimeDelta::hours(1))
+            run.connect(run.integrations.len() - 1, TimeDelta::hours(1))
                 .await;
         }
         run
@@ -158,7 +159,7 @@ impl<'a> Run<'a> {
         self.found.push(format!("nothing settles: {rows:?}"));
     }
 
-    /// Time passes until every connection that works must have refreshed once
+    /// Time passes until every integration that works must have refreshed once
     /// more; the generations from before.
     async fn let_all_refresh(&mut self) -> Vec<u64> {
         let rows = self.rows().await;
@@ -172,25 +173,25 @@ impl<'a> Run<'a> {
         rows.iter().map(|row| row.generation).collect()
     }
 
-    pub(super) fn key(&self, connection: usize) -> Key {
-        key(&self.org, &id_of(connection))
+    pub(super) fn key(&self, integration: usize) -> IntegrationKey {
+        key(&self.org, &id_of(integration))
     }
 
-    pub(super) async fn row(&self, connection: usize) -> Integration {
-        let row = self.lab.integrations.get(&self.key(connection)).await;
+    pub(super) async fn row(&self, integration: usize) -> Integration {
+        let row = self.lab.integrations.get(&self.key(integration)).await;
         row.unwrap().unwrap()
     }
 
     pub(super) async fn rows(&self) -> Vec<Integration> {
-        let all = (0..self.connections.len()).map(|connection| self.row(connection));
+        let all = (0..self.integrations.len()).map(|integration| self.row(integration));
         futures::future::join_all(all).await
     }
 
-    /// Moves the clock to when the first connection needs attention, and
+    /// Moves the clock to when the first integration needs attention, and
     /// `further`, unless that is past.
     async fn pass_until_due(&mut self, further: TimeDelta) -> bool {
         let rows = self.rows().await;
-        let next = rows.iter().filter_map(|row| row.attention_at).min();
+        let next = rows.iter().filter_map(|row| row.next_action_at).min();
         let later = next.filter(|next| *next > self.lab.world.now());
         if let Some(next) = later {
             self.lab.world.clock.set(next + further);
@@ -249,11 +250,11 @@ impl<'a> Run<'a> {
             self.lab.proxy.log(),
             self.lab.world.now(),
         );
-        for (connection, row) in rows.iter().enumerate() {
+        for (integration, row) in rows.iter().enumerate() {
             let is_idle = row.lease.is_none() && row.intent.is_none();
             let works = matches!(row.state, State::Active | State::Retrying { .. });
             let Some(end) = self
-                .true_end(connection, row, &log)
+                .true_end(integration, row, &log)
                 .filter(|_| is_idle && works)
             else {
                 continue;
@@ -261,7 +262,7 @@ impl<'a> Run<'a> {
             let next = row.next_attempt_at(now);
             if end - now >= LAST_MINUTES && next.is_none_or(|next| next >= end) {
                 self.tally.count(Topic::Losses, UNASKED);
-                let what = format!("c{connection}: ends {end}, next tried {next:?}: {row:?}");
+                let what = format!("c{integration}: ends {end}, next tried {next:?}: {row:?}");
                 self.found.push(what);
             }
         }
@@ -270,14 +271,14 @@ impl<'a> Run<'a> {
     /// When the access token really ends, whatever was said of it.
     fn true_end(
         &self,
-        connection: usize,
+        integration: usize,
         row: &Integration,
         log: &[Logged],
     ) -> Option<DateTime<Utc>> {
-        let platform = self.connections[connection].platform;
+        let platform = self.integrations[integration].platform;
         let life = self.lab.world.stack.platforms().rules(platform).access_life;
         let granted = |of: &&Logged| {
-            of.asked.connection == Some(connection) && of.granted.is_some() && of.answered
+            of.asked.integration == Some(integration) && of.granted.is_some() && of.answered
         };
         let last = log.iter().rev().find(granted)?;
         // Only of what is stored: a later answer may have been lost.
@@ -287,7 +288,7 @@ impl<'a> Run<'a> {
         is_stored.then(|| last.at + TimeDelta::seconds(life))
     }
 
-    fn take(&mut self, result: Result<Report, SweepError>) {
+    fn take(&mut self, result: Result<SweepReport, SweepError>) {
         let Ok(report) = result else { return };
         let panicked = report
             .failures
@@ -308,17 +309,17 @@ impl<'a> Run<'a> {
             self.lab.world.now(),
             call.moment,
             call.kind,
-            call.connection,
+            call.integration,
             call.process,
             call.what.name()
         ));
-        self.tally.count(Topic::Happenings, call.what.name());
-        let connection = call.connection.unwrap_or_else(|| {
-            let count = u32::try_from(self.connections.len()).unwrap();
+        self.tally.count(Topic::AuditEvents, call.what.name());
+        let integration = call.integration.unwrap_or_else(|| {
+            let count = u32::try_from(self.integrations.len()).unwrap();
             self.random.below(count) as usize
         });
         match call.what {
-            Happening::Crash => {
+            AuditEvent::Crash => {
                 self.tally.crash(call.kind, call.moment);
                 self.buried.push(call.process);
                 self.lab.proxy.bury(call.process);
@@ -327,7 +328,7 @@ impl<'a> Run<'a> {
                     tokio::task::yield_now().await;
                 }
             }
-            Happening::Rival(seconds) => {
+            AuditEvent::Rival(seconds) => {
                 self.lab.world.pass(TimeDelta::seconds(seconds.into()));
                 let (_, function) = self.lab.start(&[]);
                 let request = check_tokens::Request::default();
@@ -344,8 +345,8 @@ impl<'a> Run<'a> {
                 self.lab.proxy.rearm(armed);
                 self.take(result);
             }
-            Happening::Reconnect => self.connect(connection, TimeDelta::hours(3)).await,
-            Happening::Disconnect => self.disconnect(connection).await,
+            AuditEvent::Reconnect => self.connect(integration, TimeDelta::hours(3)).await,
+            AuditEvent::Disconnect => self.disconnect(integration).await,
         }
         drop(call);
     }
@@ -363,15 +364,15 @@ impl<'a> Run<'a> {
         assert!(summary.is_clean(), "{summary:?} {problems:?}");
     }
 
-    /// A person gives a connection a new credential.
-    async fn connect(&mut self, connection: usize, left: TimeDelta) {
-        let (org, id) = (self.org.clone(), id_of(connection));
-        let of = &mut self.connections[connection];
+    /// A person gives an integration a new credential.
+    async fn connect(&mut self, integration: usize, left: TimeDelta) {
+        let (org, id) = (self.org.clone(), id_of(integration));
+        let of = &mut self.integrations[integration];
         of.credentials += 1;
         of.is_off = false;
         let name = format!("{org}-{id}-{}", of.credentials);
         let token = format!("rt-{name}");
-        self.lab.proxy.own(token.clone(), connection);
+        self.lab.proxy.own(token.clone(), integration);
         let now = self.lab.world.now();
         // Newer than anything that the platform gave since.
         let end = now + left + TimeDelta::minutes(of.credentials.into());
@@ -384,10 +385,10 @@ impl<'a> Run<'a> {
         self.import(&line).await;
     }
 
-    /// A person switches a connection off.
-    async fn disconnect(&mut self, connection: usize) {
+    /// A person switches an integration off.
+    async fn disconnect(&mut self, integration: usize) {
         loop {
-            let mut row = self.row(connection).await;
+            let mut row = self.row(integration).await;
             let now = self.lab.world.now();
             row.disconnect(now);
             match self.lab.integrations.replace(row, now).await {
@@ -396,7 +397,7 @@ impl<'a> Run<'a> {
                 Err(Conflict::Failed(error)) => panic!("{error}"),
             }
         }
-        self.connections[connection].is_off = true;
+        self.integrations[integration].is_off = true;
     }
 
     /// Leaves nothing behind that another run would come across.
@@ -416,9 +417,9 @@ impl<'a> Run<'a> {
             }
         }
         self.tally.count(Topic::Runs, "runs");
-        let connections = self.connections.len() as u64;
+        let integrations = self.integrations.len() as u64;
         self.tally
-            .count_many(Topic::Runs, "connections", connections);
+            .count_many(Topic::Runs, "integrations", integrations);
         Ended {
             tally: self.tally,
             found: self.found,
@@ -428,10 +429,10 @@ impl<'a> Run<'a> {
 
     fn leftovers(&self) -> Vec<(String, Vec<(&'static str, String)>)> {
         let table = |name| self.lab.world.variable("CheckTokensFunction", name);
-        let rows = (0..self.connections.len()).map(|connection| {
+        let rows = (0..self.integrations.len()).map(|integration| {
             let keys = vec![
                 ("org_id", self.org.clone()),
-                ("integration_id", id_of(connection)),
+                ("integration_id", id_of(integration)),
             ];
             (table("INTEGRATIONS_TABLE"), keys)
         });
@@ -446,7 +447,7 @@ impl<'a> Run<'a> {
 /// Nothing is under way, in doubt, or waiting for a confirmation.
 fn is_settled(row: &Integration, now: DateTime<Utc>) -> bool {
     let is_idle = row.lease.is_none() && row.intent.is_none();
-    let is_told = row.attention_at.is_none_or(|at| at > now);
+    let is_told = row.next_action_at.is_none_or(|at| at > now);
     let is_final = match row.state {
         State::Active => row.attempted_at.is_some(),
         State::ReconnectRequired { .. } | State::Disconnected { .. } => true,

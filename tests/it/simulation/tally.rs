@@ -9,9 +9,9 @@ use super::request::{Kind, Service};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Topic {
     Runs,
-    Happenings,
+    AuditEvents,
     Attempts,
-    /// What came of attempts at connections in doubt.
+    /// What came of attempts at integrations in doubt.
     Doubts,
     Ends,
     Losses,

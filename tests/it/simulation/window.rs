@@ -8,7 +8,7 @@ use super::lab::Lab;
 use super::plan::Plan;
 use super::proxy::Logged;
 use super::request::{Kind, Service, id_of};
-use crate::world::{acme, connection, key, start};
+use crate::world::{acme, integration, key, start};
 
 const PLATFORMS: [Platform; 6] = [
     Platform::Twitter,
@@ -19,13 +19,13 @@ const PLATFORMS: [Platform; 6] = [
     Platform::Google,
 ];
 
-/// A lab with one connection of each platform, which the proxy knows.
+/// A lab with one integration of each platform, which the proxy knows.
 async fn lab() -> Lab {
     let lab = Lab::new().await;
     lab.proxy.begin(Plan::default());
     lab.world.import(&acme()).await;
     for (n, platform) in PLATFORMS.into_iter().enumerate() {
-        let line = connection(&id_of(n), platform.name(), Some(TimeDelta::hours(1)), true);
+        let line = integration(&id_of(n), platform.name(), Some(TimeDelta::hours(1)), true);
         lab.world.import(&[line]).await;
         lab.proxy.own(format!("rt-{}", id_of(n)), n);
     }
@@ -59,7 +59,7 @@ async fn between_an_answer_and_its_being_stored_nothing_else_is_asked() {
     }
 }
 
-/// The same within a sweep, one connection at a time. Only its reading ahead
+/// The same within a sweep, one integration at a time. Only its reading ahead
 /// of what is due goes on beside.
 #[tokio::test]
 async fn nor_within_a_sweep() {
@@ -74,8 +74,8 @@ async fn nor_within_a_sweep() {
     for at in exchanges {
         let next = &log[at + 1].asked;
         assert_eq!(
-            (next.service, next.kind, next.connection),
-            (Service::Dynamodb, Kind::Store, log[at].asked.connection)
+            (next.service, next.kind, next.integration),
+            (Service::Dynamodb, Kind::Store, log[at].asked.integration)
         );
     }
     assert_eq!(lab.world.now(), start());

@@ -8,18 +8,18 @@ fn now() -> DateTime<Utc> {
 }
 
 fn integration(id: &str, seconds_left: i64) -> Integration {
-    let lapses_at = now() + TimeDelta::seconds(seconds_left);
+    let reconnect_by = now() + TimeDelta::seconds(seconds_left);
     serde_json::from_value(json!({
         "org_id": "acme", "integration_id": id, "platform": "meta", "username": "example_user",
         "account_id": "1234567890", "created_by": "ian", "version": 1, "generation": 1, "grant": 1,
         "granted_at": 1_700_000_000, "refresh_token": [1, 2, 3], "state": {"kind": "active"},
-        "lapses_at": lapses_at.timestamp(),
+        "reconnect_by": reconnect_by.timestamp(),
     }))
     .unwrap()
 }
 
 fn answer(rows: &[Integration]) -> String {
-    serde_json::to_string(&page(rows, Window::default(), now()).unwrap()).unwrap()
+    serde_json::to_string(&page(rows, WarningWindow::default(), now()).unwrap()).unwrap()
 }
 
 const DAY: i64 = 86_400;
@@ -41,7 +41,7 @@ fn the_answer_is_the_originals_to_the_letter() {
 #[test]
 fn counts_follow_severities_at_their_edges() {
     let rows = [1, DAY, DAY + 1, 3 * DAY, 3 * DAY + 1, 7 * DAY].map(|left| integration("i", left));
-    let answer = page(&rows, Window::default(), now()).unwrap();
+    let answer = page(&rows, WarningWindow::default(), now()).unwrap();
     let counts = (
         answer.critical_count,
         answer.urgent_count,
@@ -59,8 +59,8 @@ fn fractions_have_one_decimal() {
 }
 
 #[test]
-fn what_has_lapsed_is_not_expiring() {
-    let answer = page(&[integration("i", 0)], Window::default(), now()).unwrap();
+fn what_has_expired_is_not_expiring() {
+    let answer = page(&[integration("i", 0)], WarningWindow::default(), now()).unwrap();
     assert_eq!(answer.total_count, 0);
 }
 
@@ -69,10 +69,10 @@ fn ten_thousand_rows_are_all_and_one_more_is_next() {
     let mut rows: Vec<_> = (0..10_000)
         .map(|i| integration(&format!("7f0c1e1c-0000-4000-8000-{i:012}"), DAY))
         .collect();
-    let all = page(&rows, Window::default(), now()).unwrap();
+    let all = page(&rows, WarningWindow::default(), now()).unwrap();
     assert_eq!((all.total_count, all.next), (10_000, None));
     rows.push(integration("last", 2 * DAY));
-    let part = page(&rows, Window::default(), now()).unwrap();
+    let part = page(&rows, WarningWindow::default(), now()).unwrap();
     assert_eq!(part.expiring_tokens.len(), 10_000);
     let next = Position::read(&part.next.unwrap()).unwrap();
     assert_eq!(Some(next), Position::of(&rows[9_999]));
@@ -83,7 +83,7 @@ fn an_answer_stays_within_what_lambda_can_return() {
     let mut row = integration("i", DAY);
     row.username = "\"".repeat(1_000);
     let rows = vec![row; 5_000];
-    let answer = page(&rows, Window::default(), now()).unwrap();
+    let answer = page(&rows, WarningWindow::default(), now()).unwrap();
     assert!(answer.next.is_some());
     let body = serde_json::to_string(&answer).unwrap();
     let response = serde_json::to_string(&json!({"body": body})).unwrap();
@@ -92,9 +92,9 @@ fn an_answer_stays_within_what_lambda_can_return() {
 
 #[test]
 fn days_are_whole_from_1_to_365() {
-    assert_eq!(Query::parse(None).unwrap().window, Window::default());
+    assert_eq!(Query::parse(None).unwrap().window, WarningWindow::default());
     let year = Query::parse(Some("days=365")).unwrap();
-    assert_eq!(year.window, Window::days(365).unwrap());
+    assert_eq!(year.window, WarningWindow::days(365).unwrap());
     for bad in ["0", "-1", "1.5", "abc", "100000", "366", "", "%207", "1e2"] {
         let problem = Query::parse(Some(&format!("days={bad}"))).unwrap_err();
         let text = format!("{problem:?}");

@@ -1,10 +1,10 @@
 //! Our own client against the simulators, over a socket.
 
 use shared::Variables;
+use shared::domain::refresh::{Ends, ProbeResult};
+use shared::domain::verdict::{ReconnectReason, Transient, Verdict};
 use shared::oauth::{Credentials, Endpoints, OAuthClient, Tokens};
-use shared::platform::RefreshModel;
-use shared::refresh::{Ends, Seen};
-use shared::verdict::{ReconnectReason, Transient, Verdict};
+use shared::platforms::catalog::RefreshModel;
 
 use super::*;
 
@@ -39,7 +39,11 @@ impl Caller {
         }
     }
 
-    async fn probe(&self, platform: Platform, tokens: &Tokens) -> Option<Result<Seen, Verdict>> {
+    async fn probe(
+        &self,
+        platform: Platform,
+        tokens: &Tokens,
+    ) -> Option<Result<ProbeResult, Verdict>> {
         self.probe_of(platform, tokens, &[]).await
     }
 
@@ -49,7 +53,7 @@ impl Caller {
         platform: Platform,
         tokens: &Tokens,
         scopes: &[String],
-    ) -> Option<Result<Seen, Verdict>> {
+    ) -> Option<Result<ProbeResult, Verdict>> {
         let probed = self
             .client
             .probe(platform, &self.credentials, tokens, scopes);
@@ -80,7 +84,7 @@ fn tokens(access: &str, refresh: Option<&str>) -> Tokens {
     }
 }
 
-const fn is_dead(probed: &Result<Seen, Verdict>) -> bool {
+const fn is_dead(probed: &Result<ProbeResult, Verdict>) -> bool {
     matches!(probed, Err(Verdict::ReconnectNeeded(_)))
 }
 
@@ -126,7 +130,7 @@ async fn an_advertisers_token_is_asked_about_where_advertisers_are() {
     let platform = Platform::TiktokBusiness;
     let advertiser = tokens("advertiser", None);
     let seen = caller.probe(platform, &advertiser).await;
-    assert_eq!(seen, Some(Ok(Seen::default())));
+    assert_eq!(seen, Some(Ok(ProbeResult::default())));
     let revoke = json!({"token": "advertiser", "do": "revoke"});
     caller.world.scripted(revoke).await;
     let dead = Verdict::ReconnectNeeded(ReconnectReason::GrantRefused);
@@ -205,7 +209,7 @@ async fn a_google_token_is_asked_about_where_its_grant_allows() {
     let (platform, youtube) = (Platform::Google, "https://www.googleapis.com/auth/youtube");
     let (youtube, ads) = ([youtube.to_owned()], [ADS.to_owned()]);
     let token = tokens("a", None);
-    let of_ads = Some(Ok(Seen::default()));
+    let of_ads = Some(Ok(ProbeResult::default()));
     assert_eq!(caller.probe_of(platform, &token, &ads).await, of_ads);
     // Whatever else it is for, or if nobody knows: what it allows is said there.
     let change = |rules: &mut Rules| rules.scope.clone_from(&youtube[0]);

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Platform;
+use crate::domain::verdict::{Throttled, Verdict};
 use crate::oauth::answer::{self, Head, Unsuccessful};
 use crate::oauth::rule::{self, Asked, Codes, Rule};
-use crate::oauth::{Ends, Granted, Seen, dialect};
-use crate::verdict::{Throttled, Verdict};
+use crate::oauth::{Ends, Granted, ProbeResult, dialect};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -105,7 +105,7 @@ fn told(verdict: &Verdict) -> String {
         Verdict::Throttled { wait, whom } => {
             let whom = match whom {
                 Throttled::Application => "application",
-                Throttled::Connection => "connection",
+                Throttled::Integration => "integration",
                 Throttled::Everyone => "everyone",
             };
             let wait = wait.map(|wait| wait.num_seconds().to_string());
@@ -138,7 +138,7 @@ fn renewed(granted: &Granted) -> String {
 }
 
 /// A living token in a line: its ends in seconds from now, and scopes.
-fn alive(seen: &Seen) -> String {
+fn alive(seen: &ProbeResult) -> String {
     let mut line = "alive".to_owned();
     let ends = [("access", seen.access), ("data_access", seen.data_access)];
     for (name, ends) in ends {

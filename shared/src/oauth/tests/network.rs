@@ -13,9 +13,9 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::domain::verdict::{Transient, Verdict};
 use crate::oauth::{Answer, Credentials, Endpoints, Failure, OAuthClient, Tokens, Unsuccessful};
-use crate::platform::RefreshModel;
-use crate::verdict::{Transient, Verdict};
+use crate::platforms::catalog::RefreshModel;
 use crate::{Clock, Platform, Variables};
 
 /// A platform that says the same to everybody.

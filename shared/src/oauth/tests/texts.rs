@@ -5,9 +5,9 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::Platform;
+use crate::domain::verdict::Verdict;
 use crate::oauth::rule::Fault;
 use crate::oauth::{answer, dialect, wait};
-use crate::verdict::Verdict;
 
 #[test]
 fn waits_are_read_and_bounded() {

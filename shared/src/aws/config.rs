@@ -1,0 +1,6 @@
+//! The configuration of the SDK's clients.
+
+/// The configuration of the SDK's clients as the process's environment says.
+pub async fn from_environment() -> aws_config::SdkConfig {
+    aws_config::load_defaults(aws_config::BehaviorVersion::v2026_01_12()).await
+}

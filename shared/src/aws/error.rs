@@ -1,0 +1,53 @@
+//! How a call to AWS fails.
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
+/// A call to an AWS service that failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{call} failed: {cause}")]
+pub struct AwsError {
+    call: &'static str,
+    cause: String,
+}
+
+impl AwsError {
+    /// An error of `call`, such as `dynamodb:PutItem`. `SdkError` itself
+    /// prints only "service error", and its debugging form prints bodies; what
+    /// is kept here is the service's code and message, or else the chain of causes.
+    pub fn new<E, R>(call: &'static str, error: SdkError<E, R>) -> Self
+    where
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+        R: std::fmt::Debug + 'static,
+    {
+        let cause = match (error.code(), error.message()) {
+            (Some(code), Some(message)) => format!("{code}: {message}"),
+            (Some(code), None) => code.to_owned(),
+            _ => {
+                let chain =
+                    std::iter::successors(Some(&error as &dyn std::error::Error), |e| e.source());
+                chain
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(": ")
+            }
+        };
+        Self { call, cause }
+    }
+
+    /// An error in reading an answer.
+    pub(crate) fn failed(call: &'static str, error: &dyn std::error::Error) -> Self {
+        Self {
+            call,
+            cause: error.to_string(),
+        }
+    }
+
+    /// An error of an answer that lacks what the service promises.
+    #[must_use]
+    pub fn incomplete(call: &'static str, what: &str) -> Self {
+        Self {
+            call,
+            cause: format!("the answer has no {what}"),
+        }
+    }
+}

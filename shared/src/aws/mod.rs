@@ -1,0 +1,10 @@
+//! The adapters to AWS.
+
+pub mod alert_topic;
+pub mod config;
+pub mod credential_fallback;
+pub mod error;
+pub mod tables;
+pub mod token_cipher;
+
+pub use error::AwsError;

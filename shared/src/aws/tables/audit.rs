@@ -1,0 +1,202 @@
+//! The audit table: what was done, in streams, in the order of time. Never a token.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{Item, TableError, number, parse, render, text};
+use crate::IntegrationKey;
+use crate::aws::AwsError;
+use crate::domain::report::AttemptRecord;
+use crate::{Clock, UserId};
+
+/// How long audit rows are kept.
+const KEPT: TimeDelta = TimeDelta::days(400);
+
+/// The audit rows.
+#[derive(Debug, Clone)]
+pub struct AuditTable {
+    client: aws_sdk_dynamodb::Client,
+    table: String,
+    clock: Clock,
+}
+
+/// What a row is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditStream {
+    /// One row a sweep.
+    Sweeps,
+    /// One row for each thing that only an operator can look into.
+    Operations,
+    /// One row an attempt at refreshing this integration, one a person's act.
+    Attempts(IntegrationKey),
+}
+
+/// What a person did to an integration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberAction {
+    /// What.
+    pub action: Action,
+    /// Who.
+    pub by: UserId,
+}
+
+/// What a person can do to an integration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Made it.
+    Registered,
+    /// Gave it a new credential.
+    Replaced,
+    /// Switched it off.
+    Disconnected,
+    /// Had what was granted of its quota forgotten.
+    QuotaReset,
+}
+
+/// Something that happened to an integration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AuditEntry {
+    /// When it was recorded.
+    pub at: DateTime<Utc>,
+    /// What.
+    #[serde(flatten)]
+    pub event: AuditEvent,
+}
+
+/// What a row of an integration's stream is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum AuditEvent {
+    /// An attempt at refreshing it.
+    Attempt(AttemptRecord),
+    /// A person's act.
+    Action(MemberAction),
+}
+
+impl AuditEntry {
+    fn read(key: &IntegrationKey, item: Item) -> Result<Self, TableError> {
+        let millis = match item.get("at") {
+            Some(AttributeValue::S(at)) => at.split('#').next().and_then(|at| at.parse().ok()),
+            _ => None,
+        };
+        let at = millis.and_then(DateTime::from_timestamp_millis);
+        let at = at.ok_or_else(|| TableError::Damaged {
+            what: format!("the audit of {key}"),
+            problem: "its time is none".to_owned(),
+        })?;
+        let what = format!("the audit of {key} at {at}");
+        // Only a person's act has one.
+        let event = if item.contains_key("action") {
+            AuditEvent::Action(parse(what, item)?)
+        } else {
+            AuditEvent::Attempt(parse(what, item)?)
+        };
+        Ok(Self { at, event })
+    }
+}
+
+impl std::fmt::Display for AuditStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sweeps => f.write_str("sweep"),
+            Self::Operations => f.write_str("operations"),
+            Self::Attempts(key) => write!(f, "integration#{}#{}", key.org_id, key.integration_id),
+        }
+    }
+}
+
+impl AuditTable {
+    /// The audit rows in `table`.
+    #[must_use]
+    pub fn new(client: aws_sdk_dynamodb::Client, table: impl Into<String>, clock: Clock) -> Self {
+        Self {
+            client,
+            table: table.into(),
+            clock,
+        }
+    }
+
+    /// Adds a row; `id` tells it from others of the same millisecond.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn record(
+        &self,
+        stream: AuditStream,
+        id: &str,
+        what: impl Serialize,
+    ) -> Result<(), TableError> {
+        let now = self.clock.precise();
+        let mut item = render(&stream, what)?;
+        item.insert("stream".into(), text(&stream));
+        item.insert(
+            "at".into(),
+            text(format!("{:015}#{id}", now.timestamp_millis())),
+        );
+        item.insert("ttl".into(), number((now + KEPT).timestamp()));
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(#stream)")
+            .expression_attribute_names("#stream", "stream")
+            .send()
+            .await
+            .map_err(|e| AwsError::new("dynamodb:PutItem", e))?;
+        Ok(())
+    }
+
+    /// Adds a person's act.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn record_action(
+        &self,
+        key: IntegrationKey,
+        act: MemberAction,
+    ) -> Result<(), TableError> {
+        let id = format!("{:016x}", rand::random::<u64>());
+        self.record(AuditStream::Attempts(key), &id, act).await
+    }
+
+    /// What happened to an integration last, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer, or a row is damaged.
+    pub async fn history(
+        &self,
+        key: &IntegrationKey,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, TableError> {
+        let stream = AuditStream::Attempts(key.clone());
+        let mut entries = Vec::new();
+        let mut from_key = None;
+        while entries.len() < limit {
+            let wanted = limit - entries.len();
+            let answer = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("#stream = :stream")
+                .expression_attribute_names("#stream", "stream")
+                .expression_attribute_values(":stream", text(&stream))
+                .scan_index_forward(false)
+                .consistent_read(true)
+                .set_exclusive_start_key(from_key)
+                .limit(i32::try_from(wanted).unwrap_or(i32::MAX))
+                .send()
+                .await
+                .map_err(|e| AwsError::new("dynamodb:Query", e))?;
+            for item in answer.items.unwrap_or_default() {
+                entries.push(AuditEntry::read(key, item)?);
+            }
+            from_key = answer.last_evaluated_key;
+            if from_key.is_none() {
+                break;
+            }
+        }
+        Ok(entries)
+    }
+}

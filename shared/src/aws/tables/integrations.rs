@@ -1,0 +1,444 @@
+//! The integrations table, one row at a time.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, KeysAndAttributes, Put as DynamoPut, ReturnValuesOnConditionCheckFailure,
+    TransactWriteItem,
+};
+use chrono::{DateTime, Utc};
+
+use super::listing::{QUOTA_SUBJECT, QuotaSubject};
+use super::{Item, TableError, number, parse, render, text};
+use crate::aws::AwsError;
+use crate::domain::integration::{Integration, State};
+use crate::{IntegrationId, IntegrationKey, OrgId, Platform};
+
+/// The integrations.
+#[derive(Debug, Clone)]
+pub struct IntegrationsTable {
+    pub(super) client: aws_sdk_dynamodb::Client,
+    pub(super) table: String,
+}
+
+/// The condition of every write of a row that did not exist.
+const IS_NEW: &str = "attribute_not_exists(org_id)";
+
+impl Integration {
+    /// As the first version of its row.
+    fn new_row(mut self, now: DateTime<Utc>) -> Self {
+        self.version = 1;
+        self.settle(now);
+        self
+    }
+}
+
+/// What is stored of an integration.
+#[derive(Debug)]
+pub enum Found {
+    /// Nothing.
+    Nothing,
+    /// A row.
+    Row(Box<Integration>),
+    /// A row that cannot be read.
+    Damaged {
+        /// Its version, if it still has one, which may be no number.
+        version: Option<AttributeValue>,
+        /// Whether it still has a credential.
+        has_tokens: bool,
+    },
+}
+
+impl Found {
+    fn of(key: &IntegrationKey, item: Item) -> Self {
+        let version = item.get("version").cloned();
+        let has_tokens = ["access_token", "refresh_token"]
+            .iter()
+            .any(|token| item.contains_key(*token));
+        match parse(key, item) {
+            Ok(row) => Self::Row(Box::new(row)),
+            Err(_) => Self::Damaged {
+                version,
+                has_tokens,
+            },
+        }
+    }
+
+    /// The row, if there is one that can be read.
+    #[must_use]
+    pub fn row(&self) -> Option<&Integration> {
+        match self {
+            Self::Row(row) => Some(row),
+            Self::Nothing | Self::Damaged { .. } => None,
+        }
+    }
+}
+
+/// A write lost a race.
+#[derive(Debug)]
+pub enum Conflict {
+    /// Someone else wrote first: this is the row now, if it still exists.
+    Lost(Option<Box<Integration>>),
+    /// The write failed.
+    Failed(TableError),
+}
+
+impl<E: Into<TableError>> From<E> for Conflict {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl IntegrationsTable {
+    /// The integrations in `table`.
+    #[must_use]
+    pub fn new(client: aws_sdk_dynamodb::Client, table: impl Into<String>) -> Self {
+        Self {
+            client,
+            table: table.into(),
+        }
+    }
+
+    /// One integration, strongly consistent.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer, or the row is damaged.
+    pub async fn get(&self, key: &IntegrationKey) -> Result<Option<Integration>, TableError> {
+        let item = self.item(key).await?;
+        item.map(|item| parse(key, item)).transpose()
+    }
+
+    /// What is stored of an integration, also if it cannot be read: for whoever
+    /// has a credential to put in its place.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn find(&self, key: &IntegrationKey) -> Result<Found, TableError> {
+        let item = self.item(key).await?;
+        Ok(item.map_or(Found::Nothing, |item| Found::of(key, item)))
+    }
+
+    /// What is stored of each of these integrations, at most 100 and each named
+    /// once. One that DynamoDB did not get to, for its answer was full, is missing.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn find_all(
+        &self,
+        keys: &[IntegrationKey],
+    ) -> Result<HashMap<IntegrationKey, Found>, TableError> {
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let wanted = keys.iter().map(|key| {
+            Item::from([
+                ("org_id".into(), text(&key.org_id)),
+                ("integration_id".into(), text(&key.integration_id)),
+            ])
+        });
+        let wanted = KeysAndAttributes::builder()
+            .set_keys(Some(wanted.collect()))
+            .consistent_read(true)
+            .build()
+            .map_err(|e| AwsError::failed("dynamodb:BatchGetItem", &e))?;
+        let answer = self
+            .client
+            .batch_get_item()
+            .request_items(&self.table, wanted)
+            .send()
+            .await
+            .map_err(|e| AwsError::new("dynamodb:BatchGetItem", e))?;
+        let key_of = |item: &Item| {
+            Some(IntegrationKey {
+                org_id: OrgId::new(item.get("org_id")?.as_s().ok()?).ok()?,
+                integration_id: IntegrationId::new(item.get("integration_id")?.as_s().ok()?)
+                    .ok()?,
+            })
+        };
+        let mut found: HashMap<IntegrationKey, Found> = keys
+            .iter()
+            .map(|key| (key.clone(), Found::Nothing))
+            .collect();
+        let unread = answer.unprocessed_keys.unwrap_or_default();
+        for key in unread.values().flat_map(KeysAndAttributes::keys) {
+            if let Some(key) = key_of(key) {
+                found.remove(&key);
+            }
+        }
+        let rows = answer.responses.unwrap_or_default();
+        for item in rows.into_values().flatten() {
+            if let Some(key) = key_of(&item) {
+                let row = Found::of(&key, item);
+                found.insert(key, row);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn item(&self, key: &IntegrationKey) -> Result<Option<Item>, AwsError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("org_id", text(&key.org_id))
+            .key("integration_id", text(&key.integration_id))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|e| AwsError::new("dynamodb:GetItem", e))?;
+        Ok(answer.item)
+    }
+
+    /// The platform of one integration, strongly consistent: one that was just
+    /// registered is there.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer, or the row is damaged.
+    pub async fn platform_of(&self, key: &IntegrationKey) -> Result<Option<Platform>, TableError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("org_id", text(&key.org_id))
+            .key("integration_id", text(&key.integration_id))
+            .projection_expression(QUOTA_SUBJECT.join(", "))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|e| AwsError::new("dynamodb:GetItem", e))?;
+        let row = answer.item.map(|item| parse::<QuotaSubject>(key, item));
+        Ok(row.transpose()?.map(|row| row.platform))
+    }
+
+    /// Stores an integration that did not exist.
+    ///
+    /// # Errors
+    /// [`Conflict::Lost`] with the one that does.
+    pub async fn create(
+        &self,
+        row: Integration,
+        now: DateTime<Utc>,
+    ) -> Result<Integration, Conflict> {
+        self.put(row.new_row(now), IS_NEW, None).await
+    }
+
+    /// Stores integrations that did not exist, at most 100, all or none: `false`
+    /// if one of them exists, or is being written by another. One call, for two
+    /// write units where [`IntegrationsTable::create`] takes one.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer, or does not take so much at once.
+    pub async fn create_all(
+        &self,
+        rows: Vec<Integration>,
+        now: DateTime<Utc>,
+    ) -> Result<bool, TableError> {
+        const CALL: &str = "dynamodb:TransactWriteItems";
+        let mut writes = Vec::with_capacity(rows.len());
+        for row in rows {
+            let row = row.new_row(now);
+            let put = DynamoPut::builder()
+                .table_name(&self.table)
+                .set_item(Some(render(IntegrationKey::from(&row), &row)?))
+                .condition_expression(IS_NEW)
+                .build()
+                .map_err(|e| AwsError::failed(CALL, &e))?;
+            writes.push(TransactWriteItem::builder().put(put).build());
+        }
+        let result = self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(writes))
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(true),
+            Err(error) => match error.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(_)) => Ok(false),
+                _ => Err(AwsError::new(CALL, error).into()),
+            },
+        }
+    }
+
+    /// Stores a changed integration if nobody has written it since it was read.
+    ///
+    /// # Errors
+    /// [`Conflict::Lost`] with the row as it is now.
+    pub async fn replace(
+        &self,
+        mut row: Integration,
+        now: DateTime<Utc>,
+    ) -> Result<Integration, Conflict> {
+        let read = row.version;
+        row.version += 1;
+        row.settle(now);
+        self.put(row, "version = :read", Some(number(read))).await
+    }
+
+    /// Puts a readable row in the place of one that is not, if nobody else has
+    /// mended it since it was found.
+    ///
+    /// # Errors
+    /// [`Conflict::Lost`] if somebody has.
+    pub async fn mend(
+        &self,
+        mut row: Integration,
+        version: Option<AttributeValue>,
+        now: DateTime<Utc>,
+    ) -> Result<Integration, Conflict> {
+        row.version = version_after(version.as_ref(), row.generation);
+        row.settle(now);
+        let condition = still_damaged(version.as_ref());
+        self.put(row, condition, version).await
+    }
+
+    /// Erases the credential of a row that cannot be read, and says that it is
+    /// disconnected: if nothing else was damaged, it can be read again. Its
+    /// `generation` is one that no answer on its way belongs to. `false` if
+    /// somebody has written it meanwhile.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn erase(
+        &self,
+        key: &IntegrationKey,
+        generation: u64,
+        now: DateTime<Utc>,
+    ) -> Result<bool, TableError> {
+        let Some(mut item) = self.item(key).await? else {
+            return Ok(false);
+        };
+        // Mended meanwhile: whoever did it counts its generations.
+        if parse::<Integration>(key, item.clone()).is_ok() {
+            return Ok(false);
+        }
+        let read = item.get("version").cloned();
+        let version = version_after(read.as_ref(), generation);
+        for erased in [
+            "access_token",
+            "refresh_token",
+            "registered",
+            "lease",
+            "next_action_shard",
+            "next_action_at",
+            "reconnect_by",
+        ] {
+            item.remove(erased);
+        }
+        let state = render(key, State::Disconnected { since: now })?;
+        item.extend([
+            ("state".to_owned(), AttributeValue::M(state)),
+            ("version".to_owned(), number(version)),
+            ("generation".to_owned(), number(generation)),
+            ("grant".to_owned(), number(generation)),
+        ]);
+        let condition = still_damaged(read.as_ref());
+        let result = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression(condition)
+            .set_expression_attribute_values(read.map(|read| Item::from([(":read".into(), read)])))
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(true),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
+                _ => Err(AwsError::new("dynamodb:PutItem", error).into()),
+            },
+        }
+    }
+
+    async fn put(
+        &self,
+        row: Integration,
+        condition: &str,
+        read: Option<AttributeValue>,
+    ) -> Result<Integration, Conflict> {
+        let key = IntegrationKey::from(&row);
+        let result = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(render(&key, &row)?))
+            .condition_expression(condition)
+            .set_expression_attribute_values(read.map(|read| Item::from([(":read".into(), read)])))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(row),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(lost)) => {
+                    let current = lost
+                        .item
+                        .clone()
+                        .map(|item| parse(&key, item))
+                        .transpose()?;
+                    // A write that the SDK sent twice, because the first answer was
+                    // lost, finds itself: that race was won.
+                    if current.as_ref() == Some(&row) {
+                        return Ok(row);
+                    }
+                    Err(Conflict::Lost(current.map(Box::new)))
+                }
+                _ => Err(AwsError::new("dynamodb:PutItem", error).into()),
+            },
+        }
+    }
+
+    /// Takes a row that cannot be read out of `by_next_action`, so that no sweep
+    /// meets it again, and notes why. `false` if it was taken out before.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn set_aside(
+        &self,
+        key: &IntegrationKey,
+        problem: &str,
+        now: DateTime<Utc>,
+    ) -> Result<bool, TableError> {
+        let result = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("org_id", text(&key.org_id))
+            .key("integration_id", text(&key.integration_id))
+            .update_expression(
+                "REMOVE next_action_shard, next_action_at, reconnect_by SET damaged = :problem, damaged_at = :now",
+            )
+            .condition_expression("attribute_exists(next_action_shard)")
+            .expression_attribute_values(":problem", text(problem))
+            .expression_attribute_values(":now", number(now.timestamp()))
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(true),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
+                _ => Err(AwsError::new("dynamodb:UpdateItem", error).into()),
+            },
+        }
+    }
+}
+
+/// The version that follows a damaged row's: where that has none, or no number, one
+/// that no writer on its way has read.
+fn version_after(damaged: Option<&AttributeValue>, generation: u64) -> u64 {
+    damaged
+        .and_then(|version| version.as_n().ok()?.parse::<u64>().ok())
+        .map_or(generation, |version| version + 1)
+}
+
+/// That nobody has written a damaged row since its version was read.
+const fn still_damaged(version: Option<&AttributeValue>) -> &'static str {
+    match version {
+        Some(_) => "version = :read",
+        None => "attribute_exists(org_id) AND attribute_not_exists(version)",
+    }
+}

@@ -1,0 +1,63 @@
+//! The DynamoDB tables. Every write is conditional; a lost race is a value:
+//! the caller reads again and decides again. Nothing scans.
+
+mod audit;
+mod integrations;
+mod listing;
+mod notifications;
+mod organizations;
+mod platform_health;
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::de::DeserializeOwned;
+
+pub use audit::{Action, AuditEntry, AuditEvent, AuditStream, AuditTable, MemberAction};
+pub use integrations::{Conflict, Found, IntegrationsTable};
+pub use listing::{ExpiringPage, IntegrationIds, OverviewPage};
+pub use notifications::{Delivered, NotificationsTable, Page};
+pub use organizations::{OrganizationsTable, Put};
+pub use platform_health::PlatformHealthTable;
+
+use crate::aws::AwsError;
+
+type Item = HashMap<String, AttributeValue>;
+
+/// A table could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// DynamoDB did not do it.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// A row is not of the form that we write.
+    #[error("the row of {what} is damaged: {problem}")]
+    Damaged {
+        /// Which row.
+        what: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+fn parse<T: DeserializeOwned>(what: impl std::fmt::Display, item: Item) -> Result<T, TableError> {
+    serde_dynamo::from_item(item).map_err(|e| TableError::Damaged {
+        what: what.to_string(),
+        problem: e.to_string(),
+    })
+}
+
+fn render<T: serde::Serialize>(what: impl std::fmt::Display, row: T) -> Result<Item, TableError> {
+    serde_dynamo::to_item(row).map_err(|e| TableError::Damaged {
+        what: what.to_string(),
+        problem: e.to_string(),
+    })
+}
+
+fn text(value: impl std::fmt::Display) -> AttributeValue {
+    AttributeValue::S(value.to_string())
+}
+
+fn number(value: impl std::fmt::Display) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}

@@ -1,0 +1,184 @@
+//! The notifications table.
+
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, Select};
+
+use super::{Item, TableError, parse, render, text};
+use crate::aws::AwsError;
+use crate::domain::notification::{Notification, sort_key};
+use crate::{OrgId, UserId};
+
+/// The notifications of everybody.
+#[derive(Debug, Clone)]
+pub struct NotificationsTable {
+    client: aws_sdk_dynamodb::Client,
+    table: String,
+}
+
+/// What became of a notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivered {
+    /// It is new.
+    Now,
+    /// It had been delivered before, and may have been read since.
+    Before,
+}
+
+/// A page of notifications, newest first.
+#[derive(Debug)]
+pub struct Page {
+    /// The notifications.
+    pub rows: Vec<Notification>,
+    /// The id after which the next page begins.
+    pub next: Option<String>,
+}
+
+impl NotificationsTable {
+    /// The notifications in `table`.
+    #[must_use]
+    pub fn new(client: aws_sdk_dynamodb::Client, table: impl Into<String>) -> Self {
+        Self {
+            client,
+            table: table.into(),
+        }
+    }
+
+    /// Stores a notification, once.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn deliver(&self, notification: &Notification) -> Result<Delivered, TableError> {
+        let result = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(render("notification", notification)?))
+            .condition_expression("attribute_not_exists(user_id)")
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(Delivered::Now),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Delivered::Before),
+                _ => Err(AwsError::new("dynamodb:PutItem", error).into()),
+            },
+        }
+    }
+
+    fn query(
+        &self,
+        user: &UserId,
+        org: &OrgId,
+        unread: bool,
+    ) -> aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("user_id = :user AND begins_with(notification_id, :org)")
+            .expression_attribute_values(":user", text(user))
+            .expression_attribute_values(":org", text(sort_key(org, "")));
+        if unread {
+            query
+                .filter_expression("is_read = :false")
+                .expression_attribute_values(":false", AttributeValue::Bool(false))
+        } else {
+            query
+        }
+    }
+
+    /// A person's notifications of one organisation, newest first, at most
+    /// `limit`, after the one with id `after`; only unread ones if `unread`.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer, or a row is damaged.
+    pub async fn list(
+        &self,
+        user: &UserId,
+        org: &OrgId,
+        unread: bool,
+        limit: usize,
+        after: Option<&str>,
+    ) -> Result<Page, TableError> {
+        let mut rows: Vec<Notification> = Vec::new();
+        let mut start = after.map(|id| {
+            Item::from([
+                ("user_id".into(), text(user)),
+                ("notification_id".into(), text(sort_key(org, id))),
+            ])
+        });
+        loop {
+            let answer = self
+                .query(user, org, unread)
+                .scan_index_forward(false)
+                .set_exclusive_start_key(start)
+                // One more than wanted, to know whether there is a next page. It
+                // counts what is read, not what the filter leaves, so a filtered
+                // page takes whatever fits into an answer.
+                .set_limit((!unread).then(|| i32::try_from(limit + 1).unwrap_or(i32::MAX)))
+                .send()
+                .await
+                .map_err(|e| AwsError::new("dynamodb:Query", e))?;
+            for item in answer.items.unwrap_or_default() {
+                rows.push(parse(format!("a notification of {user}"), item)?);
+            }
+            start = answer.last_evaluated_key;
+            if start.is_none() || rows.len() > limit {
+                break;
+            }
+        }
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| more).map(|row| row.id().to_owned());
+        Ok(Page { rows, next })
+    }
+
+    /// How many notifications of one organisation a person has not read.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn count_unread(&self, user: &UserId, org: &OrgId) -> Result<u64, TableError> {
+        let mut pages = self
+            .query(user, org, true)
+            .select(Select::Count)
+            .into_paginator()
+            .send();
+        let mut count = 0;
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|e| AwsError::new("dynamodb:Query", e))?;
+            count += u64::try_from(page.count).unwrap_or_default();
+        }
+        Ok(count)
+    }
+
+    /// Marks a notification as read; `false` if this person has no such one.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn mark_read(
+        &self,
+        user: &UserId,
+        org: &OrgId,
+        id: &str,
+    ) -> Result<bool, TableError> {
+        let result = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("user_id", text(user))
+            .key("notification_id", text(sort_key(org, id)))
+            .update_expression("SET is_read = :true")
+            .condition_expression("attribute_exists(user_id)")
+            .expression_attribute_values(":true", AttributeValue::Bool(true))
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(true),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
+                _ => Err(AwsError::new("dynamodb:UpdateItem", error).into()),
+            },
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Our applications at the platforms: rows of the quotas table that all
+//! instances share.
+
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+
+use super::{Item, TableError, number, parse, render, text};
+use crate::Platform;
+use crate::aws::AwsError;
+use crate::domain::platform_health::PlatformHealth;
+
+/// The rows of our applications.
+#[derive(Debug, Clone)]
+pub struct PlatformHealthTable {
+    client: aws_sdk_dynamodb::Client,
+    table: String,
+}
+
+fn key(platform: Platform) -> String {
+    format!("app#{platform}")
+}
+
+impl PlatformHealthTable {
+    /// The rows in `table`.
+    #[must_use]
+    pub fn new(client: aws_sdk_dynamodb::Client, table: impl Into<String>) -> Self {
+        Self {
+            client,
+            table: table.into(),
+        }
+    }
+
+    /// What is known of our application at a platform. A damaged row counts as
+    /// none: nothing in it is worth stopping a sweep for.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn get(&self, platform: Platform) -> Result<PlatformHealth, TableError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("quota_key", text(key(platform)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|e| AwsError::new("dynamodb:GetItem", e))?;
+        let Some(item) = answer.item else {
+            return Ok(PlatformHealth::new(platform));
+        };
+        let version = item
+            .get("version")
+            .and_then(|version| version.as_n().ok()?.parse().ok());
+        Ok(parse(key(platform), item).unwrap_or(PlatformHealth {
+            version: version.unwrap_or_default(),
+            ..PlatformHealth::new(platform)
+        }))
+    }
+
+    /// Stores what is known, if nobody has written it since it was read.
+    /// `false`: somebody has.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn replace(&self, application: &mut PlatformHealth) -> Result<bool, TableError> {
+        let read = application.version;
+        let written = PlatformHealth {
+            version: read + 1,
+            ..application.clone()
+        };
+        let mut item = render(key(application.platform), &written)?;
+        item.insert("quota_key".into(), text(key(application.platform)));
+        let result = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(quota_key) OR version = :read")
+            .set_expression_attribute_values(Some(Item::from([(":read".into(), number(read))])))
+            .send()
+            .await;
+        match result {
+            Ok(_) => {
+                application.version = written.version;
+                Ok(true)
+            }
+            // Still of the version that was read: of any other, the next write
+            // would overwrite what another instance has made of it.
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
+                _ => Err(AwsError::new("dynamodb:PutItem", error).into()),
+            },
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! One integration to a platform account: its identity, its sealed credential,
+//! its clocks and its state. What time does to it stands in `attention`.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::alert_policy::SentAlerts;
+use crate::domain::verdict::{PlatformAction, ReconnectReason};
+use crate::{IntegrationId, OrgId, Platform, UserId};
+
+/// A secret as it is stored: see `sealing`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sealed(#[serde(with = "serde_bytes")] pub Vec<u8>);
+
+impl std::fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sealed({} bytes)", self.0.len())
+    }
+}
+
+/// A salted digest of a credential as it was handed over, first of its platform
+/// and tokens, then of what was said of them. It lies in the clear beside the
+/// sealed tokens: a token is long and random, so that nobody finds it by
+/// guessing, and the salt is this row's own, so that no two rows can be compared.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint(#[serde(with = "serde_bytes")] pub(crate) Vec<u8>);
+
+impl std::fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Fingerprint")
+    }
+}
+
+/// An integration, as one row of the integrations table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Integration {
+    /// The organisation that owns it.
+    pub org_id: OrgId,
+    /// Its id within the organisation.
+    pub integration_id: IntegrationId,
+    /// The platform it connects to.
+    pub platform: Platform,
+    /// The account's name, as people know it.
+    pub username: String,
+    /// The account's id on the platform.
+    pub account_id: String,
+    /// Who made the integration, and is told about it.
+    pub created_by: UserId,
+    /// What the grant allows, as far as known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+    /// Whatever its owner keeps with it; not read by us.
+    #[serde(
+        with = "json_text",
+        default,
+        skip_serializing_if = "serde_json::Map::is_empty"
+    )]
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+
+    /// Counts writes: every write is conditional on the one it read.
+    pub version: u64,
+    /// Counts credentials: refreshes, imports, reconnects, erasures.
+    pub generation: u64,
+    /// Counts grants: only a person's acts advance it.
+    pub grant: u64,
+    /// When the current grant came to us.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub granted_at: DateTime<Utc>,
+    /// The access token; absent once disconnected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_token: Option<Sealed>,
+    /// The refresh token, where the platform gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<Sealed>,
+    /// A digest of the credential last imported, sealed: it recognises the
+    /// same line in the next import, and tells a reader of the table nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Sealed>,
+    /// Recognises the credential that was last registered or imported: handed
+    /// over again, it must not replace what it has been exchanged for since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered: Option<Fingerprint>,
+
+    /// When the access token was issued, if known.
+    #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
+    pub issued_at: Option<DateTime<Utc>>,
+    /// When the access token ends; absent if it does not, or nobody knows.
+    #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
+    pub access_expires_at: Option<DateTime<Utc>>,
+    /// When the refresh token ends.
+    #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
+    pub refresh_expires_at: Option<DateTime<Utc>>,
+    /// Until when the platform lets us read the person's data (Meta).
+    #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
+    pub data_access_expires_at: Option<DateTime<Utc>>,
+    /// When the grant ends if nothing uses it (Google).
+    #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
+    pub idle_expires_at: Option<DateTime<Utc>>,
+
+    /// The last refresh of this grant that proved it renewable.
+    #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
+    pub renewed_at: Option<DateTime<Utc>>,
+    /// The last attempt at refreshing this grant, whatever came of it.
+    #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
+    pub attempted_at: Option<DateTime<Utc>>,
+    /// When the platform was last asked, beside a refresh, whether the access token lives.
+    #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
+    pub probed_at: Option<DateTime<Utc>>,
+    /// When it last said so.
+    #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
+    pub alive_at: Option<DateTime<Utc>>,
+    /// How it stands.
+    pub state: State,
+    /// Permissions that the grant once had and no longer has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_scopes: Vec<String>,
+    /// Since when permissions are missing.
+    #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
+    pub permission_lost_at: Option<DateTime<Utc>>,
+    /// Someone is refreshing it right now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
+    /// An exchange whose end nobody has recorded. Once no lease protects it,
+    /// the integration is in doubt: the platform may have replaced the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
+    /// The last exchange that was begun in doubt. If the credential that replaces
+    /// the one it sent is refused, this is why: a platform that sees a single-use
+    /// token twice may revoke what it gave for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub possibly_replayed: Option<Intent>,
+    /// What people have been told, and still must be.
+    #[serde(default)]
+    pub sent_alerts: SentAlerts,
+
+    /// When it stops working unless a person acts: key of `by_reconnect_by`.
+    /// Derived by [`Integration::settle`], as are the next two.
+    #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
+    pub reconnect_by: Option<DateTime<Utc>>,
+    /// When it next needs us: key of `by_next_action`.
+    #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
+    pub next_action_at: Option<DateTime<Utc>>,
+    /// Its partition of `by_next_action`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_action_shard: Option<String>,
+}
+
+/// How an integration stands. Everything people see beyond this (healthy,
+/// expiring, broken, ...) is derived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum State {
+    /// Nothing is wrong.
+    Active,
+    /// Refreshing fails for now.
+    Retrying {
+        /// Failures in a row.
+        failures: u32,
+        /// Since when.
+        #[serde(with = "chrono::serde::ts_seconds")]
+        since: DateTime<Utc>,
+        /// Of what kind the last one was.
+        reason: RetryReason,
+        /// When it is tried again.
+        #[serde(with = "chrono::serde::ts_seconds")]
+        next_attempt_at: DateTime<Utc>,
+        /// Until when the platform asks us to wait. Whoever ends before that is tried
+        /// earlier all the same.
+        #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
+        wait_until: Option<DateTime<Utc>>,
+        /// What came last: the platform's error code, or what stood in its place.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
+    },
+    /// The grant is dead; only reconnecting helps.
+    ReconnectRequired {
+        /// Why.
+        reason: ReconnectReason,
+        /// Since when.
+        #[serde(with = "chrono::serde::ts_seconds")]
+        since: DateTime<Utc>,
+    },
+    /// The person must first do something on the platform.
+    PlatformActionRequired {
+        /// What.
+        action: PlatformAction,
+        /// Since when.
+        #[serde(with = "chrono::serde::ts_seconds")]
+        since: DateTime<Utc>,
+        /// When we look again whether they have.
+        #[serde(with = "chrono::serde::ts_seconds")]
+        next_check_at: DateTime<Utc>,
+    },
+    /// Switched off by a person, tokens erased.
+    Disconnected {
+        /// Since when.
+        #[serde(with = "chrono::serde::ts_seconds")]
+        since: DateTime<Utc>,
+    },
+}
+
+/// Why a refresh is being retried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryReason {
+    /// The platform or the way to it failed.
+    Transient,
+    /// The platform asked us to wait.
+    Throttled,
+    /// The platform refused the grant once; a second refusal in a later sweep confirms it.
+    Refused,
+    /// No answer came to an exchange that may have replaced the token.
+    InDoubt,
+}
+
+/// The right to refresh an integration, for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The attempt that holds it.
+    pub attempt: String,
+    /// Until when.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub until: DateTime<Utc>,
+}
+
+/// An exchange of a single-use refresh token that was begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// The attempt that began it.
+    pub attempt: String,
+    /// When.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub at: DateTime<Utc>,
+    /// The generation of the credential that it sent.
+    pub generation: u64,
+    /// Whether the platform has answered to it, in a way that left it in doubt.
+    #[serde(default)]
+    pub answered: bool,
+}
+
+/// Optional instants as epoch seconds, absent where there is none.
+pub(crate) mod seconds {
+    pub(crate) use chrono::serde::ts_seconds_option::{deserialize, serialize};
+}
+
+/// JSON kept as text, so that it comes back just as it was given: DynamoDB's
+/// own numbers do not tell `100` from `100.0`.
+mod json_text {
+    use serde::{Deserialize, Deserializer, Serializer, de, ser};
+    use serde_json::{Map, Value};
+
+    pub(super) fn serialize<S: Serializer>(
+        map: &Map<String, Value>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&serde_json::to_string(map).map_err(ser::Error::custom)?)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Map<String, Value>, D::Error> {
+        serde_json::from_str(&String::deserialize(from)?).map_err(de::Error::custom)
+    }
+}

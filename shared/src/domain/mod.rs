@@ -1,0 +1,21 @@
+//! What Token Warden decides, without I/O: time, randomness and answers are
+//! parameters. Imports std, chrono, serde and itself.
+
+pub mod alert;
+pub mod alert_policy;
+pub mod digest;
+pub mod error_code;
+pub mod id;
+pub mod integration;
+pub mod notification;
+pub mod organization;
+pub mod platform_health;
+pub mod redact;
+pub mod refresh;
+pub mod report;
+pub mod route;
+pub mod schedule;
+pub mod severity;
+pub mod verdict;
+
+pub use id::{IntegrationId, IntegrationKey, OrgId, UserId};

@@ -1,0 +1,94 @@
+//! Organisations and who belongs to them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{OrgId, UserId};
+
+/// An organisation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Organization {
+    /// Its id.
+    pub org_id: OrgId,
+    /// Its name, as people know it.
+    pub name: String,
+    /// Its owner: a member with every permission, row or not.
+    pub owner_id: UserId,
+}
+
+/// A member of an organisation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// The organisation.
+    pub org_id: OrgId,
+    /// The person or machine client.
+    pub user_id: UserId,
+    /// What they may do.
+    pub permissions: Vec<Permission>,
+}
+
+/// Something a member may do beyond looking. The original system has others,
+/// which we keep and give no meaning to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Permission {
+    /// Register, reconnect, check and disconnect integrations, and be told about them.
+    ManageIntegrations,
+    /// Another permission of the system that the members came from.
+    Other(String),
+}
+
+impl From<String> for Permission {
+    fn from(name: String) -> Self {
+        match name.as_str() {
+            "manage_integrations" => Self::ManageIntegrations,
+            _ => Self::Other(name),
+        }
+    }
+}
+
+impl From<Permission> for String {
+    fn from(permission: Permission) -> Self {
+        match permission {
+            Permission::ManageIntegrations => "manage_integrations".to_owned(),
+            Permission::Other(name) => name,
+        }
+    }
+}
+
+/// What a caller is to an organisation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Membership {
+    /// Its owner.
+    Owner,
+    /// A member with these permissions.
+    Member(Vec<Permission>),
+}
+
+impl Membership {
+    /// The permissions in the form in which the authorizer hands them on: comma-separated.
+    #[must_use]
+    pub fn permissions(&self) -> String {
+        match self {
+            Self::Owner => String::from(Permission::ManageIntegrations),
+            Self::Member(permissions) => {
+                let names = permissions.iter().cloned().map(String::from);
+                // A name with a comma in it would read as two permissions.
+                let names: Vec<String> = names.filter(|name| !name.contains(',')).collect();
+                names.join(",")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_permission_cannot_smuggle_another() {
+        let names =
+            ["billing", "billing,manage_integrations"].map(|n| Permission::from(n.to_owned()));
+        assert_eq!(Membership::Member(names.to_vec()).permissions(), "billing");
+        assert_eq!(Membership::Owner.permissions(), "manage_integrations");
+    }
+}

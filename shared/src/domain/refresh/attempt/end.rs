@@ -1,0 +1,65 @@
+//! How an attempt ends.
+
+use crate::domain::integration::Integration;
+use crate::domain::verdict::Verdict;
+
+/// How an attempt ended.
+#[derive(Debug, Clone)]
+pub struct End {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The row as it is now, as far as this attempt knows.
+    pub row: Option<Integration>,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// A new token is stored.
+    Renewed,
+    /// A new token that an earlier attempt left in the fallback is stored.
+    Recovered,
+    /// The platform gave none; the row says so.
+    Refused(Verdict),
+    /// Whether the platform replaced the token is not known.
+    InDoubt(Verdict),
+    /// The platform replaced the token and the answer is gone.
+    RotationLost,
+    /// Nothing was sent: too little time was left.
+    Released,
+    /// Nothing was sent: no key to seal an answer with.
+    NoKey,
+    /// Nothing was sent: whether an answer is in the fallback or stored could not be found out.
+    FallbackUnknown,
+    /// Nothing was sent, or what came was dropped: somebody else was quicker.
+    Superseded,
+    /// The row could not be written before anything was sent.
+    Unclaimed,
+    /// The new token is in the fallback; the next holder stores it.
+    InFallback,
+    /// The new token could be stored nowhere.
+    Unstored,
+    /// A refusal could not be recorded.
+    Unrecorded(Verdict),
+}
+
+impl Outcome {
+    /// The name under which reports and audit rows count it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Renewed => "renewed",
+            Self::Recovered => "recovered",
+            Self::Refused(verdict) | Self::Unrecorded(verdict) => verdict.name(),
+            Self::InDoubt(_) => "in_doubt",
+            Self::RotationLost => "rotation_lost",
+            Self::Released => "no_time",
+            Self::NoKey => "no_key",
+            Self::FallbackUnknown => "fallback_unknown",
+            Self::Superseded => "superseded",
+            Self::Unclaimed => "unclaimed",
+            Self::InFallback => "in_fallback",
+            Self::Unstored => "unstored",
+        }
+    }
+}

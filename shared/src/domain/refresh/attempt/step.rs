@@ -1,0 +1,84 @@
+//! What an attempt asks for, and what comes of it.
+
+use chrono::TimeDelta;
+
+use super::End;
+
+use crate::domain::integration::Integration;
+use crate::domain::refresh::{ProbeResult, Renewed};
+use crate::domain::verdict::Verdict;
+
+/// What is to be done next.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// Have a data key at hand.
+    SecureKey,
+    /// Write the row, if it is still the one that was read.
+    Claim(Box<Integration>),
+    /// Look for a fallback credential of this generation.
+    FindFallback(u64),
+    /// Read the row again, strongly consistent.
+    ReadAgain,
+    /// Exchange the credential, and seal what comes with the key at hand.
+    Send,
+    /// Write the row with new tokens, if it is still the one that was read.
+    Store(Box<Integration>),
+    /// StoreFallback new tokens.
+    StoreFallback(Box<Renewed>),
+    /// Wait for so long.
+    Pause(TimeDelta),
+    /// Remove the fallback credential of this generation.
+    RemoveFallback(u64),
+    /// Ask whether the access token lives.
+    Probe,
+    /// Write the row with what was learned, if it is still the one that was read.
+    Record(Box<Integration>),
+    /// Nothing.
+    Done(Box<End>),
+}
+
+/// What came of a step.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The key is at hand, or not.
+    Key(bool),
+    /// The row was written, and is now this.
+    Written(Box<Integration>),
+    /// Somebody else had written it: it is now this, if it exists.
+    Lost(Option<Box<Integration>>),
+    /// Nobody knows whether it was written.
+    Unwritten,
+    /// What the fallback holds, if anything.
+    FallbackFound(Option<Box<Renewed>>),
+    /// The row as it is now, if it exists.
+    Read(Option<Box<Integration>>),
+    /// The fallback, or the row, could not be read.
+    Unreadable,
+    /// It was stored there, or nobody knows.
+    FallbackStored(bool),
+    /// The pause is over.
+    Paused,
+    /// The fallback copy is gone, or nobody knows.
+    Removed,
+    /// The platform answered.
+    Answered(Answered),
+    /// The platform's word on the access token, if it has a free way to ask.
+    Probed(Option<Result<ProbeResult, Verdict>>),
+}
+
+/// A platform's answer to an exchange.
+#[derive(Debug, Clone)]
+pub enum Answered {
+    /// New tokens.
+    Renewed(Box<Renewed>),
+    /// None.
+    Refused {
+        /// Why.
+        verdict: Verdict,
+        /// Whether a refusal may be believed: not while our application itself
+        /// may be what is refused.
+        conclusive: bool,
+        /// The platform's code, or what came in its place.
+        code: Option<String>,
+    },
+}

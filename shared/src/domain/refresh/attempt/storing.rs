@@ -1,0 +1,173 @@
+//! New tokens on their way to a durable copy: the row, and where it takes
+//! nothing, the fallback, until the time for that is over.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Attempt, Event, Outcome, Phase, RACES, Rule, Step};
+use crate::domain::integration::Integration;
+use crate::domain::refresh::Renewed;
+use crate::platforms::catalog::RefreshModel;
+
+/// How long storing pauses once both places have failed: what ails them may
+/// pass. It doubles each time, up to the longest.
+pub(super) const PAUSES: (TimeDelta, TimeDelta) =
+    (TimeDelta::milliseconds(500), TimeDelta::seconds(4));
+/// How often storing is tried at most; with the pauses the time ends first.
+const STORE_TRIES: u32 = 32;
+
+#[derive(Debug)]
+pub(super) struct Storing {
+    pub(super) renewed: Renewed,
+    pub(super) tries: u32,
+    /// A copy of it is in the fallback.
+    pub(super) in_fallback: bool,
+    /// It came from there.
+    pub(super) recovered: bool,
+}
+
+impl Attempt {
+    pub(super) fn store(&mut self, storing: Storing, now: DateTime<Utc>) -> Step {
+        let mut row = self.row.clone();
+        row.renew(storing.renewed.clone(), now);
+        if !storing.recovered {
+            // The platform has answered to the token's being sent again.
+            row.possibly_replayed
+                .take_if(|replay| replay.attempt == self.id);
+        } else if !self.sent {
+            self.take_back_possibly_replayed(&mut row);
+        }
+        self.phase = Phase::Storing(storing);
+        Step::Store(Box::new(row))
+    }
+
+    pub(super) fn stored(
+        &mut self,
+        mut storing: Storing,
+        event: Event,
+        now: DateTime<Utc>,
+    ) -> Step {
+        match event {
+            Event::Written(row) => {
+                self.row = *row;
+                self.after_storing(&storing)
+            }
+            // Our own write, whose answer was lost: the sealed form is unique.
+            Event::Lost(Some(row))
+                if row.access_token.as_ref() == Some(&storing.renewed.access_token) =>
+            {
+                self.row = *row;
+                self.after_storing(&storing)
+            }
+            // Whoever sent that token again may have been given a new one: storing
+            // the old one once more would keep that from being stored.
+            Event::Lost(Some(row)) if !storing.renewed.rotated && self.is_being_replayed(&row) => {
+                self.gone(Outcome::Superseded)
+            }
+            Event::Lost(Some(row))
+                if row.generation == self.generation
+                    || !self.keeps(Rule::ConditionOnGeneration) =>
+            {
+                self.races = self.races.saturating_add(1);
+                self.row = *row;
+                let in_time = now < self.persist_until;
+                match (self.races <= RACES, storing.in_fallback) {
+                    // Ours is still the only living one. What nothing else keeps
+                    // is stored over whoever holds the row by now, however late:
+                    // it replaces only the credential that it was got for.
+                    (true, false) => self.store(storing, now),
+                    (true, true) if in_time => self.store(storing, now),
+                    // Left for the next holder.
+                    (_, true) => self.gone(Outcome::InFallback),
+                    (false, false) => self.store_elsewhere(storing, now),
+                }
+            }
+            Event::Lost(_) if storing.in_fallback => self.tidy(Outcome::Superseded),
+            Event::Lost(_) => self.gone(Outcome::Superseded),
+            Event::FallbackStored(true) if now < self.persist_until => {
+                storing.in_fallback = true;
+                self.store(storing, now)
+            }
+            Event::FallbackStored(true) => self.gone(Outcome::InFallback),
+            _ if storing.in_fallback => self.gone(Outcome::InFallback),
+            Event::Paused => self.store_in_place(storing, now),
+            _ => self.store_elsewhere(storing, now),
+        }
+    }
+
+    /// Goes on to the next place to store it in, until the time for that is over:
+    /// the row twice, then the fallback and the row in turn, with pauses in between.
+    fn store_elsewhere(&mut self, mut storing: Storing, now: DateTime<Utc>) -> Step {
+        storing.tries += 1;
+        let pause = storing.pause().unwrap_or_default();
+        if storing.tries >= STORE_TRIES || now + pause >= self.persist_until {
+            return self.gone(Outcome::Unstored);
+        }
+        if pause > TimeDelta::zero() {
+            self.phase = Phase::Storing(storing);
+            return Step::Pause(pause);
+        }
+        self.store_in_place(storing, now)
+    }
+
+    fn store_in_place(&mut self, storing: Storing, now: DateTime<Utc>) -> Step {
+        // Any other credential than a single-use one can be asked for again.
+        if storing.is_for_fallback() && self.model == RefreshModel::Rotating {
+            let renewed = Box::new(storing.renewed.clone());
+            self.phase = Phase::Storing(storing);
+            return Step::StoreFallback(renewed);
+        }
+        self.store(storing, now)
+    }
+
+    fn after_storing(&mut self, storing: &Storing) -> Step {
+        let outcome = match storing.recovered {
+            true => Outcome::Recovered,
+            false => Outcome::Renewed,
+        };
+        if storing.in_fallback {
+            return self.tidy(outcome);
+        }
+        // What no answer to an extension tells, and some leave out: the probe has it.
+        let is_told = storing.renewed.lifetimes.access.is_some();
+        if self.model == RefreshModel::Extend
+            && (!is_told || self.row.platform.limits_data_access())
+        {
+            self.phase = Phase::Completing;
+            return Step::Probe;
+        }
+        self.done(outcome)
+    }
+
+    /// Whether somebody else has set about sending our token again.
+    fn is_being_replayed(&self, row: &Integration) -> bool {
+        row.generation == self.generation
+            && row.possibly_replayed.as_ref().is_some_and(|replay| {
+                // A success, however late, clears a conclusion that came too early;
+                // not while that token may be on its way once more.
+                let is_open = !row.is_given_up() || row.holds(&replay.attempt);
+                replay.generation == self.generation && replay.attempt != self.id && is_open
+            })
+    }
+}
+
+impl Storing {
+    pub(super) const fn new(renewed: Renewed) -> Self {
+        Self {
+            renewed,
+            tries: 0,
+            in_fallback: false,
+            recovered: false,
+        }
+    }
+
+    const fn is_for_fallback(&self) -> bool {
+        self.tries >= 2 && self.tries.is_multiple_of(2)
+    }
+
+    /// Before another round of both places.
+    fn pause(&self) -> Option<TimeDelta> {
+        let rounds = (self.tries / 2).checked_sub(2)?;
+        let doubled = PAUSES.0 * 2_i32.pow(rounds.min(8));
+        self.is_for_fallback().then(|| doubled.min(PAUSES.1))
+    }
+}

@@ -1,0 +1,216 @@
+//! The lives that a platform's answer names, as far as they can be believed. A
+//! life in the wrong unit, or an instant in its place, would put the next refresh
+//! into a year in which nothing of the grant is left.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{EXPIRY_TOLERANCE, Ends, Lifetimes, ProbeResult};
+use crate::Platform;
+use crate::platforms::catalog::RefreshModel;
+
+/// A life beyond so many times the longest that the platform has documented is none.
+const SEVERAL: i32 = 4;
+/// For clocks of which the platform documents no length.
+const UNDOCUMENTED: TimeDelta = TimeDelta::days(2 * 366);
+
+/// A clock that an answer names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LifetimeKind {
+    /// The access token's.
+    Access,
+    /// The refresh token's.
+    Refresh,
+    /// That of the access to a person's data.
+    DataAccess,
+}
+
+/// A life that was not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unbelieved {
+    /// Of what.
+    pub clock: LifetimeKind,
+    /// In seconds, as it was said; `None` if nothing was, where something should be.
+    pub said: Option<i64>,
+    /// What is taken instead; `None`: what was known before.
+    pub taken: Option<TimeDelta>,
+}
+
+impl LifetimeKind {
+    /// Its name, as logs and audit rows have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Refresh => "refresh",
+            Self::DataAccess => "data_access",
+        }
+    }
+}
+
+impl Platform {
+    fn is_believable(self, clock: LifetimeKind, life: TimeDelta) -> bool {
+        let longest = match clock {
+            LifetimeKind::Access => Some(self.longest_access_life()),
+            LifetimeKind::Refresh => self.refresh_life(),
+            LifetimeKind::DataAccess => self.data_access_life(),
+        };
+        let bound = longest.map_or(UNDOCUMENTED, |life| life * SEVERAL);
+        life > TimeDelta::zero() && life <= bound
+    }
+}
+
+impl Lifetimes {
+    /// What is believed of an answer to an exchange; `rotated` if it brought
+    /// another refresh token. The platform's documented life takes the place of
+    /// one that is absurd, or absent where the platform documents one.
+    #[must_use]
+    pub fn believed(
+        self,
+        platform: Platform,
+        model: RefreshModel,
+        rotated: bool,
+    ) -> (Self, Vec<Unbelieved>) {
+        let mut doubts = Vec::new();
+        let mut believe = |clock, life: Option<TimeDelta>, usual: Option<TimeDelta>| {
+            let believed = life.filter(|life| platform.is_believable(clock, *life));
+            // Nothing said, and nothing to say: no surprise.
+            if believed.is_some() || life.is_none() && usual.is_none() {
+                return believed;
+            }
+            doubts.push(Unbelieved {
+                clock,
+                said: life.map(|life| life.num_seconds()),
+                taken: usual,
+            });
+            usual
+        };
+        // Meta leaves the life out of an extension's answer: `debug_token` has it.
+        let is_told_elsewhere = model == RefreshModel::Extend && platform == Platform::Meta;
+        let usual = Some(platform.usual_access_life()).filter(|_| !is_told_elsewhere);
+        let access = believe(LifetimeKind::Access, self.access, usual);
+        // A refresh token that stays keeps the clock that it has.
+        let usual = platform.refresh_life().filter(|_| rotated);
+        let refresh = believe(LifetimeKind::Refresh, self.refresh, usual);
+        let believed = Self {
+            access,
+            refresh,
+            ..self
+        };
+        (believed, doubts)
+    }
+}
+
+impl ProbeResult {
+    /// What is believed of a probe's answer: an end that is absurd was not said.
+    #[must_use]
+    pub fn believed(mut self, platform: Platform, now: DateTime<Utc>) -> (Self, Vec<Unbelieved>) {
+        let mut doubts = Vec::new();
+        for (clock, ends) in [
+            (LifetimeKind::Access, &mut self.access),
+            (LifetimeKind::DataAccess, &mut self.data_access),
+        ] {
+            // One that is just over is no surprise; what lives has not ended long ago.
+            if let Ends::At(end) = *ends
+                && (end > now && !platform.is_believable(clock, end - now)
+                    || clock == LifetimeKind::Access && end + EXPIRY_TOLERANCE < now)
+            {
+                doubts.push(Unbelieved {
+                    clock,
+                    said: Some((end - now).num_seconds()),
+                    taken: None,
+                });
+                *ends = Ends::NotSaid;
+            }
+        }
+        (self, doubts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn believed(platform: Platform, access: Option<i64>, refresh: Option<i64>) -> [Option<i64>; 3] {
+        let lifetimes = Lifetimes {
+            access: access.map(TimeDelta::seconds),
+            refresh: refresh.map(TimeDelta::seconds),
+            scopes: Vec::new(),
+        };
+        let model = platform.refresh_model(true, true);
+        let (believed, doubts) = lifetimes.believed(platform, model, true);
+        let seconds = |life: Option<TimeDelta>| life.map(|life| life.num_seconds());
+        [
+            seconds(believed.access),
+            seconds(believed.refresh),
+            i64::try_from(doubts.len()).ok().filter(|n| *n > 0),
+        ]
+    }
+
+    const DAY: i64 = 86_400;
+
+    #[test]
+    fn an_absurd_life_is_the_documented_one() {
+        // An instant, milliseconds, nothing at all, nothing, and less than that.
+        for said in [1_800_000_000, 3_599_000, 0, -1] {
+            let of_google = believed(Platform::Google, Some(said), None);
+            assert_eq!(of_google, [Some(3_600), None, Some(1)], "{said}");
+        }
+        assert_eq!(
+            believed(Platform::Instagram, Some(5_183_944_000), None),
+            [Some(60 * DAY), None, Some(1)]
+        );
+        for said in [None, Some(0), Some(15_552_000_000)] {
+            let of_tiktok = believed(Platform::Tiktok, None, said);
+            assert_eq!(of_tiktok, [Some(7_200), Some(180 * DAY), Some(2)]);
+        }
+        // Where no life is documented, what cannot be believed was not said.
+        assert_eq!(
+            believed(Platform::Google, Some(3_599), Some(604_799_000)),
+            [Some(3_599), None, Some(1)]
+        );
+    }
+
+    #[test]
+    fn what_platforms_have_said_is_believed() {
+        for (platform, access, refresh) in [
+            (Platform::Tiktok, 86_400, Some(365 * DAY)),
+            (Platform::Tiktok, 7_200, Some(180 * DAY)),
+            (Platform::Google, 3_599, Some(604_799)),
+            (Platform::Linkedin, 5_184_000, Some(31_536_059)),
+            (Platform::Snapchat, 1_800, None),
+            (Platform::Meta, 5_183_944, None),
+            (Platform::Instagram, 5_000, None),
+        ] {
+            let believed = believed(platform, Some(access), refresh);
+            assert_eq!(believed, [Some(access), refresh, None], "{platform}");
+        }
+        // Meta's extension may leave it out: what is absurd there is as good as that, and a refresh token that stays has its clock.
+        assert_eq!(believed(Platform::Meta, None, None), [None; 3]);
+        let (lifetimes, doubts) =
+            Lifetimes::default().believed(Platform::Linkedin, RefreshModel::Static, false);
+        assert_eq!((lifetimes.refresh, doubts.len()), (None, 1));
+    }
+
+    #[test]
+    fn a_probe_is_not_believed_either() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let at = |seconds| Ends::At(now + TimeDelta::seconds(seconds));
+        let seen = |access, data_access| ProbeResult {
+            access,
+            data_access,
+            scopes: Vec::new(),
+        };
+        let milliseconds = Ends::At(DateTime::from_timestamp(1_800_000_000_000, 0).unwrap());
+        let (believed, doubts) = seen(milliseconds, milliseconds).believed(Platform::Meta, now);
+        assert_eq!(believed, ProbeResult::default());
+        assert_eq!(doubts.len(), 2);
+        // Seconds left in place of an instant: long past, and yet it lives.
+        let left = Ends::At(DateTime::from_timestamp(5_183_944, 0).unwrap());
+        let (believed, doubts) = seen(left, Ends::NotSaid).believed(Platform::Meta, now);
+        assert_eq!((believed.access, doubts.len()), (Ends::NotSaid, 1));
+        for fine in [at(60 * DAY), at(-1), Ends::Never, Ends::NotSaid] {
+            let (believed, doubts) = seen(fine, fine).believed(Platform::Meta, now);
+            assert_eq!((believed.access, doubts.len()), (fine, 0));
+        }
+    }
+}

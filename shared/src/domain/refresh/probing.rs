@@ -1,0 +1,167 @@
+//! What a probe of the access token does to an integration.
+
+use chrono::{DateTime, Utc};
+
+use super::expiry_tolerance;
+use crate::domain::integration::{Integration, RetryReason, State};
+use crate::domain::verdict::{ReconnectReason, Verdict};
+use crate::platforms::catalog::RefreshModel;
+
+/// What a free probe saw of an access token that lives.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProbeResult {
+    /// When it ends.
+    pub access: Ends,
+    /// Until when the platform lets us read the person's data (Meta).
+    pub data_access: Ends,
+    /// What the grant allows; empty if the probe does not say.
+    pub scopes: Vec<String>,
+}
+
+/// When something ends, by a platform's own word.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ends {
+    /// It does not say.
+    #[default]
+    NotSaid,
+    /// Never: what ended before does so no longer.
+    Never,
+    /// Then.
+    At(DateTime<Utc>),
+}
+
+impl Ends {
+    /// What is known now of an end that was believed to be `before`.
+    const fn or(self, before: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+        match self {
+            Self::NotSaid => before,
+            Self::Never => None,
+            Self::At(end) => Some(end),
+        }
+    }
+}
+
+impl Integration {
+    /// Takes over what a probe saw of the access token.
+    pub fn see(&mut self, seen: &ProbeResult, now: DateTime<Utc>) {
+        let (seen, _) = seen.clone().believed(self.platform, now);
+        self.access_expires_at = seen.access.or(self.access_expires_at);
+        self.data_access_expires_at = seen.data_access.or(self.data_access_expires_at);
+        self.take_scopes(seen.scopes, now);
+        self.alive_at = Some(now);
+    }
+
+    /// Takes over what a probe saw of the access token that an extension has
+    /// just brought: it may show that the end moved after all.
+    pub fn see_extended(&mut self, seen: &ProbeResult, now: DateTime<Utc>) {
+        let before = self.access_expires_at;
+        self.see(seen, now);
+        let moved = match (before, self.access_expires_at) {
+            (Some(before), Some(end)) => end > before + expiry_tolerance(Some(end - now)),
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if moved {
+            // As the extension itself would have, had its answer said so.
+            (self.issued_at, self.renewed_at) = (self.attempted_at, self.attempted_at);
+        }
+    }
+
+    /// Takes over what a free probe says of the access token, where nothing
+    /// refreshes it now. Where that token is all there is of the grant, one that
+    /// lives clears what was concluded of it, and a refusal is confirmed by one
+    /// that comes when it is due, not by somebody who asks twice. Where a refresh
+    /// token is, whether this one lives says nothing of the grant.
+    pub fn probed(
+        &mut self,
+        said: Result<&ProbeResult, &Verdict>,
+        conclusive: bool,
+        now: DateTime<Utc>,
+        jitter: f64,
+    ) {
+        let is_the_grant = matches!(
+            self.refresh_model(),
+            RefreshModel::None | RefreshModel::Extend
+        );
+        let is_due = self.next_attempt_at(now).is_some_and(|at| at <= now);
+        if is_the_grant {
+            self.probed_at = Some(now);
+        }
+        let verdict = match said {
+            Ok(seen) => {
+                let before = self.clone();
+                self.see(seen, now);
+                if is_the_grant {
+                    self.recover(&before, now);
+                }
+                return;
+            }
+            Err(verdict) => verdict,
+        };
+        if let Verdict::PermissionLost(named) = verdict {
+            let before = self.clone();
+            self.lose_permissions(named, now);
+            self.alive_at = Some(now);
+            if is_the_grant {
+                self.recover(&before, now);
+            }
+            return;
+        }
+        if !is_the_grant {
+            return;
+        }
+        match verdict {
+            Verdict::ReconnectNeeded(_) | Verdict::PlatformActionNeeded(_) => {
+                // It was no attempt at refreshing, and no end of one.
+                let (attempted_at, intent) = (self.attempted_at, self.intent.clone());
+                self.fail(verdict, conclusive && is_due, now, jitter);
+                (self.attempted_at, self.intent) = (attempted_at, intent);
+            }
+            // That it could not be asked about says nothing of it: later, where
+            // something is still to be confirmed or refuted.
+            _ => {
+                let wait = match verdict {
+                    Verdict::Throttled { wait, .. } => *wait,
+                    _ => None,
+                };
+                match self.state {
+                    State::Retrying { reason, .. } => {
+                        self.state = self.retrying(reason, wait, now, jitter);
+                    }
+                    State::PlatformActionRequired { .. } => {
+                        self.state = self.retrying(RetryReason::Refused, wait, now, jitter);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Takes over that the access token lives after all, although that was
+    /// doubted or denied. Not if what is gone or unreadable is more than it.
+    fn recover(&mut self, before: &Self, now: DateTime<Utc>) {
+        match self.state {
+            State::Retrying { .. }
+            | State::PlatformActionRequired { .. }
+            | State::ReconnectRequired {
+                reason:
+                    ReconnectReason::GrantRefused
+                    | ReconnectReason::Expired
+                    | ReconnectReason::Revoked
+                    | ReconnectReason::AppRemoved
+                    | ReconnectReason::PasswordChanged
+                    | ReconnectReason::Inactive,
+                ..
+            } => {
+                self.state = State::Active;
+                self.owe_recovery_alert(before, now);
+            }
+            State::ReconnectRequired {
+                reason: ReconnectReason::RotationLost | ReconnectReason::CredentialDamaged,
+                ..
+            }
+            | State::Active
+            | State::Disconnected { .. } => {}
+        }
+    }
+}

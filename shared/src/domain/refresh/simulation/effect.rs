@@ -1,0 +1,332 @@
+//! What a step does to the store, the fallback and the platform, and what
+//! must hold after every write.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+
+use crate::domain::integration::{Integration, State};
+use crate::domain::refresh::attempt::{Answered, Event, Step};
+use crate::domain::refresh::{Ends, Lifetimes, ProbeResult, Renewed};
+use crate::domain::verdict::{ReconnectReason, Verdict};
+use crate::platforms::catalog::RefreshModel;
+
+use super::platform::{Given, Tokens, Via};
+use super::tally::{CutKind, Topic, loss};
+use super::world::{Exchange, Fault, World};
+
+/// The least pause between two tries, a skewed clock, and a sweep that is late.
+const LAST_MINUTES: TimeDelta = TimeDelta::minutes(3);
+
+/// Something done to the outside.
+#[derive(Clone)]
+pub(super) enum Effect {
+    Key,
+    /// Already settled and counted, as the store's adapter does.
+    Write(Box<Integration>, CutKind),
+    Find(usize, u64),
+    Read(usize),
+    Pause,
+    StoreFallback(u64, Box<Renewed>),
+    Remove(u64),
+    Exchange {
+        with: Tokens,
+        generation: u64,
+        sent_at: DateTime<Utc>,
+        /// When its sender had last looked whether an answer was in the fallback, or stored.
+        looked_at: (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+    },
+    Probe(Tokens),
+}
+
+impl World {
+    pub(super) fn effect_of(&mut self, who: usize, step: Step) -> Effect {
+        let tokens = self.sweepers[who].tokens.unwrap();
+        let read = self.sweepers[who].row.as_ref().unwrap();
+        let generation = read.generation;
+        match step {
+            Step::SecureKey | Step::Done(_) => Effect::Key,
+            Step::Claim(row) => self.write(who, *row, CutKind::Claim),
+            Step::Store(row) => self.write(who, *row, CutKind::Store),
+            Step::Record(row) => self.write(who, *row, CutKind::Record),
+            Step::FindFallback(generation) => Effect::Find(who, generation),
+            Step::ReadAgain => Effect::Read(who),
+            Step::Pause(_) => Effect::Pause,
+            Step::StoreFallback(renewed) => Effect::StoreFallback(generation + 1, renewed),
+            Step::RemoveFallback(generation) => Effect::Remove(generation),
+            Step::Send => Effect::Exchange {
+                with: tokens,
+                generation,
+                sent_at: self.local(who),
+                looked_at: self.sweepers[who].looked_at,
+            },
+            Step::Probe => Effect::Probe(tokens),
+        }
+    }
+
+    pub(super) fn write(&self, who: usize, mut row: Integration, kind: CutKind) -> Effect {
+        row.version += 1;
+        row.settle(self.local(who));
+        Effect::Write(Box::new(row), kind)
+    }
+
+    pub(super) fn apply(&mut self, effect: Effect, via: Via) -> Event {
+        match effect {
+            Effect::Key => Event::Key(true),
+            Effect::Pause => Event::Paused,
+            Effect::Write(row, kind) => self.apply_write(row, kind),
+            Effect::Find(who, generation) => {
+                self.sweepers[who].looked_at.0 = Some(self.now);
+                let found = self.in_fallback.get(&generation).cloned();
+                let found = found.filter(|renewed| {
+                    let (access, refresh) = (&renewed.access_token, renewed.refresh_token.as_ref());
+                    self.open(Some(access), refresh, generation).is_ok()
+                });
+                Event::FallbackFound(found.map(Box::new))
+            }
+            Effect::Read(who) => {
+                self.sweepers[who].looked_at.1 = Some(self.now);
+                Event::Read(Some(Box::new(self.row.clone())))
+            }
+            Effect::StoreFallback(generation, renewed) => {
+                let now = self.now;
+                self.each_copied(Some(&renewed), generation, |of| {
+                    of.stored_in_fallback_at = of.stored_in_fallback_at.or(Some(now));
+                });
+                self.in_fallback.insert(generation, *renewed);
+                self.say(|| format!("  in the fallback for generation {generation}"));
+                Event::FallbackStored(true)
+            }
+            Effect::Remove(generation) => {
+                self.in_fallback.remove(&generation);
+                Event::Removed
+            }
+            Effect::Exchange {
+                with,
+                generation,
+                sent_at,
+                looked_at: (fallback, row),
+            } => self.apply_exchange(
+                with,
+                generation,
+                sent_at,
+                (fallback.unwrap_or(self.now), row.unwrap_or(self.now)),
+                via,
+            ),
+            Effect::Probe(tokens) => Event::Probed(self.platform.probes.then(|| {
+                let end = self.platform.end_of(tokens.access).trunc_subsecs(0);
+                if !self.platform.lives(tokens.access, self.now) {
+                    return Err(Verdict::ReconnectNeeded(ReconnectReason::GrantRefused));
+                }
+                Ok(ProbeResult {
+                    access: Ends::At(end),
+                    ..ProbeResult::default()
+                })
+            })),
+        }
+    }
+
+    fn apply_write(&mut self, row: Box<Integration>, kind: CutKind) -> Event {
+        if self.rates.storm && kind == CutKind::Store && self.chance.percent(90) {
+            self.edit();
+        }
+        if self.row == *row {
+            return Event::Written(row);
+        }
+        if self.row.version + 1 != row.version {
+            return Event::Lost(Some(Box::new(self.row.clone())));
+        }
+        self.say(|| format!("  {kind:?} is written, version {}", row.version));
+        self.renewed_in_health |= self.healthy && kind == CutKind::Store;
+        self.put(*row.clone());
+        Event::Written(row)
+    }
+
+    /// What every write must leave behind, whoever wrote.
+    pub(super) fn put(&mut self, row: Integration) {
+        let mut broken = Vec::new();
+        let old = &self.row;
+        let erased = matches!(row.state, State::Disconnected { .. });
+        let dead = matches!(row.state, State::ReconnectRequired { .. });
+        match (self.tokens_of(&row), self.wanted) {
+            (Err(()), _) => {
+                // The credential of an older grant has this one's generation at best.
+                let refresh = row
+                    .refresh_token
+                    .as_ref()
+                    .map(|sealed| sealed.0[..4].to_vec());
+                let number =
+                    refresh.and_then(|bytes| Some(u32::from_be_bytes(bytes.try_into().ok()?)));
+                let grant = number.map(|token| self.platform.grant_of_refresh(token));
+                let fault = match grant == self.wanted {
+                    true => Fault::LostOutside,
+                    false => Fault::PersonOverwritten,
+                };
+                self.find(fault, "a credential that cannot be opened".to_owned());
+                return;
+            }
+            (Ok(tokens), wanted) if tokens.map(|tokens| tokens.grant) != wanted => {
+                let what = format!("the person wants {wanted:?}, the row has {tokens:?}");
+                self.find(Fault::PersonOverwritten, what);
+                return;
+            }
+            (Ok(Some(_)), _) if erased => broken.push("tokens of what is switched off"),
+            (Ok(None), _) if !erased => broken.push("no tokens"),
+            (Ok(Some(tokens)), _)
+                if tokens.refresh.is_none() && self.platform.model != RefreshModel::Extend =>
+            {
+                broken.push("no refresh token");
+            }
+            _ => {}
+        }
+        // Of an extension that came too late nothing more can come.
+        let ended = self.platform.model == RefreshModel::Extend
+            && row.access_expires_at.is_some_and(|end| end <= self.now);
+        if row.next_action_at.is_none() && !(erased || dead || ended) {
+            broken.push("nobody will look at it again");
+        }
+        if row.generation < old.generation || row.grant < old.grant {
+            broken.push("a counter goes back");
+        }
+        if row.generation == old.generation
+            && (&row.access_token, &row.refresh_token) != (&old.access_token, &old.refresh_token)
+        {
+            broken.push("other tokens, the same generation");
+        }
+        if dead {
+            self.concluded_at = self.concluded_at.or(Some(self.now));
+        }
+        self.row = row;
+        self.check_that_it_is_asked_about_in_time();
+        for what in broken {
+            self.find(Fault::Invariant, what.to_owned());
+        }
+        let (access, refresh) = (&self.row.access_token, &self.row.refresh_token);
+        let copy = access.clone().map(|access_token| Renewed {
+            rotated: true,
+            access_token,
+            refresh_token: refresh.clone(),
+            lifetimes: Lifetimes::default(),
+            sent_at: self.now,
+        });
+        let now = self.now;
+        self.each_copied(copy.as_ref(), self.row.generation, |of| {
+            of.stored_at = of.stored_at.or(Some(now));
+        });
+    }
+
+    /// Whatever the platform asked for or said: a token that still can be refreshed is
+    /// tried before it really ends, or people are warned of that.
+    fn check_that_it_is_asked_about_in_time(&mut self) {
+        let row = &self.row;
+        let tokens = match row.state {
+            State::Active | State::Retrying { .. } if row.lease.is_none() => self.tokens_of(row),
+            _ => return,
+        };
+        let Ok(Some(tokens)) = tokens else { return };
+        let end = self.platform.end_of(tokens.access);
+        let is_near = end - self.now < LAST_MINUTES;
+        let in_time = |at: Option<DateTime<Utc>>| at.is_some_and(|at| at < end);
+        if is_near || in_time(row.next_attempt_at(self.now)) {
+            return;
+        }
+        // Extended, it would have ended at what is believed to be its end.
+        if self.platform.can_refresh(tokens, self.now) {
+            self.count(Topic::Losses, loss::UNASKED);
+            let what = format!("not asked about before {end}: {:?}", self.row.state);
+            self.find(Fault::Invariant, what);
+        }
+    }
+
+    /// The exchanges whose new token this is a copy of.
+    fn each_copied(
+        &mut self,
+        copy: Option<&Renewed>,
+        generation: u64,
+        mark: impl Fn(&mut Exchange),
+    ) {
+        let Some(copy) = copy else { return };
+        let (access, refresh) = (Some(&copy.access_token), copy.refresh_token.as_ref());
+        let Ok(Some(Tokens {
+            refresh: Some(token),
+            ..
+        })) = self.open(access, refresh, generation)
+        else {
+            return;
+        };
+        for exchange in self.exchanges.iter_mut().filter(|of| of.new == token) {
+            mark(exchange);
+        }
+    }
+
+    fn apply_exchange(
+        &mut self,
+        with: Tokens,
+        generation: u64,
+        sent_at: DateTime<Utc>,
+        looked_at: (DateTime<Utc>, DateTime<Utc>),
+        via: Via,
+    ) -> Event {
+        if via == Via::Sender
+            && let Some(wire) = &mut self.wire
+        {
+            wire.until = wire.until.min(self.now);
+        }
+        let given = self
+            .platform
+            .exchange(with, via, looked_at, self.now, &mut self.chance);
+        self.say(|| format!("  the platform: {with:?} ({via:?}) becomes {given:?}"));
+        let Some(Given {
+            tokens,
+            rotated,
+            grace,
+        }) = given
+        else {
+            let conclusive = self.healthy || !self.chance.percent(10);
+            return Event::Answered(Answered::Refused {
+                verdict: Verdict::ReconnectNeeded(ReconnectReason::GrantRefused),
+                conclusive,
+                code: None,
+            });
+        };
+        let next = generation + 1;
+        let access_token = self.seal(tokens.access, next);
+        let refresh_token = tokens.refresh.map(|token| self.seal(token, next));
+        if rotated && let (Some(old), Some(new)) = (with.refresh, tokens.refresh) {
+            self.exchanges.push(Exchange {
+                old,
+                new,
+                access: access_token.clone(),
+                via,
+                steps: BTreeSet::new(),
+                stored_in_fallback_at: None,
+                stored_at: None,
+                masked: false,
+            });
+        }
+        for sweeper in &mut self.sweepers {
+            sweeper.by_grace = grace;
+        }
+        let names_life = self.platform.names_life || self.platform.model != RefreshModel::Extend;
+        // Milliseconds, an instant, nothing: no life that can be.
+        let absurd = !self.healthy && self.chance.percent(self.rates.platform / 5);
+        let said = match absurd {
+            true => {
+                self.count(Topic::Faults, "exchange: a life that cannot be");
+                let seconds = self.platform.life.num_seconds();
+                TimeDelta::seconds(self.chance.pick(&[seconds * 1_000, 1_800_000_000, 0]))
+            }
+            false => self.platform.life,
+        };
+        Event::Answered(Answered::Renewed(Box::new(Renewed {
+            rotated: tokens.refresh != with.refresh,
+            access_token,
+            refresh_token,
+            lifetimes: Lifetimes {
+                access: names_life.then_some(said),
+                ..Lifetimes::default()
+            },
+            sent_at,
+        })))
+    }
+}

@@ -1,0 +1,440 @@
+//! Integrations of one platform that asks some or all of them to wait, for short or
+//! for long, rightly or not, and that sometimes names lives which cannot be. The
+//! truth (when each token really ends, and when a refresh would be granted) is kept
+//! beside the rows, and every token's end is held against it.
+
+use std::fmt;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::random::Random;
+use crate::IntegrationKey;
+use crate::domain::alert_policy::{AlertPolicy, PendingAlert};
+use crate::domain::integration::{Integration, Sealed, State};
+use crate::domain::platform_health::{Availability, Observation, PlatformHealth};
+use crate::domain::refresh::{Lifetimes, Renewed};
+use crate::domain::schedule::tests::{at, integration};
+use crate::domain::verdict::{Throttled, Transient, Verdict};
+use crate::platforms::catalog::RefreshModel;
+use crate::{IntegrationId, Platform};
+
+/// What an ordinary test run takes.
+const RUNS: u64 = 4_000;
+/// As the schedule has it.
+const SWEEP: TimeDelta = TimeDelta::minutes(5);
+/// A token that could have been refreshed in a sweep so long before its end, and in
+/// every one since, should have been.
+const IN_TIME: TimeDelta = TimeDelta::minutes(10);
+
+/// What the platform does for a while.
+#[derive(Debug, Clone, Copy)]
+enum Trouble {
+    /// 5xx with `Retry-After`.
+    Fails,
+    /// 429 with `Retry-After`.
+    Throttles,
+    /// 5xx without.
+    FailsSilently,
+}
+
+/// A time of trouble, for all integrations or for one.
+#[derive(Debug, Clone, Copy)]
+struct Outage {
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+    only: Option<usize>,
+    trouble: Trouble,
+    /// What `Retry-After` says, in seconds, as it is read.
+    wait: i64,
+}
+
+/// The truth about a row's token.
+#[derive(Debug, Clone, Copy)]
+struct Truth {
+    ends: DateTime<Utc>,
+    life: TimeDelta,
+    /// Since when every sweep could have refreshed it.
+    grantable_since: Option<DateTime<Utc>>,
+    /// Whether a refresh has failed since it was issued, and when it first did.
+    failed_at: Option<DateTime<Utc>>,
+    warned: bool,
+    is_judged: bool,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    runs: u64,
+    integrations: u64,
+    refreshed: u64,
+    throttled: u64,
+    failed: u64,
+    waited: u64,
+    asked_in_a_hold: u64,
+    absurd_lives: u64,
+    ended: u64,
+    unrefreshed: u64,
+    unwarned: u64,
+}
+
+impl Counts {
+    fn add(&mut self, other: &Self) {
+        for (sum, count) in [
+            (&mut self.runs, other.runs),
+            (&mut self.integrations, other.integrations),
+            (&mut self.refreshed, other.refreshed),
+            (&mut self.throttled, other.throttled),
+            (&mut self.failed, other.failed),
+            (&mut self.waited, other.waited),
+            (&mut self.asked_in_a_hold, other.asked_in_a_hold),
+            (&mut self.absurd_lives, other.absurd_lives),
+            (&mut self.ended, other.ended),
+            (&mut self.unrefreshed, other.unrefreshed),
+            (&mut self.unwarned, other.unwarned),
+        ] {
+            *sum += count;
+        }
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (what, count) in [
+            ("runs", self.runs),
+            ("integrations", self.integrations),
+            ("refreshes granted", self.refreshed),
+            ("refused: 429 with Retry-After", self.throttled),
+            ("refused: 5xx, with and without", self.failed),
+            (
+                "not asked: the platform wants all of us to wait",
+                self.waited,
+            ),
+            (
+                "asked although it does: would end before",
+                self.asked_in_a_hold,
+            ),
+            ("lives that cannot be", self.absurd_lives),
+            (
+                "tokens that ended, with a platform that refused to the end",
+                self.ended,
+            ),
+            (
+                "ended unrefreshed although a refresh would have been granted",
+                self.unrefreshed,
+            ),
+            ("ended unwarned although that was to be seen", self.unwarned),
+        ] {
+            writeln!(f, "  {what:<62}{count:>9}")?;
+        }
+        Ok(())
+    }
+}
+
+struct World {
+    chance: Random,
+    platform: Platform,
+    model: RefreshModel,
+    now: DateTime<Utc>,
+    application: PlatformHealth,
+    rows: Vec<(Integration, Truth)>,
+    outages: Vec<Outage>,
+    counts: Counts,
+    found: Vec<String>,
+}
+
+/// Runs a seed to its end.
+fn run(seed: u64) -> (Counts, Vec<String>) {
+    let mut world = World::new(seed);
+    let sweeps = match world.model {
+        RefreshModel::Extend => 400,
+        _ => 150,
+    };
+    for _ in 0..sweeps {
+        world.sweep();
+        world.now += SWEEP;
+        world.judge();
+        if !world.found.is_empty() {
+            break;
+        }
+    }
+    world.counts.runs = 1;
+    world.counts.integrations = world.rows.len() as u64;
+    (world.counts, world.found)
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut chance = Random::new(seed);
+        let platform = chance.pick(&[
+            Platform::Google,
+            Platform::Twitter,
+            Platform::Tiktok,
+            Platform::Snapchat,
+            Platform::Linkedin,
+            Platform::Meta,
+            Platform::Instagram,
+        ]);
+        let has_refresh_token = !matches!(platform, Platform::Meta | Platform::Instagram);
+        let model = platform.refresh_model(has_refresh_token, true);
+        let rows = (0..1 + chance.below(8)).map(|n| {
+            // Sixty-day tokens are met towards their end, or were given a short life.
+            let life = match platform.usual_access_life() {
+                long if long > TimeDelta::days(1) => chance.pick(&[
+                    TimeDelta::seconds(5_000),
+                    TimeDelta::hours(6),
+                    TimeDelta::days(3),
+                ]),
+                short => short,
+            };
+            let age = life * i32::try_from(chance.below(90)).unwrap() / 100;
+            let seconds = |time: TimeDelta| time.num_seconds();
+            let ends = seconds(life - age);
+            let mut row = integration(platform, has_refresh_token, -seconds(age), Some(ends));
+            row.integration_id = IntegrationId::new(format!("i{n}")).unwrap();
+            if chance.percent(70) {
+                (row.renewed_at, row.attempted_at) = (row.issued_at, row.issued_at);
+            }
+            row.settle(at(0));
+            let truth = Truth {
+                ends: at(ends),
+                life,
+                grantable_since: None,
+                failed_at: None,
+                warned: false,
+                is_judged: false,
+            };
+            (row, truth)
+        });
+        let rows: Vec<_> = rows.collect();
+        let outages = (0..chance.below(6)).map(|_| {
+            let from = at(0) + chance.millis(0, 40_000_000);
+            let length = chance.pick(&[60, 600, 1_800, 7_200]);
+            let wait = chance.pick(&[1, 30, 91, 900, 3_600]);
+            Outage {
+                from,
+                until: from + chance.millis(0, length * 1_000),
+                only: chance.percent(40).then(|| chance.below(rows.len())),
+                trouble: chance.pick(&[
+                    Trouble::Fails,
+                    Trouble::Fails,
+                    Trouble::Throttles,
+                    Trouble::Throttles,
+                    Trouble::FailsSilently,
+                ]),
+                wait: i64::from(wait),
+            }
+        });
+        let outages = outages.collect();
+        Self {
+            outages,
+            rows,
+            platform,
+            model,
+            now: at(0),
+            application: PlatformHealth::new(platform),
+            counts: Counts::default(),
+            found: Vec::new(),
+            chance,
+        }
+    }
+
+    fn trouble(&self, who: usize) -> Option<Outage> {
+        let is_now = |of: &&Outage| of.from <= self.now && self.now < of.until;
+        let is_its = |of: &&Outage| of.only.is_none_or(|only| only == who);
+        self.outages.iter().filter(is_now).find(is_its).copied()
+    }
+
+    fn sweep(&mut self) {
+        for who in 0..self.rows.len() {
+            let trouble = self.trouble(who);
+            let (row, truth) = &mut self.rows[who];
+            let would_be_granted = trouble.is_none() && self.now < truth.ends;
+            truth.grantable_since = match would_be_granted {
+                true => truth.grantable_since.or(Some(self.now)),
+                false => None,
+            };
+            if row.next_action_at.is_none_or(|at| at > self.now) {
+                continue;
+            }
+            if row
+                .refresh_due_at(self.now)
+                .is_some_and(|at| at <= self.now)
+            {
+                self.attempt(who, trouble);
+            }
+            let (row, truth) = &mut self.rows[who];
+            let mut due = row.pending_alerts(self.now, AlertPolicy::default());
+            due.retain(|(at, _)| *at <= self.now);
+            for (_, what) in &due {
+                row.record_sent(what);
+                truth.warned |= matches!(what, PendingAlert::Expiry { .. });
+            }
+            row.settle(self.now);
+        }
+    }
+
+    /// As `check-tokens` does it.
+    fn attempt(&mut self, who: usize, trouble: Option<Outage>) {
+        let (row, _) = &mut self.rows[who];
+        match self.application.availability(self.now) {
+            Availability::HeldBack(until) if !row.ends_before(until, self.now) => {
+                row.wait_until(until, self.now);
+                self.counts.waited += 1;
+                return;
+            }
+            Availability::HeldBack(_) => self.counts.asked_in_a_hold += 1,
+            Availability::Available | Availability::BreakerOpen(_) => {}
+        }
+        match trouble {
+            Some(outage) => self.refuse(who, outage),
+            None => self.grant(who),
+        }
+    }
+
+    fn refuse(&mut self, who: usize, outage: Outage) {
+        let wait = Some(TimeDelta::seconds(outage.wait));
+        let verdict = match outage.trouble {
+            Trouble::Fails => Verdict::Throttled {
+                wait,
+                whom: Throttled::Everyone,
+            },
+            Trouble::Throttles => Verdict::Throttled {
+                wait,
+                whom: Throttled::Application,
+            },
+            Trouble::FailsSilently => Verdict::Transient(Transient::ServerError),
+        };
+        match outage.trouble {
+            Trouble::Throttles => self.counts.throttled += 1,
+            _ => self.counts.failed += 1,
+        }
+        let jitter = self.chance.unit();
+        let (row, truth) = &mut self.rows[who];
+        truth.failed_at = truth.failed_at.or(Some(self.now));
+        let observation = Observation::Failure {
+            key: IntegrationKey::from(&*row),
+            verdict: verdict.clone(),
+            had_worked: row.renewed_at.is_some(),
+            refused_since: None,
+            code: None,
+        };
+        self.application.observe(&observation, self.now);
+        row.fail(&verdict, true, self.now, jitter);
+    }
+
+    fn grant(&mut self, who: usize) {
+        let (row, truth) = &mut self.rows[who];
+        // Too young, or ended: no platform grants that.
+        if self.model == RefreshModel::Extend && self.now >= truth.ends {
+            return;
+        }
+        let life = self.platform.usual_access_life();
+        // Now and then a short one, as the platforms' own bad hours bring.
+        let life = match self.model {
+            RefreshModel::Extend if self.chance.percent(50) => TimeDelta::seconds(5_000),
+            _ => life,
+        };
+        let seconds = life.num_seconds();
+        let absurd = self.chance.percent(10) && life == self.platform.usual_access_life();
+        let said = match absurd {
+            true => self.chance.pick(&[
+                Some(seconds * 1_000),
+                Some(self.now.timestamp() + seconds),
+                Some(0),
+                // Where no extension's answer may leave it out.
+                Some(i64::from(u32::MAX)),
+            ]),
+            false => Some(seconds),
+        };
+        self.counts.absurd_lives += u64::from(absurd);
+        self.counts.refreshed += 1;
+        let lifetimes = Lifetimes {
+            access: said.map(TimeDelta::seconds),
+            ..Lifetimes::default()
+        };
+        let renewed = Renewed {
+            access_token: Sealed(self.now.timestamp().to_be_bytes().to_vec()),
+            refresh_token: row.refresh_token.clone(),
+            rotated: false,
+            lifetimes,
+            sent_at: self.now,
+        };
+        let observation = Observation::Success {
+            key: IntegrationKey::from(&*row),
+            sent_at: self.now,
+            access_life: None,
+            refresh_life: None,
+        };
+        self.application.observe(&observation, self.now);
+        row.renew(renewed, self.now);
+        *truth = Truth {
+            ends: self.now + life,
+            life,
+            grantable_since: Some(self.now),
+            failed_at: None,
+            // What people were told of the old end still holds if that has not moved.
+            warned: row.sent_alerts.threshold.is_some(),
+            is_judged: false,
+        };
+    }
+
+    /// Holds every token that has ended since the last sweep against the truth.
+    fn judge(&mut self) {
+        for (row, truth) in &mut self.rows {
+            if truth.is_judged || truth.ends > self.now {
+                continue;
+            }
+            truth.is_judged = true;
+            let grantable = truth
+                .grantable_since
+                .is_some_and(|since| since <= truth.ends - IN_TIME.min(truth.life / 2));
+            if grantable {
+                self.counts.unrefreshed += 1;
+                self.found
+                    .push(format!("ended unrefreshed: {truth:?} {row:#?}"));
+                continue;
+            }
+            self.counts.ended += 1;
+            // It could be seen: no refresh will come any more, or the platform itself
+            // says that it wants to be left alone for longer than the token lives.
+            let is_final = self.model == RefreshModel::Extend;
+            let must_wait = matches!(row.state, State::Retrying { failures: 2.., wait_until: Some(until), since, .. }
+                if until >= truth.ends && since < truth.ends);
+            let in_time = |at: DateTime<Utc>| at <= truth.ends - IN_TIME;
+            if (is_final || must_wait) && truth.failed_at.is_some_and(in_time) && !truth.warned {
+                self.counts.unwarned += 1;
+                self.found
+                    .push(format!("ended unwarned: {truth:?} {row:#?}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_ends_that_a_refresh_would_have_kept_alive() {
+    let first = super::setting("SIMULATION_SEED").unwrap_or(1);
+    let runs = super::setting("SIMULATION_RUNS").unwrap_or(RUNS);
+    let mut all = Counts::default();
+    for seed in first..first + runs {
+        let (counts, found) = run(seed);
+        all.add(&counts);
+        if let [what, ..] = &found[..] {
+            panic!(
+                "SIMULATION_SEED={seed} SIMULATION_RUNS=1 cargo test -p shared --lib holds\n{what}"
+            );
+        }
+    }
+    println!("Holds and absurd lives\n{all}");
+    assert_eq!((all.unrefreshed, all.unwarned), (0, 0));
+    if runs >= RUNS {
+        for (what, count) in [
+            ("throttled", all.throttled),
+            ("failed", all.failed),
+            ("waited", all.waited),
+            ("asked in a hold", all.asked_in_a_hold),
+            ("absurd", all.absurd_lives),
+            ("ended", all.ended),
+        ] {
+            assert!(count >= runs / 20, "{what}: {count}");
+        }
+    }
+}

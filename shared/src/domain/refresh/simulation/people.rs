@@ -1,0 +1,253 @@
+//! Sweeps, as `check-tokens` makes them, and people, who act at any instant.
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+
+use crate::domain::alert_policy::{AlertPolicy, SentAlerts};
+use crate::domain::integration::{Integration, RetryReason, State};
+use crate::domain::refresh::attempt::{Attempt, End, LEASE, Outcome, Step};
+use crate::domain::verdict::{Transient, Verdict};
+
+use super::driver::Action;
+use super::tally::{CutKind, Topic};
+use super::world::{Fault, Sweeper, World};
+
+/// What a person does.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Act {
+    Reconnect,
+    Disconnect,
+    /// Something that has nothing to do with the credential.
+    Edit,
+    /// Has it checked now, due or not, whether or not it was given up.
+    Check,
+}
+
+impl World {
+    pub(super) fn wake(&mut self, who: usize) {
+        self.begin_sweep();
+        let now = self.local(who);
+        self.sweepers[who].life += 1;
+        let mut row = self.row.clone();
+        if row.is_leased(now) || row.next_action_at.is_none_or(|at| at > now) {
+            self.maybe_a_person_acts();
+            return self.wake_later(who);
+        }
+        self.clear_fallback(&mut row, now);
+        if row.refresh_due_at(now).is_none_or(|at| at > now) {
+            return self.tell(who, row);
+        }
+        self.attempt(who, row);
+    }
+
+    /// What is free of a lease that has ended, and of what is left in the fallback.
+    fn clear_fallback(&mut self, row: &mut Integration, now: DateTime<Utc>) {
+        row.lease = None;
+        if let Some(generation) = row.stale_fallback()
+            && row.intent.as_ref().is_some_and(|it| it.at + LEASE <= now)
+            && (self.healthy || !self.chance.percent(self.rates.fallback))
+        {
+            self.in_fallback.remove(&generation);
+            row.intent = None;
+        }
+    }
+
+    /// By an instance that does nothing else.
+    fn check(&mut self) {
+        let skew = self.chance.millis(-10_000, 10_000);
+        let who = self.sweepers.len();
+        self.sweepers.push(Sweeper {
+            skew,
+            leaves: true,
+            ..Sweeper::default()
+        });
+        let now = self.local(who);
+        let mut row = self.row.clone();
+        let told_to_wait = matches!(
+            row.state,
+            State::Retrying { reason: RetryReason::Throttled, next_attempt_at, .. }
+                if next_attempt_at > now
+        );
+        if row.is_leased(now) || told_to_wait || !row.is_refreshable(now) {
+            return;
+        }
+        self.clear_fallback(&mut row, now);
+        self.count(
+            Topic::People,
+            match row.state {
+                State::ReconnectRequired { .. } => "checks of what was given up",
+                _ => "checks",
+            },
+        );
+        self.attempt(who, row);
+    }
+
+    fn attempt(&mut self, who: usize, row: Integration) {
+        let now = self.local(who);
+        let Ok(tokens) = self.tokens_of(&row) else {
+            return self.find(Fault::LostOutside, "it cannot be opened".to_owned());
+        };
+        let deadline = (!self.healthy && self.chance.percent(40)).then(|| {
+            let left = self.chance.millis(30_000, 180_000);
+            let life = self.sweepers[who].life;
+            self.push(left, Action::Deadline(who, life));
+            (self.now + self.sweepers[who].skew + left).trunc_subsecs(0)
+        });
+        let id = format!("{who}.{}", self.sweepers[who].life);
+        let jitter = self.chance.unit();
+        let mut attempt = Attempt::new(id, row.clone(), deadline, jitter, now);
+        attempt.broken = self.broken;
+        let step = attempt.begin(now);
+        let sweeper = &mut self.sweepers[who];
+        sweeper.in_doubt = row.is_in_doubt();
+        sweeper.attempt = Some(attempt);
+        sweeper.row = Some(row);
+        sweeper.tokens = tokens;
+        (sweeper.by_grace, sweeper.probed) = (false, None);
+        (sweeper.looked_at, sweeper.holding) = ((None, None), None);
+        let doubt = sweeper.in_doubt;
+        self.say(|| format!("instance {who} begins, in doubt: {doubt}"));
+        self.perform(who, step);
+    }
+
+    pub(super) fn finish(&mut self, who: usize, step: Step) {
+        let Step::Done(end) = step else { return };
+        let End { outcome, row } = *end;
+        self.say(|| format!("instance {who} ends: {outcome:?}"));
+        self.count(Topic::Attempts, name(&outcome));
+        if self.sweepers[who].in_doubt {
+            let what = self.doubt_ended(who, &outcome);
+            self.count(Topic::Doubts, what);
+        }
+        if outcome == Outcome::NoKey {
+            let mut row = self.sweepers[who].row.take().unwrap();
+            let (verdict, now) = (Verdict::Transient(Transient::Unopenable), self.local(who));
+            let jitter = self.chance.unit();
+            match row.is_in_doubt() {
+                true => row.doubt(&verdict, true, now, jitter),
+                false => row.fail(&verdict, true, now, jitter),
+            }
+            let effect = self.write(who, row, CutKind::Record);
+            return self.write_and_leave(who, effect);
+        }
+        match row {
+            Some(row) => self.tell(who, row),
+            None => {
+                self.sweepers[who].attempt = None;
+                self.wake_later(who);
+            }
+        }
+    }
+
+    fn doubt_ended(&self, who: usize, outcome: &Outcome) -> &'static str {
+        let sweeper = &self.sweepers[who];
+        match (outcome, sweeper.probed) {
+            (Outcome::Recovered, _) => "fallback copy found",
+            (Outcome::Renewed, _) if sweeper.by_grace => "grace window answered",
+            (Outcome::Renewed, _) => "old token still worked",
+            (Outcome::Superseded, _) => "somebody else had written",
+            (Outcome::RotationLost, Some(true)) => "rotation lost, access alive",
+            (Outcome::RotationLost, Some(false)) => "rotation lost, access dead or unknown",
+            (Outcome::RotationLost, None) => "rotation lost, no probe",
+            (Outcome::InFallback, _) => "stored in the fallback",
+            (Outcome::Unstored, _) => "new answer not stored",
+            _ => "still in doubt",
+        }
+    }
+
+    fn tell(&mut self, who: usize, mut row: Integration) {
+        let now = self.local(who);
+        let indexed = (row.next_action_at, row.reconnect_by);
+        let mut due = row.pending_alerts(now, AlertPolicy::default());
+        due.retain(|(at, _)| *at <= now);
+        for (_, what) in &due {
+            row.record_sent(what);
+        }
+        row.settle(now);
+        self.sweepers[who].attempt = None;
+        if due.is_empty() && indexed == (row.next_action_at, row.reconnect_by) {
+            return self.wake_later(who);
+        }
+        let effect = self.write(who, row, CutKind::Record);
+        self.write_and_leave(who, effect);
+    }
+
+    pub(super) fn maybe_a_person_acts(&mut self) {
+        if !self.healthy && self.chance.percent(self.rates.people) {
+            let act = self.chance.pick(&[
+                Act::Reconnect,
+                Act::Disconnect,
+                Act::Edit,
+                Act::Edit,
+                Act::Check,
+                Act::Check,
+            ]);
+            let after = self.chance.millis(0, 10_000);
+            self.push(after, Action::Person(act));
+        }
+    }
+
+    pub(super) fn person_acts(&mut self, act: Act) {
+        self.say(|| format!("a person: {act:?}"));
+        let now = self.now.trunc_subsecs(0);
+        match act {
+            Act::Edit => self.edit(),
+            Act::Check => self.check(),
+            Act::Disconnect if matches!(self.row.state, State::Disconnected { .. }) => {}
+            Act::Disconnect => {
+                let mut row = self.row.clone();
+                row.disconnect(now);
+                self.wanted = None;
+                self.person_writes(row);
+                self.count(Topic::People, "disconnects");
+            }
+            Act::Reconnect => {
+                let tokens = self.platform.consent(self.now);
+                let before = self.row.clone();
+                let mut row = Integration {
+                    generation: before.generation + 1,
+                    grant: before.grant + 1,
+                    granted_at: now,
+                    issued_at: Some(now),
+                    access_expires_at: Some(self.platform.end_of(tokens.access).trunc_subsecs(0)),
+                    renewed_at: None,
+                    attempted_at: None,
+                    state: State::Active,
+                    lease: None,
+                    possibly_replayed: None,
+                    sent_alerts: SentAlerts::default(),
+                    ..before.clone()
+                };
+                self.seal_into(&mut row, tokens);
+                self.wanted = Some(tokens.grant);
+                self.concluded_at = None;
+                self.person_writes(row.following(&before, now));
+                self.count(Topic::People, "reconnects");
+            }
+        }
+    }
+
+    pub(super) fn edit(&mut self) {
+        let mut row = self.row.clone();
+        row.username.push('+');
+        self.person_writes(row);
+        self.count(Topic::People, "edits");
+    }
+
+    fn person_writes(&mut self, mut row: Integration) {
+        let skew = TimeDelta::zero();
+        row.version += 1;
+        row.settle((self.now + skew).trunc_subsecs(0));
+        self.put(row);
+    }
+}
+
+fn name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Renewed => "renewed",
+        Outcome::Recovered => "recovered",
+        Outcome::Refused(_) => "refused",
+        Outcome::InDoubt(_) => "in doubt",
+        Outcome::Unrecorded(_) => "unrecorded",
+        other => other.name(),
+    }
+}

@@ -1,0 +1,121 @@
+//! What a request is about, read from its path. The authorizer and the API
+//! behind it both read it here, so that they cannot read it differently.
+
+use crate::domain::id::from_path_segment;
+use crate::{IntegrationId, OrgId, Platform};
+
+/// The parameters of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteParameters {
+    /// `{orgId}`.
+    pub org: OrgId,
+    /// `{integrationId}`.
+    pub integration: Option<IntegrationId>,
+    /// `{platform}`.
+    pub platform: Option<Platform>,
+    /// `{notificationId}`.
+    pub notification: Option<String>,
+}
+
+impl RouteParameters {
+    /// Reads `path`, raw as it was sent, by the `template` of its route. `None`
+    /// where the path is not the route's, names no organisation, or spells a
+    /// parameter in a way that is not taken (`%69d`, `facebook`).
+    #[must_use]
+    pub fn parse(template: &str, path: &str) -> Option<Self> {
+        let (mut org, mut integration, mut platform, mut notification) = (None, None, None, None);
+        let mut segments = path.split('/');
+        for expected in template.split('/') {
+            let segment = segments.next()?;
+            let parameter = expected
+                .strip_prefix('{')
+                .and_then(|name| name.strip_suffix('}'));
+            let Some(name) = parameter else {
+                if expected == segment {
+                    continue;
+                }
+                return None;
+            };
+            let value = from_path_segment(segment)?;
+            match name {
+                "orgId" => org = Some(OrgId::new(value).ok()?),
+                "integrationId" => integration = Some(IntegrationId::new(value).ok()?),
+                "platform" => platform = Some(canonical(&value)?),
+                "notificationId" => notification = Some(value),
+                _ => return None,
+            }
+        }
+        if segments.next().is_some() {
+            return None;
+        }
+        Some(Self {
+            org: org?,
+            integration,
+            platform,
+            notification,
+        })
+    }
+
+    /// What the authorizer tells the API that it authorized, by name.
+    pub fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [
+            Some(("org_id", self.org.as_str())),
+            self.integration
+                .as_ref()
+                .map(|id| ("integration_id", id.as_str())),
+            self.platform.map(|platform| ("platform", platform.name())),
+        ]
+        .into_iter()
+        .flatten()
+    }
+}
+
+fn canonical(name: &str) -> Option<Platform> {
+    name.parse()
+        .ok()
+        .filter(|platform: &Platform| platform.name() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PERMITS: &str = "/api/platforms/{platform}/{orgId}/{integrationId}/permits";
+
+    #[test]
+    fn a_path_is_read_by_its_template() {
+        let parameters =
+            RouteParameters::parse(PERMITS, "/api/platforms/meta/acme/auth0%7C7/permits").unwrap();
+        let fields: Vec<_> = parameters.fields().collect();
+        let expected = [
+            ("org_id", "acme"),
+            ("integration_id", "auth0|7"),
+            ("platform", "meta"),
+        ];
+        assert_eq!(fields, expected);
+    }
+
+    #[test]
+    fn any_other_spelling_is_no_place() {
+        for path in [
+            "/api/platforms/facebook/acme/7/permits",
+            "/api/platforms/%6Deta/acme/7/permits",
+            "/api/platforms/meta/%61cme/7/permits",
+            "/api/platforms/meta/acme/a%23b/permits",
+            "/api/platforms/meta/acme/a%253Ab/permits",
+            "/api/platforms/meta//7/permits",
+            "/api/platforms/meta/acme/7/permits/",
+            "/api/platforms/meta/acme/7",
+            "/v1/api/platforms/meta/acme/7/permits",
+            "",
+        ] {
+            assert_eq!(RouteParameters::parse(PERMITS, path), None, "{path}");
+        }
+        assert_eq!(
+            RouteParameters::parse("/health", "/health"),
+            None,
+            "no organisation"
+        );
+        assert_eq!(RouteParameters::parse("/{orgId}/{proxy+}", "/acme/x"), None);
+    }
+}

@@ -1,0 +1,455 @@
+//! What time does to an integration: when it is refreshed, when it expires, and
+//! when it next needs anybody at all.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::domain::alert_policy::AlertPolicy;
+use crate::domain::digest;
+use crate::domain::integration::{Integration, Lease, RetryReason, State};
+use crate::domain::refresh::attempt::LEASE;
+use crate::platforms::catalog::RefreshModel;
+
+/// A refresh is due at least this long before the token ends.
+const LEAST_MARGIN: TimeDelta = TimeDelta::minutes(10);
+/// An unchanged or failing extension is tried again after this long.
+const DAILY: TimeDelta = TimeDelta::days(1);
+/// A probe that said nothing is tried again after this long.
+const HOURLY: TimeDelta = TimeDelta::hours(1);
+/// Nothing is tried twice within this long.
+const LEAST_PAUSE: TimeDelta = TimeDelta::minutes(1);
+
+impl Integration {
+    /// How its credential is renewed.
+    #[must_use]
+    pub fn refresh_model(&self) -> RefreshModel {
+        self.platform.refresh_model(
+            self.refresh_token.is_some(),
+            self.access_expires_at.is_some(),
+        )
+    }
+
+    /// The life of its access token from issue to end; the platform's usual
+    /// one where the credential came without the time of issue.
+    #[must_use]
+    pub fn access_life(&self) -> TimeDelta {
+        match (self.issued_at, self.access_expires_at) {
+            (Some(issued), Some(expires)) if expires > issued => expires - issued,
+            _ => self.platform.usual_access_life(),
+        }
+    }
+
+    /// When the access token was issued, or probably was: not after it came to us.
+    fn issued(&self) -> DateTime<Utc> {
+        let usual = self
+            .access_expires_at
+            .map(|end| end - self.platform.usual_access_life());
+        self.issued_at
+            .unwrap_or_else(|| usual.map_or(self.granted_at, |at| at.min(self.granted_at)))
+    }
+
+    /// For how long failures leave a proven grant proven.
+    fn failure_grace(&self) -> TimeDelta {
+        DAILY.min(self.access_life().max(TimeDelta::hours(1)))
+    }
+
+    /// A refusal that is not confirmed may be about our application: the second
+    /// one decides, and people are not told of the first.
+    fn failure_grace_in_state(&self) -> TimeDelta {
+        match self.state {
+            State::Retrying {
+                reason: RetryReason::Refused,
+                ..
+            } => DAILY,
+            _ => self.failure_grace(),
+        }
+    }
+
+    /// Whether the last refresh of this grant worked, counting failures that
+    /// say nothing about the grant only once they last: a blip alerts nobody.
+    #[must_use]
+    pub fn is_proven(&self, now: DateTime<Utc>) -> bool {
+        self.proven_until().is_some_and(|until| {
+            // What the refresh token's end finds proven stays so: from then on
+            // that end is what people are told of, not an earlier one as well.
+            let ended = self
+                .refresh_expires_at
+                .filter(|_| self.refresh_token.is_some());
+            now < until || ended.is_some_and(|end| end <= now && end < until)
+        })
+    }
+
+    /// Until when it counts as proven, if it does; where nothing ends that, for ever.
+    fn proven_until(&self) -> Option<DateTime<Utc>> {
+        self.renewed_at?;
+        let ends = self.access_expires_at;
+        let until = match self.state {
+            // Nobody may have tried: a broken application, a sweep that does
+            // not run. Then it is not working either, in the end.
+            State::Active => ends.map_or(DateTime::<Utc>::MAX_UTC, |end| end + DAILY),
+            // It will not last until it may be asked for again.
+            State::Retrying { .. } if self.must_wait_beyond_its_end() => return None,
+            State::Retrying { since, .. } => {
+                let until = since + self.failure_grace_in_state();
+                // Its rotation is probably lost. That is not sure before a second
+                // refusal, which may come too late to act while the token lives.
+                let is_likely = self.is_in_doubt() || self.is_possibly_replayed();
+                match ends.filter(|_| self.was_refused() && is_likely) {
+                    Some(end) => until.min(end - LEAST_MARGIN),
+                    None => until,
+                }
+            }
+            State::ReconnectRequired { .. }
+            | State::PlatformActionRequired { .. }
+            | State::Disconnected { .. } => return None,
+        };
+        // What has ended cannot be extended any more: people hear of it in time to act.
+        Some(match (self.refresh_model(), ends, &self.state) {
+            (RefreshModel::Extend, Some(end), State::Retrying { since, .. }) if *since < end => {
+                until.min(*since + (end - *since) / 2)
+            }
+            (RefreshModel::Extend, Some(end), _) => until.min(end),
+            _ => until,
+        })
+    }
+
+    /// Whether the platform asks us to wait until after the end of the token that it
+    /// had when that began: then it ends unrefreshed, unless the platform gives way.
+    fn must_wait_beyond_its_end(&self) -> bool {
+        matches!(
+            (&self.state, self.access_expires_at),
+            // One failure may be a blip: it is tried again first, at half of what is left.
+            (State::Retrying { failures: 2.., since, wait_until: Some(until), .. }, Some(end))
+                if *since < end && end <= *until
+        )
+    }
+
+    /// The end of its access token, or of what refreshes it if that comes first: by
+    /// then it must have been refreshed.
+    pub(crate) fn ends_at(&self) -> Option<DateTime<Utc>> {
+        [self.access_expires_at, self.refresh_ends_at()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether it lives, and ends if it waits until then, or so soon after that no
+    /// sweep need come in between. What has ended can wait.
+    #[must_use]
+    pub fn ends_before(&self, until: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        self.ends_at()
+            .is_some_and(|end| now < end && end < until + LEAST_MARGIN)
+    }
+
+    /// The instant at which the integration stops working unless a person acts;
+    /// `None` if never, as far as anyone knows.
+    #[must_use]
+    pub fn reconnect_by(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        if matches!(self.state, State::Disconnected { .. }) {
+            return None;
+        }
+        let access = self.access_expires_at.filter(|_| !self.is_proven(now));
+        let refresh = self
+            .refresh_expires_at
+            .filter(|_| self.refresh_token.is_some());
+        [access, refresh, self.data_access_expires_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Until when a refresh may still show that the grant renews itself; so
+    /// long nobody is told that its access token ends. `None` if nothing will
+    /// show it before that.
+    #[must_use]
+    pub fn verdict_awaited_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        if self.renewed_at.is_some() || self.must_wait_beyond_its_end() {
+            return None;
+        }
+        let due = self.refresh_due_at(now)?;
+        // Failure grace, but not so long that nothing of the token's life is left to act in.
+        // What has a refresh token may also be refreshed after its end.
+        let least = match self.refresh_model() {
+            RefreshModel::Extend => LEAST_PAUSE,
+            _ => TimeDelta::hours(1),
+        };
+        let awaited_from = |since: DateTime<Utc>| {
+            let half = self
+                .access_expires_at
+                .map_or(DAILY, |end| (end - since) / 2);
+            Some(since + self.failure_grace().min(half.max(least)))
+        };
+        match self.state {
+            State::Active if self.attempted_at.is_none() => awaited_from(due),
+            // Failures that say nothing about the grant.
+            State::Retrying {
+                since,
+                reason: RetryReason::Transient | RetryReason::Throttled | RetryReason::InDoubt,
+                ..
+            } => awaited_from(since),
+            _ => None,
+        }
+        .filter(|until| now < *until)
+    }
+
+    /// Whether the platform would refresh it now, due or not.
+    #[must_use]
+    pub fn is_refreshable(&self, now: DateTime<Utc>) -> bool {
+        self.access_token.is_some()
+            && self.refresh_model() != RefreshModel::None
+            && self.refresh_ends_at().is_none_or(|end| now < end)
+            && self.refreshable_from() <= now
+    }
+
+    /// When to look again whether a person has acted on the platform: daily, and
+    /// before nothing can refresh it any more.
+    pub(crate) fn rechecked_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let left = self.refresh_ends_at().filter(|end| *end > now);
+        let half = left.map_or(DAILY, |end| (end - now) / 2);
+        now + DAILY.min(half.max(LEAST_PAUSE))
+    }
+
+    /// When the platform refreshes it at the earliest: once it is old enough. One that
+    /// lives too short for that is tried from half its life on, whatever the platform
+    /// documents: it has nothing to lose.
+    fn refreshable_from(&self) -> DateTime<Utc> {
+        let (issued, age) = (self.issued(), self.platform.minimum_age());
+        let half = self.access_expires_at.map(|end| (end - issued) / 2);
+        issued + half.map_or(age, |half| age.min(half))
+    }
+
+    /// When what refreshes it ends.
+    fn refresh_ends_at(&self) -> Option<DateTime<Utc>> {
+        match self.refresh_model() {
+            RefreshModel::None => None,
+            // "You can not use an expired token to request a long-lived token" (Meta);
+            // the same holds for Instagram.
+            // One that lives shorter than two sweeps is tried once more after its end:
+            // the platform that names such a life may mean another unit.
+            RefreshModel::Extend => {
+                self.access_expires_at
+                    .map(|end| match self.access_life() < LEAST_MARGIN * 2 {
+                        true => end + LEAST_MARGIN,
+                        false => end,
+                    })
+            }
+            RefreshModel::Rotating | RefreshModel::Static => self.refresh_expires_at,
+        }
+    }
+
+    /// When the credential should be refreshed; `None` if nothing but a person
+    /// can renew it. May lie in the past: then it is due.
+    #[must_use]
+    pub fn refresh_due_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let model = self.refresh_model();
+        let ended = self.refresh_ends_at();
+        // One in doubt may have a newer credential in the fallback, which has not ended.
+        let may_be_replaced = model == RefreshModel::Rotating && self.is_in_doubt();
+        if model == RefreshModel::None
+            || self.access_token.is_none()
+            || (ended.is_some_and(|end| end <= now) && !may_be_replaced)
+        {
+            return None;
+        }
+        let due = match self.state {
+            // Somebody had it checked, and nobody knows what came of that: a
+            // living credential may be in the fallback.
+            State::ReconnectRequired { .. } if self.is_in_doubt() => now,
+            State::Disconnected { .. } | State::ReconnectRequired { .. } => return None,
+            State::Retrying {
+                next_attempt_at, ..
+            } => next_attempt_at,
+            State::PlatformActionRequired { next_check_at, .. } => next_check_at,
+            // Cleared up at once: the sooner, the more of the access token's life is left.
+            State::Active if self.is_in_doubt() => now,
+            State::Active => self.refresh_due_when_active(model),
+        };
+        let due = due.max(self.refreshable_from());
+        // What may only be tried after its end is not tried at all.
+        (ended.is_none_or(|end| due < end) || may_be_replaced).then_some(due)
+    }
+
+    /// When a free probe is due where nothing refreshes the token: once a day, or
+    /// nobody would ever see that it has died; and to confirm or refute a refusal.
+    #[must_use]
+    pub fn probe_due_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        if self.refresh_model() != RefreshModel::None || self.access_token.is_none() {
+            return None;
+        }
+        let due = match self.state {
+            State::Retrying {
+                next_attempt_at, ..
+            } => next_attempt_at,
+            State::PlatformActionRequired { next_check_at, .. } => next_check_at,
+            State::Active if self.platform.has_free_probe() => match self.probed_at {
+                // A thousand that came in one minute are spread over a day.
+                None => self.granted_at + DAILY * self.spread_of_4096() / 4096,
+                Some(at) if self.alive_at >= Some(at) => at + DAILY,
+                // It gave no answer that says anything; some never do.
+                Some(at) if at - self.alive_at.unwrap_or(self.granted_at) < DAILY * 2 => {
+                    at + HOURLY
+                }
+                Some(at) => at + DAILY,
+            },
+            _ => return None,
+        };
+        // What has ended needs no asking.
+        let lives = |at| self.access_expires_at.is_none_or(|end| at < end);
+        (lives(now) && lives(due)).then_some(due)
+    }
+
+    /// Whether anything would show that it has died before it is used: a refresh, the
+    /// end that it has, or a probe that is answered.
+    #[must_use]
+    pub fn is_monitored(&self, now: DateTime<Utc>) -> bool {
+        if self.refresh_model() != RefreshModel::None || self.access_expires_at.is_some() {
+            return true;
+        }
+        // The first answer may be to come.
+        let seen = self.alive_at.unwrap_or(self.granted_at);
+        self.platform.has_free_probe() && now - seen <= DAILY * 2
+    }
+
+    /// When it is next tried, if it is.
+    #[must_use]
+    pub fn next_attempt_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.refresh_due_at(now).or_else(|| self.probe_due_at(now))
+    }
+
+    fn refresh_due_when_active(&self, model: RefreshModel) -> DateTime<Utc> {
+        // A grant never tried is due at once: only a refresh shows that it renews.
+        let Some(attempted) = self.attempted_at else {
+            return self.granted_at;
+        };
+        let life = self.access_life();
+        let regular = match model {
+            RefreshModel::Extend => (self.issued() + life / 2).max(attempted),
+            _ => {
+                let margin = LEAST_MARGIN.max(life * 15 / 100).min(life / 2);
+                // Earlier by up to a twentieth of the life, never later, and
+                // not beyond half of it: a thousand integrations made in one
+                // minute are not refreshed in one minute.
+                let spread = (life / 20).min(life / 2 - margin);
+                let jitter = spread * self.spread_of_4096() / 4096;
+                let regular =
+                    self.access_expires_at.unwrap_or(self.issued() + life) - margin - jitter;
+                // What refreshes it ends sooner than that: while it is there to be used.
+                match self.refresh_expires_at {
+                    Some(end) if end <= regular => attempted + (end - attempted) / 2,
+                    _ => regular,
+                }
+            }
+        };
+        // An unused grant is used before it dies of idleness.
+        let due = self
+            .idle_expires_at
+            .map_or(regular, |idle| regular.min(idle - DAILY));
+        // An extension that moved nothing, or one refused for want of a permission: daily,
+        // and what ends for good more often as that comes near.
+        let again = match (model, self.access_expires_at) {
+            (RefreshModel::Extend, Some(end)) => DAILY.min((end - attempted) / 2).max(LEAST_PAUSE),
+            _ => DAILY,
+        };
+        if self.renewed_at == Some(attempted) {
+            due
+        } else {
+            due.max(attempted + again)
+        }
+    }
+
+    fn hash(&self) -> u64 {
+        digest::short(&[self.org_id.as_str(), self.integration_id.as_str()])
+    }
+
+    /// A number below 4096 that is this integration's own; other bits than the shard's.
+    fn spread_of_4096(&self) -> i32 {
+        i32::from(u16::try_from(self.hash() >> 16 & 0xfff).unwrap_or_default())
+    }
+
+    /// Recomputes what the indexes hold. Called with every write, so that the
+    /// sweep and the dashboard always find the row where it belongs.
+    pub fn settle(&mut self, now: DateTime<Utc>) {
+        self.reconnect_by = self.reconnect_by(now);
+        self.next_action_at = self.next_action(now);
+        self.next_action_shard = self.next_action_at.map(|_| {
+            let class = if self.access_life() < DAILY { 'f' } else { 's' };
+            format!("{class}#{:02}", self.hash() % 16)
+        });
+    }
+
+    /// The earliest instant at which anything must be done. In the past: something is due.
+    fn next_action(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        if let Some(lease) = &self.lease {
+            return Some(lease.until);
+        }
+        // At this instant the expiry moves to the access token's end.
+        let grace_ends = self
+            .proven_until()
+            .filter(|until| now < *until && *until < DateTime::<Utc>::MAX_UTC)
+            .or_else(|| match self.state {
+                State::Retrying { .. } => self.verdict_awaited_until(now),
+                _ => None,
+            });
+        let told = self
+            .pending_alerts(now, AlertPolicy::default())
+            .into_iter()
+            .map(|(at, _)| at)
+            .min();
+        let in_vain = self
+            .intent
+            .as_ref()
+            .filter(|_| self.stale_fallback().is_some())
+            .map(|intent| intent.at + LEASE);
+        [self.next_attempt_at(now), told, grace_ends, in_vain]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether this attempt holds the right to refresh it.
+    #[must_use]
+    pub fn holds(&self, attempt: &str) -> bool {
+        self.lease
+            .as_ref()
+            .is_some_and(|lease| lease.attempt == attempt)
+    }
+
+    /// Whether an exchange of its credential was begun whose end nobody has
+    /// recorded: the platform may have replaced the token.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        self.is_in_doubt_but_for(self.lease.as_ref())
+    }
+
+    /// The same, where the intent of `holder` itself leaves no doubt.
+    pub(crate) fn is_in_doubt_but_for(&self, holder: Option<&Lease>) -> bool {
+        self.intent.as_ref().is_some_and(|intent| {
+            intent.generation == self.generation
+                && holder.is_none_or(|lease| lease.attempt != intent.attempt)
+        })
+    }
+
+    /// The generation of a credential that may lie in the fallback for nothing: an exchange
+    /// was begun, and the credential was replaced or erased since.
+    #[must_use]
+    pub fn stale_fallback(&self) -> Option<u64> {
+        let intent = self.intent.as_ref()?;
+        (intent.generation != self.generation).then_some(intent.generation + 1)
+    }
+
+    /// Whether somebody holds the right to refresh it.
+    #[must_use]
+    pub fn is_leased(&self, now: DateTime<Utc>) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.until > now)
+    }
+}
+
+/// All partitions of `by_next_action` of one class: `f` for tokens that live less
+/// than a day, `s` for the rest. The sweep drains `f` first, so that after an
+/// outage the tokens with minutes left don't queue behind those with weeks.
+#[must_use]
+pub fn next_action_shards(class: char) -> Vec<String> {
+    (0..16).map(|shard| format!("{class}#{shard:02}")).collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

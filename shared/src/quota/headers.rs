@@ -1,0 +1,235 @@
+//! A decision as it is told: names and texts that an authorizer can put into
+//! its context, from which the gateway makes its 429 and the API its headers.
+
+use chrono::{DateTime, Utc};
+
+use super::decision::{Denial, Permit, QuotaStatus};
+use super::item::{WindowStatus, seconds};
+
+/// A name and what it says.
+pub type HeaderField = (&'static str, String);
+
+impl QuotaStatus {
+    /// The value of `RateLimit-Policy`
+    /// (draft-ietf-httpapi-ratelimit-headers): `"period";q=200;w=3600, "burst";q=50;w=60`.
+    #[must_use]
+    pub fn rate_limit_policy(&self) -> String {
+        self.named(|window| format!("q={};w={}", window.limit, window.seconds))
+    }
+
+    /// The value of `RateLimit` (the same draft), resets in seconds from `now`:
+    /// `"period";r=150;t=118, "burst";r=49;t=12`.
+    #[must_use]
+    pub fn rate_limit(&self, now: DateTime<Utc>) -> String {
+        self.named(|window| {
+            let left = window.reset.saturating_sub(seconds(now));
+            format!("r={};t={left}", window.remaining)
+        })
+    }
+
+    fn named(&self, text: impl Fn(&WindowStatus) -> String) -> String {
+        let (period, burst) = (text(&self.period), text(&self.burst));
+        format!("\"period\";{period}, \"burst\";{burst}")
+    }
+
+    /// `limit`, `remaining` and `reset` are of the one window that is `shown`:
+    /// numbers of two windows side by side would describe none.
+    fn fields(&self, shown: WindowStatus, now: DateTime<Utc>) -> Vec<HeaderField> {
+        let Self { period, burst } = self;
+        vec![
+            ("limit", shown.limit.to_string()),
+            ("remaining", shown.remaining.to_string()),
+            ("reset", shown.reset.to_string()),
+            ("rate_limit_policy", self.rate_limit_policy()),
+            ("rate_limit", self.rate_limit(now)),
+            ("period_limit", period.limit.to_string()),
+            ("period_seconds", period.seconds.to_string()),
+            ("period_remaining", period.remaining.to_string()),
+            ("period_reset", period.reset.to_string()),
+            ("burst_limit", burst.limit.to_string()),
+            ("burst_seconds", burst.seconds.to_string()),
+            ("burst_remaining", burst.remaining.to_string()),
+            ("burst_reset", burst.reset.to_string()),
+        ]
+    }
+}
+
+impl Permit {
+    /// The permit in names and texts; `use_by` in epoch seconds.
+    #[must_use]
+    pub fn fields(&self, now: DateTime<Utc>) -> Vec<HeaderField> {
+        let mut fields = self.status.fields(self.shown(), now);
+        fields.push(("use_by", self.use_by.timestamp().to_string()));
+        fields
+    }
+
+    /// The permit that such texts tell of; `None` if any is missing or no number.
+    pub fn read<'a>(field: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
+        let short = |name: &str| field(name)?.parse().ok();
+        let long = |name: &str| field(name)?.parse().ok();
+        Some(Self {
+            use_by: DateTime::from_timestamp(field("use_by")?.parse().ok()?, 0)?,
+            status: QuotaStatus {
+                period: WindowStatus {
+                    limit: short("period_limit")?,
+                    seconds: short("period_seconds")?,
+                    remaining: short("period_remaining")?,
+                    reset: long("period_reset")?,
+                },
+                burst: WindowStatus {
+                    limit: short("burst_limit")?,
+                    seconds: short("burst_seconds")?,
+                    remaining: short("burst_remaining")?,
+                    reset: long("burst_reset")?,
+                },
+            },
+        })
+    }
+}
+
+impl Denial {
+    /// The denial in names and texts; `reset_at` as the original system wrote
+    /// it: UTC, `2025-11-18 10:00:00`.
+    #[must_use]
+    pub fn fields(&self, now: DateTime<Utc>) -> Vec<HeaderField> {
+        let retry_after = self.retry_after(now);
+        let at = i64::try_from(self.retry_at).ok();
+        let at = at.and_then(|at| DateTime::from_timestamp(at, 0));
+        let reset_at = at.unwrap_or(now).format("%Y-%m-%d %H:%M:%S").to_string();
+        let mut fields = self.status.fields(self.shown(), now);
+        fields.push(("retry_after", retry_after.to_string()));
+        fields.push(("reset_at", reset_at));
+        fields
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_763_456_400;
+
+    fn status(remaining: u32) -> QuotaStatus {
+        let window = |limit, seconds, remaining, after: u64| WindowStatus {
+            limit,
+            seconds,
+            remaining,
+            reset: NOW as u64 + after,
+        };
+        QuotaStatus {
+            period: window(200, 3_600, remaining, 3_600),
+            burst: window(50, 60, 49, 12),
+        }
+    }
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(NOW, 0).unwrap()
+    }
+
+    #[test]
+    fn a_permit_survives_being_told() {
+        let permit = Permit {
+            use_by: now(),
+            status: status(150),
+        };
+        let fields: std::collections::HashMap<_, _> = permit.fields(now()).into_iter().collect();
+        let read = Permit::read(|name| fields.get(name).map(String::as_str));
+        assert_eq!(read, Some(permit));
+        assert_eq!(fields["remaining"], "150");
+        assert_eq!(
+            fields["rate_limit_policy"],
+            r#""period";q=200;w=3600, "burst";q=50;w=60"#
+        );
+        assert_eq!(
+            fields["rate_limit"],
+            r#""period";r=150;t=3600, "burst";r=49;t=12"#
+        );
+        for name in fields.keys().filter(|name| {
+            name.starts_with("period") || name.starts_with("burst") || **name == "use_by"
+        }) {
+            for bad in [None, Some(""), Some("-1x"), Some("99999999999999999999")] {
+                let read = Permit::read(|other| match other == *name {
+                    true => bad,
+                    false => fields.get(other).map(String::as_str),
+                });
+                assert_eq!(read, None, "{name} {bad:?}");
+            }
+        }
+    }
+
+    /// What is told as the limit, what is left of it, and when more is.
+    fn triple(fields: &[HeaderField], prefix: &str) -> [String; 3] {
+        ["limit", "remaining", "reset"].map(|name| {
+            let name = format!("{prefix}{name}");
+            let field = fields.iter().find(|(other, _)| *other == name);
+            field.unwrap().1.clone()
+        })
+    }
+
+    /// Every window of a few values: few, so that two agree in some of them.
+    fn windows() -> impl Iterator<Item = WindowStatus> + Clone {
+        let numbers = (1..4).flat_map(|limit| (0..=limit).map(move |remaining| (limit, remaining)));
+        numbers.flat_map(|(limit, remaining)| {
+            (0..3).map(move |after| WindowStatus {
+                limit,
+                seconds: 60 * limit,
+                remaining,
+                reset: NOW as u64 + after,
+            })
+        })
+    }
+
+    #[test]
+    fn limit_remaining_and_reset_are_always_one_windows() {
+        let all = windows().flat_map(|period| windows().map(move |burst| (period, burst)));
+        for (period, burst) in all {
+            let status = QuotaStatus { period, burst };
+            let use_by = now();
+            let permit = Permit { use_by, status }.fields(now());
+            assert_eq!(triple(&permit, ""), triple(&permit, "period_"));
+
+            let both = [period, burst];
+            let used_up = both.iter().filter(|window| window.remaining == 0);
+            let Some(retry_at) = used_up.map(|window| window.reset).max() else {
+                assert_eq!(status.shown(), period);
+                continue;
+            };
+            assert!(both.contains(&status.shown()));
+            let denial = Denial { retry_at, status }.fields(now());
+            let told = triple(&denial, "");
+            let of_windows = [triple(&denial, "period_"), triple(&denial, "burst_")];
+            assert!(of_windows.contains(&told), "{told:?} of {of_windows:?}");
+            assert_eq!(told[1..], ["0".to_owned(), retry_at.to_string()]);
+        }
+    }
+
+    #[test]
+    fn a_denial_by_the_burst_tells_the_bursts_numbers() {
+        let mut status = status(150);
+        status.burst.remaining = 0;
+        let denial = Denial {
+            retry_at: status.burst.reset,
+            status,
+        };
+        let fields = denial.fields(now());
+        assert_eq!(triple(&fields, ""), ["50", "0", "1763456412"]);
+    }
+
+    #[test]
+    fn a_denial_is_told_as_the_original_did() {
+        let denial = Denial {
+            retry_at: NOW as u64 + 3_600,
+            status: status(0),
+        };
+        let fields: std::collections::HashMap<_, _> = denial.fields(now()).into_iter().collect();
+        for (name, expected) in [
+            ("limit", "200"),
+            ("remaining", "0"),
+            ("reset", "1763460000"),
+            ("retry_after", "3600"),
+            ("reset_at", "2025-11-18 10:00:00"),
+        ] {
+            assert_eq!(fields[name], expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Taking over organisations, members and integrations from another system:
+//! JSON Lines, one record a line, or a JSON array of records, in any order.
+
+mod file;
+mod foreign;
+mod record;
+mod records;
+
+use chrono::{DateTime, Utc};
+
+use crate::Clock;
+use crate::IntegrationKey;
+use crate::aws::tables::{Conflict, Found, IntegrationsTable, OrganizationsTable, Put, TableError};
+use crate::aws::token_cipher::{CipherError, EncryptionContext, SealedField, TokenCipher};
+use crate::domain::integration::{Integration, Sealed, State};
+use crate::registration::generation_after_damage;
+
+pub use file::{Progress, RawRecord, Summary};
+pub use foreign::Foreign;
+pub use record::{IntegrationLine, MAX_LINE, Record};
+pub use records::{FileError, Position};
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Imported {
+    /// It is new.
+    Created,
+    /// It replaced, or changed, what was there.
+    Changed,
+    /// It was there already, just so.
+    Unchanged,
+    /// What is stored is newer, and stays.
+    Older,
+}
+
+/// Why a record could not be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] TableError),
+    /// The credential could not be sealed.
+    #[error(transparent)]
+    Sealing(#[from] CipherError),
+    /// Others kept writing the same row.
+    #[error("the row was changed by others again and again; import the file once more")]
+    Contended,
+}
+
+/// Writes records into the tables.
+#[derive(Debug, Clone)]
+pub struct Importer {
+    /// Where integrations go.
+    pub integrations: IntegrationsTable,
+    /// Where organisations and members go.
+    pub organizations: OrganizationsTable,
+    /// What seals their tokens.
+    pub sealer: TokenCipher,
+    /// Now.
+    pub clock: Clock,
+}
+
+impl Importer {
+    /// Stores one record, whole or not at all. Storing it again changes nothing.
+    /// `found` is what is stored of an integration, where that was looked up.
+    async fn store(&self, record: Record, found: Option<Found>) -> Result<Imported, ImportError> {
+        let put = match record {
+            Record::Organization(line) => self.organizations.put_organization(&line).await?,
+            Record::Member(line) => self.organizations.put_member(&line).await?,
+            Record::Integration(line) => return self.store_integration(&line, found).await,
+        };
+        Ok(match put {
+            Put::Created => Imported::Created,
+            Put::Changed => Imported::Changed,
+            Put::Unchanged => Imported::Unchanged,
+        })
+    }
+
+    async fn store_integration(
+        &self,
+        line: &IntegrationLine,
+        found: Option<Found>,
+    ) -> Result<Imported, ImportError> {
+        let now = self.clock.now();
+        let mut found = match found {
+            Some(found) => found,
+            None => self.integrations.find(&line.key).await?,
+        };
+        // Losing a race to a sweep is normal; losing it five times is not.
+        for _ in 0..5 {
+            let written = match found {
+                Found::Nothing => {
+                    let row = self.register(line, None, 1, now).await?;
+                    self.integrations
+                        .create(row, now)
+                        .await
+                        .map(|_| Imported::Created)
+                }
+                Found::Damaged { version, .. } => {
+                    let generation = generation_after_damage(now);
+                    let row = self.register(line, None, generation, now).await?;
+                    self.integrations
+                        .mend(row, version, now)
+                        .await
+                        .map(|_| Imported::Changed)
+                }
+                Found::Row(row) => match self.merge(line, *row, now).await? {
+                    (None, outcome) => return Ok(outcome),
+                    (Some(row), outcome) => {
+                        self.integrations.replace(row, now).await.map(|_| outcome)
+                    }
+                },
+            };
+            match written {
+                Ok(outcome) => return Ok(outcome),
+                Err(Conflict::Lost(_)) => found = self.integrations.find(&line.key).await?,
+                Err(Conflict::Failed(error)) => return Err(error.into()),
+            }
+        }
+        Err(ImportError::Contended)
+    }
+
+    /// What this line changes about the stored row, if anything.
+    async fn merge(
+        &self,
+        line: &IntegrationLine,
+        mut stored: Integration,
+        now: DateTime<Utc>,
+    ) -> Result<(Option<Integration>, Imported), ImportError> {
+        let digest = line.digest();
+        let remembered = match &stored.imported {
+            Some(sealed) => {
+                self.sealer
+                    .open_bytes(remembered(&line.key), sealed)
+                    .await?
+            }
+            None => Vec::new(),
+        };
+        let (known, grant) = remembered
+            .split_at_checked(record::DIGEST)
+            .unwrap_or_default();
+        let disconnected = matches!(stored.state, State::Disconnected { .. });
+        let same_tokens = known.get(..record::TOKENS) == digest.get(..record::TOKENS);
+        let same_grant = grant == stored.grant.to_be_bytes();
+        // A person has replaced these very tokens, or disconnected them, since:
+        // whatever the line says of them is of the past.
+        if same_tokens && !same_grant {
+            let outcome = if known == digest {
+                Imported::Unchanged
+            } else {
+                Imported::Older
+            };
+            return Ok((None, outcome));
+        }
+        if known == digest && stored.platform == line.registration.platform {
+            return Ok(if line.describe(&mut stored) {
+                (Some(stored), Imported::Changed)
+            } else {
+                (None, Imported::Unchanged)
+            });
+        }
+        let newer = line.is_newer_than(&stored);
+        if !line.is_active {
+            let about_this_grant = line.registration.access_token.is_none() || same_tokens;
+            if !(disconnected || newer || about_this_grant) {
+                return Ok((None, Imported::Older));
+            }
+            if !disconnected {
+                stored.disconnect(now);
+            }
+            line.describe(&mut stored);
+            stored.imported = Some(self.remember(line, stored.grant).await?);
+            return Ok((Some(stored), Imported::Changed));
+        }
+        if !(disconnected || newer) {
+            return Ok((None, Imported::Older));
+        }
+        let row = self.register(line, Some(&stored), 1, now).await?;
+        Ok((Some(row), Imported::Changed))
+    }
+
+    /// The row of a new grant, following on the stored one if there is any.
+    async fn register(
+        &self,
+        line: &IntegrationLine,
+        stored: Option<&Integration>,
+        first_generation: u64,
+        now: DateTime<Utc>,
+    ) -> Result<Integration, ImportError> {
+        let mut row = line
+            .registration
+            .row(
+                &line.key,
+                &line.created_by,
+                stored,
+                first_generation,
+                &self.sealer,
+                now,
+            )
+            .await?;
+        row.imported = Some(self.remember(line, row.grant).await?);
+        if !line.is_active {
+            // It has no tokens, whoever disconnected it.
+            (row.access_token, row.refresh_token) = (None, None);
+            row.registered = None;
+            row.state = State::Disconnected { since: now };
+        }
+        Ok(row)
+    }
+
+    /// What the row keeps of a line, and the grant that it was then: a later
+    /// one is a person's act.
+    async fn remember(&self, line: &IntegrationLine, grant: u64) -> Result<Sealed, CipherError> {
+        let mut bytes = line.digest();
+        bytes.extend(grant.to_be_bytes());
+        self.sealer.seal_bytes(remembered(&line.key), &bytes).await
+    }
+}
+
+fn remembered(key: &IntegrationKey) -> EncryptionContext<'_> {
+    EncryptionContext {
+        org_id: &key.org_id,
+        integration_id: &key.integration_id,
+        field: SealedField::Imported,
+        generation: 0,
+    }
+}
