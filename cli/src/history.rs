@@ -178,8 +178,7 @@ mod tests {
         let [attempt, act] = [0, 1].map(|index| object["history"][index].clone());
         assert_eq!(attempt["kind"], "attempt");
         assert_eq!(attempt["verdict"], "reconnect_needed");
-        let expected =
-            json!({"at": "2027-01-15T08:00:00Z", "kind": "action", "action": "replaced", "by": "ian"});
+        let expected = json!({"at": "2027-01-15T08:00:00Z", "kind": "action", "action": "replaced", "by": "ian"});
         assert_eq!(act, expected);
     }
 }

@@ -57,10 +57,10 @@ async fn an_attempt_that_asked_nobody_leaves_its_row_too() {
         let line = integration("x", "twitter", Some(TimeDelta::hours(1)), true);
         world.import(&[line]).await;
         let mut row = world.row("acme", "x").await;
-        row.intent = Some(Intent {
+        row.refresh.intent = Some(Intent {
             attempt: "died".to_owned(),
             at: world.now() - TimeDelta::minutes(5),
-            generation: row.generation,
+            generation: row.credential.generation,
             answered: false,
         });
         let row = world.integrations().replace(row, world.now()).await;

@@ -314,7 +314,7 @@ async fn a_permission_that_a_refresh_misses_is_told_and_tried_for_daily() {
     }
     let row = world.row("acme", "m").await;
     assert_eq!(row.state, State::Active);
-    assert_eq!(row.missing_scopes, ["pages_manage_posts"]);
+    assert_eq!(row.permissions.missing, ["pages_manage_posts"]);
     assert_eq!(world.told("olga").await, ["integration_permission_lost"]);
     let shown = world
         .get_as("mia", "/api/dashboard/acme/integrations/m")
@@ -335,10 +335,10 @@ async fn a_permission_that_a_probe_misses_is_told_until_it_is_back() {
     assert_eq!(post(&world, "g").await["verdict"], "permission_lost");
     let row = world.row("acme", "g").await;
     assert_eq!(row.state, State::Active);
-    assert_eq!(row.permission_lost_at, Some(world.now()));
+    assert_eq!(row.permissions.lost_at, Some(world.now()));
     assert_eq!(world.told("olga").await, ["integration_permission_lost"]);
     assert_eq!(post(&world, "g").await["verdict"], "alive");
-    assert_eq!(world.row("acme", "g").await.permission_lost_at, None);
+    assert_eq!(world.row("acme", "g").await.permissions.lost_at, None);
 }
 
 /// A grant for YouTube or Analytics has never had the permission that a call of
@@ -356,8 +356,8 @@ async fn a_google_check_asks_for_no_more_than_the_grant_allows() {
             assert_eq!(checked["verdict"], "alive", "{scopes:?}: {checked}");
         }
         let row = world.row("acme", "g").await;
-        assert_eq!((row.permission_lost_at, row.state), (None, State::Active));
-        assert_eq!(row.scopes, [youtube]);
+        assert_eq!((row.permissions.lost_at, row.state), (None, State::Active));
+        assert_eq!(row.permissions.granted, [youtube]);
         let told = world.told("olga").await;
         assert!(
             !told.contains(&"integration_permission_lost".to_owned()),
@@ -378,8 +378,8 @@ async fn a_google_check_asks_for_no_more_than_the_grant_allows() {
             assert!(said.contains("did not say whether the token lives"));
         }
         let row = world.row("acme", "g").await;
-        let same = (row.state, row.permission_lost_at, row.access_expires_at);
-        let expected = (before.state, None, before.access_expires_at);
+        let same = (row.state, row.permissions.lost_at, row.expiry.access_token);
+        let expected = (before.state, None, before.expiry.access_token);
         assert_eq!(same, expected, "{error}");
         assert!(world.told("olga").await.is_empty(), "{error}");
         assert!(world.audit("operations").await.is_empty(), "{error}");

@@ -131,13 +131,17 @@ async fn auto_refresh_for_platforms_that_can() {
     );
     for (platform, refresh) in refreshable {
         let row = world.row("acme", platform).await;
-        assert!(row.access_expires_at.unwrap() > start(), "{platform}");
+        assert!(row.expiry.access_token.unwrap() > start(), "{platform}");
         assert_eq!(
-            (row.generation, row.renewed_at),
+            (row.credential.generation, row.refresh.renewed_at),
             (2, Some(start())),
             "{platform}"
         );
-        assert_eq!(row.refresh_token.is_some(), refresh, "{platform}");
+        assert_eq!(
+            row.credential.refresh_token.is_some(),
+            refresh,
+            "{platform}"
+        );
         assert_eq!(
             world.audit(&format!("integration#acme#{platform}")).await[0]["verdict"],
             "renewed"

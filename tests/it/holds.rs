@@ -80,12 +80,12 @@ async fn one_integrations_failure_silences_no_other() {
             (1, 0),
             "{status}"
         );
-        assert!(world.row("acme", "b").await.access_expires_at > Some(world.now() + soon));
+        assert!(world.row("acme", "b").await.expiry.access_token > Some(world.now() + soon));
         // The one that failed waits, though not beyond its end, and says why.
         let row = world.row("acme", "a").await;
         assert!(
             matches!(row.state, State::Retrying { reason: RetryReason::Throttled, next_attempt_at, .. }
-                if next_attempt_at > world.now() && Some(next_attempt_at) < row.access_expires_at),
+                if next_attempt_at > world.now() && Some(next_attempt_at) < row.expiry.access_token),
             "{:?}",
             row.state
         );
@@ -260,7 +260,7 @@ async fn whoever_will_end_in_a_hold_is_warned_before() {
     let world = world(&[integration("g", "google", Some(HOUR), true)]).await;
     assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
     respond(&world, "google", "rt-g", asks_to_wait(429));
-    let end = world.row("acme", "g").await.access_expires_at.unwrap();
+    let end = world.row("acme", "g").await.expiry.access_token.unwrap();
     let asked = || world.stack.platforms().exchanges(Platform::Google);
     let before = asked();
     let mut warned_at = None;
@@ -314,11 +314,11 @@ async fn a_life_that_cannot_be_is_the_documented_one() {
         assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
         let row = world.row("acme", "a").await;
         assert_eq!(
-            row.access_expires_at,
+            row.expiry.access_token,
             Some(start() + documented),
             "{platform} {said}"
         );
-        assert!(row.next_attempt_at(world.now()) < row.access_expires_at);
+        assert!(row.next_attempt_at(world.now()) < row.expiry.access_token);
         // At the first answer, once.
         let told = events(&world, "life_not_believed").await;
         assert_eq!(told.len(), 1, "{platform} {said}");
@@ -363,7 +363,7 @@ async fn an_extension_that_shortens_is_said_to_and_made_up_for_before_the_end() 
         assert_eq!(world.check(json!({})).await.auto_refreshed, 1, "{platform}");
         let row = world.row("acme", "a").await;
         assert!(
-            row.access_expires_at > Some(world.now() + TimeDelta::days(59)),
+            row.expiry.access_token > Some(world.now() + TimeDelta::days(59)),
             "{row:?}"
         );
     }

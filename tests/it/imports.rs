@@ -115,7 +115,10 @@ async fn bad_lines_are_reported_and_the_rest_is_taken() {
             .unwrap()
             .is_none()
     );
-    assert_eq!(world.row("acme", "last").await.username, "last.account");
+    assert_eq!(
+        world.row("acme", "last").await.account.username,
+        "last.account"
+    );
 }
 
 #[tokio::test]
@@ -135,7 +138,7 @@ async fn an_integration_without_its_organisation_is_reported_and_kept() {
     let (summary, _) = world.import_text(file(std::slice::from_ref(&orphan))).await;
     assert_eq!(summary.missing_organizations, ["acme"]);
     assert!(!summary.is_clean());
-    assert_eq!(world.row("acme", "orphan").await.generation, 1);
+    assert_eq!(world.row("acme", "orphan").await.credential.generation, 1);
     // The organisation may come later in a file, or in a later file.
     let (summary, _) = world
         .import_text(format!("{orphan}\n{}", file(&acme())))
@@ -177,10 +180,10 @@ async fn importing_again_changes_nothing_and_only_a_later_credential_replaces() 
     assert_eq!(summary.changed, 1);
     let replaced = world.row("acme", "g").await;
     assert_eq!(
-        (replaced.generation, replaced.grant),
-        (refreshed.generation + 1, 2)
+        (replaced.credential.generation, replaced.credential.grant),
+        (refreshed.credential.generation + 1, 2)
     );
-    assert_eq!(replaced.renewed_at, None);
+    assert_eq!(replaced.refresh.renewed_at, None);
 
     // Names may change without a new credential.
     other["username"] = json!("renamed");
@@ -188,8 +191,11 @@ async fn importing_again_changes_nothing_and_only_a_later_credential_replaces() 
     assert_eq!(summary.changed, 1);
     let renamed = world.row("acme", "g").await;
     assert_eq!(
-        (renamed.username.as_str(), renamed.generation),
-        ("renamed", replaced.generation)
+        (
+            renamed.account.username.as_str(),
+            renamed.credential.generation
+        ),
+        ("renamed", replaced.credential.generation)
     );
 }
 
@@ -206,8 +212,8 @@ async fn an_inactive_integration_has_no_tokens_and_is_left_alone() {
     assert!(matches!(row.state, State::Disconnected { .. }));
     assert_eq!(
         (
-            row.access_token,
-            row.refresh_token,
+            row.credential.access_token,
+            row.credential.refresh_token,
             row.next_action_at,
             row.reconnect_by
         ),
@@ -228,7 +234,7 @@ async fn what_was_switched_off_and_on_elsewhere_is_so_here() {
     world.import(std::slice::from_ref(&line)).await;
     let row = world.row("acme", "c").await;
     assert_eq!(row.state, State::Active);
-    assert!(row.access_token.is_some());
+    assert!(row.credential.access_token.is_some());
     // Off again, its tokens erased there as well.
     line["is_active"] = json!(false);
     line["access_token"] = Value::Null;
@@ -256,7 +262,7 @@ async fn the_same_token_with_a_later_end_is_taken_over() {
     let (summary, _) = world.import_text(line.to_string()).await;
     assert_eq!(summary.changed, 1);
     assert_eq!(
-        world.row("acme", "c").await.access_expires_at,
+        world.row("acme", "c").await.expiry.access_token,
         Some(start() + TimeDelta::days(50))
     );
     // A token without an end outlives it.
@@ -298,7 +304,7 @@ async fn an_import_that_was_cut_off_is_finished_by_the_next() {
     assert_eq!(summary.unchanged, 903);
     for n in [0, 100, 899] {
         let row = world.row("acme", &format!("i{n}")).await;
-        assert_eq!((row.generation, row.version), (1, 1));
+        assert_eq!((row.credential.generation, row.version), (1, 1));
     }
 }
 
@@ -313,7 +319,7 @@ async fn two_imports_at_once_agree() {
     let (a, b) = tokio::join!(world.import_text(&text), world.import_text(&text));
     assert!(a.0.is_clean() && b.0.is_clean(), "{a:?} {b:?}");
     assert_eq!(a.0.created + b.0.created, 103);
-    assert_eq!(world.row("acme", "i42").await.generation, 1);
+    assert_eq!(world.row("acme", "i42").await.credential.generation, 1);
 }
 
 /// What becomes of a good integration of Google with some fields put otherwise:
@@ -412,7 +418,7 @@ async fn a_date_is_taken_as_systems_write_it() {
     .enumerate()
     {
         let row = with_fields(&world, n, &json!({ "token_expires_at": given })).await;
-        let end = row.map(|row| row.access_expires_at);
+        let end = row.map(|row| row.expiry.access_token);
         let expected = match taken {
             Ok(at) => Ok(at.map(|at| at.parse().unwrap())),
             Err(fault) => Err(format!("token_expires_at {fault}")),
@@ -537,7 +543,7 @@ async fn scopes_and_permissions_are_taken_in_every_form() {
         let row = with_fields(&world, n, &json!({ "scopes": given }))
             .await
             .unwrap();
-        assert_eq!(row.scopes, ["ads", "pages"], "{given}");
+        assert_eq!(row.permissions.granted, ["ads", "pages"], "{given}");
     }
     for (given, may) in [
         (json!(["manage_integrations"]), true),
@@ -576,11 +582,11 @@ async fn white_space_around_a_token_is_none_of_it() {
         org_id: &stored.org_id,
         integration_id: &stored.integration_id,
         field: SealedField::RefreshToken,
-        generation: stored.generation,
+        generation: stored.credential.generation,
     };
     let token = importer
         .sealer
-        .open(context, stored.refresh_token.as_ref().unwrap());
+        .open(context, stored.credential.refresh_token.as_ref().unwrap());
     assert_eq!(token.await.unwrap().expose_secret(), "rt-x");
 }
 
@@ -797,6 +803,6 @@ async fn new_rows_beside_ones_that_are_there_are_told_apart() {
         (summary.created, summary.changed, summary.unchanged),
         (60, 30, 30)
     );
-    assert_eq!(world.row("acme", "i101").await.username, "renamed");
+    assert_eq!(world.row("acme", "i101").await.account.username, "renamed");
     assert_eq!(world.row("acme", "i100").await.version, 1);
 }

@@ -332,7 +332,7 @@ impl Scene {
     async fn assert_unharmed(&self, id: &str, refreshed: u64) {
         let row = self.row(id).await;
         assert_eq!(row.state, State::Active, "{id}");
-        assert_eq!(row.generation, 1 + refreshed, "{id}");
+        assert_eq!(row.credential.generation, 1 + refreshed, "{id}");
         let standing = self.standing(id).await;
         assert!(standing.alive, "{id}: {standing:?}");
         assert_eq!(
@@ -376,7 +376,7 @@ impl Scene {
             panic!("{:?}", self.row(id).await.state)
         };
         let row = self.row(id).await;
-        assert!(row.access_expires_at > Some(next_attempt_at), "in time");
+        assert!(row.expiry.access_token > Some(next_attempt_at), "in time");
         assert_eq!(self.world.told("olga").await, [""; 0]);
         self.world.clock.set(next_attempt_at);
     }
@@ -444,10 +444,10 @@ async fn a_crash_between_answer_and_write_is_labelled() {
         (true, 2, 0)
     );
     let row = scene.row("x0").await;
-    assert_eq!((row.generation, &row.state), (2, &State::Active));
+    assert_eq!((row.credential.generation, &row.state), (2, &State::Active));
     assert_eq!(scene.check().await.examined, 0, "still leased");
 
-    assert!(scene.row("x0").await.intent.is_some());
+    assert!(scene.row("x0").await.refresh.intent.is_some());
     scene.world.pass(LEASE);
     let report = scene.check().await;
     assert_eq!(report.refresh_failures["in_doubt"], 1, "{report:?}");
@@ -519,7 +519,7 @@ async fn a_crash_before_anything_is_sent_costs_nothing() {
     assert_eq!(scene.standing("x0").await.refreshed, 1);
     assert_eq!(scene.check().await.examined, 0, "still leased");
 
-    assert!(scene.row("x0").await.intent.is_some());
+    assert!(scene.row("x0").await.refresh.intent.is_some());
     scene.world.pass(LEASE);
     assert_eq!(scene.check().await.auto_refreshed, 1);
     scene.assert_unharmed("x0", 2).await;
@@ -540,7 +540,7 @@ async fn a_table_that_takes_nothing_costs_nothing() {
     let report = scene.sweep().await;
     assert_eq!(report.refresh_failures["in_fallback"], 1, "{report:?}");
     let row = scene.row("x0").await;
-    assert_eq!((row.generation, &row.state), (2, &State::Active));
+    assert_eq!((row.credential.generation, &row.state), (2, &State::Active));
 
     scene.way.set(Fault::None);
     scene.world.pass(LEASE);
@@ -569,7 +569,7 @@ async fn a_sweep_that_dies_amid_many_loses_what_was_exposed_and_no_more() {
     for id in scene.grants.keys() {
         let (standing, row) = (scene.standing(id).await, scene.row(id).await);
         assert!(standing.alive, "{id}: {standing:?}");
-        match standing.refreshed + 1 - row.generation {
+        match standing.refreshed + 1 - row.credential.generation {
             0 => {}
             1 => exposed.push(id.as_str()),
             _ => panic!("{id}: {standing:?} {row:?}"),
@@ -582,7 +582,7 @@ async fn a_sweep_that_dies_amid_many_loses_what_was_exposed_and_no_more() {
     scene.world.pass(LEASE);
     let began = scene.world.now();
     let settled = |row: &Integration| match row.state {
-        State::Active => row.generation > 2 && row.intent.is_none(),
+        State::Active => row.credential.generation > 2 && row.refresh.intent.is_none(),
         ref state => lost(state),
     };
     let mut waiting = scene.grants.len();

@@ -218,8 +218,8 @@ async fn every_mixture_ends_where_it_should() {
 
         for case in own.iter().filter(|case| case.renews()) {
             let row = world.row(org, &case.id).await;
-            assert_eq!(row.generation, 2, "{}", case.id);
-            assert!(row.access_expires_at.unwrap() > start(), "{}", case.id);
+            assert_eq!(row.credential.generation, 2, "{}", case.id);
+            assert!(row.expiry.access_token.unwrap() > start(), "{}", case.id);
         }
         let news: BTreeSet<_> = own
             .iter()

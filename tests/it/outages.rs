@@ -109,7 +109,7 @@ async fn what_metas_application_lacks_is_the_operators() {
         world.check(json!({})).await;
         let all = states(&world, 2).await;
         assert!(all.iter().all(|state| *state == State::Active), "{all:?}");
-        assert_eq!(world.row("acme", "acme-0").await.permission_lost_at, None);
+        assert_eq!(world.row("acme", "acme-0").await.permissions.lost_at, None);
         assert_eq!(operations(&world, "breaker_opened").await, 1, "{error}");
         assert!(world.told("olga").await.is_empty(), "{error}");
     }
@@ -198,10 +198,10 @@ async fn a_rotated_client_secret_flips_no_integration_in_doubt() {
         for org in ["acme", "beta"] {
             for n in 0..4 {
                 let mut row = world.row(org, &format!("{org}-{n}")).await;
-                row.intent = Some(shared::domain::integration::Intent {
+                row.refresh.intent = Some(shared::domain::integration::Intent {
                     attempt: "answered with an error".to_owned(),
                     at: world.now() - TimeDelta::minutes(5),
-                    generation: row.generation,
+                    generation: row.credential.generation,
                     answered: true,
                 });
                 let now = world.now();
@@ -252,10 +252,10 @@ async fn refusals_that_our_own_crash_explains_open_no_breaker() {
     for org in ["acme", "beta"] {
         for n in 0..4 {
             let mut row = world.row(org, &format!("{org}-{n}")).await;
-            row.intent = Some(shared::domain::integration::Intent {
+            row.refresh.intent = Some(shared::domain::integration::Intent {
                 attempt: "died".to_owned(),
                 at: world.now() - TimeDelta::minutes(5),
-                generation: row.generation,
+                generation: row.credential.generation,
                 answered: false,
             });
             let now = world.now();
@@ -296,7 +296,7 @@ async fn a_cut_over_with_dead_grants_stops_no_healthy_one() {
     );
     for row in [("acme", "acme-0"), ("beta", "beta-2")] {
         let row = world.row(row.0, row.1).await;
-        assert!(row.access_expires_at > Some(world.now()), "{row:?}");
+        assert!(row.expiry.access_token > Some(world.now()), "{row:?}");
     }
     for n in [0, 1, 298, 299] {
         let org = if n % 2 == 0 { "acme" } else { "beta" };
@@ -332,7 +332,7 @@ async fn a_tenant_with_junk_credentials_stops_nobody() {
     for row in [("acme", "acme-0"), ("beta", "beta-2")] {
         let row = world.row(row.0, row.1).await;
         assert_eq!(row.state, State::Active);
-        assert!(row.access_expires_at > Some(world.now()), "{row:?}");
+        assert!(row.expiry.access_token > Some(world.now()), "{row:?}");
     }
     for n in [0, 1, 10, 49] {
         let state = world.row("beta", &format!("junk-{n}")).await.state;
@@ -456,7 +456,7 @@ async fn a_corrupt_row_is_set_aside_and_stops_nothing() {
 async fn a_credential_that_cannot_be_opened_is_told_at_once() {
     let world = two_organisations("google", 2, TimeDelta::hours(1)).await;
     let mut row = world.row("acme", "acme-0").await;
-    if let Some(token) = &mut row.refresh_token {
+    if let Some(token) = &mut row.credential.refresh_token {
         *token.0.last_mut().unwrap() ^= 1;
     }
     world
@@ -498,7 +498,7 @@ async fn a_platform_that_shortens_its_tokens_is_noticed_once() {
     }
     assert_eq!(operations(&world, "life_changed").await, 1);
     let row = world.row("acme", "acme-0").await;
-    assert!(row.access_expires_at > Some(world.now()), "{row:?}");
+    assert!(row.expiry.access_token > Some(world.now()), "{row:?}");
 }
 
 /// A Secrets Manager of its own: what the secret holds, and how often it was read.

@@ -108,8 +108,7 @@ async fn what_is_registered_is_refreshed_by_the_next_sweep() {
         (&history[0]["kind"], &history[0]["verdict"]),
         (&json!("attempt"), &json!("renewed"))
     );
-    let act =
-        json!({"at": "2026-11-23T09:00:00Z", "kind": "action", "action": "registered", "by": "ian"});
+    let act = json!({"at": "2026-11-23T09:00:00Z", "kind": "action", "action": "registered", "by": "ian"});
     assert_eq!(history[1], act);
 }
 
@@ -125,8 +124,11 @@ async fn a_replaced_credential_is_a_new_grant_of_the_same_integration() {
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(answer.json()["created_by"], "carl", "its maker stays");
     let row = world.row("acme", "g").await;
-    assert_eq!((row.generation, row.grant), (2, 2));
-    assert_eq!((row.username.as_str(), row.scopes.len()), ("ads.acme", 1));
+    assert_eq!((row.credential.generation, row.credential.grant), (2, 2));
+    assert_eq!(
+        (row.account.username.as_str(), row.permissions.granted.len()),
+        ("ads.acme", 1)
+    );
     assert_eq!(
         row.metadata["page"], "planted-metadata",
         "nothing was said of it"
@@ -151,7 +153,7 @@ async fn a_replaced_credential_is_a_new_grant_of_the_same_integration() {
     body["metadata"] = json!({});
     assert_eq!(put(&world, "ian", "g", &body).await.status, 200);
     let row = world.row("acme", "g").await;
-    assert_eq!((row.platform, row.grant), (Platform::Twitter, 3));
+    assert_eq!((row.platform, row.credential.grant), (Platform::Twitter, 3));
     assert!(row.metadata.is_empty());
     line["is_active"] = json!(true);
     world.import_text(line.to_string()).await;
@@ -174,8 +176,8 @@ async fn the_same_credential_again_replaces_nothing() {
     body["token_expires_at"] = json!(start() + TimeDelta::hours(1));
     assert_eq!(put(&world, "ian", "x", &body).await.status, 200);
     let row = world.row("acme", "x").await;
-    assert_eq!(row.access_expires_at, Some(start() + TimeDelta::hours(1)));
-    assert_eq!((row.generation, row.grant), (1, 1));
+    assert_eq!(row.expiry.access_token, Some(start() + TimeDelta::hours(1)));
+    assert_eq!((row.credential.generation, row.credential.grant), (1, 1));
 
     // The single-use token is exchanged, and handed over once more.
     world.pass(TimeDelta::minutes(5));
@@ -186,11 +188,14 @@ async fn the_same_credential_again_replaces_nothing() {
     let answer = put(&world, "ian", "x", &body).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let row = world.row("acme", "x").await;
-    assert_eq!(row.username, "renamed");
-    assert_eq!(row.access_token, rotated.access_token);
-    assert_eq!(row.refresh_token, rotated.refresh_token);
-    assert_eq!(row.access_expires_at, rotated.access_expires_at);
-    assert_eq!((row.generation, row.grant), (2, 1));
+    assert_eq!(row.account.username, "renamed");
+    assert_eq!(row.credential.access_token, rotated.credential.access_token);
+    assert_eq!(
+        row.credential.refresh_token,
+        rotated.credential.refresh_token
+    );
+    assert_eq!(row.expiry.access_token, rotated.expiry.access_token);
+    assert_eq!((row.credential.generation, row.credential.grant), (2, 1));
     let acts = get(&world, &one("x")).await["history"].clone();
     let acts: Vec<_> = acts
         .as_array()
@@ -206,7 +211,10 @@ async fn the_same_credential_again_replaces_nothing() {
     send(&world, "ian", "DELETE", &one("x"), "").await;
     assert_eq!(put(&world, "ian", "x", &body).await.status, 200);
     let row = world.row("acme", "x").await;
-    assert_eq!((row.state.clone(), row.grant), (State::Active, 3));
+    assert_eq!(
+        (row.state.clone(), row.credential.grant),
+        (State::Active, 3)
+    );
     // So it is where what is stored of it cannot be opened any more.
     let mut damaged = row;
     damaged.damage(world.now());
@@ -217,7 +225,7 @@ async fn the_same_credential_again_replaces_nothing() {
         .unwrap();
     assert_eq!(put(&world, "ian", "x", &body).await.status, 200);
     let row = world.row("acme", "x").await;
-    assert_eq!((row.state, row.grant), (State::Active, 4));
+    assert_eq!((row.state, row.credential.grant), (State::Active, 4));
 }
 
 #[tokio::test]
@@ -358,7 +366,10 @@ async fn a_disconnected_integration_has_no_tokens() {
         assert_eq!((answer.status, answer.text.as_str()), (204, ""));
     }
     let row = world.row("acme", "g").await;
-    assert_eq!((&row.access_token, &row.refresh_token), (&None, &None));
+    assert_eq!(
+        (&row.credential.access_token, &row.credential.refresh_token),
+        (&None, &None)
+    );
     assert_eq!(row.next_action_at, None);
     let shown = get(&world, &one("g")).await;
     assert_eq!(
@@ -519,7 +530,10 @@ async fn an_integration_whose_token_cannot_be_opened_can_be_disconnected() {
         204
     );
     let row = world.row("acme", "g").await;
-    assert_eq!((row.access_token, row.refresh_token), (None, None));
+    assert_eq!(
+        (row.credential.access_token, row.credential.refresh_token),
+        (None, None)
+    );
 }
 
 #[tokio::test]
@@ -585,8 +599,8 @@ async fn a_registration_during_a_refresh_wins() {
     let (world, answer) = during_a_refresh("PUT", &body.to_string()).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let row = world.row("acme", "x").await;
-    assert_eq!(row.grant, 2);
-    assert_eq!(row.access_expires_at, Some(start() + TimeDelta::hours(5)));
+    assert_eq!(row.credential.grant, 2);
+    assert_eq!(row.expiry.access_token, Some(start() + TimeDelta::hours(5)));
     world.stack.platforms().clear_scripts();
     world.pass(TimeDelta::minutes(5));
     assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
@@ -598,7 +612,10 @@ async fn a_disconnect_during_a_refresh_wins() {
     assert_eq!(answer.status, 204, "{}", answer.text);
     let row = world.row("acme", "x").await;
     assert!(matches!(row.state, State::Disconnected { .. }), "{row:?}");
-    assert_eq!((row.access_token, row.refresh_token), (None, None));
+    assert_eq!(
+        (row.credential.access_token, row.credential.refresh_token),
+        (None, None)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -617,7 +634,7 @@ async fn of_registrations_at_once_each_is_a_grant_of_its_own() {
     let replaced = answers.iter().filter(|answer| answer.status == 200).count();
     assert_eq!((created, replaced), (1, 7));
     let row = world.row("acme", "g").await;
-    assert_eq!((row.generation, row.grant), (8, 8));
+    assert_eq!((row.credential.generation, row.credential.grant), (8, 8));
 }
 
 /// All pages of what is asked for.
@@ -731,7 +748,12 @@ async fn a_history_shows_attempts_and_acts_newest_first() {
     let history = shown["history"].as_array().unwrap();
     let told: Vec<_> = history
         .iter()
-        .map(|entry| entry["verdict"].as_str().or(entry["action"].as_str()).unwrap())
+        .map(|entry| {
+            entry["verdict"]
+                .as_str()
+                .or(entry["action"].as_str())
+                .unwrap()
+        })
         .collect();
     assert_eq!(told, ["quota_reset", "transient", "registered"]);
     assert_eq!(history[0]["by"], "olga");
@@ -810,7 +832,7 @@ async fn a_check_refreshes_what_is_registered() {
     let answer = send(&world, "ian", "POST", &path, "").await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(answer.json()["verdict"], "renewed", "{}", answer.text);
-    assert_eq!(world.row("acme", "g").await.generation, 2);
+    assert_eq!(world.row("acme", "g").await.credential.generation, 2);
     let unknown = format!("{}/check", one("nobody"));
     assert_problem(
         &send(&world, "ian", "POST", &unknown, "").await,

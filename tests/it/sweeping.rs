@@ -40,7 +40,7 @@ async fn one_failing_integration_never_stops_the_others() {
     // Row b is damaged, c's token was moved here from a's row.
     let a = world.row("acme", "a").await;
     let mut c = world.row("acme", "c").await;
-    c.access_token = a.access_token;
+    c.credential.access_token = a.credential.access_token;
     world.integrations().replace(c, start()).await.unwrap();
     world
         .dynamodb()
@@ -383,8 +383,8 @@ async fn people_are_warned_of_the_end_of_data_access_that_only_a_probe_tells() {
     );
     let row = world.row("acme", "m").await;
     let end = Some(start() + TimeDelta::days(5));
-    assert_eq!((row.data_access_expires_at, row.reconnect_by), (end, end));
-    assert!(row.access_expires_at > Some(start() + TimeDelta::days(50)));
+    assert_eq!((row.expiry.data_access, row.reconnect_by), (end, end));
+    assert!(row.expiry.access_token > Some(start() + TimeDelta::days(50)));
     assert_eq!(world.told("olga").await, ["integration_token_expiring"]);
     let listed = world.expiring("olga", "acme", 7).await;
     assert_eq!(listed["expiring_tokens"][0]["integration_id"], "m");
@@ -399,8 +399,8 @@ async fn an_extension_that_does_not_say_its_end_is_proven_by_a_probe() {
     world.stack.platforms().set_rules(Platform::Meta, rules);
     assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
     let row = world.row("acme", "m").await;
-    assert_eq!(row.renewed_at, Some(start()));
-    assert!(row.access_expires_at > Some(start() + TimeDelta::days(50)));
+    assert_eq!(row.refresh.renewed_at, Some(start()));
+    assert!(row.expiry.access_token > Some(start() + TimeDelta::days(50)));
 }
 
 #[tokio::test]
@@ -450,7 +450,7 @@ async fn two_sweeps_at_once_do_nothing_twice() {
     assert_eq!((refreshed, failed), (60, 0), "{sweeps:?}");
     assert_eq!(world.stack.platforms().exchanges(Platform::Twitter), 60);
     for id in &ids {
-        assert_eq!(world.row("acme", id).await.generation, 2);
+        assert_eq!(world.row("acme", id).await.credential.generation, 2);
     }
 }
 
@@ -477,8 +477,8 @@ async fn a_reconnect_during_the_exchange_wins() {
         "{report:?}"
     );
     let row = world.row("acme", "x").await;
-    assert_eq!((row.generation, row.grant), (2, 2));
-    assert_eq!(row.access_expires_at, Some(start() + TimeDelta::hours(5)));
+    assert_eq!((row.credential.generation, row.credential.grant), (2, 2));
+    assert_eq!(row.expiry.access_token, Some(start() + TimeDelta::hours(5)));
     let attempts = world.audit("integration#acme#x").await;
     assert_eq!(attempts[0]["verdict"], "superseded");
 }
@@ -627,7 +627,7 @@ async fn a_platform_that_hangs_keeps_no_other_from_being_refreshed() {
 async fn a_sweep_that_died_after_its_claim_is_made_up_for() {
     let world = world_of(&[("g", "google", TimeDelta::hours(1), true)]).await;
     let mut row = world.row("acme", "g").await;
-    row.lease = Some(shared::domain::integration::Lease {
+    row.refresh.lease = Some(shared::domain::integration::Lease {
         attempt: "of a dead sweep".to_owned(),
         until: start() + TimeDelta::seconds(60),
     });
@@ -682,7 +682,7 @@ async fn a_broken_request_is_a_named_failure_in_the_queue() {
         "{}",
         dead[0].body
     );
-    assert_eq!(world.row("acme", "g").await.generation, 1);
+    assert_eq!(world.row("acme", "g").await.credential.generation, 1);
 }
 
 #[tokio::test]
@@ -719,7 +719,7 @@ async fn a_credential_whose_key_cannot_be_had_backs_off_and_reaches_people() {
     world.pass(TimeDelta::minutes(50));
     let mut row = world.row("acme", "g").await;
     // Its data key is one that KMS does not unwrap.
-    if let Some(token) = &mut row.access_token {
+    if let Some(token) = &mut row.credential.access_token {
         token.0[20] ^= 1;
     }
     world

@@ -26,7 +26,7 @@ impl Standing {
         Self {
             integration_id: row.integration_id.to_string(),
             platform: row.platform,
-            username: row.username.clone(),
+            username: row.account.username.clone(),
             state: state(row, now),
             reconnect_by: row.reconnect_by,
             next_action_at: row.next_action_at,
@@ -82,7 +82,7 @@ fn active(row: &Integration, now: DateTime<Utc>) -> String {
     match on {
         Some(Severity::Expired) => "expired".to_owned(),
         Some(severity) => format!("expiring: {}", severity.name()),
-        None if !row.missing_scopes.is_empty() => "alive, lost a permission".to_owned(),
+        None if !row.permissions.missing.is_empty() => "alive, lost a permission".to_owned(),
         None if row.is_proven(now) => "healthy, renews itself".to_owned(),
         None if !row.is_monitored(now) => "not monitored".to_owned(),
         None if row.refresh_model() == RefreshModel::None && row.reconnect_by.is_none() => {

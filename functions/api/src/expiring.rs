@@ -171,14 +171,14 @@ impl Row {
             integration_id: integration.integration_id.clone(),
             platform: integration.platform,
             platform_name: integration.platform.display_name(),
-            username: integration.username.clone(),
-            account_id: integration.account_id.clone(),
+            username: integration.account.username.clone(),
+            account_id: integration.account.id.clone(),
             expires_at: reconnect_by.to_rfc3339(),
             expires_at_human: severity::humanly(reconnect_by, now),
             days_until_expiry: number(severity::days_until(reconnect_by, now)),
             hours_until_expiry: number(severity::hours_until(reconnect_by, now)),
             severity: Severity::of(reconnect_by, now, window)?,
-            has_refresh_token: integration.refresh_token.is_some(),
+            has_refresh_token: integration.credential.refresh_token.is_some(),
             reconnect_url: reconnect_url(&integration.org_id, &integration.integration_id),
         })
     }

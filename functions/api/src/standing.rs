@@ -185,8 +185,8 @@ impl Standing {
             integration_id: row.integration_id.clone(),
             platform: row.platform,
             platform_name: row.platform.display_name(),
-            username: row.username.clone(),
-            account_id: row.account_id.clone(),
+            username: row.account.username.clone(),
+            account_id: row.account.id.clone(),
             created_by: row.created_by.clone(),
             refresh_model: row.refresh_model(),
             view,
@@ -201,9 +201,9 @@ impl Standing {
                 }
                 _ => severity,
             },
-            access_expires_at: row.access_expires_at,
-            refresh_expires_at: row.refresh_expires_at,
-            data_access_expires_at: row.data_access_expires_at,
+            access_expires_at: row.expiry.access_token,
+            refresh_expires_at: row.expiry.refresh_token,
+            data_access_expires_at: row.expiry.data_access,
             reconnect_by: row.reconnect_by(now),
             next_attempt_at: row.next_attempt_at(now),
             wait_until: match row.state {
@@ -212,9 +212,9 @@ impl Standing {
             },
             next_action_at: row.next_action_at,
             failures,
-            missing_scopes: row.missing_scopes.clone(),
-            granted_at: row.granted_at,
-            renewed_at: row.renewed_at,
+            missing_scopes: row.permissions.missing.clone(),
+            granted_at: row.credential.granted_at,
+            renewed_at: row.refresh.renewed_at,
             url: integration_url(&row.org_id, &row.integration_id),
             reconnect_url: reconnect_url(&row.org_id, &row.integration_id),
         }
@@ -274,8 +274,8 @@ fn message(row: &Integration, view: View, now: DateTime<Utc>) -> String {
         }
         State::Active => active(row, view, now),
     };
-    if row.permission_lost_at.is_some() {
-        text += &match &row.missing_scopes[..] {
+    if row.permissions.lost_at.is_some() {
+        text += &match &row.permissions.missing[..] {
             [] => " It has lost permissions; reconnect it to grant them again.".to_owned(),
             missing => format!(
                 " It has lost permissions ({}); reconnect it to grant them again.",
@@ -311,7 +311,7 @@ fn active(row: &Integration, view: View, now: DateTime<Utc>) -> String {
         }
         _ if row.is_proven(now) => "It renews itself.".to_owned(),
         (_, Some(left)) => format!("It works; it expires {left}."),
-        (_, None) => match row.alive_at {
+        (_, None) => match row.refresh.alive_at {
             Some(at) => format!(
                 "It works, {} said so {}; no end of it is known, and it is asked about once a day.",
                 row.platform.display_name(),

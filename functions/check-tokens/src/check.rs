@@ -42,7 +42,7 @@ impl CheckTokens {
         let Some(row) = self.integrations.get(key).await? else {
             return Ok(untried(None, "not_found"));
         };
-        if row.access_token.is_none() {
+        if row.credential.access_token.is_none() {
             return Ok(untried(Some(&row), "disconnected"));
         }
         if row.is_leased(now) {
@@ -106,7 +106,7 @@ fn answer(
         integration_id: key.integration_id.to_string(),
         verdict: verdict.to_owned(),
         message: message(row, verdict, said, now),
-        expires_at: row.and_then(|row| row.access_expires_at),
+        expires_at: row.and_then(|row| row.expiry.access_token),
         next_attempt_at: row.and_then(|row| row.next_attempt_at(now)),
         attempt_id,
     }
@@ -126,7 +126,7 @@ fn message(row: Option<&Integration>, verdict: &str, said: Said, now: DateTime<U
         };
         format!(" It is tried again {when}.")
     });
-    let life = row.access_expires_at.map_or_else(String::new, |end| {
+    let life = row.expiry.access_token.map_or_else(String::new, |end| {
         format!("; its token ends {}", humanly(end, now))
     });
     if let State::ReconnectRequired { reason, .. } = row.state {

@@ -109,7 +109,7 @@ impl Driver<'_> {
             Step::FindFallback(generation) => self.find_fallback(generation).await,
             Step::ReadAgain => self.read_again().await,
             Step::StoreFallback(renewed) => {
-                let generation = self.before.generation + 1;
+                let generation = self.before.credential.generation + 1;
                 let fallback = function.fallback.put(&self.key, generation, &renewed);
                 let fallback = timeout(WRITE, fallback).await;
                 Event::FallbackStored(fallback.is_ok_and(|fallback| {
@@ -244,9 +244,12 @@ impl Driver<'_> {
             ..
         } = self;
         let tokens = self.new_tokens.as_ref().unwrap_or(self.tokens);
-        let probed = function
-            .oauth
-            .probe(before.platform, credentials, tokens, &before.scopes);
+        let probed = function.oauth.probe(
+            before.platform,
+            credentials,
+            tokens,
+            &before.permissions.granted,
+        );
         let result = probed.await?.result.map_err(|refused| refused.verdict);
         if let Ok(seen) = &result {
             self.sweep.doubt(before.platform, seen).await;
@@ -258,7 +261,8 @@ impl Driver<'_> {
     /// refresh token leaves the old one in force.
     fn seal(&mut self, granted: Granted, sent_at: DateTime<Utc>) -> Result<Renewed, CipherError> {
         let key = self.data_key.as_ref().ok_or(CipherError::Cipher)?;
-        let context = |field| encryption_context(self.before, field, self.before.generation + 1);
+        let context =
+            |field| encryption_context(self.before, field, self.before.credential.generation + 1);
         let Granted { tokens, lifetimes } = granted;
         let rotated = tokens.rotate(self.tokens);
         let refresh_token = tokens
@@ -283,10 +287,10 @@ impl Driver<'_> {
     /// What is left to do once nothing can be lost any more.
     async fn conclude(mut self, end: End) -> Exchanged {
         let row = end.row.as_ref();
-        self.entry.expires_at = row.and_then(|row| row.access_expires_at);
+        self.entry.expires_at = row.and_then(|row| row.expiry.access_token);
         self.entry.verdict = match (&end.outcome, row) {
-            (Outcome::Renewed, Some(row)) if row.renewed_at.is_none() => {
-                match row.access_expires_at < self.before.access_expires_at {
+            (Outcome::Renewed, Some(row)) if row.refresh.renewed_at.is_none() => {
+                match row.expiry.access_token < self.before.expiry.access_token {
                     true => "shortened",
                     false => "unchanged",
                 }
@@ -316,8 +320,8 @@ fn success(row: &Integration, lifetimes: &Lifetimes, sent_at: DateTime<Utc>) -> 
     let model = row.refresh_model();
     // An extension that moved nothing says how much is left, and no access token
     // outlives a refresh token that does not slide (LinkedIn).
-    let unmoved = model == RefreshModel::Extend && row.renewed_at.is_none();
-    let clipped = match (row.access_expires_at, row.refresh_expires_at) {
+    let unmoved = model == RefreshModel::Extend && row.refresh.renewed_at.is_none();
+    let clipped = match (row.expiry.access_token, row.expiry.refresh_token) {
         (Some(access), Some(refresh)) => (access - refresh).abs() < EXPIRY_TOLERANCE,
         _ => false,
     };

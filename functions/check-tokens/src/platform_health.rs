@@ -246,7 +246,11 @@ impl Sweep<'_> {
         // A refusal that our own crash explains says nothing of the application: a
         // sweep that dies may leave many. What the platform's own answer left in
         // doubt may be about both.
-        let is_answered = row.intent.as_ref().is_some_and(|intent| intent.answered);
+        let is_answered = row
+            .refresh
+            .intent
+            .as_ref()
+            .is_some_and(|intent| intent.answered);
         let is_refusal = matches!(verdict, Verdict::ReconnectNeeded(_));
         let is_explained = is_refusal && row.is_in_doubt() && !is_answered;
         let observation = Observation::Failure {
@@ -327,7 +331,7 @@ impl Sweep<'_> {
 /// application that is refused.
 fn had_worked(row: &Integration) -> bool {
     let is_all_that_shows = row.refresh_model() == RefreshModel::None;
-    row.renewed_at.is_some() || is_all_that_shows && row.alive_at.is_some()
+    row.refresh.renewed_at.is_some() || is_all_that_shows && row.refresh.alive_at.is_some()
 }
 
 /// An application of which nothing can be read counts as one of which nothing

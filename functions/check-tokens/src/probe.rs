@@ -24,8 +24,14 @@ impl CheckTokens {
     ) -> Result<(Option<Integration>, Tried), ProcessError> {
         let key = IntegrationKey::from(&row);
         let is_awaited = row.probe_due_at(self.clock.now()).is_some();
-        let (access, refresh) = (row.access_token.as_ref(), row.refresh_token.as_ref());
-        let tokens = match self.open(&row, row.generation, access, refresh).await {
+        let (access, refresh) = (
+            row.credential.access_token.as_ref(),
+            row.credential.refresh_token.as_ref(),
+        );
+        let tokens = match self
+            .open(&row, row.credential.generation, access, refresh)
+            .await
+        {
             Ok(Some(tokens)) => tokens,
             Ok(None) => return Ok((Some(row), Tried::Nothing)),
             Err(error) => {
@@ -38,9 +44,9 @@ impl CheckTokens {
         };
         let entry = AttemptRecord::at(&row, attempt_id());
         let began = self.clock.precise();
-        let probing = self
-            .oauth
-            .probe(row.platform, credentials, &tokens, &row.scopes);
+        let probing =
+            self.oauth
+                .probe(row.platform, credentials, &tokens, &row.permissions.granted);
         let Some(probed) = probing.await else {
             // Nor can it be asked about by the next sweep.
             if is_awaited {
@@ -76,7 +82,7 @@ impl CheckTokens {
             }
         };
         verdict.clone_into(&mut entry.verdict);
-        entry.expires_at = row.access_expires_at;
+        entry.expires_at = row.expiry.access_token;
         let tried = Tried::asked(&entry);
         self.record_attempt(row.platform, key, entry).await;
         let row = self.store_probed(row, report).await?;

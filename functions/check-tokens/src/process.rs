@@ -93,7 +93,7 @@ impl CheckTokens {
         let due = |row: &Integration| match trigger {
             Trigger::Due => row.next_action_at.is_some_and(|at| at <= sweep.horizon),
             Trigger::HalfOpenTrial if row.refresh_model() == RefreshModel::None => {
-                row.access_token.is_some()
+                row.credential.access_token.is_some()
             }
             Trigger::HalfOpenTrial => row.is_refreshable(now) && row.refresh_due_at(now).is_some(),
             Trigger::Manual => row.is_refreshable(now),
@@ -127,7 +127,7 @@ impl CheckTokens {
         report: &mut SweepReport,
     ) -> Result<Tried, ProcessError> {
         let now = self.clock.now();
-        row.lease = None; // one that has ended is nobody's
+        row.refresh.lease = None; // one that has ended is nobody's
         self.clear_fallback(&mut row).await;
         let mut tried = Tried::Nothing;
         let mut failure = None;
@@ -195,12 +195,16 @@ impl CheckTokens {
             return;
         };
         let ended = |at| at + LEASE <= self.clock.now();
-        if row.intent.as_ref().is_some_and(|intent| ended(intent.at))
+        if row
+            .refresh
+            .intent
+            .as_ref()
+            .is_some_and(|intent| ended(intent.at))
             && self
                 .remove_fallback(&IntegrationKey::from(&*row), generation)
                 .await
         {
-            row.intent = None;
+            row.refresh.intent = None;
         }
     }
 
@@ -239,8 +243,14 @@ impl CheckTokens {
         report: &mut SweepReport,
     ) -> Result<(Option<Integration>, Tried, Option<ProcessError>), ProcessError> {
         // Opened before the claim: no attempt without a credential.
-        let (access, refresh) = (row.access_token.as_ref(), row.refresh_token.as_ref());
-        let tokens = match self.open(&row, row.generation, access, refresh).await {
+        let (access, refresh) = (
+            row.credential.access_token.as_ref(),
+            row.credential.refresh_token.as_ref(),
+        );
+        let tokens = match self
+            .open(&row, row.credential.generation, access, refresh)
+            .await
+        {
             Ok(Some(tokens)) => tokens,
             Ok(None) => return Ok((Some(row), Tried::Nothing, None)),
             Err(error) => {

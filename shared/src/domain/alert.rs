@@ -128,21 +128,21 @@ impl Alert {
             PendingAlert::ReconnectRequired { reason } => (
                 AlertKind::ReconnectRequired,
                 Severity::Critical,
-                of.access_expires_at,
+                of.expiry.access_token,
                 Some(occurred_at),
                 Some(reason.to_string()),
             ),
             PendingAlert::PlatformActionRequired { action } => (
                 AlertKind::PlatformActionRequired,
                 Severity::Critical,
-                of.access_expires_at,
+                of.expiry.access_token,
                 Some(occurred_at),
                 Some(action.to_string()),
             ),
             PendingAlert::Refreshed { expiry } => (
                 AlertKind::TokenRefreshed,
                 Severity::Info,
-                of.access_expires_at,
+                of.expiry.access_token,
                 *expiry,
                 None,
             ),
@@ -151,10 +151,10 @@ impl Alert {
                 Severity::Warning,
                 of.reconnect_by,
                 Some(occurred_at),
-                Some(if of.missing_scopes.is_empty() {
+                Some(if of.permissions.missing.is_empty() {
                     "the platform refuses for want of a permission".to_owned()
                 } else {
-                    format!("missing: {}", of.missing_scopes.join(", "))
+                    format!("missing: {}", of.permissions.missing.join(", "))
                 }),
             ),
         };
@@ -178,7 +178,7 @@ impl Alert {
             integration_id: of.integration_id.clone(),
             platform: of.platform,
             platform_name: of.platform.display_name().to_owned(),
-            username: of.username.clone(),
+            username: of.account.username.clone(),
             expires_at,
             days_until_expiry: expires_at.map(|at| severity::days_until(at, now)),
             reason,

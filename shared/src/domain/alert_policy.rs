@@ -146,7 +146,8 @@ impl Integration {
                 )
             });
         let permission = self
-            .permission_lost_at
+            .permissions
+            .lost_at
             .filter(|at| self.sent_alerts.permission_lost_at != Some(*at))
             .map(|at| (at, PendingAlert::PermissionLost));
         let condition = match self.state {
@@ -254,7 +255,7 @@ impl Integration {
             }
             PendingAlert::Refreshed { .. } => self.sent_alerts.recovery = None,
             PendingAlert::PermissionLost => {
-                self.sent_alerts.permission_lost_at = self.permission_lost_at
+                self.sent_alerts.permission_lost_at = self.permissions.lost_at
             }
         }
     }
@@ -338,7 +339,7 @@ mod tests {
     #[test]
     fn a_dead_grant_is_told_once_and_silences_the_thresholds() {
         let mut row = integration(Platform::Linkedin, true, -50 * DAY, Some(2 * DAY));
-        row.attempted_at = Some(at(0));
+        row.refresh.attempted_at = Some(at(0));
         row.state = State::ReconnectRequired {
             reason: ReconnectReason::Revoked,
             since: at(0),

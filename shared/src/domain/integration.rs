@@ -1,8 +1,10 @@
 //! One integration to a platform account: its identity, its sealed credential,
 //! its clocks and its state. What time does to it stands in `attention`.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::domain::alert_policy::SentAlerts;
 use crate::domain::verdict::{PlatformAction, ReconnectReason};
@@ -11,10 +13,12 @@ use crate::{IntegrationId, OrgId, Platform, UserId};
 /// A secret as it is stored: see `sealing`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Sealed(#[serde(with = "serde_bytes")] pub Vec<u8>);
+pub struct Sealed(
+    #[serde(serialize_with = "serde_bytes::serialize", deserialize_with = "bytes")] pub Vec<u8>,
+);
 
-impl std::fmt::Debug for Sealed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Sealed({} bytes)", self.0.len())
     }
 }
@@ -25,15 +29,19 @@ impl std::fmt::Debug for Sealed {
 /// guessing, and the salt is this row's own, so that no two rows can be compared.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Fingerprint(#[serde(with = "serde_bytes")] pub(crate) Vec<u8>);
+pub struct Fingerprint(
+    #[serde(serialize_with = "serde_bytes::serialize", deserialize_with = "bytes")]
+    pub(crate)  Vec<u8>,
+);
 
-impl std::fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Fingerprint")
     }
 }
 
-/// An integration, as one row of the integrations table.
+/// An integration, as one row of the integrations table. Its groups are flat in the
+/// table, so that each attribute can be projected, indexed and repaired by itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Integration {
     /// The organisation that owns it.
@@ -42,25 +50,63 @@ pub struct Integration {
     pub integration_id: IntegrationId,
     /// The platform it connects to.
     pub platform: Platform,
-    /// The account's name, as people know it.
-    pub username: String,
-    /// The account's id on the platform.
-    pub account_id: String,
-    /// Who made the integration, and is told about it.
+    /// Who made the integration, and is alerted about it.
     pub created_by: UserId,
-    /// What the grant allows, as far as known.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub scopes: Vec<String>,
-    /// Whatever its owner keeps with it; not read by us.
+    /// Whatever its owner keeps with it; Token Warden does not read it.
     #[serde(
         with = "json_text",
         default,
         skip_serializing_if = "serde_json::Map::is_empty"
     )]
     pub metadata: serde_json::Map<String, serde_json::Value>,
-
     /// Counts writes: every write is conditional on the one it read.
     pub version: u64,
+    /// The account on the platform.
+    #[serde(flatten)]
+    pub account: Account,
+    /// The sealed tokens of the current grant.
+    #[serde(flatten)]
+    pub credential: Credential,
+    /// What the grant allows.
+    #[serde(flatten)]
+    pub permissions: Permissions,
+    /// When each part of the credential ends.
+    #[serde(flatten)]
+    pub expiry: Expiry,
+    /// What refreshes and probes have shown, and who is refreshing now.
+    #[serde(flatten)]
+    pub refresh: RefreshState,
+    /// How it stands.
+    pub state: State,
+    /// What people have been told, and still must be.
+    #[serde(default)]
+    pub sent_alerts: SentAlerts,
+
+    /// Until when a person must act, or it stops working: key of `by_reconnect_by`.
+    /// Derived by [`Integration::settle`], as are the next two.
+    #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
+    pub reconnect_by: Option<DateTime<Utc>>,
+    /// When a sweep must next look at it: key of `by_next_action`.
+    #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
+    pub next_action_at: Option<DateTime<Utc>>,
+    /// Its partition of `by_next_action`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_action_shard: Option<String>,
+}
+
+/// An account on a platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Its id on the platform.
+    #[serde(rename = "account_id")]
+    pub id: String,
+    /// Its name, as people know it.
+    pub username: String,
+}
+
+/// A grant's tokens, sealed. See `aws::token_cipher`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential {
     /// Counts credentials: refreshes, imports, reconnects, erasures.
     pub generation: u64,
     /// Counts grants: only a person's acts advance it.
@@ -82,23 +128,74 @@ pub struct Integration {
     /// over again, it must not replace what it has been exchanged for since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registered: Option<Fingerprint>,
+}
 
+/// What a grant allows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Permissions {
+    /// The scopes that it has, as far as known.
+    #[serde(rename = "scopes", default, skip_serializing_if = "Vec::is_empty")]
+    pub granted: Vec<String>,
+    /// The scopes that it once had and no longer has.
+    #[serde(
+        rename = "missing_scopes",
+        default,
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub missing: Vec<String>,
+    /// Since when a permission is missing.
+    #[serde(
+        rename = "permission_lost_at",
+        with = "seconds",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub lost_at: Option<DateTime<Utc>>,
+}
+
+/// When each part of a credential ends.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expiry {
     /// When the access token was issued, if known.
     #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
     pub issued_at: Option<DateTime<Utc>>,
     /// When the access token ends; absent if it does not, or nobody knows.
-    #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
-    pub access_expires_at: Option<DateTime<Utc>>,
+    #[serde(
+        rename = "access_expires_at",
+        with = "seconds",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub access_token: Option<DateTime<Utc>>,
     /// When the refresh token ends.
-    #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
-    pub refresh_expires_at: Option<DateTime<Utc>>,
+    #[serde(
+        rename = "refresh_expires_at",
+        with = "seconds",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub refresh_token: Option<DateTime<Utc>>,
     /// Until when the platform lets us read the person's data (Meta).
-    #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
-    pub data_access_expires_at: Option<DateTime<Utc>>,
+    #[serde(
+        rename = "data_access_expires_at",
+        with = "seconds",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub data_access: Option<DateTime<Utc>>,
     /// When the grant ends if nothing uses it (Google).
-    #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
-    pub idle_expires_at: Option<DateTime<Utc>>,
+    #[serde(
+        rename = "idle_expires_at",
+        with = "seconds",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub idle: Option<DateTime<Utc>>,
+}
 
+/// What refreshes and probes have shown, and who is refreshing now.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefreshState {
     /// The last refresh of this grant that proved it renewable.
     #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
     pub renewed_at: Option<DateTime<Utc>>,
@@ -111,14 +208,6 @@ pub struct Integration {
     /// When it last said so.
     #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
     pub alive_at: Option<DateTime<Utc>>,
-    /// How it stands.
-    pub state: State,
-    /// Permissions that the grant once had and no longer has.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub missing_scopes: Vec<String>,
-    /// Since when permissions are missing.
-    #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
-    pub permission_lost_at: Option<DateTime<Utc>>,
     /// Someone is refreshing it right now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
@@ -131,20 +220,6 @@ pub struct Integration {
     /// token twice may revoke what it gave for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub possibly_replayed: Option<Intent>,
-    /// What people have been told, and still must be.
-    #[serde(default)]
-    pub sent_alerts: SentAlerts,
-
-    /// When it stops working unless a person acts: key of `by_reconnect_by`.
-    /// Derived by [`Integration::settle`], as are the next two.
-    #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
-    pub reconnect_by: Option<DateTime<Utc>>,
-    /// When it next needs us: key of `by_next_action`.
-    #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
-    pub next_action_at: Option<DateTime<Utc>>,
-    /// Its partition of `by_next_action`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_action_shard: Option<String>,
 }
 
 /// How an integration stands. Everything people see beyond this (healthy,
@@ -243,6 +318,34 @@ pub struct Intent {
 /// Optional instants as epoch seconds, absent where there is none.
 pub(crate) mod seconds {
     pub(crate) use chrono::serde::ts_seconds_option::{deserialize, serialize};
+}
+
+/// Bytes, and no text that passes for some: `serde_bytes` takes that as well, and a
+/// row that somebody has tampered with would look whole.
+fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+    struct Bytes;
+
+    impl<'de> de::Visitor<'de> for Bytes {
+        type Value = Vec<u8>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("bytes")
+        }
+
+        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+            Ok(bytes.to_vec())
+        }
+
+        fn visit_seq<A: de::SeqAccess<'de>>(self, mut bytes: A) -> Result<Vec<u8>, A::Error> {
+            let mut all = Vec::new();
+            while let Some(byte) = bytes.next_element()? {
+                all.push(byte);
+            }
+            Ok(all)
+        }
+    }
+
+    from.deserialize_byte_buf(Bytes)
 }
 
 /// JSON kept as text, so that it comes back just as it was given: DynamoDB's

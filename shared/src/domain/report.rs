@@ -172,8 +172,8 @@ impl AttemptRecord {
             body_bytes: None,
             platform_request_id: None,
             duration_ms: 0,
-            expired_at: row.access_expires_at,
-            expires_at: row.access_expires_at,
+            expired_at: row.expiry.access_token,
+            expires_at: row.expiry.access_token,
         }
     }
 

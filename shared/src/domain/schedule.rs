@@ -23,8 +23,8 @@ impl Integration {
     #[must_use]
     pub fn refresh_model(&self) -> RefreshModel {
         self.platform.refresh_model(
-            self.refresh_token.is_some(),
-            self.access_expires_at.is_some(),
+            self.credential.refresh_token.is_some(),
+            self.expiry.access_token.is_some(),
         )
     }
 
@@ -32,7 +32,7 @@ impl Integration {
     /// one where the credential came without the time of issue.
     #[must_use]
     pub fn access_life(&self) -> TimeDelta {
-        match (self.issued_at, self.access_expires_at) {
+        match (self.expiry.issued_at, self.expiry.access_token) {
             (Some(issued), Some(expires)) if expires > issued => expires - issued,
             _ => self.platform.usual_access_life(),
         }
@@ -41,10 +41,14 @@ impl Integration {
     /// When the access token was issued, or probably was: not after it came to us.
     fn issued(&self) -> DateTime<Utc> {
         let usual = self
-            .access_expires_at
+            .expiry
+            .access_token
             .map(|end| end - self.platform.usual_access_life());
-        self.issued_at
-            .unwrap_or_else(|| usual.map_or(self.granted_at, |at| at.min(self.granted_at)))
+        self.expiry.issued_at.unwrap_or_else(|| {
+            usual.map_or(self.credential.granted_at, |at| {
+                at.min(self.credential.granted_at)
+            })
+        })
     }
 
     /// For how long failures leave a proven grant proven.
@@ -72,16 +76,17 @@ impl Integration {
             // What the refresh token's end finds proven stays so: from then on
             // that end is what people are told of, not an earlier one as well.
             let ended = self
-                .refresh_expires_at
-                .filter(|_| self.refresh_token.is_some());
+                .expiry
+                .refresh_token
+                .filter(|_| self.credential.refresh_token.is_some());
             now < until || ended.is_some_and(|end| end <= now && end < until)
         })
     }
 
     /// Until when it counts as proven, if it does; where nothing ends that, for ever.
     fn proven_until(&self) -> Option<DateTime<Utc>> {
-        self.renewed_at?;
-        let ends = self.access_expires_at;
+        self.refresh.renewed_at?;
+        let ends = self.expiry.access_token;
         let until = match self.state {
             // Nobody may have tried: a broken application, a sweep that does
             // not run. Then it is not working either, in the end.
@@ -116,7 +121,7 @@ impl Integration {
     /// had when that began: then it ends unrefreshed, unless the platform gives way.
     fn must_wait_beyond_its_end(&self) -> bool {
         matches!(
-            (&self.state, self.access_expires_at),
+            (&self.state, self.expiry.access_token),
             // One failure may be a blip: it is tried again first, at half of what is left.
             (State::Retrying { failures: 2.., since, wait_until: Some(until), .. }, Some(end))
                 if *since < end && end <= *until
@@ -126,7 +131,7 @@ impl Integration {
     /// The end of its access token, or of what refreshes it if that comes first: by
     /// then it must have been refreshed.
     pub(crate) fn ends_at(&self) -> Option<DateTime<Utc>> {
-        [self.access_expires_at, self.refresh_ends_at()]
+        [self.expiry.access_token, self.refresh_ends_at()]
             .into_iter()
             .flatten()
             .min()
@@ -147,11 +152,12 @@ impl Integration {
         if matches!(self.state, State::Disconnected { .. }) {
             return None;
         }
-        let access = self.access_expires_at.filter(|_| !self.is_proven(now));
+        let access = self.expiry.access_token.filter(|_| !self.is_proven(now));
         let refresh = self
-            .refresh_expires_at
-            .filter(|_| self.refresh_token.is_some());
-        [access, refresh, self.data_access_expires_at]
+            .expiry
+            .refresh_token
+            .filter(|_| self.credential.refresh_token.is_some());
+        [access, refresh, self.expiry.data_access]
             .into_iter()
             .flatten()
             .min()
@@ -162,7 +168,7 @@ impl Integration {
     /// show it before that.
     #[must_use]
     pub fn verdict_awaited_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        if self.renewed_at.is_some() || self.must_wait_beyond_its_end() {
+        if self.refresh.renewed_at.is_some() || self.must_wait_beyond_its_end() {
             return None;
         }
         let due = self.refresh_due_at(now)?;
@@ -174,12 +180,13 @@ impl Integration {
         };
         let awaited_from = |since: DateTime<Utc>| {
             let half = self
-                .access_expires_at
+                .expiry
+                .access_token
                 .map_or(DAILY, |end| (end - since) / 2);
             Some(since + self.failure_grace().min(half.max(least)))
         };
         match self.state {
-            State::Active if self.attempted_at.is_none() => awaited_from(due),
+            State::Active if self.refresh.attempted_at.is_none() => awaited_from(due),
             // Failures that say nothing about the grant.
             State::Retrying {
                 since,
@@ -194,7 +201,7 @@ impl Integration {
     /// Whether the platform would refresh it now, due or not.
     #[must_use]
     pub fn is_refreshable(&self, now: DateTime<Utc>) -> bool {
-        self.access_token.is_some()
+        self.credential.access_token.is_some()
             && self.refresh_model() != RefreshModel::None
             && self.refresh_ends_at().is_none_or(|end| now < end)
             && self.refreshable_from() <= now
@@ -213,7 +220,7 @@ impl Integration {
     /// documents: it has nothing to lose.
     fn refreshable_from(&self) -> DateTime<Utc> {
         let (issued, age) = (self.issued(), self.platform.minimum_age());
-        let half = self.access_expires_at.map(|end| (end - issued) / 2);
+        let half = self.expiry.access_token.map(|end| (end - issued) / 2);
         issued + half.map_or(age, |half| age.min(half))
     }
 
@@ -226,13 +233,14 @@ impl Integration {
             // One that lives shorter than two sweeps is tried once more after its end:
             // the platform that names such a life may mean another unit.
             RefreshModel::Extend => {
-                self.access_expires_at
+                self.expiry
+                    .access_token
                     .map(|end| match self.access_life() < LEAST_MARGIN * 2 {
                         true => end + LEAST_MARGIN,
                         false => end,
                     })
             }
-            RefreshModel::Rotating | RefreshModel::Static => self.refresh_expires_at,
+            RefreshModel::Rotating | RefreshModel::Static => self.expiry.refresh_token,
         }
     }
 
@@ -245,7 +253,7 @@ impl Integration {
         // One in doubt may have a newer credential in the fallback, which has not ended.
         let may_be_replaced = model == RefreshModel::Rotating && self.is_in_doubt();
         if model == RefreshModel::None
-            || self.access_token.is_none()
+            || self.credential.access_token.is_none()
             || (ended.is_some_and(|end| end <= now) && !may_be_replaced)
         {
             return None;
@@ -272,7 +280,7 @@ impl Integration {
     /// nobody would ever see that it has died; and to confirm or refute a refusal.
     #[must_use]
     pub fn probe_due_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        if self.refresh_model() != RefreshModel::None || self.access_token.is_none() {
+        if self.refresh_model() != RefreshModel::None || self.credential.access_token.is_none() {
             return None;
         }
         let due = match self.state {
@@ -280,12 +288,15 @@ impl Integration {
                 next_attempt_at, ..
             } => next_attempt_at,
             State::PlatformActionRequired { next_check_at, .. } => next_check_at,
-            State::Active if self.platform.has_free_probe() => match self.probed_at {
+            State::Active if self.platform.has_free_probe() => match self.refresh.probed_at {
                 // A thousand that came in one minute are spread over a day.
-                None => self.granted_at + DAILY * self.spread_of_4096() / 4096,
-                Some(at) if self.alive_at >= Some(at) => at + DAILY,
+                None => self.credential.granted_at + DAILY * self.spread_of_4096() / 4096,
+                Some(at) if self.refresh.alive_at >= Some(at) => at + DAILY,
                 // It gave no answer that says anything; some never do.
-                Some(at) if at - self.alive_at.unwrap_or(self.granted_at) < DAILY * 2 => {
+                Some(at)
+                    if at - self.refresh.alive_at.unwrap_or(self.credential.granted_at)
+                        < DAILY * 2 =>
+                {
                     at + HOURLY
                 }
                 Some(at) => at + DAILY,
@@ -293,7 +304,7 @@ impl Integration {
             _ => return None,
         };
         // What has ended needs no asking.
-        let lives = |at| self.access_expires_at.is_none_or(|end| at < end);
+        let lives = |at| self.expiry.access_token.is_none_or(|end| at < end);
         (lives(now) && lives(due)).then_some(due)
     }
 
@@ -301,11 +312,11 @@ impl Integration {
     /// end that it has, or a probe that is answered.
     #[must_use]
     pub fn is_monitored(&self, now: DateTime<Utc>) -> bool {
-        if self.refresh_model() != RefreshModel::None || self.access_expires_at.is_some() {
+        if self.refresh_model() != RefreshModel::None || self.expiry.access_token.is_some() {
             return true;
         }
         // The first answer may be to come.
-        let seen = self.alive_at.unwrap_or(self.granted_at);
+        let seen = self.refresh.alive_at.unwrap_or(self.credential.granted_at);
         self.platform.has_free_probe() && now - seen <= DAILY * 2
     }
 
@@ -317,8 +328,8 @@ impl Integration {
 
     fn refresh_due_when_active(&self, model: RefreshModel) -> DateTime<Utc> {
         // A grant never tried is due at once: only a refresh shows that it renews.
-        let Some(attempted) = self.attempted_at else {
-            return self.granted_at;
+        let Some(attempted) = self.refresh.attempted_at else {
+            return self.credential.granted_at;
         };
         let life = self.access_life();
         let regular = match model {
@@ -331,9 +342,9 @@ impl Integration {
                 let spread = (life / 20).min(life / 2 - margin);
                 let jitter = spread * self.spread_of_4096() / 4096;
                 let regular =
-                    self.access_expires_at.unwrap_or(self.issued() + life) - margin - jitter;
+                    self.expiry.access_token.unwrap_or(self.issued() + life) - margin - jitter;
                 // What refreshes it ends sooner than that: while it is there to be used.
-                match self.refresh_expires_at {
+                match self.expiry.refresh_token {
                     Some(end) if end <= regular => attempted + (end - attempted) / 2,
                     _ => regular,
                 }
@@ -341,15 +352,16 @@ impl Integration {
         };
         // An unused grant is used before it dies of idleness.
         let due = self
-            .idle_expires_at
+            .expiry
+            .idle
             .map_or(regular, |idle| regular.min(idle - DAILY));
         // An extension that moved nothing, or one refused for want of a permission: daily,
         // and what ends for good more often as that comes near.
-        let again = match (model, self.access_expires_at) {
+        let again = match (model, self.expiry.access_token) {
             (RefreshModel::Extend, Some(end)) => DAILY.min((end - attempted) / 2).max(LEAST_PAUSE),
             _ => DAILY,
         };
-        if self.renewed_at == Some(attempted) {
+        if self.refresh.renewed_at == Some(attempted) {
             due
         } else {
             due.max(attempted + again)
@@ -378,7 +390,7 @@ impl Integration {
 
     /// The earliest instant at which anything must be done. In the past: something is due.
     fn next_action(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        if let Some(lease) = &self.lease {
+        if let Some(lease) = &self.refresh.lease {
             return Some(lease.until);
         }
         // At this instant the expiry moves to the access token's end.
@@ -395,6 +407,7 @@ impl Integration {
             .map(|(at, _)| at)
             .min();
         let in_vain = self
+            .refresh
             .intent
             .as_ref()
             .filter(|_| self.stale_fallback().is_some())
@@ -408,7 +421,8 @@ impl Integration {
     /// Whether this attempt holds the right to refresh it.
     #[must_use]
     pub fn holds(&self, attempt: &str) -> bool {
-        self.lease
+        self.refresh
+            .lease
             .as_ref()
             .is_some_and(|lease| lease.attempt == attempt)
     }
@@ -417,13 +431,13 @@ impl Integration {
     /// recorded: the platform may have replaced the token.
     #[must_use]
     pub fn is_in_doubt(&self) -> bool {
-        self.is_in_doubt_but_for(self.lease.as_ref())
+        self.is_in_doubt_but_for(self.refresh.lease.as_ref())
     }
 
     /// The same, where the intent of `holder` itself leaves no doubt.
     pub(crate) fn is_in_doubt_but_for(&self, holder: Option<&Lease>) -> bool {
-        self.intent.as_ref().is_some_and(|intent| {
-            intent.generation == self.generation
+        self.refresh.intent.as_ref().is_some_and(|intent| {
+            intent.generation == self.credential.generation
                 && holder.is_none_or(|lease| lease.attempt != intent.attempt)
         })
     }
@@ -432,14 +446,17 @@ impl Integration {
     /// was begun, and the credential was replaced or erased since.
     #[must_use]
     pub fn stale_fallback(&self) -> Option<u64> {
-        let intent = self.intent.as_ref()?;
-        (intent.generation != self.generation).then_some(intent.generation + 1)
+        let intent = self.refresh.intent.as_ref()?;
+        (intent.generation != self.credential.generation).then_some(intent.generation + 1)
     }
 
     /// Whether somebody holds the right to refresh it.
     #[must_use]
     pub fn is_leased(&self, now: DateTime<Utc>) -> bool {
-        self.lease.as_ref().is_some_and(|lease| lease.until > now)
+        self.refresh
+            .lease
+            .as_ref()
+            .is_some_and(|lease| lease.until > now)
     }
 }
 

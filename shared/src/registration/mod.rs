@@ -13,7 +13,9 @@ use crate::IntegrationKey;
 use crate::aws::tables::{Conflict, Found, IntegrationsTable, TableError};
 use crate::aws::token_cipher::{CipherError, EncryptionContext, SealedField, TokenCipher};
 use crate::domain::alert_policy::SentAlerts;
-use crate::domain::integration::{Integration, State};
+use crate::domain::integration::{
+    Account, Credential, Expiry, Integration, Permissions, RefreshState, State,
+};
 use crate::domain::verdict::ReconnectReason;
 use crate::registration::fields::{Faults, Fields};
 use crate::registration::fingerprint::{Fingerprint, Likeness};
@@ -175,7 +177,7 @@ impl Registration {
         sealer: &TokenCipher,
         now: DateTime<Utc>,
     ) -> Result<Integration, CipherError> {
-        let generation = stored.map_or(first_generation, |row| row.generation + 1);
+        let generation = stored.map_or(first_generation, |row| row.credential.generation + 1);
         let seal = async |field, token: &Option<SecretString>| {
             let context = EncryptionContext {
                 org_id: &key.org_id,
@@ -194,37 +196,35 @@ impl Registration {
             org_id: key.org_id.clone(),
             integration_id: key.integration_id.clone(),
             platform: self.platform,
-            username: self.username.clone(),
-            account_id: self.account_id.clone(),
             created_by: created_by.clone(),
-            scopes: self.scopes.clone(),
             metadata: metadata.unwrap_or_default(),
             version: stored.map_or(0, |row| row.version),
-            generation,
-            grant: stored.map_or(1, |row| row.grant + 1),
-            granted_at: now,
-            access_token: seal(SealedField::AccessToken, &self.access_token).await?,
-            refresh_token: seal(SealedField::RefreshToken, &self.refresh_token).await?,
-            // An import still knows the line that it has taken before.
-            imported: stored.and_then(|row| row.imported.clone()),
-            registered: Fingerprint::of(self)?,
-            issued_at: self.token_issued_at,
-            access_expires_at: self.token_expires_at,
-            refresh_expires_at: self.refresh_token_expires_at,
-            data_access_expires_at: self.data_access_expires_at,
-            idle_expires_at: None,
-            renewed_at: None,
-            attempted_at: None,
-            probed_at: None,
-            alive_at: None,
+            account: Account {
+                id: self.account_id.clone(),
+                username: self.username.clone(),
+            },
+            credential: Credential {
+                generation,
+                grant: stored.map_or(1, |row| row.credential.grant + 1),
+                granted_at: now,
+                access_token: seal(SealedField::AccessToken, &self.access_token).await?,
+                refresh_token: seal(SealedField::RefreshToken, &self.refresh_token).await?,
+                // An import still knows the line that it has taken before.
+                imported: stored.and_then(|row| row.credential.imported.clone()),
+                registered: Fingerprint::of(self)?,
+            },
+            permissions: Permissions {
+                granted: self.scopes.clone(),
+                ..Permissions::default()
+            },
+            expiry: self.expiry(),
+            refresh: RefreshState {
+                // An exchange that was begun may yet store what it brings in the
+                // fallback: that is to be found and removed.
+                intent: stored.and_then(|row| row.refresh.intent.clone()),
+                ..RefreshState::default()
+            },
             state: State::Active,
-            missing_scopes: Vec::new(),
-            permission_lost_at: None,
-            lease: None,
-            // An exchange that was begun may yet store what it brings in the fallback: that is
-            // to be found and removed.
-            intent: stored.and_then(|row| row.intent.clone()),
-            possibly_replayed: None,
             sent_alerts: SentAlerts::default(),
             reconnect_by: None,
             next_action_at: None,
@@ -234,6 +234,17 @@ impl Registration {
             Some(before) => row.following(before, now),
             None => row,
         })
+    }
+
+    /// The ends that it was handed over with.
+    const fn expiry(&self) -> Expiry {
+        Expiry {
+            issued_at: self.token_issued_at,
+            access_token: self.token_expires_at,
+            refresh_token: self.refresh_token_expires_at,
+            data_access: self.data_access_expires_at,
+            idle: None,
+        }
     }
 
     /// The stored row with whatever this says beside the credential, if it is
@@ -250,26 +261,24 @@ impl Registration {
                     ..
                 }
         );
-        let known = stored.registered.as_ref().filter(|_| !is_lost);
+        let known = stored.credential.registered.as_ref().filter(|_| !is_lost);
         let likeness = known.map_or(Likeness::Other, |known| known.likeness(self));
         if likeness == Likeness::Other {
             return Ok(None);
         }
         let mut row = stored.clone();
-        row.username.clone_from(&self.username);
-        row.account_id.clone_from(&self.account_id);
+        row.account.username.clone_from(&self.username);
+        row.account.id.clone_from(&self.account_id);
         if let Some(metadata) = &self.metadata {
             row.metadata.clone_from(metadata);
         }
         // Put right; once it was tried, what is stored is the platform's word.
-        let is_untried = row.attempted_at.is_none() && row.lease.is_none() && !row.is_in_doubt();
+        let is_untried =
+            row.refresh.attempted_at.is_none() && row.refresh.lease.is_none() && !row.is_in_doubt();
         if likeness == Likeness::SameTokens && is_untried {
-            row.issued_at = self.token_issued_at;
-            row.access_expires_at = self.token_expires_at;
-            row.refresh_expires_at = self.refresh_token_expires_at;
-            row.data_access_expires_at = self.data_access_expires_at;
-            row.scopes.clone_from(&self.scopes);
-            row.registered = Fingerprint::of(self)?;
+            row.expiry = self.expiry();
+            row.permissions.granted.clone_from(&self.scopes);
+            row.credential.registered = Fingerprint::of(self)?;
         }
         Ok(Some(row))
     }

@@ -75,7 +75,7 @@ impl Run<'_> {
         let row = self.row(integration).await;
         match row.state {
             State::Disconnected { .. } if self.integrations[integration].is_off => {
-                if row.access_token.is_some() || row.refresh_token.is_some() {
+                if row.credential.access_token.is_some() || row.credential.refresh_token.is_some() {
                     self.find(integration, "switched off, and a token is left");
                 }
                 self.tally
@@ -87,7 +87,7 @@ impl Run<'_> {
                     format!("a person's act undone: {:?}", row.state),
                 );
             }
-            State::Active if row.generation > before => {
+            State::Active if row.credential.generation > before => {
                 self.tally
                     .count(Topic::Ends, "the grant lives, and was refreshed once more");
             }
@@ -112,7 +112,11 @@ impl Run<'_> {
         log: &[&Logged],
     ) {
         let stored = self
-            .open(row, row.refresh_token.as_ref(), row.generation)
+            .open(
+                row,
+                row.credential.refresh_token.as_ref(),
+                row.credential.generation,
+            )
             .await
             .unwrap();
         let rotations = self.rotations(row, log).await;
@@ -175,7 +179,7 @@ impl Run<'_> {
     ) {
         self.check_notified(integration).await;
         let since = row.state.since().unwrap();
-        let end = row.access_expires_at;
+        let end = row.expiry.access_token;
         let alive = end.is_some_and(|end| since < end);
         let warned = self
             .notified(integration, "integration_token_expiring")
@@ -201,7 +205,7 @@ impl Run<'_> {
                 "told late: the platform itself failed again in between"
             }
             false => {
-                let what = format!("told at {since}, ended {:?}", row.access_expires_at);
+                let what = format!("told at {since}, ended {:?}", row.expiry.access_token);
                 return self.find(integration, what);
             }
         };
@@ -306,13 +310,16 @@ impl Run<'_> {
             org_id: &row.org_id,
             integration_id: &row.integration_id,
             field,
-            generation: row.generation,
+            generation: row.credential.generation,
         };
         let open = |field, sealed| sealer.open(context(field), sealed);
-        let access_token = open(SealedField::AccessToken, row.access_token.as_ref().unwrap());
+        let access_token = open(
+            SealedField::AccessToken,
+            row.credential.access_token.as_ref().unwrap(),
+        );
         let refresh_token = open(
             SealedField::RefreshToken,
-            row.refresh_token.as_ref().unwrap(),
+            row.credential.refresh_token.as_ref().unwrap(),
         );
         let tokens = Tokens {
             access_token: access_token.await.unwrap(),

@@ -170,7 +170,7 @@ impl<'a> Run<'a> {
             self.sweep(1, None).await;
             self.settle().await;
         }
-        rows.iter().map(|row| row.generation).collect()
+        rows.iter().map(|row| row.credential.generation).collect()
     }
 
     pub(super) fn key(&self, integration: usize) -> IntegrationKey {
@@ -251,7 +251,7 @@ impl<'a> Run<'a> {
             self.lab.world.now(),
         );
         for (integration, row) in rows.iter().enumerate() {
-            let is_idle = row.lease.is_none() && row.intent.is_none();
+            let is_idle = row.refresh.lease.is_none() && row.refresh.intent.is_none();
             let works = matches!(row.state, State::Active | State::Retrying { .. });
             let Some(end) = self
                 .true_end(integration, row, &log)
@@ -283,6 +283,7 @@ impl<'a> Run<'a> {
         let last = log.iter().rev().find(granted)?;
         // Only of what is stored: a later answer may have been lost.
         let is_stored = row
+            .expiry
             .issued_at
             .is_some_and(|at| (at - last.at).abs() < LAST_MINUTES);
         is_stored.then(|| last.at + TimeDelta::seconds(life))
@@ -446,10 +447,10 @@ impl<'a> Run<'a> {
 
 /// Nothing is under way, in doubt, or waiting for a confirmation.
 fn is_settled(row: &Integration, now: DateTime<Utc>) -> bool {
-    let is_idle = row.lease.is_none() && row.intent.is_none();
+    let is_idle = row.refresh.lease.is_none() && row.refresh.intent.is_none();
     let is_told = row.next_action_at.is_none_or(|at| at > now);
     let is_final = match row.state {
-        State::Active => row.attempted_at.is_some(),
+        State::Active => row.refresh.attempted_at.is_some(),
         State::ReconnectRequired { .. } | State::Disconnected { .. } => true,
         State::Retrying { .. } | State::PlatformActionRequired { .. } => false,
     };

@@ -81,7 +81,7 @@ fn ten_thousand_rows_are_all_and_one_more_is_next() {
 #[test]
 fn an_answer_stays_within_what_lambda_can_return() {
     let mut row = integration("i", DAY);
-    row.username = "\"".repeat(1_000);
+    row.account.username = "\"".repeat(1_000);
     let rows = vec![row; 5_000];
     let answer = page(&rows, WarningWindow::default(), now()).unwrap();
     assert!(answer.next.is_some());

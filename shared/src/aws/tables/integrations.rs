@@ -289,7 +289,7 @@ impl IntegrationsTable {
         version: Option<AttributeValue>,
         now: DateTime<Utc>,
     ) -> Result<Integration, Conflict> {
-        row.version = version_after(version.as_ref(), row.generation);
+        row.version = version_after(version.as_ref(), row.credential.generation);
         row.settle(now);
         let condition = still_damaged(version.as_ref());
         self.put(row, condition, version).await

@@ -81,38 +81,40 @@ impl Integration {
         // Without a life an extension has moved nothing.
         let access_expires_at = match access {
             Some(life) => Some(renewed.sent_at + life),
-            None => self.access_expires_at,
+            None => self.expiry.access_token,
         };
         let expiry_tolerance = expiry_tolerance(access_expires_at.map(|end| end - renewed.sent_at));
-        let moved = access_expires_at > self.access_expires_at.map(|old| old + expiry_tolerance);
+        let moved = access_expires_at > self.expiry.access_token.map(|old| old + expiry_tolerance);
         let shortened =
-            access_expires_at.map(|new| new + expiry_tolerance) < self.access_expires_at;
+            access_expires_at.map(|new| new + expiry_tolerance) < self.expiry.access_token;
         let proves = model != RefreshModel::Extend || moved;
 
-        self.possibly_replayed
-            .take_if(|of| of.generation != self.generation);
-        self.generation += 1;
-        self.access_token = Some(renewed.access_token);
-        self.refresh_token = renewed.refresh_token;
+        self.refresh
+            .possibly_replayed
+            .take_if(|of| of.generation != self.credential.generation);
+        self.credential.generation += 1;
+        self.credential.access_token = Some(renewed.access_token);
+        self.credential.refresh_token = renewed.refresh_token;
         if proves || shortened {
-            self.issued_at = Some(renewed.sent_at);
-            self.access_expires_at = access_expires_at;
+            self.expiry.issued_at = Some(renewed.sent_at);
+            self.expiry.access_token = access_expires_at;
         }
         if let Some(life) = refresh {
             let end = renewed.sent_at + life;
             if self
-                .refresh_expires_at
+                .expiry
+                .refresh_token
                 .is_none_or(|old| (end - old).abs() > EXPIRY_TOLERANCE)
             {
-                self.refresh_expires_at = Some(end);
+                self.expiry.refresh_token = Some(end);
             }
         }
-        self.idle_expires_at = self.platform.idle_life().map(|life| renewed.sent_at + life);
-        self.attempted_at = Some(now);
-        self.renewed_at = proves.then_some(now);
+        self.expiry.idle = self.platform.idle_life().map(|life| renewed.sent_at + life);
+        self.refresh.attempted_at = Some(now);
+        self.refresh.renewed_at = proves.then_some(now);
         self.state = State::Active;
-        self.lease = None;
-        self.intent = None;
+        self.refresh.lease = None;
+        self.refresh.intent = None;
         self.take_scopes(scopes, now);
         self.owe_recovery_alert(&before, now);
     }
@@ -120,7 +122,11 @@ impl Integration {
     fn take_scopes(&mut self, scopes: Vec<String>, now: DateTime<Utc>) {
         // An answer that names no scopes has changed none.
         if !scopes.is_empty() {
-            let had = self.scopes.iter().chain(&self.missing_scopes);
+            let had = self
+                .permissions
+                .granted
+                .iter()
+                .chain(&self.permissions.missing);
             let has = |had: &str| {
                 let spelt = self.platform.spelling(had);
                 scopes.iter().any(|scope| scope == had || scope == spelt)
@@ -128,30 +134,30 @@ impl Integration {
             let missing: Vec<_> = had.filter(|had| !has(had)).cloned().collect();
             if missing
                 .iter()
-                .any(|scope| !self.missing_scopes.contains(scope))
+                .any(|scope| !self.permissions.missing.contains(scope))
             {
-                self.permission_lost_at = Some(now);
+                self.permissions.lost_at = Some(now);
             }
-            self.missing_scopes = missing;
-            self.scopes = scopes;
+            self.permissions.missing = missing;
+            self.permissions.granted = scopes;
         }
         // Also after an exchange that had itself been refused for want of one.
-        if self.missing_scopes.is_empty() {
-            self.permission_lost_at = None;
+        if self.permissions.missing.is_empty() {
+            self.permissions.lost_at = None;
         }
     }
 
     /// Takes over that the platform refuses for want of a permission. What it
     /// names counts if the grant had it: an error's words may be anything.
     fn lose_permissions(&mut self, named: &[String], now: DateTime<Utc>) {
-        let (lost, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.scopes)
+        let (lost, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.permissions.granted)
             .into_iter()
             .partition(|scope| named.contains(scope));
-        self.scopes = kept;
-        if !lost.is_empty() || self.permission_lost_at.is_none() {
-            self.permission_lost_at = Some(now);
+        self.permissions.granted = kept;
+        if !lost.is_empty() || self.permissions.lost_at.is_none() {
+            self.permissions.lost_at = Some(now);
         }
-        self.missing_scopes.extend(lost);
+        self.permissions.missing.extend(lost);
     }
 
     /// People hear of a refresh if it ended what they had been told of, or
@@ -169,14 +175,15 @@ impl Integration {
         let ended_state = before.sent_alerts.state_since.is_some();
         let window = WarningWindow::default().length();
         let saved = before.access_life() > window
-            && self.access_expires_at > before.access_expires_at
+            && self.expiry.access_token > before.expiry.access_token
             && before
-                .access_expires_at
+                .expiry
+                .access_token
                 .is_some_and(|end| end - window <= now);
         if ended_expiry || ended_state || saved {
             let expiry = told_of
                 .or(before.reconnect_by(now))
-                .or(before.access_expires_at);
+                .or(before.expiry.access_token);
             self.sent_alerts.recovery = Some(Recovery { at: now, expiry });
         }
         if ended_expiry {
@@ -199,7 +206,7 @@ impl Integration {
                 .map(|told| told.reconnect_by);
             self.sent_alerts.recovery = Some(Recovery {
                 at: now,
-                expiry: expiry.or(before.access_expires_at),
+                expiry: expiry.or(before.expiry.access_token),
             });
         }
         self
@@ -207,15 +214,15 @@ impl Integration {
 
     /// Switches it off and erases its tokens.
     pub fn disconnect(&mut self, now: DateTime<Utc>) {
-        self.generation += 1;
-        self.grant += 1;
-        self.access_token = None;
-        self.refresh_token = None;
-        self.registered = None;
-        self.possibly_replayed = None;
+        self.credential.generation += 1;
+        self.credential.grant += 1;
+        self.credential.access_token = None;
+        self.credential.refresh_token = None;
+        self.credential.registered = None;
+        self.refresh.possibly_replayed = None;
         // The intent stays: it says that an answer to the old credential may be
         // in the fallback, which is to be removed.
-        self.lease = None;
+        self.refresh.lease = None;
         self.sent_alerts.recovery = None;
         self.state = State::Disconnected { since: now };
     }
@@ -223,15 +230,15 @@ impl Integration {
     /// Takes over a refusal. `jitter` in `[0, 1)` places the next attempt. What is
     /// not `conclusive` says nothing about the grant, however often it comes.
     pub fn fail(&mut self, verdict: &Verdict, conclusive: bool, now: DateTime<Utc>, jitter: f64) {
-        self.lease = None;
-        self.intent = None;
+        self.refresh.lease = None;
+        self.refresh.intent = None;
         // One about our application or about the question says nothing about the
         // integration; and what is known to be dead was tried because somebody asked.
         let says_nothing = matches!(verdict, Verdict::AppMisconfigured | Verdict::Unanswered);
         if self.is_given_up() || says_nothing {
             return;
         }
-        self.attempted_at = Some(now);
+        self.refresh.attempted_at = Some(now);
         if matches!(
             verdict,
             Verdict::ReconnectNeeded(_) | Verdict::PlatformActionNeeded(_)
@@ -275,13 +282,13 @@ impl Integration {
     /// Gives it back untried; an earlier doubt remains. One whose doubt could not
     /// be looked into is looked into later.
     pub fn release(&mut self, unknown: bool, now: DateTime<Utc>, jitter: f64) {
-        let holder = self.lease.take();
+        let holder = self.refresh.lease.take();
         if self.is_in_doubt_but_for(holder.as_ref()) {
             if unknown && !self.is_given_up() {
                 self.state = self.retrying(RetryReason::InDoubt, None, now, jitter);
             }
         } else {
-            self.intent = None;
+            self.refresh.intent = None;
         }
     }
 
@@ -293,19 +300,19 @@ impl Integration {
             _ => None,
         };
         // That of its own holder has an answer; a later one adds nothing to a crash.
-        let holder = self.lease.take();
-        if let (Some(intent), Some(holder)) = (&mut self.intent, holder) {
+        let holder = self.refresh.lease.take();
+        if let (Some(intent), Some(holder)) = (&mut self.refresh.intent, holder) {
             let is_answer = *verdict != Verdict::Transient(Transient::NoAnswer);
             intent.answered |= is_answer && intent.attempt == holder.attempt;
         }
         if self.is_given_up() {
             // It stays so, and has been looked into, unless nothing was asked.
             if *verdict != Verdict::Transient(Transient::Unopenable) {
-                self.intent = None;
+                self.refresh.intent = None;
             }
             return;
         }
-        self.attempted_at = Some(now);
+        self.refresh.attempted_at = Some(now);
         self.state = match verdict {
             Verdict::ReconnectNeeded(_) if conclusive => self.refused(now, jitter),
             _ => self.retrying(RetryReason::InDoubt, wait, now, jitter),
@@ -320,14 +327,15 @@ impl Integration {
         probed: Option<&Result<ProbeResult, Verdict>>,
         now: DateTime<Utc>,
     ) {
-        self.lease = None;
-        self.intent = None;
-        self.attempted_at = Some(now);
+        self.refresh.lease = None;
+        self.refresh.intent = None;
+        self.refresh.attempted_at = Some(now);
         self.sent_alerts.recovery = None;
         match probed {
             Some(Ok(seen)) => self.see(seen, now),
             Some(Err(Verdict::ReconnectNeeded(_))) => {
-                self.access_expires_at = Some(self.access_expires_at.map_or(now, |at| at.min(now)));
+                self.expiry.access_token =
+                    Some(self.expiry.access_token.map_or(now, |at| at.min(now)));
             }
             Some(Err(_)) | None => {}
         }
@@ -339,8 +347,8 @@ impl Integration {
 
     /// Takes over that its credential can no longer be opened.
     pub fn damage(&mut self, now: DateTime<Utc>) {
-        self.lease = None;
-        self.intent = None;
+        self.refresh.lease = None;
+        self.refresh.intent = None;
         self.sent_alerts.recovery = None;
         self.state = State::ReconnectRequired {
             reason: ReconnectReason::CredentialDamaged,
@@ -390,8 +398,8 @@ impl Integration {
     /// Whether the token that its credential was got for may have been sent again
     /// before that was stored.
     pub(crate) fn is_possibly_replayed(&self) -> bool {
-        let replay = self.possibly_replayed.as_ref();
-        replay.is_some_and(|replay| replay.generation + 1 == self.generation)
+        let replay = self.refresh.possibly_replayed.as_ref();
+        replay.is_some_and(|replay| replay.generation + 1 == self.credential.generation)
     }
 
     /// Whether the platform refused the grant the last time too: one refusal

@@ -45,25 +45,26 @@ impl Integration {
     /// Takes over what a probe saw of the access token.
     pub fn see(&mut self, seen: &ProbeResult, now: DateTime<Utc>) {
         let (seen, _) = seen.clone().believed(self.platform, now);
-        self.access_expires_at = seen.access.or(self.access_expires_at);
-        self.data_access_expires_at = seen.data_access.or(self.data_access_expires_at);
+        self.expiry.access_token = seen.access.or(self.expiry.access_token);
+        self.expiry.data_access = seen.data_access.or(self.expiry.data_access);
         self.take_scopes(seen.scopes, now);
-        self.alive_at = Some(now);
+        self.refresh.alive_at = Some(now);
     }
 
     /// Takes over what a probe saw of the access token that an extension has
     /// just brought: it may show that the end moved after all.
     pub fn see_extended(&mut self, seen: &ProbeResult, now: DateTime<Utc>) {
-        let before = self.access_expires_at;
+        let before = self.expiry.access_token;
         self.see(seen, now);
-        let moved = match (before, self.access_expires_at) {
+        let moved = match (before, self.expiry.access_token) {
             (Some(before), Some(end)) => end > before + expiry_tolerance(Some(end - now)),
             (Some(_), None) => true,
             (None, _) => false,
         };
         if moved {
             // As the extension itself would have, had its answer said so.
-            (self.issued_at, self.renewed_at) = (self.attempted_at, self.attempted_at);
+            (self.expiry.issued_at, self.refresh.renewed_at) =
+                (self.refresh.attempted_at, self.refresh.attempted_at);
         }
     }
 
@@ -85,7 +86,7 @@ impl Integration {
         );
         let is_due = self.next_attempt_at(now).is_some_and(|at| at <= now);
         if is_the_grant {
-            self.probed_at = Some(now);
+            self.refresh.probed_at = Some(now);
         }
         let verdict = match said {
             Ok(seen) => {
@@ -101,7 +102,7 @@ impl Integration {
         if let Verdict::PermissionLost(named) = verdict {
             let before = self.clone();
             self.lose_permissions(named, now);
-            self.alive_at = Some(now);
+            self.refresh.alive_at = Some(now);
             if is_the_grant {
                 self.recover(&before, now);
             }
@@ -113,9 +114,10 @@ impl Integration {
         match verdict {
             Verdict::ReconnectNeeded(_) | Verdict::PlatformActionNeeded(_) => {
                 // It was no attempt at refreshing, and no end of one.
-                let (attempted_at, intent) = (self.attempted_at, self.intent.clone());
+                let (attempted_at, intent) =
+                    (self.refresh.attempted_at, self.refresh.intent.clone());
                 self.fail(verdict, conclusive && is_due, now, jitter);
-                (self.attempted_at, self.intent) = (attempted_at, intent);
+                (self.refresh.attempted_at, self.refresh.intent) = (attempted_at, intent);
             }
             // That it could not be asked about says nothing of it: later, where
             // something is still to be confirmed or refuted.

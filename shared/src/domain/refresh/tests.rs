@@ -28,11 +28,11 @@ fn an_extension_that_moves_nothing_proves_nothing() {
     let mut row = integration(Platform::Meta, false, -DAY, Some(59 * DAY));
     row.renew(renewed(59), at(0));
     assert_eq!(
-        (row.renewed_at, row.access_expires_at),
+        (row.refresh.renewed_at, row.expiry.access_token),
         (None, Some(at(59 * DAY)))
     );
     assert_eq!(
-        row.generation, 2,
+        row.credential.generation, 2,
         "the token may be another one all the same"
     );
     assert_eq!(
@@ -42,7 +42,7 @@ fn an_extension_that_moves_nothing_proves_nothing() {
     );
     row.renew(renewed(60), at(0));
     assert_eq!(
-        (row.renewed_at, row.access_expires_at),
+        (row.refresh.renewed_at, row.expiry.access_token),
         (Some(at(0)), Some(at(60 * DAY)))
     );
 }
@@ -52,7 +52,7 @@ fn an_extension_that_ends_earlier_than_believed_is_believed() {
     let mut row = integration(Platform::Meta, false, -DAY, Some(60 * DAY));
     row.renew(renewed(20), at(0));
     assert_eq!(
-        (row.renewed_at, row.access_expires_at),
+        (row.refresh.renewed_at, row.expiry.access_token),
         (None, Some(at(20 * DAY)))
     );
 }
@@ -90,7 +90,7 @@ fn a_refusal_counts_when_it_is_confirmed() {
     row.fail(&refused(), true, at(60), 0.0);
     assert!(matches!(row.state, State::ReconnectRequired { since, .. } if since == at(60)));
     assert!(
-        row.access_token.is_some(),
+        row.credential.access_token.is_some(),
         "the access token may still live"
     );
 }
@@ -179,14 +179,14 @@ fn a_platforms_retry_after_is_kept() {
 #[test]
 fn a_fixed_clock_does_not_drift() {
     let mut row = integration(Platform::Linkedin, true, -DAY, Some(DAY));
-    row.refresh_expires_at = Some(at(300 * DAY));
+    row.expiry.refresh_token = Some(at(300 * DAY));
     let mut answer = renewed(60);
     answer.lifetimes.refresh = Some(TimeDelta::days(300) + TimeDelta::seconds(7));
     row.renew(answer.clone(), at(0));
-    assert_eq!(row.refresh_expires_at, Some(at(300 * DAY)));
+    assert_eq!(row.expiry.refresh_token, Some(at(300 * DAY)));
     answer.lifetimes.refresh = Some(TimeDelta::days(365));
     row.renew(answer, at(0));
-    assert_eq!(row.refresh_expires_at, Some(at(365 * DAY)));
+    assert_eq!(row.expiry.refresh_token, Some(at(365 * DAY)));
 }
 
 #[test]
@@ -221,20 +221,20 @@ fn people_hear_of_a_recovery_and_not_of_routine() {
 #[test]
 fn permissions_that_went_missing_are_noticed() {
     let mut row = integration(Platform::Google, true, -1_800, Some(1_800));
-    row.scopes = vec!["read".to_owned(), "write".to_owned()];
+    row.permissions.granted = vec!["read".to_owned(), "write".to_owned()];
     let mut answer = renewed(1);
     answer.lifetimes.scopes = vec!["read".to_owned()];
     row.renew(answer.clone(), at(0));
     assert_eq!(
-        (row.missing_scopes.as_slice(), row.permission_lost_at),
+        (row.permissions.missing.as_slice(), row.permissions.lost_at),
         (&["write".to_owned()][..], Some(at(0)))
     );
     row.renew(answer.clone(), at(60));
-    assert_eq!(row.permission_lost_at, Some(at(0)));
+    assert_eq!(row.permissions.lost_at, Some(at(0)));
     answer.lifetimes.scopes.push("write".to_owned());
     row.renew(answer, at(120));
     assert_eq!(
-        (row.missing_scopes.len(), row.permission_lost_at),
+        (row.permissions.missing.len(), row.permissions.lost_at),
         (0, None)
     );
 }
@@ -243,19 +243,19 @@ fn permissions_that_went_missing_are_noticed() {
 #[test]
 fn a_permission_in_another_spelling_is_not_lost() {
     let mut row = integration(Platform::Google, true, -1_800, Some(1_800));
-    row.scopes = vec!["openid".to_owned(), "email".to_owned()];
+    row.permissions.granted = vec!["openid".to_owned(), "email".to_owned()];
     let mut answer = renewed(1);
     let long = "https://www.googleapis.com/auth/userinfo.email";
     answer.lifetimes.scopes = vec!["openid".to_owned(), long.to_owned()];
     row.renew(answer.clone(), at(0));
     assert_eq!(
-        (row.missing_scopes.len(), row.permission_lost_at),
+        (row.permissions.missing.len(), row.permissions.lost_at),
         (0, None)
     );
     // What is known from then on is the platform's own spelling.
     answer.lifetimes.scopes.pop();
     row.renew(answer, at(60));
-    assert_eq!(row.missing_scopes, [long]);
+    assert_eq!(row.permissions.missing, [long]);
 }
 
 /// Of an advertiser: nothing refreshes it, and it does not end.
@@ -274,7 +274,7 @@ fn a_refused_probe_is_confirmed_by_a_later_one_and_refuted_by_a_living_token() {
     let due = row.probe_due_at(at(0)).unwrap();
     row.settle(at(0));
     assert_eq!(row.next_action_at, Some(due));
-    assert_eq!(row.attempted_at, None, "nobody tried to refresh it");
+    assert_eq!(row.refresh.attempted_at, None, "nobody tried to refresh it");
     // Somebody who asks twice confirms nothing.
     row.probed(Err(&REFUSED), true, at(1), 0.0);
     assert!(matches!(row.state, State::Retrying { .. }));
@@ -321,15 +321,13 @@ fn a_person_who_must_act_on_the_platform_is_looked_after_daily() {
 #[test]
 fn a_probe_says_nothing_of_a_grant_that_is_a_refresh_token_nor_of_what_is_fine() {
     let mut row = integration(Platform::Twitter, true, -DAY, Some(DAY));
-    row.refresh_expires_at = Some(at(-1));
+    row.expiry.refresh_token = Some(at(-1));
     let before = row.clone();
     row.probed(Err(&REFUSED), true, at(0), 0.0);
     assert_eq!(row, before);
     let mut row = unrefreshable();
-    let before = Integration {
-        probed_at: Some(at(0)),
-        ..row.clone()
-    };
+    let mut before = row.clone();
+    before.refresh.probed_at = Some(at(0));
     row.probed(Err(&Verdict::AppMisconfigured), false, at(0), 0.0);
     assert_eq!(row, before);
 }
@@ -339,27 +337,27 @@ fn a_lost_permission_leaves_it_active_and_is_looked_after_daily() {
     let named = ["ads.read", "some.word"].map(str::to_owned).to_vec();
     for platform in [Platform::Google, Platform::Twitter, Platform::Meta] {
         let mut row = integration(platform, platform != Platform::Meta, -50 * DAY, Some(600));
-        row.access_expires_at = Some(at(10 * DAY));
-        row.idle_expires_at = Some(at(DAY));
-        row.scopes = ["ads.read", "profile"].map(str::to_owned).to_vec();
+        row.expiry.access_token = Some(at(10 * DAY));
+        row.expiry.idle = Some(at(DAY));
+        row.permissions.granted = ["ads.read", "profile"].map(str::to_owned).to_vec();
         let lost = Verdict::PermissionLost(named.clone());
         row.fail(&lost, true, at(0), 0.0);
         assert_eq!(row.state, State::Active);
         assert_eq!(
-            row.missing_scopes,
+            row.permissions.missing,
             ["ads.read"],
             "what it never had it did not lose"
         );
-        assert_eq!(row.permission_lost_at, Some(at(0)));
+        assert_eq!(row.permissions.lost_at, Some(at(0)));
         assert_eq!(row.refresh_due_at(at(0)), Some(at(DAY)), "{platform}");
         row.fail(&lost, true, at(DAY), 0.0);
-        assert_eq!(row.permission_lost_at, Some(at(0)), "told once");
+        assert_eq!(row.permissions.lost_at, Some(at(0)), "told once");
         assert_eq!(row.refresh_due_at(at(DAY)), Some(at(2 * DAY)), "{platform}");
         let mut back = renewed(60);
         back.lifetimes.scopes = ["profile", "ads.read"].map(str::to_owned).to_vec();
         row.renew(back, at(2 * DAY));
         assert_eq!(
-            (row.missing_scopes.len(), row.permission_lost_at),
+            (row.permissions.missing.len(), row.permissions.lost_at),
             (0, None)
         );
     }
@@ -371,9 +369,9 @@ fn a_probe_that_misses_a_permission_shows_that_the_token_lives() {
     row.probed(Err(&REFUSED), true, at(0), 0.0);
     row.probed(Err(&Verdict::PermissionLost(Vec::new())), true, at(60), 0.0);
     assert_eq!(
-        (&row.state, row.permission_lost_at),
+        (&row.state, row.permissions.lost_at),
         (&State::Active, Some(at(60)))
     );
     row.probed(Ok(&ProbeResult::default()), true, at(120), 0.0);
-    assert_eq!(row.permission_lost_at, None);
+    assert_eq!(row.permissions.lost_at, None);
 }

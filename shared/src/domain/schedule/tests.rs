@@ -1,6 +1,8 @@
 use super::*;
 use crate::domain::alert_policy::SentAlerts;
-use crate::domain::integration::{Intent, Lease, Sealed};
+use crate::domain::integration::{
+    Account, Credential, Expiry, Intent, Lease, Permissions, RefreshState, Sealed,
+};
 use crate::domain::verdict::{PlatformAction, ReconnectReason, Verdict};
 use crate::{IntegrationId, OrgId, Platform, UserId};
 
@@ -22,34 +24,30 @@ pub(crate) fn integration(
         org_id: OrgId::new("acme").unwrap(),
         integration_id: IntegrationId::new("i1").unwrap(),
         platform,
-        username: "acme.page".to_owned(),
-        account_id: "123".to_owned(),
         created_by: UserId::new("ian").unwrap(),
-        scopes: Vec::new(),
         metadata: serde_json::Map::new(),
         version: 1,
-        generation: 1,
-        grant: 1,
-        granted_at: at(0),
-        access_token: Some(Sealed(vec![1])),
-        refresh_token: refresh.then(|| Sealed(vec![2])),
-        imported: None,
-        registered: None,
-        issued_at: Some(at(issued)),
-        access_expires_at: expires.map(at),
-        refresh_expires_at: None,
-        data_access_expires_at: None,
-        idle_expires_at: None,
-        renewed_at: None,
-        attempted_at: None,
-        probed_at: None,
-        alive_at: None,
+        account: Account {
+            id: "123".to_owned(),
+            username: "acme.page".to_owned(),
+        },
+        credential: Credential {
+            generation: 1,
+            grant: 1,
+            granted_at: at(0),
+            access_token: Some(Sealed(vec![1])),
+            refresh_token: refresh.then(|| Sealed(vec![2])),
+            imported: None,
+            registered: None,
+        },
+        permissions: Permissions::default(),
+        expiry: Expiry {
+            issued_at: Some(at(issued)),
+            access_token: expires.map(at),
+            ..Expiry::default()
+        },
+        refresh: RefreshState::default(),
         state: State::Active,
-        missing_scopes: Vec::new(),
-        permission_lost_at: None,
-        lease: None,
-        intent: None,
-        possibly_replayed: None,
         sent_alerts: SentAlerts::default(),
         reconnect_by: None,
         next_action_at: None,
@@ -58,8 +56,8 @@ pub(crate) fn integration(
 }
 
 fn proven(mut row: Integration, now: i64) -> Integration {
-    row.renewed_at = Some(at(now));
-    row.attempted_at = Some(at(now));
+    row.refresh.renewed_at = Some(at(now));
+    row.refresh.attempted_at = Some(at(now));
     row
 }
 
@@ -85,7 +83,7 @@ fn instagram_is_never_extended_before_it_is_a_day_old() {
     let row = integration(Platform::Instagram, false, -HOUR, Some(60 * DAY - HOUR));
     assert_eq!(row.refresh_due_at(at(0)), Some(at(23 * HOUR)));
     let mut unknown = row;
-    unknown.issued_at = None;
+    unknown.expiry.issued_at = None;
     assert_eq!(unknown.refresh_due_at(at(0)), Some(at(23 * HOUR)));
 }
 
@@ -105,7 +103,7 @@ fn nothing_refreshes_a_token_without_means() {
     let expired = integration(Platform::Google, true, -DAY, Some(-HOUR));
     assert_eq!(expired.refresh_due_at(at(0)), Some(at(0)));
     let mut ended = expired;
-    ended.refresh_expires_at = Some(at(0));
+    ended.expiry.refresh_token = Some(at(0));
     assert_eq!(ended.refresh_due_at(at(0)), None);
 }
 
@@ -128,7 +126,7 @@ fn a_proven_token_is_refreshed_in_time_and_spread_out() {
         .map(|n| {
             let mut row = row.clone();
             row.platform = Platform::Google;
-            row.refresh_token = Some(Sealed(vec![]));
+            row.credential.refresh_token = Some(Sealed(vec![]));
             row.integration_id = IntegrationId::new(format!("i{n}")).unwrap();
             row.refresh_due_at(at(0))
         })
@@ -140,9 +138,9 @@ fn a_proven_token_is_refreshed_in_time_and_spread_out() {
 fn what_renews_itself_does_not_expire_and_its_grant_does() {
     let mut row = proven(integration(Platform::Google, true, 0, Some(HOUR)), 0);
     assert_eq!(row.reconnect_by(at(0)), None);
-    row.refresh_expires_at = Some(at(5 * DAY));
+    row.expiry.refresh_token = Some(at(5 * DAY));
     assert_eq!(row.reconnect_by(at(0)), Some(at(5 * DAY)));
-    row.renewed_at = None;
+    row.refresh.renewed_at = None;
     assert_eq!(row.reconnect_by(at(0)), Some(at(HOUR)));
     row.state = State::Disconnected { since: at(0) };
     assert_eq!(row.reconnect_by(at(0)), None);
@@ -151,10 +149,10 @@ fn what_renews_itself_does_not_expire_and_its_grant_does() {
 #[test]
 fn whose_rotation_is_probably_lost_is_warned_while_the_token_lives() {
     let mut row = proven(integration(Platform::Twitter, true, 0, Some(2 * HOUR)), 0);
-    row.intent = Some(Intent {
+    row.refresh.intent = Some(Intent {
         attempt: "died".to_owned(),
         at: at(0),
-        generation: row.generation,
+        generation: row.credential.generation,
         answered: false,
     });
     let refused = Verdict::ReconnectNeeded(ReconnectReason::GrantRefused);
@@ -172,8 +170,8 @@ fn whose_rotation_is_probably_lost_is_warned_while_the_token_lives() {
     assert_eq!(row.reconnect_by, None);
     // A late answer was stored over a second request.
     let mut contested = row.clone();
-    contested.possibly_replayed = contested.intent.take();
-    contested.generation += 1;
+    contested.refresh.possibly_replayed = contested.refresh.intent.take();
+    contested.credential.generation += 1;
     contested.fail(&refused, true, at(100 * 60), 0.0);
     contested.settle(at(110 * 60));
     assert_eq!(contested.reconnect_by, Some(at(2 * HOUR)));
@@ -216,7 +214,7 @@ fn whatever_can_still_be_extended_is_tried_before_its_end() {
         let (mut now, mut tries) = (0, 0);
         while let Some(due) = row.refresh_due_at(at(now)) {
             now = (due - at(0)).num_seconds().max(now);
-            row.attempted_at = Some(at(now));
+            row.refresh.attempted_at = Some(at(now));
             tries += 1;
         }
         assert!((5..20).contains(&tries), "{tries}");
@@ -323,7 +321,7 @@ fn every_reachable_state_needs_attention_or_is_final() {
     let waiting = integration(Platform::Linkedin, false, -DAY, Some(30 * DAY));
     let mut row = waiting.clone();
     // Nothing refreshes it: the platform is asked about it once a day.
-    (row.probed_at, row.alive_at) = (Some(at(0)), Some(at(0)));
+    (row.refresh.probed_at, row.refresh.alive_at) = (Some(at(0)), Some(at(0)));
     row.settle(at(0));
     assert_eq!(row.next_action_at, Some(at(DAY)));
     row.platform = Platform::Twitter;
@@ -360,7 +358,7 @@ fn every_reachable_state_needs_attention_or_is_final() {
 #[test]
 fn a_row_survives_the_store() {
     let mut row = proven(integration(Platform::Google, true, 0, Some(HOUR)), 0);
-    row.lease = Some(Lease {
+    row.refresh.lease = Some(Lease {
         attempt: "a".to_owned(),
         until: at(60),
     });

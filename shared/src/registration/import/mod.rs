@@ -128,7 +128,7 @@ impl Importer {
         now: DateTime<Utc>,
     ) -> Result<(Option<Integration>, Imported), ImportError> {
         let digest = line.digest();
-        let remembered = match &stored.imported {
+        let remembered = match &stored.credential.imported {
             Some(sealed) => {
                 self.sealer
                     .open_bytes(remembered(&line.key), sealed)
@@ -141,7 +141,7 @@ impl Importer {
             .unwrap_or_default();
         let disconnected = matches!(stored.state, State::Disconnected { .. });
         let same_tokens = known.get(..record::TOKENS) == digest.get(..record::TOKENS);
-        let same_grant = grant == stored.grant.to_be_bytes();
+        let same_grant = grant == stored.credential.grant.to_be_bytes();
         // A person has replaced these very tokens, or disconnected them, since:
         // whatever the line says of them is of the past.
         if same_tokens && !same_grant {
@@ -169,7 +169,7 @@ impl Importer {
                 stored.disconnect(now);
             }
             line.describe(&mut stored);
-            stored.imported = Some(self.remember(line, stored.grant).await?);
+            stored.credential.imported = Some(self.remember(line, stored.credential.grant).await?);
             return Ok((Some(stored), Imported::Changed));
         }
         if !(disconnected || newer) {
@@ -198,11 +198,11 @@ impl Importer {
                 now,
             )
             .await?;
-        row.imported = Some(self.remember(line, row.grant).await?);
+        row.credential.imported = Some(self.remember(line, row.credential.grant).await?);
         if !line.is_active {
             // It has no tokens, whoever disconnected it.
-            (row.access_token, row.refresh_token) = (None, None);
-            row.registered = None;
+            (row.credential.access_token, row.credential.refresh_token) = (None, None);
+            row.credential.registered = None;
             row.state = State::Disconnected { since: now };
         }
         Ok(row)

@@ -171,8 +171,8 @@ impl IntegrationLine {
     pub(super) fn describe(&self, stored: &mut Integration) -> bool {
         let before = stored.clone();
         let of = &self.registration;
-        stored.username.clone_from(&of.username);
-        stored.account_id.clone_from(&of.account_id);
+        stored.account.username.clone_from(&of.username);
+        stored.account.id.clone_from(&of.account_id);
         stored.created_by.clone_from(&self.created_by);
         stored
             .metadata
@@ -182,16 +182,16 @@ impl IntegrationLine {
 
     /// Whether this line's credential is newer than the stored one.
     pub(super) fn is_newer_than(&self, stored: &Integration) -> bool {
-        if stored.access_token.is_none() {
+        if stored.credential.access_token.is_none() {
             return true;
         }
         let of = &self.registration;
-        match (of.token_issued_at, stored.issued_at) {
+        match (of.token_issued_at, stored.expiry.issued_at) {
             (Some(ours), Some(theirs)) => ours > theirs,
             // A token without an end outlives any other.
             _ => {
                 let end = |at: Option<DateTime<Utc>>| at.unwrap_or(DateTime::<Utc>::MAX_UTC);
-                end(of.token_expires_at) > end(stored.access_expires_at)
+                end(of.token_expires_at) > end(stored.expiry.access_token)
             }
         }
     }

@@ -115,7 +115,7 @@ impl Attempt {
     ) -> Self {
         Self {
             id,
-            generation: row.generation,
+            generation: row.credential.generation,
             model: row.refresh_model(),
             in_doubt: row.is_in_doubt(),
             earlier_possibly_replayed: None,
@@ -194,7 +194,7 @@ impl Attempt {
                 Step::Probe
             }
             (Phase::Rereading, Event::Read(Some(row)))
-                if row.generation == self.generation && row.holds(&self.id) =>
+                if row.credential.generation == self.generation && row.holds(&self.id) =>
             {
                 self.row = *row;
                 self.send(now)
@@ -232,7 +232,7 @@ impl Attempt {
         let mut row = self.row.clone();
         let until = now + LEASE;
         self.persist_until = until - SKEW * 2;
-        row.lease = Some(Lease {
+        row.refresh.lease = Some(Lease {
             attempt: self.id.clone(),
             until,
         });
@@ -244,9 +244,9 @@ impl Attempt {
                 answered: false,
             };
             if self.in_doubt {
-                self.earlier_possibly_replayed = row.possibly_replayed.replace(intent);
+                self.earlier_possibly_replayed = row.refresh.possibly_replayed.replace(intent);
             } else {
-                row.intent = Some(intent);
+                row.refresh.intent = Some(intent);
             }
         }
         self.phase = Phase::Claiming;
@@ -285,11 +285,12 @@ impl Attempt {
     /// What was announced has not been done.
     fn take_back_possibly_replayed(&self, row: &mut Integration) {
         if row
+            .refresh
             .possibly_replayed
             .as_ref()
             .is_some_and(|replay| replay.attempt == self.id)
         {
-            row.possibly_replayed = self.earlier_possibly_replayed.clone();
+            row.refresh.possibly_replayed = self.earlier_possibly_replayed.clone();
         }
     }
 

@@ -75,8 +75,10 @@ impl Attempt {
     /// us, or, after storing, the tokens are still the ones that we stored.
     fn still_ours(&self, what: &Recording, row: &Integration) -> bool {
         match what {
-            Recording::ProbeResult(_) => row.generation == self.row.generation,
-            _ => row.generation == self.generation && row.holds(&self.id),
+            Recording::ProbeResult(_) => {
+                row.credential.generation == self.row.credential.generation
+            }
+            _ => row.credential.generation == self.generation && row.holds(&self.id),
         }
     }
 }

@@ -31,7 +31,8 @@ impl Attempt {
         row.renew(storing.renewed.clone(), now);
         if !storing.recovered {
             // The platform has answered to the token's being sent again.
-            row.possibly_replayed
+            row.refresh
+                .possibly_replayed
                 .take_if(|replay| replay.attempt == self.id);
         } else if !self.sent {
             self.take_back_possibly_replayed(&mut row);
@@ -53,7 +54,7 @@ impl Attempt {
             }
             // Our own write, whose answer was lost: the sealed form is unique.
             Event::Lost(Some(row))
-                if row.access_token.as_ref() == Some(&storing.renewed.access_token) =>
+                if row.credential.access_token.as_ref() == Some(&storing.renewed.access_token) =>
             {
                 self.row = *row;
                 self.after_storing(&storing)
@@ -64,7 +65,7 @@ impl Attempt {
                 self.gone(Outcome::Superseded)
             }
             Event::Lost(Some(row))
-                if row.generation == self.generation
+                if row.credential.generation == self.generation
                     || !self.keeps(Rule::ConditionOnGeneration) =>
             {
                 self.races = self.races.saturating_add(1);
@@ -140,13 +141,17 @@ impl Attempt {
 
     /// Whether somebody else has set about sending our token again.
     fn is_being_replayed(&self, row: &Integration) -> bool {
-        row.generation == self.generation
-            && row.possibly_replayed.as_ref().is_some_and(|replay| {
-                // A success, however late, clears a conclusion that came too early;
-                // not while that token may be on its way once more.
-                let is_open = !row.is_given_up() || row.holds(&replay.attempt);
-                replay.generation == self.generation && replay.attempt != self.id && is_open
-            })
+        row.credential.generation == self.generation
+            && row
+                .refresh
+                .possibly_replayed
+                .as_ref()
+                .is_some_and(|replay| {
+                    // A success, however late, clears a conclusion that came too early;
+                    // not while that token may be on its way once more.
+                    let is_open = !row.is_given_up() || row.holds(&replay.attempt);
+                    replay.generation == self.generation && replay.attempt != self.id && is_open
+                })
     }
 }
 

@@ -16,10 +16,10 @@ fn rotating() -> Integration {
 /// A row whose last attempt died after sending.
 fn in_doubt() -> Integration {
     let mut row = rotating();
-    row.intent = Some(Intent {
+    row.refresh.intent = Some(Intent {
         attempt: "dead".to_owned(),
         at: at(-120),
-        generation: row.generation,
+        generation: row.credential.generation,
         answered: false,
     });
     row
@@ -127,7 +127,7 @@ fn a_refresh_secures_a_key_claims_sends_and_stores() {
     let claim = attempt.next(Event::Key(true), at(0));
     let (claimed, step) = take(&mut attempt, claim, 0);
     assert!(claimed.holds("a") && claimed.is_leased(at(0)));
-    assert_eq!(claimed.intent.unwrap().generation, 1);
+    assert_eq!(claimed.refresh.intent.unwrap().generation, 1);
     assert_eq!(claimed.next_action_at, Some(at(0) + LEASE));
     assert!(matches!(step, Step::Send), "{step:?}");
     let store = attempt.next(answered(), at(1));
@@ -135,7 +135,11 @@ fn a_refresh_secures_a_key_claims_sends_and_stores() {
     let (stored, step) = take(&mut attempt, store, 1);
     assert_eq!(outcome(&step), Outcome::Renewed);
     assert_eq!(
-        (stored.generation, stored.lease, stored.intent),
+        (
+            stored.credential.generation,
+            stored.refresh.lease,
+            stored.refresh.intent
+        ),
         (2, None, None)
     );
 }
@@ -165,7 +169,14 @@ fn nothing_is_sent_that_could_not_be_stored_in_time() {
     let (_, release) = take(&mut attempt, claim, 21);
     assert!(matches!(release, Step::Record(_)), "{release:?}");
     let (row, step) = take(&mut attempt, release, 21);
-    assert_eq!((row.lease, row.intent, row.generation), (None, None, 1));
+    assert_eq!(
+        (
+            row.refresh.lease,
+            row.refresh.intent,
+            row.credential.generation
+        ),
+        (None, None, 1)
+    );
     assert_eq!(outcome(&step), Outcome::Released);
 }
 
@@ -186,10 +197,8 @@ fn what_the_row_does_not_take_is_in_the_fallback_and_the_next_holder_stores_it()
         Outcome::InFallback
     );
 
-    let left = Integration {
-        lease: None,
-        ..claimed
-    };
+    let mut left = claimed;
+    left.refresh.lease = None;
     assert!(left.is_in_doubt());
     let mut next = Attempt::new("b".to_owned(), left, None, 0.5, at(70));
     next.begin(at(70));
@@ -198,7 +207,7 @@ fn what_the_row_does_not_take_is_in_the_fallback_and_the_next_holder_stores_it()
     assert!(matches!(step, Step::FindFallback(2)), "{step:?}");
     let store = next.next(Event::FallbackFound(Some(fallback)), at(71));
     let (stored, step) = take(&mut next, store, 71);
-    assert_eq!(stored.access_token, Some(Sealed(vec![3])));
+    assert_eq!(stored.credential.access_token, Some(Sealed(vec![3])));
     assert!(matches!(step, Step::RemoveFallback(2)), "{step:?}");
     assert_eq!(
         outcome(&next.next(Event::Removed, at(72))),
@@ -281,16 +290,16 @@ fn new_tokens_win_over_anything_but_a_newer_credential() {
     // Somebody else holds the row by now, with the same credential.
     let mut other = claimed.clone();
     other.version += 1;
-    other.lease.as_mut().unwrap().attempt = "b".to_owned();
+    other.refresh.lease.as_mut().unwrap().attempt = "b".to_owned();
     let again = attempt.next(Event::Lost(Some(Box::new(other))), at(80));
     assert!(
-        matches!(&again, Step::Store(row) if row.generation == 2),
+        matches!(&again, Step::Store(row) if row.credential.generation == 2),
         "{again:?}"
     );
     // A person has reconnected.
     let mut other = claimed;
     other.version += 2;
-    other.generation += 1;
+    other.credential.generation += 1;
     let step = attempt.next(Event::Lost(Some(Box::new(other))), at(81));
     assert_eq!(outcome(&step), Outcome::Superseded);
 }
@@ -337,7 +346,7 @@ fn a_first_refusal_in_doubt_concludes_nothing() {
         (next_attempt_at, false),
     ] {
         let mut row = row.clone();
-        row.lease = None;
+        row.refresh.lease = None;
         let mut attempt = Attempt::new("b".to_owned(), row, None, 0.5, now);
         attempt.begin(now);
         let claim = attempt.next(Event::Key(true), now);
@@ -384,7 +393,7 @@ fn a_second_refusal_in_doubt_is_believed_after_another_look() {
         Some(at(1_800)),
         "by the platform's own word"
     );
-    assert!(row.access_token.is_some(), "it lives until then");
+    assert!(row.credential.access_token.is_some(), "it lives until then");
 }
 
 #[test]
@@ -400,7 +409,7 @@ fn what_is_in_the_fallback_meanwhile_is_found_by_the_second_look() {
 #[test]
 fn a_late_answer_that_is_refused_afterwards_is_a_lost_rotation() {
     let (mut late, mut claimed) = send(rotating());
-    claimed.lease = None;
+    claimed.refresh.lease = None;
     let (mut other, claimed) = send_in_doubt_as("b", claimed);
     let record = other.next(refused(dead_grant()), at(2));
     let (doubted, _) = take(&mut other, record, 2);
@@ -408,7 +417,10 @@ fn a_late_answer_that_is_refused_afterwards_is_a_lost_rotation() {
     let store = late.next(Event::Lost(Some(Box::new(doubted))), at(3));
     let (stored, step) = take(&mut late, store, 3);
     assert_eq!(outcome(&step), Outcome::Renewed);
-    assert_eq!((&stored.state, stored.generation), (&State::Active, 2));
+    assert_eq!(
+        (&stored.state, stored.credential.generation),
+        (&State::Active, 2)
+    );
 
     let mut once = stored.clone();
     once.fail(&dead_grant(), true, at(-100), 0.0);
@@ -432,7 +444,7 @@ fn a_late_answer_that_is_refused_afterwards_is_a_lost_rotation() {
     let (mut attempt, _) = send(stored);
     let store = attempt.next(answered(), at(4));
     let (renewed, _) = take(&mut attempt, store, 4);
-    assert_eq!(renewed.possibly_replayed, None);
+    assert_eq!(renewed.refresh.possibly_replayed, None);
     assert!(!claimed.is_possibly_replayed(), "of another generation");
 }
 
@@ -442,7 +454,7 @@ fn a_late_answer_that_is_refused_afterwards_is_a_lost_rotation() {
 #[test]
 fn a_late_answer_that_brings_no_new_refresh_token_gives_way() {
     let (mut late, mut claimed) = send(rotating());
-    claimed.lease = None;
+    claimed.refresh.lease = None;
     let (_, held) = send_in_doubt_as("b", claimed.clone());
     for (rotated, row, gives_way) in [(false, held.clone(), true), (true, held, false)] {
         let renewed = Renewed {
@@ -461,7 +473,7 @@ fn a_late_answer_that_brings_no_new_refresh_token_gives_way() {
     // It clears a conclusion, unless that is being looked into once more.
     let (_, mut concluded) = send_in_doubt_as("b", {
         let mut row = claimed.clone();
-        row.lease = None;
+        row.refresh.lease = None;
         row
     });
     concluded.state = State::ReconnectRequired {
@@ -470,7 +482,7 @@ fn a_late_answer_that_brings_no_new_refresh_token_gives_way() {
     };
     for (is_held, gives_way) in [(true, true), (false, false)] {
         let mut row = concluded.clone();
-        row.lease.take_if(|_| !is_held);
+        row.refresh.lease.take_if(|_| !is_held);
         late.phase = Phase::Storing(Storing::new(Renewed {
             rotated: false,
             ..new_tokens()
@@ -499,7 +511,7 @@ fn a_in_the_fallback_copy_that_brings_no_new_refresh_token_gives_way() {
         Event::FallbackFound(Some(Box::new(renewed)))
     };
     let (_, mut held) = send_in_doubt_as("b", in_doubt());
-    held.lease = None;
+    held.refresh.lease = None;
     for (row, rotated, is_taken) in [
         (held.clone(), false, false),
         (held, true, true),
@@ -542,18 +554,24 @@ fn what_the_platform_allowed_or_nobody_sent_again_is_not_contested() {
     let mut attempt = send_in_doubt(in_doubt());
     let store = attempt.next(answered(), at(2));
     let (row, _) = take(&mut attempt, store, 2);
-    assert_eq!((row.generation, row.possibly_replayed), (2, None));
+    assert_eq!(
+        (row.credential.generation, row.refresh.possibly_replayed),
+        (2, None)
+    );
     // What was in the fallback is found before anything is sent.
     let (mut attempt, _) = begin(in_doubt());
     let claim = attempt.next(Event::Key(true), at(0));
     let (claimed, _) = take(&mut attempt, claim, 0);
     assert!(
-        claimed.possibly_replayed.is_some(),
+        claimed.refresh.possibly_replayed.is_some(),
         "written before it is done"
     );
     let store = attempt.next(Event::FallbackFound(Some(Box::new(new_tokens()))), at(1));
     let (row, _) = take(&mut attempt, store, 1);
-    assert_eq!((row.generation, row.possibly_replayed), (2, None));
+    assert_eq!(
+        (row.credential.generation, row.refresh.possibly_replayed),
+        (2, None)
+    );
     // Or when it had been refused.
     let mut attempt = send_in_doubt(refused_in_doubt());
     attempt.next(refused(dead_grant()), at(2));
@@ -568,7 +586,7 @@ fn what_the_platform_allowed_or_nobody_sent_again_is_not_contested() {
     let record = attempt.next(Event::Read(Some(Box::new(claimed))), at(21));
     let (row, step) = take(&mut attempt, record, 21);
     assert_eq!(outcome(&step), Outcome::Released);
-    assert_eq!(row.possibly_replayed, None);
+    assert_eq!(row.refresh.possibly_replayed, None);
 }
 
 /// Somebody had it checked, the platform accepted it, and only the fallback took that.
@@ -591,7 +609,7 @@ fn what_was_in_the_fallback_of_a_integration_that_was_given_up_is_found() {
     assert!(matches!(fallback, Step::StoreFallback(_)), "{fallback:?}");
     assert_eq!(claimed.next_action_at, Some(at(0) + LEASE));
     // The lease has ended.
-    claimed.lease = None;
+    claimed.refresh.lease = None;
     claimed.settle(at(60));
     assert_eq!(claimed.next_action_at, Some(at(60)));
     let mut next = Attempt::new("b".to_owned(), claimed.clone(), None, 0.5, at(60));
@@ -601,7 +619,10 @@ fn what_was_in_the_fallback_of_a_integration_that_was_given_up_is_found() {
     assert!(matches!(step, Step::FindFallback(2)), "{step:?}");
     let store = next.next(Event::FallbackFound(Some(Box::new(new_tokens()))), at(61));
     let (stored, _) = take(&mut next, store, 61);
-    assert_eq!((stored.state, stored.generation), (State::Active, 2));
+    assert_eq!(
+        (stored.state, stored.credential.generation),
+        (State::Active, 2)
+    );
 
     // Where nothing is in the fallback, it is dead for the reason that people know.
     let mut next = send_in_doubt(claimed.clone());
@@ -643,13 +664,13 @@ fn nothing_is_sent_in_doubt_of_a_row_that_has_moved_since_the_claim() {
     let moved = |claimed: &Integration| {
         let mut row = claimed.clone();
         row.version += 1;
-        row.generation += 1;
+        row.credential.generation += 1;
         Some(row)
     };
     let taken_over = |claimed: &Integration| {
         let mut row = claimed.clone();
         row.version += 1;
-        row.lease.as_mut().unwrap().attempt = "b".to_owned();
+        row.refresh.lease.as_mut().unwrap().attempt = "b".to_owned();
         Some(row)
     };
     let gone = |_: &Integration| None;
@@ -681,17 +702,21 @@ fn a_doubt_that_the_platforms_answer_left_is_told_from_one_that_we_left() {
         (Transient::NoAnswer, false),
     ] {
         let (mut attempt, claimed) = send(rotating());
-        assert!(!claimed.intent.unwrap().answered);
+        assert!(!claimed.refresh.intent.unwrap().answered);
         let record = attempt.next(refused(Verdict::Transient(transient)), at(1));
         let (row, _) = take(&mut attempt, record, 1);
         assert!(row.is_in_doubt());
-        assert_eq!(row.intent.unwrap().answered, answered, "{transient:?}");
+        assert_eq!(
+            row.refresh.intent.unwrap().answered,
+            answered,
+            "{transient:?}"
+        );
     }
     // Of a later holder's it says nothing.
     let mut attempt = send_in_doubt(in_doubt());
     let record = attempt.next(refused(Verdict::Transient(Transient::ServerError)), at(2));
     let (row, _) = take(&mut attempt, record, 2);
-    assert!(!row.intent.unwrap().answered);
+    assert!(!row.refresh.intent.unwrap().answered);
 }
 
 #[test]
@@ -739,9 +764,12 @@ fn an_extension_without_an_end_is_stored_and_then_probed() {
     let record = attempt.next(Event::Probed(Some(Ok(seen))), at(4));
     let (row, step) = take(&mut attempt, record, 4);
     assert_eq!(outcome(&step), Outcome::Renewed);
-    assert_eq!(row.access_expires_at, Some(at(60 * 24 * HOUR)));
-    assert_eq!(row.renewed_at, row.attempted_at, "it has moved: proven");
-    assert_eq!(row.issued_at, Some(at(1)));
+    assert_eq!(row.expiry.access_token, Some(at(60 * 24 * HOUR)));
+    assert_eq!(
+        row.refresh.renewed_at, row.refresh.attempted_at,
+        "it has moved: proven"
+    );
+    assert_eq!(row.expiry.issued_at, Some(at(1)));
 }
 
 #[test]
@@ -750,10 +778,10 @@ fn an_extended_token_that_never_ends_has_no_end_to_warn_of() {
     let mut renewed = new_tokens();
     renewed.lifetimes.access = None;
     row.renew(renewed, at(0));
-    row.data_access_expires_at = Some(at(HOUR));
+    row.expiry.data_access = Some(at(HOUR));
     row.see_extended(&ProbeResult::default(), at(1));
     assert_eq!(
-        (row.renewed_at, row.reconnect_by(at(1))),
+        (row.refresh.renewed_at, row.reconnect_by(at(1))),
         (None, Some(at(HOUR))),
         "not a word of it"
     );
@@ -764,7 +792,7 @@ fn an_extended_token_that_never_ends_has_no_end_to_warn_of() {
     };
     row.see_extended(&never, at(2));
     assert_eq!(
-        (row.renewed_at, row.reconnect_by(at(2))),
+        (row.refresh.renewed_at, row.reconnect_by(at(2))),
         (Some(at(0)), None)
     );
 }

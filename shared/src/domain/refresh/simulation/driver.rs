@@ -412,8 +412,14 @@ fn failure(kind: CutKind, fate: Fate) -> Event {
 
 fn brief(event: &Event) -> String {
     match event {
-        Event::Written(row) => format!("Written: {:?}, generation {}", row.state, row.generation),
-        Event::Lost(Some(row)) => format!("Lost: {:?}, generation {}", row.state, row.generation),
+        Event::Written(row) => format!(
+            "Written: {:?}, generation {}",
+            row.state, row.credential.generation
+        ),
+        Event::Lost(Some(row)) => format!(
+            "Lost: {:?}, generation {}",
+            row.state, row.credential.generation
+        ),
         Event::FallbackFound(Some(_)) => "FallbackFound: there".to_owned(),
         Event::Answered(Answered::Renewed(_)) => "new tokens".to_owned(),
         other => format!("{other:?}"),

@@ -43,7 +43,7 @@ impl World {
     pub(super) fn effect_of(&mut self, who: usize, step: Step) -> Effect {
         let tokens = self.sweepers[who].tokens.unwrap();
         let read = self.sweepers[who].row.as_ref().unwrap();
-        let generation = read.generation;
+        let generation = read.credential.generation;
         match step {
             Step::SecureKey | Step::Done(_) => Effect::Key,
             Step::Claim(row) => self.write(who, *row, CutKind::Claim),
@@ -152,6 +152,7 @@ impl World {
             (Err(()), _) => {
                 // The credential of an older grant has this one's generation at best.
                 let refresh = row
+                    .credential
                     .refresh_token
                     .as_ref()
                     .map(|sealed| sealed.0[..4].to_vec());
@@ -181,15 +182,18 @@ impl World {
         }
         // Of an extension that came too late nothing more can come.
         let ended = self.platform.model == RefreshModel::Extend
-            && row.access_expires_at.is_some_and(|end| end <= self.now);
+            && row.expiry.access_token.is_some_and(|end| end <= self.now);
         if row.next_action_at.is_none() && !(erased || dead || ended) {
             broken.push("nobody will look at it again");
         }
-        if row.generation < old.generation || row.grant < old.grant {
+        if row.credential.generation < old.credential.generation
+            || row.credential.grant < old.credential.grant
+        {
             broken.push("a counter goes back");
         }
-        if row.generation == old.generation
-            && (&row.access_token, &row.refresh_token) != (&old.access_token, &old.refresh_token)
+        if row.credential.generation == old.credential.generation
+            && (&row.credential.access_token, &row.credential.refresh_token)
+                != (&old.credential.access_token, &old.credential.refresh_token)
         {
             broken.push("other tokens, the same generation");
         }
@@ -201,7 +205,10 @@ impl World {
         for what in broken {
             self.find(Fault::Invariant, what.to_owned());
         }
-        let (access, refresh) = (&self.row.access_token, &self.row.refresh_token);
+        let (access, refresh) = (
+            &self.row.credential.access_token,
+            &self.row.credential.refresh_token,
+        );
         let copy = access.clone().map(|access_token| Renewed {
             rotated: true,
             access_token,
@@ -210,7 +217,7 @@ impl World {
             sent_at: self.now,
         });
         let now = self.now;
-        self.each_copied(copy.as_ref(), self.row.generation, |of| {
+        self.each_copied(copy.as_ref(), self.row.credential.generation, |of| {
             of.stored_at = of.stored_at.or(Some(now));
         });
     }
@@ -220,7 +227,9 @@ impl World {
     fn check_that_it_is_asked_about_in_time(&mut self) {
         let row = &self.row;
         let tokens = match row.state {
-            State::Active | State::Retrying { .. } if row.lease.is_none() => self.tokens_of(row),
+            State::Active | State::Retrying { .. } if row.refresh.lease.is_none() => {
+                self.tokens_of(row)
+            }
             _ => return,
         };
         let Ok(Some(tokens)) = tokens else { return };

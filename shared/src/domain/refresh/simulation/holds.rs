@@ -191,7 +191,8 @@ impl World {
             let mut row = integration(platform, has_refresh_token, -seconds(age), Some(ends));
             row.integration_id = IntegrationId::new(format!("i{n}")).unwrap();
             if chance.percent(70) {
-                (row.renewed_at, row.attempted_at) = (row.issued_at, row.issued_at);
+                (row.refresh.renewed_at, row.refresh.attempted_at) =
+                    (row.expiry.issued_at, row.expiry.issued_at);
             }
             row.settle(at(0));
             let truth = Truth {
@@ -313,7 +314,7 @@ impl World {
         let observation = Observation::Failure {
             key: IntegrationKey::from(&*row),
             verdict: verdict.clone(),
-            had_worked: row.renewed_at.is_some(),
+            had_worked: row.refresh.renewed_at.is_some(),
             refused_since: None,
             code: None,
         };
@@ -353,7 +354,7 @@ impl World {
         };
         let renewed = Renewed {
             access_token: Sealed(self.now.timestamp().to_be_bytes().to_vec()),
-            refresh_token: row.refresh_token.clone(),
+            refresh_token: row.credential.refresh_token.clone(),
             rotated: false,
             lifetimes,
             sent_at: self.now,

@@ -3,7 +3,9 @@
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use crate::domain::alert_policy::{AlertPolicy, SentAlerts};
-use crate::domain::integration::{Integration, RetryReason, State};
+use crate::domain::integration::{
+    Credential, Expiry, Integration, RefreshState, RetryReason, State,
+};
 use crate::domain::refresh::attempt::{Attempt, End, LEASE, Outcome, Step};
 use crate::domain::verdict::{Transient, Verdict};
 
@@ -41,13 +43,17 @@ impl World {
 
     /// What is free of a lease that has ended, and of what is left in the fallback.
     fn clear_fallback(&mut self, row: &mut Integration, now: DateTime<Utc>) {
-        row.lease = None;
+        row.refresh.lease = None;
         if let Some(generation) = row.stale_fallback()
-            && row.intent.as_ref().is_some_and(|it| it.at + LEASE <= now)
+            && row
+                .refresh
+                .intent
+                .as_ref()
+                .is_some_and(|it| it.at + LEASE <= now)
             && (self.healthy || !self.chance.percent(self.rates.fallback))
         {
             self.in_fallback.remove(&generation);
-            row.intent = None;
+            row.refresh.intent = None;
         }
     }
 
@@ -204,16 +210,25 @@ impl World {
                 let tokens = self.platform.consent(self.now);
                 let before = self.row.clone();
                 let mut row = Integration {
-                    generation: before.generation + 1,
-                    grant: before.grant + 1,
-                    granted_at: now,
-                    issued_at: Some(now),
-                    access_expires_at: Some(self.platform.end_of(tokens.access).trunc_subsecs(0)),
-                    renewed_at: None,
-                    attempted_at: None,
+                    credential: Credential {
+                        generation: before.credential.generation + 1,
+                        grant: before.credential.grant + 1,
+                        granted_at: now,
+                        ..before.credential.clone()
+                    },
+                    expiry: Expiry {
+                        issued_at: Some(now),
+                        access_token: Some(self.platform.end_of(tokens.access).trunc_subsecs(0)),
+                        ..before.expiry.clone()
+                    },
+                    refresh: RefreshState {
+                        renewed_at: None,
+                        attempted_at: None,
+                        lease: None,
+                        possibly_replayed: None,
+                        ..before.refresh.clone()
+                    },
                     state: State::Active,
-                    lease: None,
-                    possibly_replayed: None,
                     sent_alerts: SentAlerts::default(),
                     ..before.clone()
                 };
@@ -228,7 +243,7 @@ impl World {
 
     pub(super) fn edit(&mut self) {
         let mut row = self.row.clone();
-        row.username.push('+');
+        row.account.username.push('+');
         self.person_writes(row);
         self.count(Topic::People, "edits");
     }

@@ -130,17 +130,21 @@ fn verdict(chance: &mut Random) -> Verdict {
 impl Operation {
     /// Only what can happen to such a row does.
     fn apply(&self, row: &mut Integration, now: DateTime<Utc>) {
-        let has_tokens = row.access_token.is_some();
+        let has_tokens = row.credential.access_token.is_some();
         match self {
             Self::Reconnect => {
                 let before = row.clone();
-                row.generation += 1;
-                row.grant += 1;
-                row.granted_at = now;
-                row.access_token = Some(Sealed(vec![7]));
-                (row.issued_at, row.access_expires_at) =
+                row.credential.generation += 1;
+                row.credential.grant += 1;
+                row.credential.granted_at = now;
+                row.credential.access_token = Some(Sealed(vec![7]));
+                (row.expiry.issued_at, row.expiry.access_token) =
                     (Some(now), Some(now + TimeDelta::hours(2)));
-                (row.renewed_at, row.attempted_at, row.lease) = (None, None, None);
+                (
+                    row.refresh.renewed_at,
+                    row.refresh.attempted_at,
+                    row.refresh.lease,
+                ) = (None, None, None);
                 row.state = State::Active;
                 row.sent_alerts = crate::domain::alert_policy::SentAlerts::default();
                 *row = row.clone().following(&before, now);
@@ -159,17 +163,17 @@ impl Operation {
                 let renewed = Renewed {
                     rotated: true,
                     access_token: Sealed(vec![8]),
-                    refresh_token: row.refresh_token.clone(),
+                    refresh_token: row.credential.refresh_token.clone(),
                     lifetimes: lifetimes.clone(),
                     sent_at: now,
                 };
                 row.renew(renewed, now);
             }
             Self::Fail(verdict, conclusive, jitter) => row.fail(verdict, *conclusive, now, *jitter),
-            Self::Doubt(verdict, conclusive, jitter) if row.intent.is_some() => {
+            Self::Doubt(verdict, conclusive, jitter) if row.refresh.intent.is_some() => {
                 row.doubt(verdict, *conclusive, now, *jitter)
             }
-            Self::LoseRotation(probed) if row.intent.is_some() => {
+            Self::LoseRotation(probed) if row.refresh.intent.is_some() => {
                 row.lose_rotation(probed.as_ref(), now);
             }
             Self::See(seen) => row.see(seen, now),
@@ -177,7 +181,7 @@ impl Operation {
             Self::SeeExtended(seen)
                 if row.refresh_model() == RefreshModel::Extend
                     && matches!(row.state, State::Active)
-                    && row.attempted_at.is_some() =>
+                    && row.refresh.attempted_at.is_some() =>
             {
                 row.see_extended(seen, now);
             }
@@ -188,22 +192,22 @@ impl Operation {
             }
             Self::Disconnect => row.disconnect(now),
             Self::Claim if !row.is_leased(now) => {
-                row.lease = None;
+                row.refresh.lease = None;
                 let in_doubt = row.is_in_doubt();
-                row.lease = Some(Lease {
+                row.refresh.lease = Some(Lease {
                     attempt: format!("a{}", now.timestamp()),
                     until: now + LEASE,
                 });
                 if row.refresh_model() == RefreshModel::Rotating && !in_doubt {
-                    row.intent = Some(Intent {
+                    row.refresh.intent = Some(Intent {
                         attempt: format!("a{}", now.timestamp()),
                         at: now,
-                        generation: row.generation,
+                        generation: row.credential.generation,
                         answered: false,
                     });
                 }
             }
-            Self::Release(unknown, jitter) if row.lease.is_some() => {
+            Self::Release(unknown, jitter) if row.refresh.lease.is_some() => {
                 row.release(*unknown, now, *jitter);
             }
             Self::Damage => row.damage(now),
@@ -218,10 +222,10 @@ impl Operation {
 
 fn due(row: &Integration, now: DateTime<Utc>) -> Vec<&'static str> {
     let told = row.pending_alerts(now, AlertPolicy::default());
-    let in_vain = row.stale_fallback().and(row.intent.as_ref());
+    let in_vain = row.stale_fallback().and(row.refresh.intent.as_ref());
     [
         (
-            row.lease.as_ref().is_some_and(|it| it.until <= now),
+            row.refresh.lease.as_ref().is_some_and(|it| it.until <= now),
             "lease",
         ),
         (
@@ -293,7 +297,7 @@ fn holds_at(row: &Integration, now: DateTime<Utc>) -> Result<(), String> {
             row.state,
             State::Retrying { .. } | State::PlatformActionRequired { .. }
         )
-        && row.access_expires_at.is_none()
+        && row.expiry.access_token.is_none()
         && row.next_action_at.is_none()
     {
         return Err("nobody confirms or refutes a refusal".to_owned());
@@ -301,7 +305,7 @@ fn holds_at(row: &Integration, now: DateTime<Utc>) -> Result<(), String> {
     if row.next_action_at.is_some() != row.next_action_shard.is_some() {
         return Err("attention without a shard".to_owned());
     }
-    if row.access_token.is_none() != matches!(row.state, State::Disconnected { .. }) {
+    if row.credential.access_token.is_none() != matches!(row.state, State::Disconnected { .. }) {
         return Err("tokens and state contradict each other".to_owned());
     }
     let told: Vec<_> = row.pending_alerts(now, AlertPolicy::default());

@@ -158,7 +158,7 @@ impl World {
         let (issued, ends) = (-age.num_seconds(), (life - age).num_seconds());
         let mut row = integration(platform.name, tokens.refresh.is_some(), issued, Some(ends));
         if chance.percent(50) {
-            (row.renewed_at, row.attempted_at) = (Some(at(-1)), Some(at(-1)));
+            (row.refresh.renewed_at, row.refresh.attempted_at) = (Some(at(-1)), Some(at(-1)));
         }
         let mut world = Self {
             now: at(0),
@@ -230,7 +230,7 @@ impl World {
         use crate::domain::integration::State;
         match self.row.state {
             // What only seems to work is found out by the next refresh.
-            State::Active if self.row.lease.is_none() && self.renewed_in_health => {
+            State::Active if self.row.refresh.lease.is_none() && self.renewed_in_health => {
                 let tokens = self.tokens_of(&self.row).ok().flatten();
                 tokens.is_some_and(|tokens| self.platform.can_refresh(tokens, self.now))
             }
@@ -319,9 +319,9 @@ impl World {
     }
 
     pub(super) fn seal_into(&mut self, row: &mut Integration, tokens: Tokens) {
-        let generation = row.generation;
-        row.access_token = Some(self.seal(tokens.access, generation));
-        row.refresh_token = tokens.refresh.map(|token| self.seal(token, generation));
+        let generation = row.credential.generation;
+        row.credential.access_token = Some(self.seal(tokens.access, generation));
+        row.credential.refresh_token = tokens.refresh.map(|token| self.seal(token, generation));
     }
 
     /// The tokens of a credential; `Err` if it does not open for `generation`.
@@ -348,8 +348,11 @@ impl World {
     }
 
     pub(super) fn tokens_of(&self, row: &Integration) -> Result<Option<Tokens>, ()> {
-        let (access, refresh) = (row.access_token.as_ref(), row.refresh_token.as_ref());
-        self.open(access, refresh, row.generation)
+        let (access, refresh) = (
+            row.credential.access_token.as_ref(),
+            row.credential.refresh_token.as_ref(),
+        );
+        self.open(access, refresh, row.credential.generation)
     }
 
     /// The answer that an instance has just taken in.
@@ -360,7 +363,13 @@ impl World {
             self.sweepers[who].holding = self.exchanges.iter().position(of);
             // From now on it is these that are asked about.
             let (access, refresh) = (&renewed.access_token, renewed.refresh_token.as_ref());
-            let generation = self.sweepers[who].row.as_ref().unwrap().generation + 1;
+            let generation = self.sweepers[who]
+                .row
+                .as_ref()
+                .unwrap()
+                .credential
+                .generation
+                + 1;
             if let Ok(Some(tokens)) = self.open(Some(access), refresh, generation) {
                 self.sweepers[who].tokens = Some(tokens);
             }
