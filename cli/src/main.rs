@@ -3,9 +3,11 @@
 mod arguments;
 mod commands;
 mod connection;
+#[cfg(feature = "local")]
 mod demo;
 mod history;
 mod output;
+mod place;
 mod progress;
 mod quota;
 mod report;

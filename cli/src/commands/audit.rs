@@ -7,7 +7,8 @@ use shared::store::Key;
 use crate::connection::connection;
 use crate::history::History;
 use crate::output::{Outcome, Output};
-use crate::target::{Place, Target};
+use crate::place::Place;
+use crate::target::Target;
 
 /// The most entries that can be asked for.
 const MOST: usize = 1_000;

@@ -17,7 +17,8 @@ use shared::store::Key;
 
 use crate::connection::connection;
 use crate::output::{Outcome, Output};
-use crate::target::{Place, Target};
+use crate::place::Place;
+use crate::target::Target;
 use crate::{progress, report};
 
 /// Refresh what is due, and tell people what only they can mend

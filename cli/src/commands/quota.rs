@@ -9,16 +9,17 @@ use shared::{Clock, Platform};
 
 use crate::connection::connection;
 use crate::output::{Outcome, Output};
+use crate::place::Place;
 use crate::progress;
 use crate::quota::{Answer, Meter, Policy, Waited, policies_table};
-use crate::target::{self, Place, Target};
+use crate::target::{self, Target};
 
 /// The longest wait, in seconds: no policy's period is longer.
 const MAX_WAIT: u64 = 366 * 86_400;
 
 /// See the platforms' quotas, and take permits to call them
 #[derive(Debug, Args)]
-#[command(after_help = "Without --local, QUOTA_POLICIES must be what the deployed functions have.")]
+#[command(after_help = "In AWS, QUOTA_POLICIES must be what the deployed functions have.")]
 pub(crate) struct Quota {
     #[command(subcommand)]
     operation: Operation,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use shared::UserId;
 
 use crate::output::{Outcome, Output};
-use crate::target::Place;
+use crate::place::Place;
 
 /// Said to whoever wants a token without `--local`.
 pub(crate) const ONLY_LOCAL: &str = "only the local stack hands out tokens: add --local. \
