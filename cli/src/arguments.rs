@@ -2,12 +2,18 @@
 
 use std::ffi::OsString;
 
+#[cfg(feature = "local")]
+use clap::CommandFactory;
+#[cfg(feature = "local")]
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+#[cfg(not(feature = "local"))]
+use clap::error::{ContextKind, ContextValue};
+use clap::{Parser, Subcommand};
 
 use crate::commands::{audit::Audit, check::Check, completions::Completions};
-use crate::commands::{import::Import, local::Local};
-use crate::commands::{quota::Quota, token, token::Token};
+use crate::commands::{import::Import, quota::Quota};
+#[cfg(feature = "local")]
+use crate::commands::{local::Local, token, token::Token};
 use crate::output::{Outcome, Output};
 
 /// Keeps a company's integrations with ad and social platforms alive
@@ -27,11 +33,13 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    #[cfg(feature = "local")]
     Local(Local),
     Import(Import),
     Check(Check),
     Audit(Audit),
     Quota(Quota),
+    #[cfg(feature = "local")]
     Token(Token),
     Completions(Completions),
 }
@@ -45,9 +53,13 @@ impl Cli {
     fn read<T: Into<OsString> + Clone>(
         arguments: impl IntoIterator<Item = T>,
     ) -> Result<Self, clap::Error> {
-        let cli = Self::try_parse_from(arguments)?;
+        let cli = Self::try_parse_from(arguments);
+        #[cfg(not(feature = "local"))]
+        let cli = cli.map_err(without_local);
+        let cli = cli?;
+        #[cfg(feature = "local")]
         if let Command::Token(token) = &cli.command
-            && !token.place.local
+            && !token.stack.local
         {
             let mut command = Self::command();
             command.build(); // so that the subcommand knows its full name
@@ -62,21 +74,69 @@ impl Cli {
     }
 }
 
+/// Says how to have what this build has not, where that is what was asked for.
+#[cfg(not(feature = "local"))]
+fn without_local(mut error: clap::Error) -> clap::Error {
+    let named = [ContextKind::InvalidSubcommand, ContextKind::InvalidArg]
+        .into_iter()
+        .find_map(|kind| error.get(kind));
+    let of_local = ["local", "token", "--local", "--data-dir"];
+    if let Some(ContextValue::String(name)) = named
+        && of_local.contains(&name.as_str())
+    {
+        let tip = "this `warden` was built for AWS alone, without the local stack; \
+            `cargo build -p cli` builds one that has it";
+        error.remove(ContextKind::SuggestedSubcommand);
+        error.remove(ContextKind::SuggestedArg);
+        let tip = ContextValue::StyledStrs(vec![tip.into()]);
+        error.insert(ContextKind::Suggested, tip);
+    }
+    error
+}
+
 impl Command {
     pub(crate) async fn run(self, output: &Output) -> anyhow::Result<Outcome> {
         match self {
+            #[cfg(feature = "local")]
             Self::Local(local) => local.run(output).await,
             Self::Import(import) => import.run(output).await,
             Self::Check(check) => check.run(output).await,
             Self::Audit(audit) => audit.run(output).await,
             Self::Quota(quota) => quota.run(output).await,
+            #[cfg(feature = "local")]
             Self::Token(token) => token.run(output).await,
             Self::Completions(completions) => completions.run(output),
         }
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "local")))]
+mod tests_without_local {
+    use super::*;
+
+    #[test]
+    fn what_only_the_local_stack_has_is_refused_with_how_to_have_it() {
+        for arguments in [
+            "local",
+            "local --port 0",
+            "token --user olga --local",
+            "check --local",
+            "quota list --data-dir x",
+        ] {
+            let arguments = std::iter::once("warden").chain(arguments.split_whitespace());
+            let error = Cli::read(arguments).expect_err("there is no local stack");
+            assert_eq!(error.exit_code(), 2);
+            let text = error.to_string();
+            assert!(text.contains("without the local stack"), "{text}");
+            assert!(text.contains("cargo build -p cli"), "{text}");
+        }
+        let error = Cli::read(["warden", "chekc"]).expect_err("there is no such command");
+        assert!(!error.to_string().contains("local"), "{error}");
+        assert!(Cli::read(["warden", "check", "--sync"]).is_ok());
+    }
+}
+
+#[cfg(all(test, feature = "local"))]
 mod tests {
     use super::*;
 

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod commands;
+#[cfg(feature = "local")]
 mod demo;
 mod history;
 mod integration;
@@ -9,6 +10,7 @@ mod output;
 mod progress;
 mod quota;
 mod report;
+mod stack;
 mod table;
 mod target;
 

@@ -1,22 +1,21 @@
 //! Where a command works, and where it has its configuration from: a running
 //! local stack, or AWS as the process's environment says.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
-
 use anyhow::{Context, bail};
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use check_tokens::CheckTokens;
-use clap::Args;
-use local::{Addresses, Environment};
-use shared::aws::tables::{AuditTable, IntegrationsTable, NotificationsTable, OrganizationsTable};
+#[cfg(feature = "local")]
+use shared::aws::tables::NotificationsTable;
+use shared::aws::tables::{AuditTable, IntegrationsTable, OrganizationsTable};
 use shared::aws::token_cipher::TokenCipher;
 use shared::quota::{Limiter, Policies};
 use shared::registration::import::Importer;
 use shared::{Clock, Variables};
+
+use crate::stack::{Environment, OR_LOCAL, StackArguments};
 
 const CHECK_TOKENS: &str = "CheckTokensFunction";
 const NOTIFY: &str = "NotifyFunction";
@@ -36,32 +35,6 @@ const OUTPUTS: [(&str, &str); 10] = [
     ("FALLBACK_BUCKET", "FallbackBucketName"),
 ];
 
-#[derive(Debug, Args)]
-pub(crate) struct DataDir {
-    /// Where the local stack keeps everything; WARDEN_DATA_DIR sets another default
-    #[arg(
-        long = "data-dir",
-        value_name = "DIR",
-        default_value_os_t = default_data_dir(std::env::var_os("WARDEN_DATA_DIR"))
-    )]
-    pub(crate) path: PathBuf,
-}
-
-/// Not clap's `env`: that takes an empty variable for a value, and refuses it.
-fn default_data_dir(set: Option<OsString>) -> PathBuf {
-    let set = set.filter(|value| !value.is_empty());
-    set.map_or_else(|| ".warden".into(), PathBuf::from)
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Place {
-    /// Work on the stack that `warden local` runs, not on AWS
-    #[arg(long)]
-    pub(crate) local: bool,
-    #[command(flatten)]
-    pub(crate) data_dir: DataDir,
-}
-
 /// The SDK's configuration and the variables to go with it.
 pub(crate) struct Target {
     sdk: SdkConfig,
@@ -71,11 +44,6 @@ pub(crate) struct Target {
 enum Source {
     Local(Environment),
     Aws(Variables),
-}
-
-/// What the running local stack is configured with.
-fn environment(place: &Place) -> anyhow::Result<Environment> {
-    Environment::new(&Addresses::read(&place.data_dir.path)?)
 }
 
 impl Source {
@@ -89,29 +57,28 @@ impl Source {
     }
 }
 
-/// Every platform's policy in the place that the command line means. It is
+/// Every platform's policy in the stack that the command line means. It is
 /// configuration: nothing is called for it.
-pub(crate) fn policies(place: &Place) -> anyhow::Result<Policies> {
-    let source = if place.local {
-        Source::Local(environment(place)?)
-    } else {
-        Source::Aws(Variables::of_process())
+pub(crate) fn policies(stack: &StackArguments) -> anyhow::Result<Policies> {
+    let source = match stack.local_environment()? {
+        Some(environment) => Source::Local(environment),
+        None => Source::Aws(Variables::of_process()),
     };
     Ok(Policies::from_variables(&source.variables(API))?)
 }
 
 impl Target {
-    /// The place that the command line means; `needed` variables are there.
-    pub(crate) async fn of(place: &Place, needed: &[&str]) -> anyhow::Result<Self> {
-        if place.local {
-            return Ok(Self::local(&environment(place)?));
+    /// The stack that the command line means; `needed` variables are there.
+    pub(crate) async fn of(stack: &StackArguments, needed: &[&str]) -> anyhow::Result<Self> {
+        if let Some(environment) = stack.local_environment()? {
+            return Ok(Self::local(environment));
         }
         let variables = Variables::of_process();
         // Before the SDK goes looking for a region and credentials.
         missing(&variables, needed)?;
         let sdk = shared::aws::config::from_environment().await;
         if sdk.region().is_none() {
-            bail!("no AWS region is configured: set AWS_REGION, or add --local");
+            bail!("no AWS region is configured: set AWS_REGION{OR_LOCAL}");
         }
         find_credentials(&sdk).await?;
         Ok(Self {
@@ -120,10 +87,10 @@ impl Target {
         })
     }
 
-    pub(crate) fn local(environment: &Environment) -> Self {
+    pub(crate) fn local(environment: Environment) -> Self {
         Self {
             sdk: environment.sdk_config(),
-            source: Source::Local(environment.clone()),
+            source: Source::Local(environment),
         }
     }
 
@@ -177,6 +144,7 @@ impl Target {
         CheckTokens::wire(&self.sdk, &variables, clock).context("the check could not be set up")
     }
 
+    #[cfg(feature = "local")]
     pub(crate) fn integrations(&self) -> anyhow::Result<IntegrationsTable> {
         Ok(IntegrationsTable::new(
             self.dynamodb(),
@@ -184,6 +152,7 @@ impl Target {
         ))
     }
 
+    #[cfg(feature = "local")]
     pub(crate) fn notifications(&self) -> anyhow::Result<NotificationsTable> {
         Ok(NotificationsTable::new(
             self.dynamodb(),
@@ -232,13 +201,13 @@ async fn find_credentials(sdk: &SdkConfig) -> anyhow::Result<()> {
         Some(provider) => provider.provide_credentials().await,
         None => Err(CredentialsError::not_loaded_no_source()),
     };
-    const NONE: &str = "no AWS credentials: configure them, or add --local for the local stack";
+    let none = format!("no AWS credentials: configure them{OR_LOCAL}");
     match found {
         Ok(_) => Ok(()),
         // Its cause is the list of those places.
-        Err(CredentialsError::CredentialsNotLoaded(_)) => bail!(NONE),
+        Err(CredentialsError::CredentialsNotLoaded(_)) => bail!(none),
         // Somebody's login has run out, or a machine's metadata refuse us.
-        Err(error) => Err(error).context(NONE),
+        Err(error) => Err(error).context(none),
     }
 }
 
@@ -254,7 +223,7 @@ fn missing(variables: &Variables, needed: &[&str]) -> anyhow::Result<()> {
     }
     bail!(
         "not set in the environment: {}; set what is missing to the outputs of your deployed \
-         stack, or add --local to work on the one that `warden local` runs",
+         stack{OR_LOCAL}",
         missing.join(", ")
     )
 }
@@ -270,11 +239,12 @@ mod tests {
         let error = missing(&variables, &Target::CHECK_TOKENS_NEEDS).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("TOKEN_KEY_ID (output TokenKeyArn)"), "{text}");
-        assert!(text.contains("--local"), "{text}");
+        assert_eq!(text.contains("--local"), cfg!(feature = "local"), "{text}");
         assert!(!text.contains("AUDIT_TABLE"), "{text}");
         assert!(missing(&variables, &["AUDIT_TABLE"]).is_ok());
     }
 
+    #[cfg(feature = "local")]
     #[test]
     fn every_output_is_one_of_the_templates() {
         let template: serde_yaml_ng::Value =
@@ -283,16 +253,6 @@ mod tests {
             assert!(
                 template["Outputs"].get(output).is_some(),
                 "{name}: {output}"
-            );
-        }
-    }
-
-    #[test]
-    fn an_empty_data_directory_counts_as_unset() {
-        for (set, path) in [(None, ".warden"), (Some(""), ".warden"), (Some("x"), "x")] {
-            assert_eq!(
-                default_data_dir(set.map(OsString::from)),
-                PathBuf::from(path)
             );
         }
     }

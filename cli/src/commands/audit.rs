@@ -7,7 +7,8 @@ use shared::IntegrationKey;
 use crate::history::History;
 use crate::integration::integration;
 use crate::output::{Outcome, Output};
-use crate::target::{Place, Target};
+use crate::stack::StackArguments;
+use crate::target::Target;
 
 /// The most entries that can be asked for.
 const MOST: usize = 1_000;
@@ -22,7 +23,7 @@ pub(crate) struct Audit {
     #[arg(long, value_name = "N", default_value = "20", value_parser = limit, allow_negative_numbers = true)]
     limit: usize,
     #[command(flatten)]
-    place: Place,
+    stack: StackArguments,
 }
 
 fn limit(text: &str) -> Result<usize, String> {
@@ -35,7 +36,7 @@ fn limit(text: &str) -> Result<usize, String> {
 
 impl Audit {
     pub(crate) async fn run(self, output: &Output) -> anyhow::Result<Outcome> {
-        let target = Target::of(&self.place, &Target::AUDIT_NEEDS).await?;
+        let target = Target::of(&self.stack, &Target::AUDIT_NEEDS).await?;
         let audit = target.audit(Clock::system())?;
         let entries = audit.history(&self.integration, self.limit).await?;
         let may_go_on = entries.len() == self.limit;

@@ -17,7 +17,8 @@ use shared::domain::severity::{InvalidWarningWindow, WarningWindow};
 
 use crate::integration::integration;
 use crate::output::{Outcome, Output};
-use crate::target::{Place, Target};
+use crate::stack::StackArguments;
+use crate::target::Target;
 use crate::{progress, report};
 
 /// Refresh what is due, and tell people what only they can mend
@@ -42,7 +43,7 @@ pub(crate) struct Check {
     #[arg(long)]
     sync: bool,
     #[command(flatten)]
-    place: Place,
+    stack: StackArguments,
 }
 
 fn days(text: &str) -> Result<u32, InvalidWarningWindow> {
@@ -77,7 +78,7 @@ impl Check {
     }
 
     async fn one(&self, key: &IntegrationKey, output: &Output) -> anyhow::Result<Outcome> {
-        let target = Target::of(&self.place, &["CHECK_TOKENS_FUNCTION"]).await?;
+        let target = Target::of(&self.stack, &["CHECK_TOKENS_FUNCTION"]).await?;
         let function = target.check_tokens_function()?;
         let config = aws_sdk_lambda::config::Builder::from(target.sdk())
             // Asked twice, it would ask the platform twice.
@@ -112,7 +113,7 @@ impl Check {
 
     async fn here(self, output: &Output) -> anyhow::Result<Outcome> {
         let request = Request::parse(&self.payload())?;
-        let target = Target::of(&self.place, &Target::CHECK_TOKENS_NEEDS).await?;
+        let target = Target::of(&self.stack, &Target::CHECK_TOKENS_NEEDS).await?;
         let check_tokens = target.check_tokens(Clock::system()).await?;
         let spinner = progress::spinner();
         let swept = check_tokens
@@ -133,7 +134,7 @@ impl Check {
     }
 
     async fn in_the_background(self, output: &Output) -> anyhow::Result<Outcome> {
-        let target = Target::of(&self.place, &["CHECK_TOKENS_FUNCTION"]).await?;
+        let target = Target::of(&self.stack, &["CHECK_TOKENS_FUNCTION"]).await?;
         let function = target.check_tokens_function()?;
         aws_sdk_lambda::Client::new(target.sdk())
             .invoke()

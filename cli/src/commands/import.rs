@@ -14,7 +14,8 @@ use tokio::io::{AsyncRead, BufReader};
 
 use crate::output::{Outcome, Output};
 use crate::progress;
-use crate::target::{Place, Target};
+use crate::stack::StackArguments;
+use crate::target::Target;
 
 /// How much is read at once.
 const BUFFER: usize = 256 * 1024;
@@ -34,21 +35,17 @@ pub(crate) struct Import {
     #[arg(long, value_name = "FILE")]
     rejected: Option<PathBuf>,
     #[command(flatten)]
-    place: Place,
+    stack: StackArguments,
 }
 
 impl Import {
     pub(crate) async fn run(self, output: &Output) -> anyhow::Result<Outcome> {
         // Before anything else is looked for: the likeliest mistakes.
         let source = Source::open(&self.file).await?;
-        let target = Target::of(&self.place, &Target::IMPORTER_NEEDS).await?;
+        let target = Target::of(&self.stack, &Target::IMPORTER_NEEDS).await?;
         let importer = target.importer(Clock::system())?;
         let rejected = self.rejected.as_deref().map(Rejected::create).transpose()?;
-        let mut problems = Problems {
-            left: self.max_errors,
-            unprinted: 0,
-            rejected,
-        };
+        let mut problems = Problems::printing(self.max_errors, rejected);
         let result = source
             .import_reporting(&importer, output, &mut problems)
             .await;
@@ -68,11 +65,11 @@ struct Problems {
 }
 
 impl Problems {
-    fn printing(most: u64) -> Self {
+    fn printing(most: u64, rejected: Option<Rejected>) -> Self {
         Self {
             left: most,
             unprinted: 0,
-            rejected: None,
+            rejected,
         }
     }
 
@@ -181,17 +178,19 @@ impl Source {
         })
     }
 
+    #[cfg(feature = "local")]
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Imports it, telling the problems as they come.
+    #[cfg(feature = "local")]
     pub(crate) async fn import(
         self,
         importer: &Importer,
         output: &Output,
     ) -> anyhow::Result<Summary> {
-        let mut problems = Problems::printing(MAX_ERRORS);
+        let mut problems = Problems::printing(MAX_ERRORS, None);
         let result = self.import_reporting(importer, output, &mut problems).await;
         problems.end(output)?;
         result

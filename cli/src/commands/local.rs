@@ -16,7 +16,8 @@ use url::Url;
 use super::import::{self, Source};
 use crate::demo::{self, Demo};
 use crate::output::{Outcome, Output};
-use crate::target::{DataDir, Target};
+use crate::stack::DataDir;
+use crate::target::Target;
 
 /// How long a failed background invocation waits for its next attempt: a
 /// person is watching, so not the minutes that Lambda takes.
@@ -141,7 +142,7 @@ impl Local {
         sources: Vec<Source>,
         output: &Output,
     ) -> anyhow::Result<Outcome> {
-        let target = Target::local(stack.environment());
+        let target = Target::local(stack.environment().clone());
         let with_demo = !self.no_demo && sources.is_empty();
         let mut imports = Vec::new();
         for source in sources {

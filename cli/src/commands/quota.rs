@@ -11,14 +11,15 @@ use crate::integration::integration;
 use crate::output::{Outcome, Output};
 use crate::progress;
 use crate::quota::{Answer, Meter, Policy, Waited, policies_table};
-use crate::target::{self, Place, Target};
+use crate::stack::StackArguments;
+use crate::target::{self, Target};
 
 /// The longest wait, in seconds: no policy's period is longer.
 const MAX_WAIT: u64 = 366 * 86_400;
 
 /// See the platforms' quotas, and take permits to call them
 #[derive(Debug, Args)]
-#[command(after_help = "Without --local, QUOTA_POLICIES must be what the deployed functions have.")]
+#[command(after_help = "In AWS, QUOTA_POLICIES must be what the deployed functions have.")]
 pub(crate) struct Quota {
     #[command(subcommand)]
     operation: Operation,
@@ -29,7 +30,7 @@ enum Operation {
     /// Print every platform's policy
     List {
         #[command(flatten)]
-        place: Place,
+        stack: StackArguments,
     },
     /// Print how an integration's quota stands; takes nothing
     #[command(after_help = "Whether there is such an integration is not looked at.")]
@@ -66,7 +67,7 @@ struct Metered {
     #[arg(value_name = "ORG/INTEGRATION", value_parser = integration)]
     integration: IntegrationKey,
     #[command(flatten)]
-    place: Place,
+    stack: StackArguments,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -80,7 +81,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 impl Metered {
     async fn open(self, clock: &Clock) -> anyhow::Result<(Meter, Limiter)> {
-        let target = Target::of(&self.place, &Target::LIMITER_NEEDS).await?;
+        let target = Target::of(&self.stack, &Target::LIMITER_NEEDS).await?;
         let meter = Meter {
             platform: self.platform,
             integration: self.integration,
@@ -93,7 +94,7 @@ impl Quota {
     pub(crate) async fn run(self, output: &Output) -> anyhow::Result<Outcome> {
         let clock = Clock::system();
         match self.operation {
-            Operation::List { place } => list(&place, output),
+            Operation::List { stack } => list(&stack, output),
             Operation::Show { of } => show(of, &clock, output).await,
             Operation::Wait { of, max } => wait(of, max, &clock, output).await,
             Operation::Reset { of } => reset(of, &clock, output).await,
@@ -101,8 +102,8 @@ impl Quota {
     }
 }
 
-fn list(place: &Place, output: &Output) -> anyhow::Result<Outcome> {
-    let policies = target::policies(place)?;
+fn list(stack: &StackArguments, output: &Output) -> anyhow::Result<Outcome> {
+    let policies = target::policies(stack)?;
     let object = Policy::all(&policies);
     output.answer(&object, || policies_table(&policies))?;
     Ok(Outcome::Fine)

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use shared::UserId;
 
 use crate::output::{Outcome, Output};
-use crate::target::Place;
+use crate::stack::StackArguments;
 
 /// Said to whoever wants a token without `--local`.
 pub(crate) const ONLY_LOCAL: &str = "only the local stack hands out tokens: add --local. \
@@ -25,7 +25,7 @@ pub(crate) struct Token {
     #[arg(long, value_parser = |text: &str| UserId::new(text))]
     user: UserId,
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) stack: StackArguments,
 }
 
 #[derive(Deserialize)]
@@ -47,7 +47,7 @@ struct Answer<'a> {
 
 impl Token {
     pub(crate) async fn run(self, output: &Output) -> anyhow::Result<Outcome> {
-        let addresses = Addresses::read(&self.place.data_dir.path)?;
+        let addresses = Addresses::read(&self.stack.data_dir.path)?;
         let http = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
