@@ -51,7 +51,7 @@ pub fn handlers_of(
     let (sdk, variables) = configuration("CheckTokensFunction");
     let sweep = CheckTokens::wire(&sdk, &variables, clock.clone())?;
     let (sdk, variables) = configuration("NotifyFunction");
-    let notify = Notify::wire(&sdk, &variables, clock.clone())?;
+    let notify = Notify::from_environment(&sdk, &variables, clock.clone())?;
     let (sdk, variables) = configuration("RateLimitAuthorizerFunction");
     let authorizer = Arc::new(Authorizer::wire(&sdk, &variables, clock.clone())?);
     let (sdk, variables) = configuration("ApiFunction");

@@ -45,7 +45,7 @@ async fn one_failing_integration_never_stops_the_others() {
     world
         .dynamodb()
         .update_item()
-        .table_name(world.variable("NotifyFunction", "INTEGRATIONS_TABLE"))
+        .table_name(world.variable("CheckTokensFunction", "INTEGRATIONS_TABLE"))
         .key(
             "org_id",
             aws_sdk_dynamodb::types::AttributeValue::S("acme".into()),
