@@ -49,7 +49,7 @@ pub fn handlers_of(
     clock: &Clock,
 ) -> anyhow::Result<BTreeMap<String, Handler>> {
     let (sdk, variables) = configuration("CheckTokensFunction");
-    let sweep = CheckTokens::wire(&sdk, &variables, clock.clone())?;
+    let sweep = CheckTokens::from_environment(&sdk, &variables, clock.clone())?;
     let (sdk, variables) = configuration("NotifyFunction");
     let notify = Notify::from_environment(&sdk, &variables, clock.clone())?;
     let (sdk, variables) = configuration("RateLimitAuthorizerFunction");
