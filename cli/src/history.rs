@@ -68,10 +68,10 @@ fn cells(entry: &AuditEntry) -> [String; 7] {
         AuditEvent::Attempt(attempt) => [
             at,
             "refresh".to_owned(),
-            attempt.verdict.replace('_', " "),
-            attempt.code.clone().unwrap_or_else(dash),
-            attempt.platform_request_id.clone().unwrap_or_else(dash),
-            format!("{} ms", attempt.duration_ms),
+            attempt.verdict.to_string(),
+            attempt.answer.code.clone().unwrap_or_else(dash),
+            (attempt.answer.platform_request_id.clone()).unwrap_or_else(dash),
+            format!("{} ms", attempt.answer.duration_ms),
             ends(attempt),
         ],
     }

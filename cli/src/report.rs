@@ -17,10 +17,10 @@ pub(crate) fn needs_attention(report: &SweepReport) -> bool {
 
 /// The counts as a small table, then what could not be handled.
 pub(crate) fn render(report: &SweepReport) -> String {
-    let verdicts: Vec<String> = report
+    let failures: Vec<String> = report
         .refresh_failures
         .iter()
-        .map(|(verdict, count)| format!("{count} {}", verdict.replace('_', " ")))
+        .map(|(result, count)| format!("{count} {result}"))
         .collect();
     let mut table = table::plain();
     for (name, count, meaning) in [
@@ -33,7 +33,7 @@ pub(crate) fn render(report: &SweepReport) -> String {
         (
             "refresh failed",
             report.refresh_failed,
-            verdicts.join(", ").as_str(),
+            failures.join(", ").as_str(),
         ),
         ("expired", report.expired, "of those examined"),
         ("critical", report.critical, "ends within 1 day"),
@@ -86,6 +86,7 @@ pub(crate) fn render(report: &SweepReport) -> String {
 
 #[cfg(test)]
 mod tests {
+    use shared::domain::check_result::CheckResult;
     use shared::domain::report::IntegrationFailure;
 
     use super::*;
@@ -133,8 +134,8 @@ mod tests {
             examined: 12,
             refresh_failed: 3,
             refresh_failures: [
-                ("reconnect_needed".to_owned(), 2),
-                ("transient".to_owned(), 1),
+                (CheckResult::ReconnectNeeded, 2),
+                (CheckResult::Transient, 1),
             ]
             .into(),
             failures: vec![failure()],

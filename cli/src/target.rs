@@ -141,7 +141,8 @@ impl Target {
     /// The function that checks tokens, wired in this process.
     pub(crate) async fn check_tokens(&self, clock: Clock) -> anyhow::Result<CheckTokens> {
         let variables = self.source.variables(CHECK_TOKENS);
-        CheckTokens::wire(&self.sdk, &variables, clock).context("the check could not be set up")
+        CheckTokens::from_environment(&self.sdk, &variables, clock)
+            .context("the check could not be set up")
     }
 
     #[cfg(feature = "local")]

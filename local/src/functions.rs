@@ -49,9 +49,9 @@ pub fn handlers_of(
     clock: &Clock,
 ) -> anyhow::Result<BTreeMap<String, Handler>> {
     let (sdk, variables) = configuration("CheckTokensFunction");
-    let sweep = CheckTokens::wire(&sdk, &variables, clock.clone())?;
+    let sweep = CheckTokens::from_environment(&sdk, &variables, clock.clone())?;
     let (sdk, variables) = configuration("NotifyFunction");
-    let notify = Notify::wire(&sdk, &variables, clock.clone())?;
+    let notify = Notify::from_environment(&sdk, &variables, clock.clone())?;
     let (sdk, variables) = configuration("RateLimitAuthorizerFunction");
     let authorizer = Arc::new(Authorizer::wire(&sdk, &variables, clock.clone())?);
     let (sdk, variables) = configuration("ApiFunction");

@@ -145,8 +145,8 @@ async fn counted(stack: &Stack, calls: &Calls) -> Environment {
 fn importer(environment: &Environment, clock: &Clock) -> Importer {
     let sdk = environment.sdk_config();
     let dynamodb = aws_sdk_dynamodb::Client::new(&sdk);
-    let variables = environment.variables("NotifyFunction");
-    let key = environment.variables("CheckTokensFunction");
+    let notify = environment.variables("NotifyFunction");
+    let variables = environment.variables("CheckTokensFunction");
     Importer {
         integrations: IntegrationsTable::new(
             dynamodb.clone(),
@@ -154,11 +154,11 @@ fn importer(environment: &Environment, clock: &Clock) -> Importer {
         ),
         organizations: OrganizationsTable::new(
             dynamodb,
-            variables.required("ORGANIZATIONS_TABLE").unwrap(),
+            notify.required("ORGANIZATIONS_TABLE").unwrap(),
         ),
         sealer: TokenCipher::new(
             aws_sdk_kms::Client::new(&sdk),
-            key.required("TOKEN_KEY_ID").unwrap(),
+            variables.required("TOKEN_KEY_ID").unwrap(),
             clock.clone(),
         ),
         clock: clock.clone(),
@@ -167,7 +167,7 @@ fn importer(environment: &Environment, clock: &Clock) -> Importer {
 
 /// What the attributes of a row weigh, as DynamoDB counts: name and value.
 async fn weigh(environment: &Environment) -> comfy_table::Table {
-    let variables = environment.variables("NotifyFunction");
+    let variables = environment.variables("CheckTokensFunction");
     let row = aws_sdk_dynamodb::Client::new(&environment.sdk_config())
         .get_item()
         .table_name(variables.required("INTEGRATIONS_TABLE").unwrap())

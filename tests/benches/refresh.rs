@@ -56,7 +56,7 @@ fn main() {
 async fn sweep() {
     let sdk = shared::aws::config::from_environment().await;
     let variables = Variables::of_process();
-    let function = CheckTokens::wire(&sdk, &variables, Clock::system()).unwrap();
+    let function = CheckTokens::from_environment(&sdk, &variables, Clock::system()).unwrap();
     let began = Instant::now();
     let report = function
         .sweep(Request::default(), None, |_| {})

@@ -92,7 +92,7 @@ async fn measure(stored: usize) -> [String; 6] {
         })
         .collect();
     import(&stack, &clock, due).await;
-    let function = CheckTokens::wire(
+    let function = CheckTokens::from_environment(
         &stack.environment().sdk_config(),
         &stack.environment().variables("CheckTokensFunction"),
         clock.clone(),

@@ -58,7 +58,7 @@ async fn main() {
         ..of
     })
     .unwrap();
-    let function = CheckTokens::wire(
+    let function = CheckTokens::from_environment(
         &environment.sdk_config(),
         &environment.variables("CheckTokensFunction"),
         clock.clone(),

@@ -73,7 +73,7 @@ async fn an_attempt_that_asked_nobody_leaves_its_row_too() {
             ..of
         })
         .unwrap();
-        let function = CheckTokens::wire(
+        let function = CheckTokens::from_environment(
             &environment.sdk_config(),
             &environment.variables("CheckTokensFunction"),
             world.clock.clone(),

@@ -184,7 +184,7 @@ impl Counting {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         let sdk = world.stack.environment().sdk_config();
-        CheckTokens::wire(&sdk, &variables, world.clock.clone()).unwrap()
+        CheckTokens::from_environment(&sdk, &variables, world.clock.clone()).unwrap()
     }
 }
 

@@ -768,7 +768,7 @@ async fn what_cannot_be_stored_together_is_stored_one_by_one() {
             .endpoint_url(address)
             .retry_config(RetryConfig::disabled())
             .build();
-        let table = world.variable("NotifyFunction", "INTEGRATIONS_TABLE");
+        let table = world.variable("CheckTokensFunction", "INTEGRATIONS_TABLE");
         let client = aws_sdk_dynamodb::Client::from_conf(config);
         let mut importer = world.importer();
         importer.integrations = IntegrationsTable::new(client, table);

@@ -23,6 +23,7 @@ use local::{Addresses, Environment, Options};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::Variables;
+use shared::domain::check_result::CheckResult;
 use shared::domain::integration::{Integration, RetryReason, State};
 use shared::domain::refresh::attempt::LEASE;
 use shared::domain::report::SweepReport;
@@ -260,7 +261,7 @@ impl Scene {
             ..addresses
         })
         .unwrap();
-        let function = CheckTokens::wire(
+        let function = CheckTokens::from_environment(
             &environment.sdk_config(),
             &environment.variables("CheckTokensFunction"),
             world.clock.clone(),
@@ -450,10 +451,18 @@ async fn a_crash_between_answer_and_write_is_labelled() {
     assert!(scene.row("x0").await.refresh.intent.is_some());
     scene.world.pass(LEASE);
     let report = scene.check().await;
-    assert_eq!(report.refresh_failures["in_doubt"], 1, "{report:?}");
+    assert_eq!(
+        report.refresh_failures[&CheckResult::InDoubt],
+        1,
+        "{report:?}"
+    );
     scene.await_confirmation("x0").await;
     let report = scene.check().await;
-    assert_eq!(report.refresh_failures["rotation_lost"], 1, "{report:?}");
+    assert_eq!(
+        report.refresh_failures[&CheckResult::RotationLost],
+        1,
+        "{report:?}"
+    );
     scene.assert_labelled("x0").await;
     assert_eq!(
         scene.verdicts("x0").await,
@@ -482,7 +491,11 @@ async fn an_answer_that_breaks_off_is_labelled() {
     scene.world.pass(ROUND);
     scene.way.set(Fault::CutAnswers);
     let report = scene.sweep().await;
-    assert_eq!(report.refresh_failures["in_doubt"], 1, "{report:?}");
+    assert_eq!(
+        report.refresh_failures[&CheckResult::InDoubt],
+        1,
+        "{report:?}"
+    );
     let State::Retrying {
         reason: RetryReason::InDoubt,
         next_attempt_at,
@@ -538,7 +551,11 @@ async fn a_table_that_takes_nothing_costs_nothing() {
     scene.world.pass(ROUND);
     scene.way.set(Fault::RefuseStores);
     let report = scene.sweep().await;
-    assert_eq!(report.refresh_failures["in_fallback"], 1, "{report:?}");
+    assert_eq!(
+        report.refresh_failures[&CheckResult::InFallback],
+        1,
+        "{report:?}"
+    );
     let row = scene.row("x0").await;
     assert_eq!((row.credential.generation, &row.state), (2, &State::Active));
 

@@ -6,10 +6,9 @@ use local::template::EMBEDDED;
 
 const RUNBOOK: &str = include_str!("../../docs/runbook.md");
 /// Everything that writes metrics.
-const WRITERS: [&str; 5] = [
-    include_str!("../../functions/check-tokens/src/outcomes.rs"),
-    include_str!("../../functions/check-tokens/src/operations.rs"),
-    include_str!("../../functions/check-tokens/src/sweep.rs"),
+const WRITERS: [&str; 4] = [
+    include_str!("../../functions/check-tokens/src/metrics.rs"),
+    include_str!("../../functions/check-tokens/src/report.rs"),
     include_str!("../../functions/rate-limit-authorizer/src/lib.rs"),
     include_str!("../../functions/rate-limit-authorizer/src/meter.rs"),
 ];

@@ -546,7 +546,7 @@ async fn the_platforms_secret_is_read_once_and_again_when_it_may_have_been_rotat
         ..world.stack.addresses().clone()
     })
     .unwrap();
-    let function = check_tokens::CheckTokens::wire(
+    let function = check_tokens::CheckTokens::from_environment(
         &environment.sdk_config(),
         &environment.variables("CheckTokensFunction"),
         world.clock.clone(),

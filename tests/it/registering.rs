@@ -406,7 +406,7 @@ async fn a_disconnected_integration_has_no_tokens() {
 
 /// Changes what is stored of an integration of `acme`, behind everybody's back.
 async fn tamper(world: &World, id: &str, update: &str, value: Option<AttributeValue>) {
-    let table = world.variable("NotifyFunction", "INTEGRATIONS_TABLE");
+    let table = world.variable("CheckTokensFunction", "INTEGRATIONS_TABLE");
     let update = world
         .dynamodb()
         .update_item()
@@ -425,7 +425,7 @@ async fn has(world: &World, id: &str, attribute: &str) -> bool {
     let item = world
         .dynamodb()
         .get_item()
-        .table_name(world.variable("NotifyFunction", "INTEGRATIONS_TABLE"))
+        .table_name(world.variable("CheckTokensFunction", "INTEGRATIONS_TABLE"))
         .key("org_id", AttributeValue::S("acme".into()))
         .key("integration_id", AttributeValue::S(id.into()))
         .send()

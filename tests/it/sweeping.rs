@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use local::platforms::Script;
 use serde_json::{Value, json};
 use shared::Platform;
+use shared::domain::check_result::CheckResult;
 use shared::domain::integration::{RetryReason, State};
 use shared::domain::verdict::{PlatformAction, ReconnectReason};
 
@@ -45,7 +46,7 @@ async fn one_failing_integration_never_stops_the_others() {
     world
         .dynamodb()
         .update_item()
-        .table_name(world.variable("NotifyFunction", "INTEGRATIONS_TABLE"))
+        .table_name(world.variable("CheckTokensFunction", "INTEGRATIONS_TABLE"))
         .key(
             "org_id",
             aws_sdk_dynamodb::types::AttributeValue::S("acme".into()),
@@ -88,7 +89,11 @@ async fn a_blip_of_the_platform_disturbs_nobody() {
     world.pass(TimeDelta::minutes(50));
     refuse(&world, Platform::Google, "rt-g", "server_error");
     let report = world.check(json!({})).await;
-    assert_eq!(report.refresh_failures["transient"], 1, "{report:?}");
+    assert_eq!(
+        report.refresh_failures[&CheckResult::Transient],
+        1,
+        "{report:?}"
+    );
     let row = world.row("acme", "g").await;
     let State::Retrying {
         failures: 1,
@@ -154,7 +159,7 @@ async fn a_refused_grant_is_concluded_when_confirmed_and_told_once() {
     ));
     world.pass(TimeDelta::minutes(10));
     let report = world.check(json!({})).await;
-    assert_eq!(report.refresh_failures["reconnect_needed"], 1);
+    assert_eq!(report.refresh_failures[&CheckResult::ReconnectNeeded], 1);
     let row = world.row("acme", "x").await;
     assert!(matches!(
         row.state,
@@ -414,7 +419,7 @@ async fn our_own_misconfiguration_changes_no_integration() {
         .script(Script::refuse(Platform::Google, "invalid_client"))
         .unwrap();
     let report = world.check(json!({})).await;
-    assert_eq!(report.refresh_failures["app_misconfigured"], 1);
+    assert_eq!(report.refresh_failures[&CheckResult::AppMisconfigured], 1);
     let row = world.row("acme", "g").await;
     assert_eq!(row.state, State::Active);
     assert_eq!(world.notifications("olga", "acme").await.len(), 0);
@@ -546,7 +551,7 @@ async fn a_sweep_stops_before_its_deadline_and_says_so() {
         })
         .collect();
     let world = world_of(&integrations).await;
-    let function = check_tokens::CheckTokens::wire(
+    let function = check_tokens::CheckTokens::from_environment(
         &world
             .stack
             .environment()
@@ -601,7 +606,8 @@ async fn a_platform_that_hangs_keeps_no_other_from_being_refreshed() {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     let sdk = world.stack.environment().sdk_config();
-    let function = check_tokens::CheckTokens::wire(&sdk, &variables, world.clock.clone()).unwrap();
+    let function =
+        check_tokens::CheckTokens::from_environment(&sdk, &variables, world.clock.clone()).unwrap();
     // Once all others are refreshed, time runs out.
     let deadline = Some(world.now() + TimeDelta::minutes(5));
     let google = || world.stack.platforms().exchanges(Platform::Google);
@@ -801,7 +807,8 @@ async fn without_client_credentials_people_are_told_and_the_sweep_fails() {
     )])
     .collect();
     let sdk = world.stack.environment().sdk_config();
-    let function = check_tokens::CheckTokens::wire(&sdk, &variables, world.clock.clone()).unwrap();
+    let function =
+        check_tokens::CheckTokens::from_environment(&sdk, &variables, world.clock.clone()).unwrap();
     let error = function
         .sweep(check_tokens::Request::default(), None, |_| {})
         .await

@@ -133,7 +133,7 @@ impl World {
     pub(crate) fn integrations(&self) -> IntegrationsTable {
         IntegrationsTable::new(
             self.dynamodb(),
-            self.variable("NotifyFunction", "INTEGRATIONS_TABLE"),
+            self.variable("CheckTokensFunction", "INTEGRATIONS_TABLE"),
         )
     }
 

@@ -106,9 +106,7 @@ impl Check {
         let checked: Checked = serde_json::from_slice(&payload)
             .with_context(|| format!("{function} did not answer what it checked"))?;
         output.answer(&checked, || words(&checked))?;
-        let fine =
-            ["renewed", "recovered", "unchanged", "alive"].contains(&checked.verdict.as_str());
-        Ok(Outcome::fine_if(fine))
+        Ok(Outcome::fine_if(checked.verdict.is_accepted()))
     }
 
     async fn here(self, output: &Output) -> anyhow::Result<Outcome> {
@@ -165,10 +163,7 @@ fn words(checked: &Checked) -> String {
         ..
     } = checked;
     let exact = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let mut text = format!(
-        "{org_id}/{integration_id}: {}\n{message}",
-        verdict.replace('_', " ")
-    );
+    let mut text = format!("{org_id}/{integration_id}: {verdict}\n{message}");
     if let Some(at) = checked.expires_at {
         text += &format!("\nthe access token ends at {}", exact(at));
     }

@@ -27,7 +27,7 @@ use shared::aws::tables::{
     Action, AuditTable, IntegrationsTable, MemberAction, NotificationsTable,
 };
 use shared::aws::token_cipher::TokenCipher;
-use shared::domain::report::Checked;
+use shared::domain::check_result::CheckResult;
 use shared::domain::route::RouteParameters;
 use shared::quota::{Limiter, Policies};
 use shared::registration::{Change, Disconnected, disconnect};
@@ -258,7 +258,7 @@ async fn check_integration(member: Member, State(app): State<App>) -> Result<Res
     member.must_manage()?;
     let key = member.integration()?;
     match app.check_tokens.ask(&key).await? {
-        Asked::Done(Checked { verdict, .. }) if verdict == "not_found" => {
+        Asked::Done(checked) if checked.verdict == CheckResult::NotFound => {
             Err(unknown_integration())
         }
         Asked::Done(checked) => Ok(Json(checked).into_response()),

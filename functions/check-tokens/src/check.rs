@@ -1,119 +1,110 @@
-//! One integration, because somebody asked: refreshed now, due or not; probed
-//! where nothing refreshes it; the answer in words.
+//! Checks one integration, because a person asks: refreshes it now, due or not; probes it
+//! where nothing refreshes it; answers in words.
 
 use chrono::{DateTime, Utc};
 use shared::IntegrationKey;
+use shared::domain::check_result::CheckResult;
 use shared::domain::error_code;
 use shared::domain::integration::{Integration, State};
 use shared::domain::platform_health::Availability;
 use shared::domain::report::{Checked, SweepReport};
 use shared::domain::severity::{exactly, humanly};
 
-use crate::process::{ProcessError, Tried, Trigger, told_to_wait};
-use crate::sweep::Sweep;
-use crate::{CheckTokens, Request, SweepError};
+use crate::decide::{self, Trigger};
+use crate::run::Run;
+use crate::sweep::{Pipeline, ProcessError, Processed};
+use crate::{Request, SweepError};
 
-impl CheckTokens {
-    /// Checks one integration now.
-    ///
-    /// # Errors
-    /// [`SweepError`] when it could not be handled, or nobody knows how it ended.
-    pub async fn check(
-        &self,
-        key: &IntegrationKey,
-        deadline: Option<DateTime<Utc>>,
-    ) -> Result<Checked, SweepError> {
-        let credentials = self.credentials.read().await?;
-        let sweep = self
-            .begin_sweep(Request::default(), deadline, Some(&credentials))
-            .await;
-        let checked = self.check_one(key, &sweep).await;
-        self.finish_sweep(sweep).await;
-        checked.map_err(|error| SweepError::Integration(error.to_string()))
-    }
-
-    async fn check_one(
-        &self,
-        key: &IntegrationKey,
-        sweep: &Sweep<'_>,
-    ) -> Result<Checked, ProcessError> {
-        let now = self.clock.now();
-        let untried = |row, verdict| answer(key, row, verdict, None, Said::default(), now);
-        let Some(row) = self.integrations.get(key).await? else {
-            return Ok(untried(None, "not_found"));
-        };
-        if row.credential.access_token.is_none() {
-            return Ok(untried(Some(&row), "disconnected"));
-        }
-        if row.is_leased(now) {
-            return Ok(untried(Some(&row), "busy"));
-        }
-        if told_to_wait(&row, now) {
-            return Ok(untried(Some(&row), "held_back"));
-        }
-        let mut report = SweepReport::default();
-        let tried = self.handle_row(row, Trigger::Manual, sweep, &mut report);
-        let mut came = None;
-        let (verdict, attempt, held_until) = match tried.await? {
-            Tried::Asked {
-                verdict,
-                code,
-                attempt,
-            } => {
-                came = code;
-                (verdict, Some(attempt), None)
-            }
-            Tried::HeldBack(Availability::HeldBack(until)) => {
-                ("held_back".to_owned(), None, Some(until))
-            }
-            Tried::HeldBack(_) => ("breaker_open".to_owned(), None, None),
-            Tried::Nothing => ("nothing_to_ask".to_owned(), None, None),
-        };
-        let row = self.integrations.get(key).await?;
-        Ok(answer(
-            key,
-            row.as_ref(),
-            &verdict,
-            attempt,
-            Said {
-                code: came,
-                held_until,
-            },
-            self.clock.now(),
-        ))
-    }
+/// Checks one integration now.
+pub(crate) async fn check(
+    pipeline: &Pipeline,
+    key: &IntegrationKey,
+    deadline: Option<DateTime<Utc>>,
+) -> Result<Checked, SweepError> {
+    let credentials = pipeline.secret.read().await?;
+    let run = Run::begin(
+        Request::default(),
+        deadline,
+        Some(&credentials),
+        &pipeline.platform_health,
+        &pipeline.clock,
+    )
+    .await;
+    let checked = check_row(pipeline, key, &run).await;
+    pipeline.finish(run).await;
+    checked.map_err(|error| SweepError::Integration(error.to_string()))
 }
 
-/// What the platform said, beside the verdict.
+async fn check_row(
+    pipeline: &Pipeline,
+    key: &IntegrationKey,
+    run: &Run<'_>,
+) -> Result<Checked, ProcessError> {
+    let now = pipeline.clock.now();
+    let unasked = |row, result| answer(key, row, result, Findings::default(), now);
+    let Some(row) = pipeline.integrations.get(key).await? else {
+        return Ok(unasked(None, CheckResult::NotFound));
+    };
+    if let Some(obstacle) = decide::obstacle_to_check(&row, now) {
+        return Ok(unasked(Some(&row), obstacle));
+    }
+    let mut report = SweepReport::default();
+    let _slot = pipeline.limiter.acquire(row.platform).await;
+    let processed = pipeline.process_row(row, Trigger::Manual, run, &mut report);
+    let mut findings = Findings::default();
+    let result = match processed.await? {
+        Processed::Attempted(attempt) => {
+            findings.attempt_id = Some(attempt.attempt_id);
+            findings.code = attempt.answer.code;
+            attempt.verdict
+        }
+        Processed::HeldBack(Availability::HeldBack(until)) => {
+            findings.held_until = Some(until);
+            CheckResult::HeldBack
+        }
+        Processed::HeldBack(_) => CheckResult::BreakerOpen,
+        Processed::Untried => CheckResult::NothingToAsk,
+    };
+    let row = pipeline.integrations.get(key).await?;
+    let now = pipeline.clock.now();
+    Ok(answer(key, row.as_ref(), result, findings, now))
+}
+
+/// What a check finds beside its result.
 #[derive(Default)]
-struct Said {
-    /// What came, as a code.
+struct Findings {
+    attempt_id: Option<String>,
+    /// The platform's error code, or what stood in its place.
     code: Option<String>,
-    /// Until when all of us must wait.
+    /// Until when all integrations of the platform must wait.
     held_until: Option<DateTime<Utc>>,
 }
 
 fn answer(
     key: &IntegrationKey,
     row: Option<&Integration>,
-    verdict: &str,
-    attempt_id: Option<String>,
-    said: Said,
+    result: CheckResult,
+    findings: Findings,
     now: DateTime<Utc>,
 ) -> Checked {
     Checked {
         org_id: key.org_id.to_string(),
         integration_id: key.integration_id.to_string(),
-        verdict: verdict.to_owned(),
-        message: message(row, verdict, said, now),
+        verdict: result,
+        message: message(row, result, &findings, now),
         expires_at: row.and_then(|row| row.expiry.access_token),
         next_attempt_at: row.and_then(|row| row.next_attempt_at(now)),
-        attempt_id,
+        attempt_id: findings.attempt_id,
     }
 }
 
 /// What happened, and what to do.
-fn message(row: Option<&Integration>, verdict: &str, said: Said, now: DateTime<Utc>) -> String {
+fn message(
+    row: Option<&Integration>,
+    result: CheckResult,
+    findings: &Findings,
+    now: DateTime<Utc>,
+) -> String {
     let Some(row) = row else {
         return "There is no such integration.".to_owned();
     };
@@ -139,27 +130,30 @@ fn message(row: Option<&Integration>, verdict: &str, said: Said, now: DateTime<U
         State::Retrying { wait_until, .. } => wait_until,
         _ => None,
     };
-    let code = said.code.as_deref();
-    let what = code.map_or_else(String::new, |code| {
+    let code = findings.code.as_deref();
+    let reason = code.map_or_else(String::new, |code| {
         format!(" ({})", error_code::in_words(code))
     });
     let asks_to_wait = |until: DateTime<Utc>| {
         let until = exactly(until, now);
         format!("{platform} asks us to wait until {until}.")
     };
-    match verdict {
-        "renewed" | "recovered" => format!("Refreshed{life}."),
-        "unchanged" => {
+    match result {
+        CheckResult::Renewed | CheckResult::Recovered => format!("Refreshed{life}."),
+        CheckResult::Unchanged => {
             format!("{platform} accepted the token and left its end as it was{life}.{next}")
         }
-        "shortened" => format!(
+        CheckResult::Shortened => format!(
             "{platform} accepted the token and gave one that ends sooner than the old one{life}.{next}"
         ),
-        "alive" => format!("{platform} says that the token is alive{life}."),
-        "busy" => "It is being refreshed right now; look again in a minute.".to_owned(),
-        "held_back" | "throttled" => {
-            match wait_until.or(said.held_until).filter(|until| *until > now) {
-                Some(until) if said.held_until.is_some() => format!(
+        CheckResult::Alive => format!("{platform} says that the token is alive{life}."),
+        CheckResult::Busy => "It is being refreshed right now; look again in a minute.".to_owned(),
+        CheckResult::HeldBack | CheckResult::Throttled => {
+            match wait_until
+                .or(findings.held_until)
+                .filter(|until| *until > now)
+            {
+                Some(until) if findings.held_until.is_some() => format!(
                     "{} It is tried again then, or once the platform accepts others.",
                     asks_to_wait(until)
                 ),
@@ -167,39 +161,41 @@ fn message(row: Option<&Integration>, verdict: &str, said: Said, now: DateTime<U
                 None => format!("{platform} asks us to wait.{next}"),
             }
         }
-        "breaker_open" => format!(
+        CheckResult::BreakerOpen => format!(
             "{platform} refuses our application at the moment, so nothing was tried; whoever runs \
              this has been told. The integration stays as it is."
         ),
-        "disconnected" => "It is disconnected; connect it anew to use it.".to_owned(),
-        "nothing_to_ask" => format!(
+        CheckResult::Disconnected => "It is disconnected; connect it anew to use it.".to_owned(),
+        CheckResult::NothingToAsk => format!(
             "{platform} has nothing to refresh here now, and no free way to ask about the token{life}."
         ),
-        "reconnect_needed" => format!(
-            "{platform} refuses the token{what}; a second refusal would confirm that it is dead.{next}"
+        CheckResult::ReconnectNeeded => format!(
+            "{platform} refuses the token{reason}; a second refusal would confirm that it is dead.{next}"
         ),
-        "in_doubt" if row.was_refused() => format!(
-            "{platform} has refused the token{what}; a second refusal would confirm that it is lost.{next}"
+        CheckResult::InDoubt if row.was_refused() => format!(
+            "{platform} has refused the token{reason}; a second refusal would confirm that it is lost.{next}"
         ),
-        "in_doubt" => format!(
-            "{platform} gave no clear answer{what}, so nobody knows yet whether it has replaced the \
+        CheckResult::InDoubt => format!(
+            "{platform} gave no clear answer{reason}, so nobody knows yet whether it has replaced the \
              token.{next}"
         ),
-        "app_misconfigured" => format!(
+        CheckResult::AppMisconfigured => format!(
             "{platform} refuses our application; whoever runs this has been told. The integration \
              stays as it is."
         ),
-        "unanswered" => format!(
+        CheckResult::Unanswered => format!(
             "{platform} did not say whether the token lives: what was asked is not for this \
              account. The integration stays as it is."
         ),
-        "permission_lost" => {
+        CheckResult::PermissionLost => {
             format!("{platform} says that a permission is missing; reconnect to grant it.")
         }
-        "superseded" => "Somebody else changed it at the same moment; look again.".to_owned(),
+        CheckResult::Superseded => {
+            "Somebody else changed it at the same moment; look again.".to_owned()
+        }
         _ => format!(
             "Nothing came of it: {}.{next}",
-            code.map_or_else(|| verdict.replace('_', " "), error_code::in_words)
+            code.map_or_else(|| result.to_string(), error_code::in_words)
         ),
     }
 }

@@ -1,21 +1,26 @@
-//! The sweep: finds the integrations that need attention, refreshes what can be
-//! refreshed, tells people what only they can mend, and reports.
+//! Keeps integrations alive: finds what is due, decides, refreshes, alerts, reports.
 
+mod alert;
+mod assess;
+mod attempt;
+mod attempt_log;
 mod check;
 mod credentials;
-mod exchange;
-mod operations;
-mod outcomes;
+mod decide;
+mod due;
+mod limiter;
+mod metrics;
+mod opening;
+mod operator_events;
 mod platform_health;
 mod probe;
-mod process;
+mod refresh;
+mod report;
 mod request;
+mod run;
 mod sweep;
-mod turns;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
+use chrono::{DateTime, Utc};
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde::Serialize;
 use serde_json::Value;
@@ -26,46 +31,39 @@ use shared::aws::token_cipher::TokenCipher;
 use shared::domain::report::{Checked, SweepReport};
 use shared::oauth::{Endpoints, OAuthClient};
 use shared::runtime::metrics::Metrics;
-use shared::{Clock, Platform, Variables};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use shared::{Clock, IntegrationKey, Variables};
 
+use alert::AlertPublisher;
+use attempt_log::AttemptLog;
 use credentials::PlatformSecret;
+use limiter::PlatformLimiter;
+use opening::CredentialOpener;
+use probe::Prober;
+use refresh::Refresher;
+use report::Reporter;
 pub use request::{InvalidRequest, Invocation, Request};
+use sweep::Pipeline;
 
-/// The function, wired.
+/// The function with everything that it uses.
 #[derive(Debug, Clone)]
 pub struct CheckTokens {
-    integrations: IntegrationsTable,
-    audit: AuditTable,
-    sealer: TokenCipher,
-    oauth: OAuthClient,
-    credentials: PlatformSecret,
-    topic: Topic,
-    fallback: CredentialFallback,
-    applications: PlatformHealthTable,
-    metrics: Metrics,
-    clock: Clock,
-    concurrency: usize,
-    /// How many exchanges run at once with each platform.
-    platform_concurrency: usize,
-    /// Shared by all that this instance does at once.
-    turns: Arc<BTreeMap<Platform, Semaphore>>,
+    pipeline: Pipeline,
 }
 
-/// What an invocation answers.
+/// The answer to an invocation.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub enum Answer {
-    /// Of a sweep.
+pub enum Response {
+    /// The report of a sweep.
     Swept(Box<SweepReport>),
-    /// Of a check of one integration.
+    /// The result of a check.
     Checked(Checked),
 }
 
 /// Why the function could not start.
 #[derive(Debug, thiserror::Error)]
-pub enum WireError {
-    /// A variable is missing or nonsense.
+pub enum SetupError {
+    /// A variable is missing or unusable.
     #[error(transparent)]
     Variable(#[from] shared::runtime::variables::InvalidVariable),
     /// The HTTP client could not be set up.
@@ -80,14 +78,14 @@ pub enum SweepError {
     /// The payload is not a request.
     #[error(transparent)]
     Request(#[from] InvalidRequest),
-    /// The platforms' client credentials could not be had, so people were told
-    /// what was due to be told, and nothing was refreshed.
+    /// The platforms' client credentials could not be had. Alerts that were due are
+    /// published, and nothing was refreshed.
     #[error("nothing could be refreshed: {0}")]
     Credentials(#[from] shared::oauth::CredentialsError),
     /// Part of the index could not be read, so there may be more that is due.
     #[error("not everything that is due could be found: {0}")]
     Index(shared::aws::tables::TableError),
-    /// The one integration that was to be checked could not be handled.
+    /// The one integration that was to be checked could not be processed.
     #[error("the integration could not be checked: {0}")]
     Integration(String),
 }
@@ -102,96 +100,125 @@ impl From<SweepError> for Diagnostic {
 }
 
 impl CheckTokens {
-    /// Wires the function: `INTEGRATIONS_TABLE`, `AUDIT_TABLE`,
-    /// `QUOTAS_TABLE` (where our applications' rows are), `FALLBACK_BUCKET`,
-    /// `ALERTS_TOPIC_ARN`, `TOKEN_KEY_ID`, `PLATFORM_CREDENTIALS` (the id of
-    /// the secret), and optionally `PLATFORM_ENDPOINTS`, `SWEEP_CONCURRENCY`
-    /// (integrations handled at once, default 256) and `PLATFORM_CONCURRENCY`
-    /// (of these, exchanges at once with each platform, default 32).
+    /// Reads `INTEGRATIONS_TABLE`, `AUDIT_TABLE`, `QUOTAS_TABLE` (which has the rows of
+    /// platform health), `FALLBACK_BUCKET`, `ALERTS_TOPIC_ARN`, `TOKEN_KEY_ID`, and
+    /// `PLATFORM_CREDENTIALS` (the id of the secret). Optional are `PLATFORM_ENDPOINTS`,
+    /// `SWEEP_CONCURRENCY` (integrations processed at once, default 256) and
+    /// `PLATFORM_CONCURRENCY` (of these, at once with each platform, default 32).
     ///
     /// # Errors
-    /// [`WireError`] names the variable or the secret.
-    pub fn wire(
+    /// [`SetupError`] names the variable or the secret.
+    pub fn from_environment(
         sdk: &aws_config::SdkConfig,
         variables: &Variables,
         clock: Clock,
-    ) -> Result<Self, WireError> {
-        let dynamodb = aws_sdk_dynamodb::Client::new(sdk);
-        let credentials = PlatformSecret::new(
-            aws_sdk_secretsmanager::Client::new(sdk),
-            variables.required("PLATFORM_CREDENTIALS")?,
-            clock.clone(),
-        );
-        let endpoints = Endpoints::from_variables(variables)?;
+    ) -> Result<Self, SetupError> {
         let at_least_one = |name, default: usize| match variables.parsed(name, default)? {
             0 => Err(variables.invalid(name, "must be at least 1")),
             number => Ok(number),
         };
         let concurrency = at_least_one("SWEEP_CONCURRENCY", 256)?;
-        let turns = at_least_one("PLATFORM_CONCURRENCY", 32)?;
+        let per_platform = at_least_one("PLATFORM_CONCURRENCY", 32)?;
+        let dynamodb = aws_sdk_dynamodb::Client::new(sdk);
+        let table = variables.required("INTEGRATIONS_TABLE")?;
+        let integrations = IntegrationsTable::new(dynamodb.clone(), table);
+        let table = variables.required("AUDIT_TABLE")?;
+        let audit = AuditTable::new(dynamodb.clone(), table, clock.clone());
+        let table = variables.required("QUOTAS_TABLE")?;
+        let platform_health = PlatformHealthTable::new(dynamodb, table);
+        let secrets = aws_sdk_secretsmanager::Client::new(sdk);
+        let secret = variables.required("PLATFORM_CREDENTIALS")?;
+        let secret = PlatformSecret::new(secrets, secret, clock.clone());
+        let sns = aws_sdk_sns::Client::new(sdk);
+        let topic = Topic::new(sns, variables.required("ALERTS_TOPIC_ARN")?);
+        let kms = aws_sdk_kms::Client::new(sdk);
+        let token_key = variables.required("TOKEN_KEY_ID")?;
+        let oauth = OAuthClient::new(Endpoints::from_variables(variables)?, clock.clone())?;
+        let opener = CredentialOpener {
+            cipher: TokenCipher::new(kms, token_key, clock.clone()),
+            integrations: integrations.clone(),
+            attempts: AttemptLog {
+                audit: audit.clone(),
+            },
+            clock: clock.clone(),
+        };
         Ok(Self {
-            integrations: IntegrationsTable::new(
-                dynamodb.clone(),
-                variables.required("INTEGRATIONS_TABLE")?,
-            ),
-            audit: AuditTable::new(
-                dynamodb.clone(),
-                variables.required("AUDIT_TABLE")?,
-                clock.clone(),
-            ),
-            sealer: TokenCipher::new(
-                aws_sdk_kms::Client::new(sdk),
-                variables.required("TOKEN_KEY_ID")?,
-                clock.clone(),
-            ),
-            oauth: OAuthClient::new(endpoints, clock.clone())?,
-            credentials,
-            topic: Topic::new(
-                aws_sdk_sns::Client::new(sdk),
-                variables.required("ALERTS_TOPIC_ARN")?,
-            ),
-            fallback: CredentialFallback::new(sdk, variables.required("FALLBACK_BUCKET")?),
-            applications: PlatformHealthTable::new(dynamodb, variables.required("QUOTAS_TABLE")?),
-            metrics: Metrics::default(),
-            clock,
-            concurrency,
-            platform_concurrency: turns,
-            turns: Arc::new(
-                Platform::ALL
-                    .into_iter()
-                    .map(|platform| (platform, Semaphore::new(turns)))
-                    .collect(),
-            ),
+            pipeline: Pipeline {
+                secret,
+                platform_health,
+                limiter: PlatformLimiter::new(per_platform, concurrency),
+                refresher: Refresher {
+                    opener: opener.clone(),
+                    fallback: CredentialFallback::new(sdk, variables.required("FALLBACK_BUCKET")?),
+                    oauth: oauth.clone(),
+                    clock: clock.clone(),
+                },
+                prober: Prober { opener, oauth },
+                alerts: AlertPublisher {
+                    topic,
+                    integrations: integrations.clone(),
+                    clock: clock.clone(),
+                },
+                reporter: Reporter {
+                    audit,
+                    metrics: Metrics::default(),
+                    clock: clock.clone(),
+                },
+                integrations,
+                clock,
+                concurrency,
+            },
         })
     }
 
-    /// The same, with metrics that go somewhere.
+    /// Writes metrics to `metrics`; otherwise they go nowhere.
     #[must_use]
     pub fn with_metrics(mut self, metrics: Metrics) -> Self {
-        self.metrics = metrics;
+        self.pipeline.reporter.metrics = metrics;
         self
-    }
-
-    /// Waits for a turn with a platform.
-    async fn turn(&self, platform: Platform) -> Option<SemaphorePermit<'_>> {
-        // Never closed, so there always is one.
-        self.turns[&platform].acquire().await.ok()
     }
 
     /// Handles one invocation, until its deadline at most.
     ///
     /// # Errors
     /// [`SweepError`]; an integration that fails is in the report instead.
-    pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Answer, SweepError> {
+    pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Response, SweepError> {
         let invocation = Invocation::parse(&event.payload)?;
         let deadline = i64::try_from(event.context.deadline)
             .ok()
-            .and_then(chrono::DateTime::from_timestamp_millis);
+            .and_then(DateTime::from_timestamp_millis);
         Ok(match invocation {
             Invocation::Sweep(request) => {
-                Answer::Swept(Box::new(self.sweep(request, deadline, |_| {}).await?))
+                Response::Swept(Box::new(self.sweep(request, deadline, |_| {}).await?))
             }
-            Invocation::Check(key) => Answer::Checked(self.check(&key, deadline).await?),
+            Invocation::Check(key) => Response::Checked(self.check(&key, deadline).await?),
         })
+    }
+
+    /// Sweeps once. `progress` sees the report grow.
+    ///
+    /// # Errors
+    /// [`SweepError::Index`] if part of the index could not be read,
+    /// [`SweepError::Credentials`] if nothing could be refreshed; what could be
+    /// done has been done.
+    pub async fn sweep(
+        &self,
+        request: Request,
+        deadline: Option<DateTime<Utc>>,
+        progress: impl FnMut(&SweepReport),
+    ) -> Result<SweepReport, SweepError> {
+        self.pipeline.sweep(request, deadline, progress).await
+    }
+
+    /// Checks one integration now.
+    ///
+    /// # Errors
+    /// [`SweepError`] when it could not be processed, or nobody knows how it ended.
+    pub async fn check(
+        &self,
+        key: &IntegrationKey,
+        deadline: Option<DateTime<Utc>>,
+    ) -> Result<Checked, SweepError> {
+        check::check(&self.pipeline, key, deadline).await
     }
 }

@@ -1,102 +1,109 @@
-//! Asking a platform whether a token lives that nothing refreshes now: because
-//! somebody asked, or because a refusal is to be confirmed.
+//! Probes one integration: because a person asks for a check, because a refusal is to be
+//! confirmed, or because nothing refreshes it.
 
 use shared::IntegrationKey;
 use shared::aws::tables::Conflict;
 use shared::aws::token_cipher::CipherError;
+use shared::domain::check_result::CheckResult;
 use shared::domain::integration::Integration;
 use shared::domain::report::{AttemptRecord, SweepReport};
 use shared::domain::verdict::Verdict;
-use shared::oauth::Credentials;
+use shared::oauth::{Credentials, OAuthClient};
 
-use crate::CheckTokens;
-use crate::process::{ProcessError, Tried, attempt_id};
-use crate::sweep::Sweep;
+use crate::attempt::answer_record;
+use crate::attempt_log::random_id;
+use crate::opening::CredentialOpener;
+use crate::run::Run;
+use crate::sweep::{ProcessError, Processed, StageEnd};
 
-impl CheckTokens {
-    /// Asks, and takes the answer in; without a row in return it is in others' hands.
+#[derive(Debug, Clone)]
+pub(crate) struct Prober {
+    pub(crate) opener: CredentialOpener,
+    pub(crate) oauth: OAuthClient,
+}
+
+impl Prober {
+    /// Asks the platform whether the token lives, and stores the answer.
     pub(crate) async fn probe(
         &self,
         mut row: Integration,
         credentials: &Credentials,
-        sweep: &Sweep<'_>,
+        run: &Run<'_>,
         report: &mut SweepReport,
-    ) -> Result<(Option<Integration>, Tried), ProcessError> {
-        let key = IntegrationKey::from(&row);
-        let is_awaited = row.probe_due_at(self.clock.now()).is_some();
-        let (access, refresh) = (
-            row.credential.access_token.as_ref(),
-            row.credential.refresh_token.as_ref(),
-        );
-        let tokens = match self
-            .open(&row, row.credential.generation, access, refresh)
-            .await
-        {
+    ) -> Result<StageEnd, ProcessError> {
+        let clock = &self.opener.clock;
+        let is_due = row.probe_due_at(clock.now()).is_some();
+        let tokens = match self.opener.open_current(&row).await {
             Ok(Some(tokens)) => tokens,
-            Ok(None) => return Ok((Some(row), Tried::Nothing)),
+            Ok(None) => return Ok(StageEnd::untried(row)),
             Err(error) => {
-                self.record_unopened(&row, &error).await;
-                if is_awaited || matches!(error, CipherError::NotOpenable(_)) {
-                    self.put_off(row, &error, sweep, report).await?;
+                self.opener.record_unopened(&row, &error).await;
+                if is_due || matches!(error, CipherError::NotOpenable(_)) {
+                    self.opener.back_off(row, &error, run, report).await?;
                 }
                 return Err(error.into());
             }
         };
-        let entry = AttemptRecord::at(&row, attempt_id());
-        let began = self.clock.precise();
+        let began = clock.precise();
         let probing =
             self.oauth
                 .probe(row.platform, credentials, &tokens, &row.permissions.granted);
         let Some(probed) = probing.await else {
-            // Nor can it be asked about by the next sweep.
-            if is_awaited {
-                row.probed(
-                    Err(&Verdict::AppMisconfigured),
-                    false,
-                    self.clock.now(),
-                    1.0,
-                );
-                return Ok((self.store_probed(row, report).await?, Tried::Nothing));
+            if !is_due {
+                return Ok(StageEnd::untried(row));
             }
-            return Ok((Some(row), Tried::Nothing));
+            // Nor can the next sweep probe it.
+            row.probed(Err(&Verdict::AppMisconfigured), false, clock.now(), 1.0);
+            return Ok(StageEnd {
+                row: self.store(row, report).await?,
+                processed: Processed::Untried,
+                failure: None,
+            });
         };
-        let mut entry = entry.with(probed.came);
-        entry.duration_ms = (self.clock.precise() - began).num_milliseconds();
-        entry.platform_request_id = probed.request_id;
-        let now = self.clock.now();
-        let verdict = match probed.result {
+        let took = clock.precise() - began;
+        let mut answer = answer_record(probed.came, probed.request_id, took);
+        let before = row.clone();
+        let now = clock.now();
+        let result = match probed.result {
             Ok(seen) => {
-                sweep.doubt(row.platform, &seen).await;
-                sweep.found_alive(&row).await;
+                run.doubt_probed(row.platform, &seen).await;
+                run.observe_alive(&row).await;
                 row.probed(Ok(&seen), true, now, rand::random());
-                "alive"
+                CheckResult::Alive
             }
             Err(refused) => {
-                entry.code.clone_from(&refused.code);
+                answer.code.clone_from(&refused.code);
                 // That the answer is about the application counts there; that this
                 // token was refused stays what it is.
-                let conclusive = sweep.weigh_probe(&row, &refused, &entry).await;
+                let conclusive = run.assess_probe(&row, &refused, &answer).await;
                 row.probed(Err(&refused.verdict), conclusive, now, rand::random());
                 row.note(&refused.verdict, refused.code.as_ref());
-                refused.verdict.name()
+                CheckResult::from(&refused.verdict)
             }
         };
-        verdict.clone_into(&mut entry.verdict);
-        entry.expires_at = row.expiry.access_token;
-        let tried = Tried::asked(&entry);
-        self.record_attempt(row.platform, key, entry).await;
-        let row = self.store_probed(row, report).await?;
-        Ok((row, tried))
+        let mut record = AttemptRecord::new(&before, random_id(), result, answer);
+        record.expires_at = row.expiry.access_token;
+        let key = IntegrationKey::from(&row);
+        self.opener
+            .attempts
+            .record(row.platform, key, &record)
+            .await;
+        Ok(StageEnd {
+            row: self.store(row, report).await?,
+            processed: Processed::Attempted(Box::new(record)),
+            failure: None,
+        })
     }
 
-    async fn store_probed(
+    /// Stores the row; returns none if another process has written it, and knows more.
+    async fn store(
         &self,
         row: Integration,
         report: &mut SweepReport,
     ) -> Result<Option<Integration>, ProcessError> {
-        match self.integrations.replace(row, self.clock.now()).await {
+        let now = self.opener.clock.now();
+        match self.opener.integrations.replace(row, now).await {
             Ok(row) => Ok(Some(row)),
-            // Whoever wrote it knows more than we do.
             Err(Conflict::Lost(_)) => {
                 report.conflicts += 1;
                 Ok(None)

@@ -1,8 +1,7 @@
-//! One sweep: every partition of `by_next_action` at once, the short-lived
-//! tokens first, so many integrations at a time, and so many of these with each
+//! The pipeline, from top to bottom: find what is due, decide, refresh or probe, alert,
+//! report. So many integrations are processed at once, and so many of these with each
 //! platform, until the deadline.
 
-use std::collections::HashSet;
 use std::future::ready;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -11,133 +10,121 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
-use futures::{FutureExt, Stream, StreamExt, stream};
-use shared::IntegrationKey;
-use shared::aws::tables::{AuditStream, TableError};
+use futures::{FutureExt, StreamExt};
+use shared::aws::AwsError;
+use shared::aws::tables::{IntegrationsTable, PlatformHealthTable, TableError};
+use shared::aws::token_cipher::CipherError;
 use shared::domain::integration::Integration;
+use shared::domain::platform_health::Availability;
 use shared::domain::refresh::attempt::{EXCHANGE, PERSIST};
-use shared::domain::report::{IntegrationFailure, SweepReport};
-use shared::domain::schedule::next_action_shards;
-use shared::oauth::Credentials;
-use shared::platforms::catalog::RefreshModel;
-use shared::runtime::metrics::Metric;
-use tracing::{info, warn};
+use shared::domain::report::{AttemptRecord, IntegrationFailure, SweepReport};
+use shared::domain::severity::Severity;
+use shared::{Clock, IntegrationKey};
+use tracing::warn;
 
-use crate::operations::{Operation, Operations};
-use crate::outcomes::{Outcomes, write_sweep};
-use crate::platform_health::PlatformHealthCache;
-use crate::process::Trigger;
-use crate::turns::{PlatformQueues, Turn};
-use crate::{CheckTokens, Request, SweepError};
+use crate::alert::AlertPublisher;
+use crate::credentials::PlatformSecret;
+use crate::decide::{self, AttemptKind, Trigger};
+use crate::due::find_due;
+use crate::limiter::{PlatformLimiter, Slot, WaitingKeys};
+use crate::operator_events::OperatorEvent;
+use crate::probe::Prober;
+use crate::refresh::Refresher;
+use crate::report::Reporter;
+use crate::run::Run;
+use crate::{Request, SweepError};
 
-/// What a platform is asked about an integration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ask {
-    /// For new tokens.
-    Refresh,
-    /// Whether the token lives.
-    Probe,
+/// The stages through which an integration passes.
+#[derive(Debug, Clone)]
+pub(crate) struct Pipeline {
+    pub(crate) secret: PlatformSecret,
+    pub(crate) platform_health: PlatformHealthTable,
+    pub(crate) integrations: IntegrationsTable,
+    pub(crate) limiter: PlatformLimiter,
+    pub(crate) refresher: Refresher,
+    pub(crate) prober: Prober,
+    pub(crate) alerts: AlertPublisher,
+    pub(crate) reporter: Reporter,
+    pub(crate) clock: Clock,
+    /// How many integrations are processed at once.
+    pub(crate) concurrency: usize,
 }
 
-/// On what terms a sweep handles each integration, and what comes up meanwhile.
+/// Why an integration could not be processed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProcessError {
+    #[error(transparent)]
+    Store(#[from] TableError),
+    #[error(transparent)]
+    Sealing(#[from] CipherError),
+    #[error("an alert could not be published: {0}")]
+    Publish(#[from] AwsError),
+}
+
+/// What was tried at an integration.
 #[derive(Debug)]
-pub(crate) struct Sweep<'a> {
-    pub(crate) request: Request,
-    /// Until when needing attention counts as due.
-    pub(crate) horizon: DateTime<Utc>,
-    pub(crate) deadline: Option<DateTime<Utc>>,
-    /// Who we are to the platforms; without it nothing can be refreshed.
-    pub(crate) credentials: Option<&'a Credentials>,
-    pub(crate) standings: PlatformHealthCache<'a>,
-    pub(crate) operations: Operations,
-    pub(crate) outcomes: Outcomes,
-    pub(crate) turns: PlatformQueues,
+pub(crate) enum Processed {
+    /// The platform was not asked.
+    Untried,
+    /// The platform's health forbids to ask.
+    HeldBack(Availability),
+    /// The platform was asked, or would have been.
+    Attempted(Box<AttemptRecord>),
 }
 
-impl Sweep<'_> {
-    /// Whether it refreshes anything.
-    fn refreshes_at_all(&self) -> bool {
-        !self.request.without_refresh && self.credentials.is_some()
-    }
+/// How a refresh or a probe leaves an integration.
+#[derive(Debug)]
+pub(crate) struct StageEnd {
+    /// The row as it is now; without one it is in others' hands, or nobody knows.
+    pub(crate) row: Option<Integration>,
+    pub(crate) processed: Processed,
+    /// An error with which the alerts of the row are still due.
+    pub(crate) failure: Option<ProcessError>,
+}
 
-    /// What it asks a platform about this row, which nobody holds.
-    pub(crate) fn asks(
-        &self,
-        row: &Integration,
-        trigger: Trigger,
-        now: DateTime<Utc>,
-    ) -> Option<Ask> {
-        let is_due = |at: Option<DateTime<Utc>>| at.is_some_and(|at| at <= now);
-        let (refresh, probe) = match trigger {
-            Trigger::Due => (
-                is_due(row.refresh_due_at(now)),
-                is_due(row.probe_due_at(now)),
-            ),
-            // What nothing refreshes can only be asked about.
-            Trigger::HalfOpenTrial => (
-                row.is_refreshable(now),
-                row.refresh_model() == RefreshModel::None,
-            ),
-            // A token that the platform has replaced is not sent again: that may
-            // end what still lives of the grant.
-            Trigger::Manual => (row.is_refreshable(now) && !row.lost_its_rotation(), true),
-        };
-        let ask = match (refresh, probe) {
-            (true, _) => Some(Ask::Refresh),
-            (false, true) => Some(Ask::Probe),
-            (false, false) => None,
-        };
-        ask.filter(|_| self.refreshes_at_all())
+impl StageEnd {
+    pub(crate) fn untried(row: Integration) -> Self {
+        Self {
+            row: Some(row),
+            processed: Processed::Untried,
+            failure: None,
+        }
     }
 }
 
-impl CheckTokens {
+impl Pipeline {
     /// Sweeps once. `progress` sees the report grow.
-    ///
-    /// # Errors
-    /// [`SweepError::Index`] if part of the index could not be read,
-    /// [`SweepError::Credentials`] if nothing could be refreshed; what could be
-    /// done has been done.
-    pub async fn sweep(
+    pub(crate) async fn sweep(
         &self,
         request: Request,
         deadline: Option<DateTime<Utc>>,
         mut progress: impl FnMut(&SweepReport),
     ) -> Result<SweepReport, SweepError> {
         let began = self.clock.precise();
-        let cut_short = AtomicBool::new(false);
-        let in_time = || {
-            let in_time = deadline.is_none_or(|end| self.clock.now() + EXCHANGE + PERSIST < end);
-            cut_short.fetch_or(!in_time, Ordering::Relaxed);
-            in_time
-        };
-        let mut report = SweepReport::default();
-        let credentials = self.credentials.read().await;
-        let sweep = self
-            .begin_sweep(request, deadline, credentials.as_deref().ok())
-            .await;
-        let trials = match sweep.refreshes_at_all() {
-            true => sweep.standings.trials().await,
-            false => Vec::new(),
-        };
-        let trials = trials
-            .into_iter()
-            .map(|key| self.process_or_report(Ok(key), Trigger::HalfOpenTrial, None, &sweep));
-        for one in join_all(trials).await.into_iter().flatten() {
-            report.add(one);
-        }
-        let mut index_error = None;
-        self.process_all(&sweep, in_time, |one| {
-            match one {
-                Ok(one) => report.add(one),
-                Err(error) => index_error = Some(error),
-            }
-            progress(&report);
-        })
+        let credentials = self.secret.read().await;
+        let run = Run::begin(
+            request,
+            deadline,
+            credentials.as_deref().ok(),
+            &self.platform_health,
+            &self.clock,
+        )
         .await;
-        report.cut_short |= cut_short.into_inner();
-        report.operator_events = self.finish_sweep(sweep).await;
-        self.conclude(&report, began).await;
+        let mut report = SweepReport::default();
+        self.try_half_open(&run, &mut report).await;
+        let mut index_error = None;
+        let cut_short = self
+            .process_due(&run, |one| {
+                match one {
+                    Ok(one) => report.add(one),
+                    Err(error) => index_error = Some(error),
+                }
+                progress(&report);
+            })
+            .await;
+        report.cut_short |= cut_short;
+        report.operator_events = self.finish(run).await;
+        self.reporter.conclude(&report, began).await;
         if let Some(error) = index_error {
             return Err(SweepError::Index(error));
         }
@@ -145,167 +132,225 @@ impl CheckTokens {
         Ok(report)
     }
 
-    /// Processes to all that is due while there is time, so many at once. Whoever
-    /// must wait for its platform takes no place meanwhile, so that a platform
-    /// that hangs holds up its own integrations and no others.
-    async fn process_all(
+    /// Tries a few integrations of each platform whose circuit breaker is half-open.
+    async fn try_half_open(&self, run: &Run<'_>, report: &mut SweepReport) {
+        if run.credentials.is_none() {
+            return;
+        }
+        let waiting = self.limiter.waiting_keys();
+        let trials = run.health.half_open().await;
+        let trials = trials.into_iter().map(|key| {
+            let trigger = Trigger::HalfOpenTrial;
+            self.process_or_report(Ok(key), trigger, None, run, &waiting)
+        });
+        for one in join_all(trials).await.into_iter().flatten() {
+            report.add(one);
+        }
+    }
+
+    /// Processes all that is due while there is time, so many at once. Whoever must wait
+    /// for its platform takes no place meanwhile, so that a platform that hangs holds up
+    /// its own integrations and no others. Returns whether time ran out.
+    async fn process_due(
         &self,
-        sweep: &Sweep<'_>,
-        in_time: impl Fn() -> bool,
+        run: &Run<'_>,
         mut ended: impl FnMut(Result<SweepReport, TableError>),
-    ) {
-        let due = self.due('f', sweep.horizon);
-        let due = due.chain(self.due('s', sweep.horizon));
+    ) -> bool {
+        let cut_short = AtomicBool::new(false);
+        let in_time = || {
+            let in_time = run
+                .deadline
+                .is_none_or(|end| self.clock.now() + EXCHANGE + PERSIST < end);
+            cut_short.fetch_or(!in_time, Ordering::Relaxed);
+            in_time
+        };
+        let due = find_due(&self.integrations, run.horizon);
         let mut due = pin!(due.take_while(|_| ready(in_time())));
         let mut all_is_read = false;
+        let waiting = self.limiter.waiting_keys();
+        let process = |key, slot| self.process_or_report(key, Trigger::Due, slot, run, &waiting);
         let mut processing = FuturesUnordered::new();
         loop {
-            while processing.len() < self.concurrency {
-                let Some((key, turn)) = sweep.turns.next() else {
-                    break;
-                };
-                // Whoever still waits is left to the next sweep.
-                if !in_time() {
-                    break;
-                }
-                processing.push(self.process_or_report(Ok(key), Trigger::Due, Some(turn), sweep));
-            }
+            let has_room = processing.len() < self.concurrency;
+            // Whoever still waits at the deadline is left to the next sweep.
+            let serves_waiting = has_room && !waiting.is_empty() && in_time();
             tokio::select! {
                 biased;
-                Some(one) = processing.next() => ended(one),
-                key = due.next(), if !all_is_read && processing.len() < self.concurrency => {
-                    match key {
-                        Some(key) => {
-                            processing.push(self.process_or_report(key, Trigger::Due, None, sweep));
-                        }
-                        None => all_is_read = true,
-                    }
+                Some((key, slot)) = waiting.next(), if serves_waiting => {
+                    processing.push(process(Ok(key), Some(slot)));
                 }
+                Some(one) = processing.next() => ended(one),
+                key = due.next(), if !all_is_read && has_room => match key {
+                    Some(key) => processing.push(process(key, None)),
+                    None => all_is_read = true,
+                },
                 else => break,
             }
         }
-    }
-
-    pub(crate) async fn begin_sweep<'a>(
-        &'a self,
-        request: Request,
-        deadline: Option<DateTime<Utc>>,
-        credentials: Option<&'a Credentials>,
-    ) -> Sweep<'a> {
-        let now = self.clock.now();
-        Sweep {
-            request,
-            horizon: match request.alert_policy().window {
-                usual if usual == shared::domain::severity::WarningWindow::default() => now,
-                longer => now + longer.length(),
-            },
-            deadline,
-            credentials,
-            standings: PlatformHealthCache::load(&self.applications, &self.clock).await,
-            operations: Operations::default(),
-            outcomes: Outcomes::default(),
-            turns: PlatformQueues::new(self.platform_concurrency, self.concurrency),
-        }
-    }
-
-    /// Writes down what the sweep showed, and tells the operator.
-    pub(crate) async fn finish_sweep(&self, sweep: Sweep<'_>) -> Vec<String> {
-        let now = self.clock.precise();
-        let broken = sweep.standings.broken().await;
-        // Whoever mends that may do it by putting another secret there.
-        if !broken.is_empty() {
-            self.credentials.forget().await;
-        }
-        for platform in broken {
-            let by = Some(("platform", platform.name()));
-            self.metrics
-                .write(now, by, &[("BreakerOpen", Metric::Count(1))]);
-        }
-        sweep.outcomes.write(&self.metrics, now);
-        for (platform, events) in sweep.standings.save().await {
-            sweep.operations.add(Operation::of(platform, &events));
-        }
-        self.tell_operator(sweep.operations.take()).await
-    }
-
-    /// The keys in all partitions of one class that need attention until
-    /// `horizon`, each once.
-    fn due(
-        &self,
-        class: char,
-        horizon: DateTime<Utc>,
-    ) -> impl Stream<Item = Result<IntegrationKey, TableError>> {
-        let shards = next_action_shards(class)
-            .into_iter()
-            .map(|shard| Box::pin(self.integrations.due(&shard, horizon)));
-        // Looking ahead, an integration that was handled comes up again at its
-        // next instant of attention, within the same query.
-        let mut seen = HashSet::new();
-        stream::select_all(shards).filter(move |key| {
-            ready(match key {
-                Ok(key) => seen.insert(key.clone()),
-                Err(_) => true,
-            })
-        })
+        cut_short.into_inner()
     }
 
     /// One failing integration never stops the others: it becomes a line of the report.
-    async fn process_or_report(
-        &self,
+    async fn process_or_report<'a>(
+        &'a self,
         key: Result<IntegrationKey, TableError>,
         trigger: Trigger,
-        turn: Option<Turn<'_>>,
-        sweep: &Sweep<'_>,
+        slot: Option<Slot<'a>>,
+        run: &Run<'_>,
+        waiting: &WaitingKeys<'a>,
     ) -> Result<SweepReport, TableError> {
         let key = key?;
         let mut report = SweepReport::default();
+        let processing = self.process(&key, trigger, slot, run, waiting, &mut report);
         // Not even a panic in one integration may stop the others.
-        let processed = AssertUnwindSafe(self.process(&key, trigger, turn, sweep, &mut report))
-            .catch_unwind()
-            .await;
-        let problem = match processed {
+        let problem = match AssertUnwindSafe(processing).catch_unwind().await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
             Err(_) => Some("handling it panicked; the function's log has the place".to_owned()),
         };
         if let Some(problem) = problem {
             warn!(org_id = %key.org_id, integration_id = %key.integration_id, problem, "an integration could not be handled");
-            report.add(SweepReport {
-                failures: vec![IntegrationFailure {
-                    org_id: key.org_id.to_string(),
-                    integration_id: key.integration_id.to_string(),
-                    problem,
-                }],
-                ..SweepReport::default()
+            report.failures.push(IntegrationFailure {
+                org_id: key.org_id.to_string(),
+                integration_id: key.integration_id.to_string(),
+                problem,
             });
         }
         Ok(report)
     }
 
-    /// One audit row, one log line.
-    async fn conclude(&self, report: &SweepReport, began: DateTime<Utc>) {
-        let id = format!("{:016x}", rand::random::<u64>());
-        if let Err(error) = self.audit.record(AuditStream::Sweeps, &id, report).await {
-            warn!(%error, "the sweep's audit row could not be written");
+    /// Processes one integration, unless it must wait for its platform.
+    async fn process<'a>(
+        &'a self,
+        key: &IntegrationKey,
+        trigger: Trigger,
+        slot: Option<Slot<'a>>,
+        run: &Run<'_>,
+        waiting: &WaitingKeys<'a>,
+        report: &mut SweepReport,
+    ) -> Result<(), ProcessError> {
+        let now = self.clock.now();
+        let row = match self.integrations.get(key).await {
+            Err(error @ TableError::Damaged { .. }) => {
+                self.set_aside(key, &error, run).await?;
+                return Err(error.into());
+            }
+            row => row?,
+        };
+        let Some(row) = row.filter(|row| decide::is_due(row, trigger, run.horizon, now)) else {
+            report.skipped += 1;
+            return Ok(());
+        };
+        let platform = row.platform;
+        let asks =
+            run.credentials.is_some() && decide::choose_attempt(&row, trigger, now).is_some();
+        let _slot = match trigger {
+            _ if !asks => None,
+            // Only the row says of which platform it is. The key waits, not the row,
+            // which may be another one by then.
+            Trigger::Due => {
+                let slot = slot.filter(|slot| slot.is_for(platform));
+                let Some(slot) = slot.or_else(|| waiting.try_acquire(platform)) else {
+                    report.cut_short |= !waiting.push(platform, key.clone());
+                    return Ok(());
+                };
+                Some(slot)
+            }
+            _ => Some(self.limiter.acquire(platform).await),
+        };
+        report.examined += 1;
+        self.process_row(row, trigger, run, report).await.map(drop)
+    }
+
+    /// Sets aside a row that cannot be read: it is reported once, and then no more.
+    async fn set_aside(
+        &self,
+        key: &IntegrationKey,
+        error: &TableError,
+        run: &Run<'_>,
+    ) -> Result<(), ProcessError> {
+        let problem = error.to_string();
+        let now = self.clock.now();
+        if self.integrations.set_aside(key, &problem, now).await? {
+            let event = OperatorEvent::row_damaged(key, &problem);
+            run.operator_events.add(event);
         }
-        let now = self.clock.precise();
-        write_sweep(&self.metrics, report, began, now);
-        info!(
-            examined = report.examined,
-            critical = report.critical,
-            urgent = report.urgent,
-            warning = report.warning,
-            expired = report.expired,
-            auto_refreshed = report.auto_refreshed,
-            refresh_failed = report.refresh_failed,
-            alerts_published = report.alerts_published,
-            conflicts = report.conflicts,
-            skipped = report.skipped,
-            held_back = report.held_back,
-            failures = report.failures.len(),
-            cut_short = report.cut_short,
-            duration_ms = (now - began).num_milliseconds(),
-            "sweep finished"
-        );
+        Ok(())
+    }
+
+    /// Processes a row that nobody holds, in a slot of its platform if it is asked:
+    /// refreshes or probes it, publishes its alerts, and counts how pressing it is.
+    pub(crate) async fn process_row(
+        &self,
+        mut row: Integration,
+        trigger: Trigger,
+        run: &Run<'_>,
+        report: &mut SweepReport,
+    ) -> Result<Processed, ProcessError> {
+        let now = self.clock.now();
+        row.refresh.lease = None; // one that has ended is nobody's
+        self.refresher.clear_fallback(&mut row).await;
+        let attempt = decide::choose_attempt(&row, trigger, now);
+        let end = match attempt {
+            Some(attempt) => self.attempt(row, attempt, trigger, run, report).await?,
+            None => StageEnd::untried(row),
+        };
+        if let Some(row) = end.row {
+            let row = self.alerts.publish(row, run, report).await?;
+            let now = self.clock.now();
+            if let Some(reconnect_by) = row.reconnect_by(now) {
+                let window = run.request.alert_policy().window;
+                report.count_severity(Severity::of(reconnect_by, now, window));
+            }
+        }
+        end.failure.map_or(Ok(end.processed), Err)
+    }
+
+    /// Refreshes or probes a row, if the platform's health allows it.
+    async fn attempt(
+        &self,
+        mut row: Integration,
+        attempt: AttemptKind,
+        trigger: Trigger,
+        run: &Run<'_>,
+        report: &mut SweepReport,
+    ) -> Result<StageEnd, ProcessError> {
+        let Some(credentials) = run.credentials else {
+            return Ok(StageEnd::untried(row));
+        };
+        // Asked only now that it has its slot: what the ones before it met counts.
+        let admitted = if decide::shows_health(attempt, trigger) {
+            run.health.admit(&row).await
+        } else {
+            match run.health.availability(row.platform).await {
+                Availability::Available => Ok(None),
+                availability => Err(availability),
+            }
+        };
+        match admitted {
+            Ok(_exception) => match attempt {
+                AttemptKind::Refresh => self.refresher.refresh(row, credentials, run, report).await,
+                AttemptKind::Probe => self.prober.probe(row, credentials, run, report).await,
+            },
+            Err(availability) => {
+                report.held_back += 1;
+                run.metrics.count_held_back(row.platform);
+                decide::put_off(&mut row, attempt, availability, self.clock.now());
+                Ok(StageEnd {
+                    row: Some(row),
+                    processed: Processed::HeldBack(availability),
+                    failure: None,
+                })
+            }
+        }
+    }
+
+    /// Reports what a run has found, and returns what the operator should hear.
+    pub(crate) async fn finish(&self, run: Run<'_>) -> Vec<String> {
+        // Whoever mends an open breaker may do it by putting another secret there.
+        if !run.health.open_breakers().await.is_empty() {
+            self.secret.forget().await;
+        }
+        self.reporter.finish(run).await
     }
 }

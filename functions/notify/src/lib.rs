@@ -5,26 +5,22 @@ use std::collections::BTreeSet;
 
 use aws_lambda_events::event::sns::SnsEvent;
 use lambda_runtime::{Diagnostic, LambdaEvent};
-use shared::IntegrationKey;
-use shared::aws::tables::{
-    Delivered, IntegrationsTable, NotificationsTable, OrganizationsTable, TableError,
-};
+use shared::aws::tables::{Delivered, NotificationsTable, OrganizationsTable, TableError};
 use shared::domain::alert::{Alert, SCHEMA};
 use shared::domain::notification::Notification;
 use shared::runtime::variables::InvalidVariable;
 use shared::{Clock, OrgId, UserId, Variables};
 use tracing::info;
 
-/// The function, wired.
+/// The function with the tables that it uses.
 #[derive(Debug, Clone)]
 pub struct Notify {
-    integrations: IntegrationsTable,
     organizations: OrganizationsTable,
     notifications: NotificationsTable,
     clock: Clock,
 }
 
-/// Why an alert did not reach everybody. Delivering it again is safe.
+/// Why an alert did not reach everybody. To deliver it again is safe.
 #[derive(Debug, thiserror::Error)]
 pub enum NotifyError {
     /// The event is not an alert.
@@ -35,9 +31,9 @@ pub enum NotifyError {
         /// What is wrong with it.
         problem: String,
     },
-    /// The organisation is unknown: at most the integration's creator was told.
+    /// The organisation is unknown, so that only the integration's creator was notified.
     #[error(
-        "organisation {0} is unknown, so its people cannot be told; import it, then redrive this alert"
+        "organisation {0} is unknown, so its people cannot be notified; import it, then redrive this alert"
     )]
     UnknownOrganization(OrgId),
     /// A table failed.
@@ -55,21 +51,17 @@ impl From<NotifyError> for Diagnostic {
 }
 
 impl Notify {
-    /// Wires the function: `INTEGRATIONS_TABLE`, `ORGANIZATIONS_TABLE`, `NOTIFICATIONS_TABLE`.
+    /// Reads `ORGANIZATIONS_TABLE` and `NOTIFICATIONS_TABLE`.
     ///
     /// # Errors
-    /// [`InvalidVariable`].
-    pub fn wire(
+    /// [`InvalidVariable`] names the variable that is missing.
+    pub fn from_environment(
         sdk: &aws_config::SdkConfig,
         variables: &Variables,
         clock: Clock,
     ) -> Result<Self, InvalidVariable> {
         let dynamodb = aws_sdk_dynamodb::Client::new(sdk);
         Ok(Self {
-            integrations: IntegrationsTable::new(
-                dynamodb.clone(),
-                variables.required("INTEGRATIONS_TABLE")?,
-            ),
             organizations: OrganizationsTable::new(
                 dynamodb.clone(),
                 variables.required("ORGANIZATIONS_TABLE")?,
@@ -86,20 +78,20 @@ impl Notify {
     /// so that the event is delivered again and in the end kept as a dead letter.
     ///
     /// # Errors
-    /// [`NotifyError`].
+    /// The first [`NotifyError`] of the event's records.
     pub async fn handle(&self, event: LambdaEvent<SnsEvent>) -> Result<(), NotifyError> {
         let mut outcome = Ok(());
         for (number, record) in event.payload.records.iter().enumerate() {
-            let told = match read(number, &record.sns.message) {
-                Ok(alert) => self.tell(&alert).await,
+            let delivered = match parse_alert(number, &record.sns.message) {
+                Ok(alert) => self.deliver(&alert).await,
                 Err(error) => Err(error),
             };
-            outcome = outcome.and(told);
+            outcome = outcome.and(delivered);
         }
         outcome
     }
 
-    async fn tell(&self, alert: &Alert) -> Result<(), NotifyError> {
+    async fn deliver(&self, alert: &Alert) -> Result<(), NotifyError> {
         let now = self.clock.now();
         let mut delivered = 0_u32;
         let (recipients, organization) = self.recipients(alert).await?;
@@ -121,20 +113,14 @@ impl Notify {
         organization
     }
 
-    /// The integration's creator, the organisation's owner, and the members who
-    /// manage integrations; each once. Of an unknown organisation only the
-    /// creator, and the error that the others could not be told.
+    /// Finds the integration's creator, the organisation's owner, and the members who
+    /// manage integrations, each once. An unknown organisation leaves only the creator,
+    /// and the error that nobody else can be found.
     async fn recipients(
         &self,
         alert: &Alert,
     ) -> Result<(BTreeSet<UserId>, Result<(), NotifyError>), NotifyError> {
-        let key = IntegrationKey {
-            org_id: alert.org_id.clone(),
-            integration_id: alert.integration_id.clone(),
-        };
-        // An integration deleted since has no creator to tell.
-        let creator = self.integrations.get(&key).await?.map(|row| row.created_by);
-        let mut recipients: BTreeSet<_> = creator.into_iter().collect();
+        let mut recipients = BTreeSet::from([alert.created_by.clone()]);
         let Some(organization) = self.organizations.organization(&alert.org_id).await? else {
             let unknown = NotifyError::UnknownOrganization(alert.org_id.clone());
             return Ok((recipients, Err(unknown)));
@@ -145,7 +131,7 @@ impl Notify {
     }
 }
 
-fn read(record: usize, message: &str) -> Result<Alert, NotifyError> {
+fn parse_alert(record: usize, message: &str) -> Result<Alert, NotifyError> {
     let not_an_alert = |problem| NotifyError::NotAnAlert { record, problem };
     let alert: Alert = serde_json::from_str(message).map_err(|e| not_an_alert(e.to_string()))?;
     if alert.schema == SCHEMA {

@@ -10,7 +10,7 @@ async fn main() -> Result<(), Error> {
     let variables = Variables::of_process();
     logging::to_stdout_as_json(&variables);
     let sdk = aws::config::from_environment().await;
-    let function = Notify::wire(&sdk, &variables, Clock::system())?;
+    let function = Notify::from_environment(&sdk, &variables, Clock::system())?;
     let function = &function;
     run(service_fn(|event: LambdaEvent<SnsEvent>| {
         function.handle(event)

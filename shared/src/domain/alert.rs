@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::alert_policy::PendingAlert;
 use crate::domain::integration::Integration;
 use crate::domain::severity::{self, Severity};
-use crate::{IntegrationId, OrgId, Platform, domain::digest};
+use crate::{IntegrationId, OrgId, Platform, UserId, domain::digest};
 
 /// The version of [`Alert`]'s JSON.
 pub const SCHEMA: u32 = 1;
@@ -56,6 +56,8 @@ pub struct Alert {
     pub platform_name: String,
     /// The account's name.
     pub username: String,
+    /// Who made the integration, and hears of it whatever becomes of its row.
+    pub created_by: UserId,
     /// When the integration ends; after a recovery, when its new token does.
     pub expires_at: Option<DateTime<Utc>>,
     /// Days until then when this was published, to one decimal; negative when past.
@@ -179,6 +181,7 @@ impl Alert {
             platform: of.platform,
             platform_name: of.platform.display_name().to_owned(),
             username: of.account.username.clone(),
+            created_by: of.created_by.clone(),
             expires_at,
             days_until_expiry: expires_at.map(|at| severity::days_until(at, now)),
             reason,

@@ -3,6 +3,7 @@
 
 pub mod alert;
 pub mod alert_policy;
+pub mod check_result;
 pub mod digest;
 pub mod error_code;
 pub mod id;

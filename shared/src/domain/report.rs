@@ -1,20 +1,20 @@
-//! What a sweep did.
+//! The records of a sweep, of a check and of an attempt.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::check_result::CheckResult;
 use crate::domain::integration::Integration;
 use crate::domain::severity::Severity;
-use crate::oauth::Came;
 
 /// The counts with which a sweep ends: its answer, one audit row, one log line.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweepReport {
-    /// Integrations that were looked at because something was due.
+    /// Integrations that were processed because something was due.
     pub examined: u64,
-    /// Of these, at the end, with at most a day left.
+    /// Of these, after processing, with at most 1 day left.
     pub critical: u64,
     /// With at most 3 days left.
     pub urgent: u64,
@@ -30,15 +30,15 @@ pub struct SweepReport {
     pub alerts_published: u64,
     /// Writes that lost a race; the winner did the work.
     pub conflicts: u64,
-    /// Integrations with nothing to do, or in someone else's hands.
+    /// Integrations with nothing due any more, or leased by another process.
     pub skipped: u64,
-    /// Refreshes that were due, but not tried: the platform holds our
-    /// application back, or refuses it.
+    /// Attempts that were due and not made, because of a hold, an outage or an open
+    /// circuit breaker.
     #[serde(default)]
     pub held_back: u64,
-    /// Failed refreshes by verdict.
-    pub refresh_failures: BTreeMap<String, u64>,
-    /// Integrations that could not be handled, with the reason: the rest went on.
+    /// Failed refreshes by their result.
+    pub refresh_failures: BTreeMap<CheckResult, u64>,
+    /// The first 100 integrations that could not be processed; the others went on.
     pub failures: Vec<IntegrationFailure>,
     /// Failures beyond those listed.
     pub failures_unlisted: u64,
@@ -49,22 +49,22 @@ pub struct SweepReport {
     pub cut_short: bool,
 }
 
-/// An integration that could not be handled.
+/// An integration that could not be processed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IntegrationFailure {
-    /// The organisation.
+    /// Its organisation.
     pub org_id: String,
-    /// The integration.
+    /// Its id in the organisation.
     pub integration_id: String,
-    /// What went wrong.
+    /// The error in words.
     pub problem: String,
 }
 
-/// How many failures a report lists: it must fit into an answer and an audit row.
-const LISTED: usize = 100;
+/// A report must fit into an answer and an audit row.
+const MAX_LISTED_FAILURES: usize = 100;
 
 impl SweepReport {
-    /// Counts where an integration stands.
+    /// Counts an integration by how pressing it is.
     pub fn count_severity(&mut self, severity: Option<Severity>) {
         match severity {
             Some(Severity::Critical) => self.critical += 1,
@@ -91,11 +91,11 @@ impl SweepReport {
         self.operator_events.extend(other.operator_events);
         self.failures_unlisted += other.failures_unlisted;
         self.cut_short |= other.cut_short;
-        for (verdict, count) in other.refresh_failures {
-            *self.refresh_failures.entry(verdict).or_default() += count;
+        for (result, count) in other.refresh_failures {
+            *self.refresh_failures.entry(result).or_default() += count;
         }
         for failure in other.failures {
-            if self.failures.len() < LISTED {
+            if self.failures.len() < MAX_LISTED_FAILURES {
                 self.failures.push(failure);
             } else {
                 self.failures_unlisted += 1;
@@ -103,88 +103,84 @@ impl SweepReport {
         }
     }
 
-    /// Whether everything that was due could be handled.
+    /// Whether everything that was due could be processed.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.failures.is_empty() && !self.cut_short
     }
 }
 
-/// What came of looking at one integration because somebody asked.
+/// The answer to a check of one integration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checked {
-    /// The organisation.
+    /// Its organisation.
     pub org_id: String,
-    /// The integration.
+    /// Its id in the organisation.
     pub integration_id: String,
-    /// `renewed`, `unchanged`, `shortened`, `alive`, a verdict's name, or why nothing was
-    /// tried: `busy`, `held_back`, `breaker_open`, `disconnected`, `not_found`, `nothing_to_ask`.
-    pub verdict: String,
+    /// The result of the attempt, or why there was none.
+    pub verdict: CheckResult,
     /// The same for people: what happened, and what to do.
     pub message: String,
-    /// When the access token now ends.
+    /// When the access token now ends, if it does.
     pub expires_at: Option<DateTime<Utc>>,
     /// When it is tried again, if it is.
     pub next_attempt_at: Option<DateTime<Utc>>,
-    /// The attempt's id in the audit, if something was asked of the platform.
+    /// The attempt's id in the audit, if there was one.
     pub attempt_id: Option<String>,
 }
 
-/// One attempt at refreshing an integration, as an audit row. Never a token.
+/// One attempt at an integration, as an audit row. Never a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptRecord {
-    /// Its id.
+    /// A random id, which the lease and the intent on the row name too.
     pub attempt_id: String,
-    /// What came of it: `renewed`, `unchanged`, `shortened`, or the verdict's name.
-    pub verdict: String,
-    /// The platform's error code; where it gave none, what came in its place
+    /// The result.
+    pub verdict: CheckResult,
+    /// The platform's answer; empty if nothing was sent.
+    #[serde(flatten)]
+    pub answer: AnswerRecord,
+    /// When the access token ended before the attempt.
+    pub expired_at: Option<DateTime<Utc>>,
+    /// When it ends after the attempt.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// The outside of a platform's answer, in which no token can be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerRecord {
+    /// The platform's error code; where it gave none, what was there in its place
     /// (`http_200_html`, `redirected`, `timed_out_after_10_s`).
     pub code: Option<String>,
-    /// The HTTP status of its answer.
+    /// The HTTP status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
-    /// What the platform calls the answer's type.
+    /// The media type, as the platform names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
-    /// How long the answer's body was, as it came.
+    /// The length of the body in bytes, before it is unpacked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_bytes: Option<u64>,
     /// The platform's own id of the request, for asking them about it.
     pub platform_request_id: Option<String>,
-    /// How long the exchange took.
+    /// How long the platform took, in milliseconds.
     pub duration_ms: i64,
-    /// The access token's end before.
-    pub expired_at: Option<DateTime<Utc>>,
-    /// And after.
-    pub expires_at: Option<DateTime<Utc>>,
 }
 
 impl AttemptRecord {
-    /// One at `row` of which nothing is known yet.
+    /// Records an attempt at `row` that left its access token as it was.
     #[must_use]
-    pub const fn at(row: &Integration, attempt_id: String) -> Self {
+    pub const fn new(
+        row: &Integration,
+        attempt_id: String,
+        verdict: CheckResult,
+        answer: AnswerRecord,
+    ) -> Self {
         Self {
             attempt_id,
-            verdict: String::new(),
-            code: None,
-            http_status: None,
-            content_type: None,
-            body_bytes: None,
-            platform_request_id: None,
-            duration_ms: 0,
+            verdict,
+            answer,
             expired_at: row.expiry.access_token,
             expires_at: row.expiry.access_token,
         }
-    }
-
-    /// The same with what came of it.
-    #[must_use]
-    pub fn with(mut self, came: Option<Came>) -> Self {
-        if let Some(came) = came {
-            self.http_status = Some(came.status);
-            self.content_type = came.content_type;
-            self.body_bytes = u64::try_from(came.length).ok();
-        }
-        self
     }
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::check_result::CheckResult;
+
 /// Why a refresh brought no new token. Status codes alone decide nothing, and
 /// what we do not understand is transient: no integration changes its state
 /// without evidence that its grant is dead.
@@ -130,18 +132,10 @@ impl Verdict {
         }
     }
 
-    /// The name under which reports and audit rows count it.
+    /// The name, as that of the [`CheckResult`] that it becomes.
     #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Transient(_) => "transient",
-            Self::Throttled { .. } => "throttled",
-            Self::ReconnectNeeded(_) => "reconnect_needed",
-            Self::PlatformActionNeeded(_) => "platform_action_needed",
-            Self::PermissionLost(_) => "permission_lost",
-            Self::AppMisconfigured => "app_misconfigured",
-            Self::Unanswered => "unanswered",
-        }
+    pub fn name(&self) -> &'static str {
+        CheckResult::from(self).name()
     }
 }
 

@@ -88,7 +88,7 @@ impl Lab {
             .chain([("PLATFORM_ENDPOINTS", endpoints.as_str())])
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        let function = CheckTokens::wire(&sdk, &variables, self.world.clock.clone());
+        let function = CheckTokens::from_environment(&sdk, &variables, self.world.clock.clone());
         (self.processes, function.unwrap())
     }
 }

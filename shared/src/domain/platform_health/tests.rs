@@ -1,4 +1,10 @@
+use chrono::TimeDelta;
+
+use super::breaker::TRIALS_PER_INTERVAL;
+use super::success::MAX_SUCCESSES;
+use super::surprises::MAX_SURPRISES;
 use super::*;
+use crate::domain::refresh::Unbelieved;
 use crate::{IntegrationId, OrgId};
 
 fn at(seconds: i64) -> DateTime<Utc> {

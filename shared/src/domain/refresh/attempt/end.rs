@@ -1,5 +1,6 @@
 //! How an attempt ends.
 
+use crate::domain::check_result::CheckResult;
 use crate::domain::integration::Integration;
 use crate::domain::verdict::Verdict;
 
@@ -43,23 +44,21 @@ pub enum Outcome {
     Unrecorded(Verdict),
 }
 
-impl Outcome {
-    /// The name under which reports and audit rows count it.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Renewed => "renewed",
-            Self::Recovered => "recovered",
-            Self::Refused(verdict) | Self::Unrecorded(verdict) => verdict.name(),
-            Self::InDoubt(_) => "in_doubt",
-            Self::RotationLost => "rotation_lost",
-            Self::Released => "no_time",
-            Self::NoKey => "no_key",
-            Self::FallbackUnknown => "fallback_unknown",
-            Self::Superseded => "superseded",
-            Self::Unclaimed => "unclaimed",
-            Self::InFallback => "in_fallback",
-            Self::Unstored => "unstored",
+impl From<&Outcome> for CheckResult {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Renewed => Self::Renewed,
+            Outcome::Recovered => Self::Recovered,
+            Outcome::Refused(verdict) | Outcome::Unrecorded(verdict) => verdict.into(),
+            Outcome::InDoubt(_) => Self::InDoubt,
+            Outcome::RotationLost => Self::RotationLost,
+            Outcome::Released => Self::NoTime,
+            Outcome::NoKey => Self::NoKey,
+            Outcome::FallbackUnknown => Self::FallbackUnknown,
+            Outcome::Superseded => Self::Superseded,
+            Outcome::Unclaimed => Self::Unclaimed,
+            Outcome::InFallback => Self::InFallback,
+            Outcome::Unstored => Self::Unstored,
         }
     }
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use crate::domain::alert_policy::{AlertPolicy, SentAlerts};
+use crate::domain::check_result::CheckResult;
 use crate::domain::integration::{
     Credential, Expiry, Integration, RefreshState, RetryReason, State,
 };
@@ -263,6 +264,6 @@ fn name(outcome: &Outcome) -> &'static str {
         Outcome::Refused(_) => "refused",
         Outcome::InDoubt(_) => "in doubt",
         Outcome::Unrecorded(_) => "unrecorded",
-        other => other.name(),
+        other => CheckResult::from(other).name(),
     }
 }

@@ -1,5 +1,5 @@
-//! Drives an attempt: does each step that the protocol names, and says what
-//! came of it. What must not be forgotten stands in the protocol, not here.
+//! Drives one attempt: performs each step that the protocol names, and reports the event
+//! that follows. What must not be forgotten stands in the protocol, not here.
 
 use std::time::Duration;
 
@@ -7,98 +7,100 @@ use chrono::{DateTime, TimeDelta, Utc};
 use shared::IntegrationKey;
 use shared::aws::credential_fallback::FallbackError;
 use shared::aws::tables::Conflict;
-use shared::aws::token_cipher::{CipherError, DataKey, EncryptionContext, SealedField};
+use shared::aws::token_cipher::{CipherError, DataKey, SealedField};
+use shared::domain::check_result::CheckResult;
 use shared::domain::integration::Integration;
 use shared::domain::platform_health::Observation;
 use shared::domain::refresh::attempt::{Answered, Attempt, End, Event, Outcome, Step};
 use shared::domain::refresh::{Lifetimes, ProbeResult, Renewed};
-use shared::domain::report::AttemptRecord;
-use shared::domain::verdict::{Transient, Verdict};
-use shared::oauth::{Answer, Credentials, Granted, Tokens};
+use shared::domain::report::{AnswerRecord, AttemptRecord};
+use shared::domain::verdict::Verdict;
+use shared::oauth::{Answer, Came, Credentials, Granted, Tokens};
 use shared::platforms::catalog::RefreshModel;
 use tokio::time::timeout;
 use tracing::{error, warn};
 
-use crate::CheckTokens;
-use crate::process::attempt_id;
-use crate::sweep::Sweep;
+use crate::attempt_log::random_id;
+use crate::opening::encryption_context;
+use crate::refresh::Refresher;
+use crate::run::Run;
 
 /// How long one try at storing or reading something may take: two of them end between the
 /// protocol's time for storing and the end of the lease. In real time, not the clock's: a
 /// process that was frozen for minutes still reads an answer that has come, and so does
 /// one in a test whose clock is moved in the middle of a call.
-const WRITE: Duration = Duration::from_secs(5);
+const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Clocks given as "seconds left" that agree within this are one.
 const EXPIRY_TOLERANCE: TimeDelta = TimeDelta::hours(1);
 
-/// An attempt that has ended.
-pub(crate) struct Exchanged {
-    pub(crate) end: End,
-    pub(crate) entry: AttemptRecord,
-}
-
+/// What drives one attempt, and what it gathers meanwhile.
 struct Driver<'a> {
-    function: &'a CheckTokens,
-    sweep: &'a Sweep<'a>,
+    refresher: &'a Refresher,
+    run: &'a Run<'a>,
     credentials: &'a Credentials,
     tokens: &'a Tokens,
-    /// The row that is exchanged, as it was before.
+    /// The row before the attempt.
     before: &'a Integration,
     key: IntegrationKey,
     data_key: Option<DataKey>,
-    /// What came, once it did: the old access token may be another one.
+    /// The platform's new tokens, once it gave some: the old access token may be dead.
     new_tokens: Option<Tokens>,
-    /// What the platform gave, and when it was asked for.
-    gave: Option<(Lifetimes, DateTime<Utc>)>,
-    /// Whether a new refresh token was with it.
+    /// The lifetimes that the platform gave, and when the request was sent.
+    new_lifetimes: Option<(Lifetimes, DateTime<Utc>)>,
+    /// Whether a new refresh token was among the new tokens.
     rotated: bool,
-    entry: AttemptRecord,
+    answer: AnswerRecord,
 }
 
-impl CheckTokens {
-    /// Refreshes an integration that nobody else holds.
-    pub(crate) async fn exchange(
-        &self,
-        row: Integration,
-        tokens: &Tokens,
-        credentials: &Credentials,
-        sweep: &Sweep<'_>,
-    ) -> Exchanged {
-        let entry = AttemptRecord::at(&row, attempt_id());
-        let id = entry.attempt_id.clone();
-        let mut driver = Driver {
-            function: self,
-            sweep,
-            credentials,
-            tokens,
-            before: &row,
-            key: IntegrationKey::from(&row),
-            data_key: None,
-            new_tokens: None,
-            gave: None,
-            rotated: false,
-            entry,
+/// Refreshes an integration that nobody else holds, and returns how that ended.
+pub(crate) async fn drive(
+    refresher: &Refresher,
+    row: Integration,
+    tokens: &Tokens,
+    credentials: &Credentials,
+    run: &Run<'_>,
+) -> (End, AttemptRecord) {
+    let id = random_id();
+    let mut driver = Driver {
+        refresher,
+        run,
+        credentials,
+        tokens,
+        before: &row,
+        key: IntegrationKey::from(&row),
+        data_key: None,
+        new_tokens: None,
+        new_lifetimes: None,
+        rotated: false,
+        answer: AnswerRecord::default(),
+    };
+    let clock = &refresher.clock;
+    let now = clock.now();
+    let jitter = rand::random();
+    let mut attempt = Attempt::new(id.clone(), row.clone(), run.deadline, jitter, now);
+    let mut step = attempt.begin(now);
+    let end = loop {
+        let event = match step {
+            Step::Done(end) => break *end,
+            step => driver.perform(step).await,
         };
-        let now = self.clock.now();
-        let mut attempt = Attempt::new(id, row.clone(), sweep.deadline, rand::random(), now);
-        let mut step = attempt.begin(now);
-        let end = loop {
-            let event = match step {
-                Step::Done(end) => break *end,
-                step => driver.perform(step).await,
-            };
-            step = attempt.next(event, self.clock.now());
-        };
-        driver.conclude(end).await
-    }
+        step = attempt.next(event, clock.now());
+    };
+    let record = driver.conclude(&end, id).await;
+    (end, record)
 }
 
 impl Driver<'_> {
     async fn perform(&mut self, step: Step) -> Event {
-        let function = self.function;
+        let Refresher {
+            opener,
+            fallback,
+            clock,
+            ..
+        } = self.refresher;
         match step {
             Step::SecureKey => {
-                let key = timeout(WRITE, function.sealer.data_key()).await;
+                let key = timeout(STORE_TIMEOUT, opener.cipher.data_key()).await;
                 self.data_key = key.ok().and_then(|key| {
                     key.inspect_err(|error| warn!(%error, "no data key, so nothing is sent"))
                         .ok()
@@ -110,30 +112,29 @@ impl Driver<'_> {
             Step::ReadAgain => self.read_again().await,
             Step::StoreFallback(renewed) => {
                 let generation = self.before.credential.generation + 1;
-                let fallback = function.fallback.put(&self.key, generation, &renewed);
-                let fallback = timeout(WRITE, fallback).await;
-                Event::FallbackStored(fallback.is_ok_and(|fallback| {
-                    fallback.inspect_err(|error| warn!(%error, key = %self.key, "a new credential could not be stored in the fallback")).is_ok()
+                let stored = fallback.put(&self.key, generation, &renewed);
+                let stored = timeout(STORE_TIMEOUT, stored).await;
+                Event::FallbackStored(stored.is_ok_and(|stored| {
+                    stored.inspect_err(|error| warn!(%error, key = %self.key, "a new credential could not be stored in the fallback")).is_ok()
                 }))
             }
             Step::Pause(pause) => {
-                let clock = &function.clock;
                 clock.sleep_until(clock.precise() + pause).await;
                 Event::Paused
             }
             Step::RemoveFallback(generation) => {
-                function.remove_fallback(&self.key, generation).await;
+                self.refresher.remove_fallback(&self.key, generation).await;
                 Event::Removed
             }
             Step::Send => self.send().await,
             Step::Probe => Event::Probed(self.probe().await),
-            Step::Done(_) => Event::Removed, // nothing comes of it
+            Step::Done(_) => Event::Removed, // of which nothing follows
         }
     }
 
     async fn write(&self, row: Integration) -> Event {
-        let now = self.function.clock.now();
-        match timeout(WRITE, self.function.integrations.replace(row, now)).await {
+        let Refresher { opener, clock, .. } = self.refresher;
+        match timeout(STORE_TIMEOUT, opener.integrations.replace(row, clock.now())).await {
             Ok(Ok(row)) => Event::Written(Box::new(row)),
             Ok(Err(Conflict::Lost(row))) => Event::Lost(row),
             Ok(Err(Conflict::Failed(error))) => {
@@ -145,7 +146,12 @@ impl Driver<'_> {
     }
 
     async fn read_again(&self) -> Event {
-        match timeout(WRITE, self.function.integrations.get(&self.key)).await {
+        match timeout(
+            STORE_TIMEOUT,
+            self.refresher.opener.integrations.get(&self.key),
+        )
+        .await
+        {
             Ok(Ok(row)) => Event::Read(row.map(Box::new)),
             Ok(Err(error)) => {
                 warn!(%error, key = %self.key, "a row could not be read again");
@@ -155,10 +161,14 @@ impl Driver<'_> {
         }
     }
 
-    /// What an earlier attempt left in the fallback, if it opens: a copy that does not is none.
+    /// Finds what an earlier attempt left in the fallback, if it opens: a copy that does not is
+    /// none.
     async fn find_fallback(&mut self, generation: u64) -> Event {
-        let found = timeout(WRITE, self.function.fallback.find(&self.key, generation)).await;
-        let renewed = match found {
+        let Refresher {
+            opener, fallback, ..
+        } = self.refresher;
+        let found = fallback.find(&self.key, generation);
+        let renewed = match timeout(STORE_TIMEOUT, found).await {
             Ok(Ok(Some(renewed))) => renewed,
             Ok(Ok(None)) => return Event::FallbackFound(None),
             Ok(Err(error @ FallbackError::Damaged(_))) => {
@@ -171,14 +181,10 @@ impl Driver<'_> {
             }
             Err(_) => return Event::Unreadable,
         };
-        let (access, refresh) = (Some(&renewed.access_token), renewed.refresh_token.as_ref());
-        match self
-            .function
-            .open(self.before, generation, access, refresh)
-            .await
-        {
+        let (access, refresh) = (&renewed.access_token, renewed.refresh_token.as_ref());
+        match opener.open(self.before, generation, access, refresh).await {
             Ok(_) => {
-                self.gave = Some((renewed.lifetimes.clone(), renewed.sent_at));
+                self.new_lifetimes = Some((renewed.lifetimes.clone(), renewed.sent_at));
                 self.rotated = renewed.rotated;
                 Event::FallbackFound(Some(Box::new(renewed)))
             }
@@ -194,25 +200,17 @@ impl Driver<'_> {
     }
 
     async fn send(&mut self) -> Event {
-        let clock = &self.function.clock;
+        let Refresher { oauth, clock, .. } = self.refresher;
         let (sent_at, began) = (clock.now(), clock.precise());
+        let model = self.before.refresh_model();
         let Answer {
             result,
             request_id,
             came,
-        } = self
-            .function
-            .oauth
-            .refresh(
-                self.before.platform,
-                self.before.refresh_model(),
-                self.credentials,
-                self.tokens,
-            )
+        } = oauth
+            .refresh(self.before.platform, model, self.credentials, self.tokens)
             .await;
-        self.entry.duration_ms = (clock.precise() - began).num_milliseconds();
-        self.entry.platform_request_id = request_id;
-        self.entry = self.entry.clone().with(came);
+        self.answer = answer_record(came, request_id, clock.precise() - began);
         match result {
             // Sealed with the key at hand, and handed over to be stored: between
             // the answer and its being stored nothing else may be done.
@@ -224,9 +222,9 @@ impl Driver<'_> {
                 }
             },
             Err(refused) => {
-                self.entry.code.clone_from(&refused.code);
-                let (verdict, conclusive) =
-                    self.sweep.weigh(self.before, &refused, &self.entry).await;
+                self.answer.code.clone_from(&refused.code);
+                let assessed = self.run.assess(self.before, &refused, &self.answer);
+                let (verdict, conclusive) = assessed.await;
                 Event::Answered(Answered::Refused {
                     verdict,
                     conclusive,
@@ -238,13 +236,13 @@ impl Driver<'_> {
 
     async fn probe(&self) -> Option<Result<ProbeResult, Verdict>> {
         let Self {
-            function,
+            refresher,
             before,
             credentials,
             ..
         } = self;
         let tokens = self.new_tokens.as_ref().unwrap_or(self.tokens);
-        let probed = function.oauth.probe(
+        let probed = refresher.oauth.probe(
             before.platform,
             credentials,
             tokens,
@@ -252,12 +250,12 @@ impl Driver<'_> {
         );
         let result = probed.await?.result.map_err(|refused| refused.verdict);
         if let Ok(seen) = &result {
-            self.sweep.doubt(before.platform, seen).await;
+            self.run.doubt_probed(before.platform, seen).await;
         }
         Some(result)
     }
 
-    /// Seals what came, for the generation it will be. An answer without a
+    /// Seals new tokens for the generation that they will be. An answer without a
     /// refresh token leaves the old one in force.
     fn seal(&mut self, granted: Granted, sent_at: DateTime<Utc>) -> Result<Renewed, CipherError> {
         let key = self.data_key.as_ref().ok_or(CipherError::Cipher)?;
@@ -271,7 +269,7 @@ impl Driver<'_> {
             .or(self.tokens.refresh_token.as_ref())
             .map(|token| key.seal(context(SealedField::RefreshToken), token))
             .transpose()?;
-        self.gave = Some((lifetimes.clone(), sent_at));
+        self.new_lifetimes = Some((lifetimes.clone(), sent_at));
         self.rotated = rotated;
         let access_token = key.seal(context(SealedField::AccessToken), &tokens.access_token)?;
         self.new_tokens = Some(tokens);
@@ -284,37 +282,58 @@ impl Driver<'_> {
         })
     }
 
-    /// What is left to do once nothing can be lost any more.
-    async fn conclude(mut self, end: End) -> Exchanged {
+    /// Does what is left to do once nothing can be lost any more.
+    async fn conclude(self, end: &End, id: String) -> AttemptRecord {
         let row = end.row.as_ref();
-        self.entry.expires_at = row.and_then(|row| row.expiry.access_token);
-        self.entry.verdict = match (&end.outcome, row) {
+        let (before, after) = (
+            self.before.expiry.access_token,
+            row.and_then(|row| row.expiry.access_token),
+        );
+        let result = match (&end.outcome, row) {
             (Outcome::Renewed, Some(row)) if row.refresh.renewed_at.is_none() => {
-                match row.expiry.access_token < self.before.expiry.access_token {
-                    true => "shortened",
-                    false => "unchanged",
+                match after < before {
+                    true => CheckResult::Shortened,
+                    false => CheckResult::Unchanged,
                 }
             }
-            (outcome, _) => outcome.name(),
-        }
-        .to_owned();
+            (outcome, _) => outcome.into(),
+        };
         if let (Outcome::Renewed | Outcome::Recovered, Some(row)) = (&end.outcome, row)
-            && let Some((lifetimes, sent_at)) = self.gave.take()
+            && let Some((lifetimes, sent_at)) = self.new_lifetimes
         {
             let (lifetimes, doubts) =
                 lifetimes.believed(row.platform, self.before.refresh_model(), self.rotated);
             let observation = success(row, &lifetimes, sent_at);
-            self.sweep.observe(row.platform, observation).await;
-            self.sweep.doubt_lives(row.platform, doubts).await;
+            self.run.observe(row.platform, observation).await;
+            self.run.doubt_lives(row.platform, doubts).await;
         }
-        Exchanged {
-            end,
-            entry: self.entry,
+        AttemptRecord {
+            expires_at: after,
+            ..AttemptRecord::new(self.before, id, result, self.answer)
         }
     }
 }
 
-/// What a success shows of the platform: the lives of its tokens, where it was
+/// The outside of an answer, if there was one.
+pub(crate) fn answer_record(
+    outside: Option<Came>,
+    request_id: Option<String>,
+    took: TimeDelta,
+) -> AnswerRecord {
+    let mut record = AnswerRecord {
+        platform_request_id: request_id,
+        duration_ms: took.num_milliseconds(),
+        ..AnswerRecord::default()
+    };
+    if let Some(outside) = outside {
+        record.http_status = Some(outside.status);
+        record.content_type = outside.content_type;
+        record.body_bytes = u64::try_from(outside.length).ok();
+    }
+    record
+}
+
+/// What a success shows of the platform: the lifetimes of its tokens, where it was
 /// free to choose them.
 fn success(row: &Integration, lifetimes: &Lifetimes, sent_at: DateTime<Utc>) -> Observation {
     let model = row.refresh_model();
@@ -332,22 +351,5 @@ fn success(row: &Integration, lifetimes: &Lifetimes, sent_at: DateTime<Utc>) -> 
         refresh_life: lifetimes
             .refresh
             .filter(|_| model == RefreshModel::Rotating),
-    }
-}
-
-/// The verdict for a credential that could not be opened for want of its key.
-pub(crate) const UNOPENABLE: Verdict = Verdict::Transient(Transient::Unopenable);
-
-/// Where a field of this row is sealed.
-pub(crate) fn encryption_context(
-    row: &Integration,
-    field: SealedField,
-    generation: u64,
-) -> EncryptionContext<'_> {
-    EncryptionContext {
-        org_id: &row.org_id,
-        integration_id: &row.integration_id,
-        field,
-        generation,
     }
 }

@@ -1,0 +1,118 @@
+//! Assesses answers by the health of their platform.
+
+use shared::domain::integration::{Integration, RetryReason, State};
+use shared::domain::platform_health::Observation;
+use shared::domain::refresh::{ProbeResult, Unbelieved};
+use shared::domain::report::AnswerRecord;
+use shared::domain::verdict::{Throttled, Verdict};
+use shared::oauth::Unsuccessful;
+use shared::platforms::catalog::RefreshModel;
+use shared::{IntegrationKey, Platform};
+
+use crate::operator_events::OperatorEvent;
+use crate::run::Run;
+
+impl Run<'_> {
+    /// Says what a failure means, given the platform's health, and whether a refusal may
+    /// be believed.
+    pub(crate) async fn assess(
+        &self,
+        row: &Integration,
+        refused: &Unsuccessful,
+        answer: &AnswerRecord,
+    ) -> (Verdict, bool) {
+        let Unsuccessful { verdict, code } = refused.clone();
+        let refused_since = match row.state {
+            State::Retrying {
+                reason: RetryReason::Refused | RetryReason::InDoubt,
+                since,
+                ..
+            } => Some(since),
+            _ => None,
+        };
+        // A refusal that our own crash explains says nothing of the application: a
+        // sweep that dies may leave many. What the platform's own answer left in
+        // doubt may be about both.
+        let is_answered = row
+            .refresh
+            .intent
+            .as_ref()
+            .is_some_and(|intent| intent.answered);
+        let is_refusal = matches!(verdict, Verdict::ReconnectNeeded(_));
+        let is_explained = is_refusal && row.is_in_doubt() && !is_answered;
+        let observation = Observation::Failure {
+            key: IntegrationKey::from(row),
+            verdict: verdict.clone(),
+            had_worked: had_worked(row) && !is_explained,
+            refused_since,
+            code,
+        };
+        let assessment = self.health.observe(row.platform, observation).await;
+        for event in &assessment.events {
+            let event = OperatorEvent::for_answer(row, event, answer);
+            self.operator_events.add(event);
+        }
+        (assessment.verdict.unwrap_or(verdict), assessment.conclusive)
+    }
+
+    /// Assesses a failed probe in the same way, except for an outage of the API: that
+    /// says nothing of the token endpoint.
+    pub(crate) async fn assess_probe(
+        &self,
+        row: &Integration,
+        refused: &Unsuccessful,
+        answer: &AnswerRecord,
+    ) -> bool {
+        let is_outage = matches!(
+            refused.verdict,
+            Verdict::Throttled {
+                whom: Throttled::Everyone,
+                ..
+            }
+        );
+        is_outage || self.assess(row, refused, answer).await.1
+    }
+
+    /// Takes in that a probe found a token alive. If the platform knows who asks, that
+    /// shows that our application works there, as a refresh does.
+    pub(crate) async fn observe_alive(&self, row: &Integration) {
+        if row.platform.probe_names_application() {
+            let observation = Observation::Success {
+                key: IntegrationKey::from(row),
+                sent_at: self.health.now(),
+                access_life: None,
+                refresh_life: None,
+            };
+            self.observe(row.platform, observation).await;
+        }
+    }
+
+    /// Reports ends that a probe names and nobody can believe.
+    pub(crate) async fn doubt_probed(&self, platform: Platform, seen: &ProbeResult) {
+        let (_, doubts) = seen.clone().believed(platform, self.health.now());
+        self.doubt_lives(platform, doubts).await;
+    }
+
+    /// Reports lifetimes that nobody can believe.
+    pub(crate) async fn doubt_lives(&self, platform: Platform, lives: Vec<Unbelieved>) {
+        if !lives.is_empty() {
+            self.observe(platform, Observation::Unbelieved(lives)).await;
+        }
+    }
+
+    /// Takes an observation in, and keeps what the operator should hear.
+    pub(crate) async fn observe(&self, platform: Platform, observation: Observation) {
+        let assessment = self.health.observe(platform, observation).await;
+        for event in &assessment.events {
+            let event = OperatorEvent::for_health(platform, event);
+            self.operator_events.add(event);
+        }
+    }
+}
+
+/// Whether the integration was seen to work. If it is refused now, together with others,
+/// our application may be what is refused.
+fn had_worked(row: &Integration) -> bool {
+    let is_all_that_shows = row.refresh_model() == RefreshModel::None;
+    row.refresh.renewed_at.is_some() || is_all_that_shows && row.refresh.alive_at.is_some()
+}

@@ -1,0 +1,58 @@
+//! One log line and one audit row for every attempt, also one that never sent anything.
+
+use shared::aws::tables::{AuditStream, AuditTable};
+use shared::domain::report::{AnswerRecord, AttemptRecord};
+use shared::{IntegrationKey, Platform};
+use tracing::{info, warn};
+
+#[derive(Debug, Clone)]
+pub(crate) struct AttemptLog {
+    pub(crate) audit: AuditTable,
+}
+
+impl AttemptLog {
+    pub(crate) async fn record(
+        &self,
+        platform: Platform,
+        key: IntegrationKey,
+        attempt: &AttemptRecord,
+    ) {
+        let AttemptRecord {
+            attempt_id,
+            verdict,
+            answer,
+            ..
+        } = attempt;
+        let AnswerRecord {
+            code,
+            http_status,
+            content_type,
+            body_bytes,
+            platform_request_id,
+            duration_ms,
+        } = answer;
+        info!(
+            %platform,
+            org_id = %key.org_id,
+            integration_id = %key.integration_id,
+            attempt_id,
+            verdict = verdict.name(),
+            code,
+            http_status,
+            content_type,
+            body_bytes,
+            platform_request_id,
+            duration_ms,
+            "attempt ended"
+        );
+        let stream = AuditStream::Attempts(key);
+        if let Err(error) = self.audit.record(stream, attempt_id, attempt).await {
+            warn!(%error, "an attempt's audit row could not be written");
+        }
+    }
+}
+
+/// An id that no other attempt or audit row has.
+pub(crate) fn random_id() -> String {
+    format!("{:016x}", rand::random::<u64>())
+}

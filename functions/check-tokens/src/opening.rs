@@ -1,0 +1,133 @@
+//! Opens sealed credentials, and records it when one does not open.
+
+use shared::aws::tables::{Conflict, IntegrationsTable};
+use shared::aws::token_cipher::{CipherError, EncryptionContext, SealedField, TokenCipher};
+use shared::domain::check_result::CheckResult;
+use shared::domain::integration::{Integration, Sealed};
+use shared::domain::report::{AnswerRecord, AttemptRecord, SweepReport};
+use shared::domain::verdict::{Transient, Verdict};
+use shared::oauth::Tokens;
+use shared::{Clock, IntegrationKey};
+
+use crate::attempt_log::{AttemptLog, random_id};
+use crate::operator_events::OperatorEvent;
+use crate::run::Run;
+use crate::sweep::ProcessError;
+
+/// The verdict for a credential that could not be opened for want of its key.
+const UNOPENABLE: Verdict = Verdict::Transient(Transient::Unopenable);
+
+#[derive(Debug, Clone)]
+pub(crate) struct CredentialOpener {
+    pub(crate) cipher: TokenCipher,
+    pub(crate) integrations: IntegrationsTable,
+    pub(crate) attempts: AttemptLog,
+    pub(crate) clock: Clock,
+}
+
+impl CredentialOpener {
+    /// Opens the row's own credential; `None` if it has none.
+    pub(crate) async fn open_current(
+        &self,
+        row: &Integration,
+    ) -> Result<Option<Tokens>, CipherError> {
+        let credential = &row.credential;
+        let Some(access) = &credential.access_token else {
+            return Ok(None);
+        };
+        let refresh = credential.refresh_token.as_ref();
+        self.open(row, credential.generation, access, refresh)
+            .await
+            .map(Some)
+    }
+
+    /// Opens a credential of this row that was sealed for `generation`.
+    pub(crate) async fn open(
+        &self,
+        row: &Integration,
+        generation: u64,
+        access: &Sealed,
+        refresh: Option<&Sealed>,
+    ) -> Result<Tokens, CipherError> {
+        let context = |field| encryption_context(row, field, generation);
+        let access_token = self
+            .cipher
+            .open(context(SealedField::AccessToken), access)
+            .await?;
+        let refresh_token = match refresh {
+            Some(sealed) => Some(
+                self.cipher
+                    .open(context(SealedField::RefreshToken), sealed)
+                    .await?,
+            ),
+            None => None,
+        };
+        Ok(Tokens {
+            access_token,
+            refresh_token,
+        })
+    }
+
+    /// Records an attempt that could not begin, because the credential did not open.
+    pub(crate) async fn record_unopened(&self, row: &Integration, error: &CipherError) {
+        let result = match error {
+            CipherError::NotOpenable(_) => CheckResult::CredentialDamaged,
+            _ => CheckResult::Unopenable,
+        };
+        let attempt = AttemptRecord::new(row, random_id(), result, AnswerRecord::default());
+        let key = IntegrationKey::from(row);
+        self.attempts.record(row.platform, key, &attempt).await;
+    }
+
+    /// An integration whose credential cannot be opened, or an answer to it not
+    /// sealed, backs off like one whose platform fails, so that people hear of
+    /// it before it expires. One that is damaged never will be: they hear at once.
+    ///
+    /// Returns the row as it is now, unless another process has written it.
+    pub(crate) async fn back_off(
+        &self,
+        mut row: Integration,
+        error: &CipherError,
+        run: &Run<'_>,
+        report: &mut SweepReport,
+    ) -> Result<Option<Integration>, ProcessError> {
+        let now = self.clock.now();
+        let damaged = matches!(error, CipherError::NotOpenable(_));
+        if damaged {
+            row.damage(now);
+        } else if row.is_in_doubt() {
+            row.doubt(&UNOPENABLE, true, now, rand::random());
+        } else {
+            row.fail(&UNOPENABLE, true, now, rand::random());
+        }
+        match self.integrations.replace(row, now).await {
+            Ok(row) => {
+                if damaged {
+                    let key = IntegrationKey::from(&row);
+                    let event = OperatorEvent::credential_damaged(&key, &error.to_string());
+                    run.operator_events.add(event);
+                }
+                Ok(Some(row))
+            }
+            Err(Conflict::Lost(_)) => {
+                report.conflicts += 1;
+                Ok(None)
+            }
+            Err(Conflict::Failed(error)) => Err(error.into()),
+        }
+    }
+}
+
+/// Where a field of this row is sealed.
+pub(crate) fn encryption_context(
+    row: &Integration,
+    field: SealedField,
+    generation: u64,
+) -> EncryptionContext<'_> {
+    EncryptionContext {
+        org_id: &row.org_id,
+        integration_id: &row.integration_id,
+        field,
+        generation,
+    }
+}

@@ -1,0 +1,119 @@
+//! Refreshes one integration that is due.
+
+use shared::aws::credential_fallback::CredentialFallback;
+use shared::aws::token_cipher::CipherError;
+use shared::domain::integration::{Integration, State};
+use shared::domain::refresh::attempt::{LEASE, Outcome};
+use shared::domain::report::{AttemptRecord, SweepReport};
+use shared::oauth::{Credentials, OAuthClient};
+use shared::{Clock, IntegrationKey};
+use tracing::warn;
+
+use crate::attempt;
+use crate::opening::CredentialOpener;
+use crate::operator_events::OperatorEvent;
+use crate::run::Run;
+use crate::sweep::{ProcessError, Processed, StageEnd};
+
+#[derive(Debug, Clone)]
+pub(crate) struct Refresher {
+    pub(crate) opener: CredentialOpener,
+    pub(crate) fallback: CredentialFallback,
+    pub(crate) oauth: OAuthClient,
+    pub(crate) clock: Clock,
+}
+
+impl Refresher {
+    /// Refreshes a row that nobody else holds.
+    pub(crate) async fn refresh(
+        &self,
+        row: Integration,
+        credentials: &Credentials,
+        run: &Run<'_>,
+        report: &mut SweepReport,
+    ) -> Result<StageEnd, ProcessError> {
+        // Opened before the claim: no attempt without a credential.
+        let tokens = match self.opener.open_current(&row).await {
+            Ok(Some(tokens)) => tokens,
+            Ok(None) => return Ok(StageEnd::untried(row)),
+            Err(error) => {
+                run.metrics.count_failed(row.platform);
+                self.opener.record_unopened(&row, &error).await;
+                let row = self.opener.back_off(row, &error, run, report).await?;
+                return Ok(StageEnd {
+                    row,
+                    processed: Processed::Untried,
+                    failure: Some(error.into()),
+                });
+            }
+        };
+        let (key, platform) = (IntegrationKey::from(&row), row.platform);
+        let untouched = row.clone();
+        let (end, record) = attempt::drive(self, row, &tokens, credentials, run).await;
+        let outcome = end.outcome;
+        count(&outcome, &record, report);
+        if outcome == Outcome::RotationLost {
+            let code = match &untouched.state {
+                State::Retrying { code, .. } => code.as_deref(),
+                _ => None,
+            };
+            let event = OperatorEvent::rotation_lost(&key, code);
+            run.operator_events.add(event);
+        }
+        let now = self.clock.now();
+        run.metrics.count_attempt(platform, &outcome, &record, now);
+        self.opener.attempts.record(platform, key, &record).await;
+        let (row, failure) = match outcome {
+            // Backs off as if it could not be opened: KMS does not answer.
+            Outcome::NoKey => {
+                let error = CipherError::NoKey;
+                let row = self.opener.back_off(untouched, &error, run, report).await?;
+                (row, Some(error.into()))
+            }
+            _ => (end.row, None),
+        };
+        Ok(StageEnd {
+            row,
+            processed: Processed::Attempted(Box::new(record)),
+            failure,
+        })
+    }
+
+    /// Removes what an earlier attempt may have left in the fallback for a credential that a
+    /// person has replaced or erased since.
+    pub(crate) async fn clear_fallback(&self, row: &mut Integration) {
+        let Some(generation) = row.stale_fallback() else {
+            return;
+        };
+        let has_ended = |at| at + LEASE <= self.clock.now();
+        let intent = row.refresh.intent.as_ref();
+        if intent.is_some_and(|intent| has_ended(intent.at))
+            && self
+                .remove_fallback(&IntegrationKey::from(&*row), generation)
+                .await
+        {
+            row.refresh.intent = None;
+        }
+    }
+
+    pub(crate) async fn remove_fallback(&self, key: &IntegrationKey, generation: u64) -> bool {
+        let removed = self.fallback.remove(key, generation).await;
+        removed
+            .inspect_err(|error| warn!(%error, %key, "a fallback credential could not be removed"))
+            .is_ok()
+    }
+}
+
+/// Counts an attempt.
+fn count(outcome: &Outcome, record: &AttemptRecord, report: &mut SweepReport) {
+    match outcome {
+        Outcome::Renewed | Outcome::Recovered => report.auto_refreshed += 1,
+        Outcome::Superseded => report.conflicts += 1,
+        // Not begun: the next sweep goes on from here.
+        Outcome::Released => report.cut_short = true,
+        _ => {
+            report.refresh_failed += 1;
+            *report.refresh_failures.entry(record.verdict).or_default() += 1;
+        }
+    }
+}

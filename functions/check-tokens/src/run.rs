@@ -1,0 +1,51 @@
+//! One invocation: on what terms it processes integrations, and what it finds.
+
+use chrono::{DateTime, Utc};
+use shared::Clock;
+use shared::aws::tables::PlatformHealthTable;
+use shared::domain::severity::WarningWindow;
+use shared::oauth::Credentials;
+
+use crate::Request;
+use crate::metrics::PlatformMetrics;
+use crate::operator_events::OperatorEvents;
+use crate::platform_health::PlatformHealthCache;
+
+/// The terms and the findings of one invocation.
+#[derive(Debug)]
+pub(crate) struct Run<'a> {
+    pub(crate) request: Request,
+    /// Up to which `next_action_at` an integration counts as due.
+    pub(crate) horizon: DateTime<Utc>,
+    /// When the invocation must have ended.
+    pub(crate) deadline: Option<DateTime<Utc>>,
+    /// Our client ids and secrets at the platforms, if nothing forbids to refresh.
+    pub(crate) credentials: Option<&'a Credentials>,
+    pub(crate) health: PlatformHealthCache<'a>,
+    pub(crate) operator_events: OperatorEvents,
+    pub(crate) metrics: PlatformMetrics,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) async fn begin(
+        request: Request,
+        deadline: Option<DateTime<Utc>>,
+        credentials: Option<&'a Credentials>,
+        platform_health: &'a PlatformHealthTable,
+        clock: &'a Clock,
+    ) -> Self {
+        let now = clock.now();
+        Self {
+            request,
+            horizon: match request.alert_policy().window {
+                usual if usual == WarningWindow::default() => now,
+                longer => now + longer.length(),
+            },
+            deadline,
+            credentials: credentials.filter(|_| !request.without_refresh),
+            health: PlatformHealthCache::load(platform_health, clock).await,
+            operator_events: OperatorEvents::default(),
+            metrics: PlatformMetrics::default(),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What a refresh, a probe or a check comes to: one name for logs, metrics, reports, audit
+//! rows, the API and the exit codes of `warden`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::verdict::Verdict;
+
+/// Defines the variants with their names, so that what is serialised is what
+/// [`CheckResult::name`] says.
+macro_rules! check_results {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// The result of an attempt at an integration, or why there was no attempt.
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
+        )]
+        pub enum CheckResult {
+            $($(#[$doc])* #[serde(rename = $name)] $variant,)*
+        }
+
+        impl CheckResult {
+            /// The name, as serialised.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+check_results! {
+    /// A new token is stored.
+    Renewed = "renewed",
+    /// A new token that an earlier attempt left in the credential fallback is stored.
+    Recovered = "recovered",
+    /// The platform accepted the token and left its end as it was.
+    Unchanged = "unchanged",
+    /// The platform accepted the token and gave one that ends sooner.
+    Shortened = "shortened",
+    /// A probe showed that the token works.
+    Alive = "alive",
+
+    /// [`Verdict::AppMisconfigured`].
+    AppMisconfigured = "app_misconfigured",
+    /// [`Verdict::PermissionLost`].
+    PermissionLost = "permission_lost",
+    /// [`Verdict::PlatformActionNeeded`].
+    PlatformActionNeeded = "platform_action_needed",
+    /// [`Verdict::ReconnectNeeded`].
+    ReconnectNeeded = "reconnect_needed",
+    /// [`Verdict::Throttled`].
+    Throttled = "throttled",
+    /// [`Verdict::Transient`].
+    Transient = "transient",
+    /// [`Verdict::Unanswered`].
+    Unanswered = "unanswered",
+
+    /// Whether the platform replaced the token is not known.
+    InDoubt = "in_doubt",
+    /// The platform replaced the token and its answer is gone.
+    RotationLost = "rotation_lost",
+    /// The new token is in the credential fallback; the next attempt stores it.
+    InFallback = "in_fallback",
+    /// The new token could be stored nowhere.
+    Unstored = "unstored",
+    /// Somebody else changed the integration at the same moment.
+    Superseded = "superseded",
+
+    /// Nothing was sent: the row could not be written before.
+    Unclaimed = "unclaimed",
+    /// Nothing was sent: too little time was left to store an answer.
+    NoTime = "no_time",
+    /// Nothing was sent: there was no key to seal an answer with.
+    NoKey = "no_key",
+    /// Nothing was sent: whether the credential fallback holds an answer is not known.
+    FallbackUnknown = "fallback_unknown",
+    /// Nothing was sent: the key that opens the credential could not be had.
+    Unopenable = "unopenable",
+    /// Nothing was sent: the credential will never open again.
+    CredentialDamaged = "credential_damaged",
+
+    /// Nothing was tried: there is no such integration.
+    NotFound = "not_found",
+    /// Nothing was tried: a person has disconnected it.
+    Disconnected = "disconnected",
+    /// Nothing was tried: another process is refreshing it.
+    Busy = "busy",
+    /// Nothing was tried: the platform asks us to wait.
+    HeldBack = "held_back",
+    /// Nothing was tried: the circuit breaker of the platform is open.
+    BreakerOpen = "breaker_open",
+    /// Nothing was tried: there is nothing to refresh, and no free probe.
+    NothingToAsk = "nothing_to_ask",
+}
+
+impl CheckResult {
+    /// Whether the platform accepts the token, by its own answer just now.
+    #[must_use]
+    pub const fn is_accepted(self) -> bool {
+        matches!(
+            self,
+            Self::Renewed | Self::Recovered | Self::Unchanged | Self::Alive
+        )
+    }
+}
+
+impl From<&Verdict> for CheckResult {
+    fn from(verdict: &Verdict) -> Self {
+        match verdict {
+            Verdict::Transient(_) => Self::Transient,
+            Verdict::Throttled { .. } => Self::Throttled,
+            Verdict::ReconnectNeeded(_) => Self::ReconnectNeeded,
+            Verdict::PlatformActionNeeded(_) => Self::PlatformActionNeeded,
+            Verdict::PermissionLost(_) => Self::PermissionLost,
+            Verdict::AppMisconfigured => Self::AppMisconfigured,
+            Verdict::Unanswered => Self::Unanswered,
+        }
+    }
+}
+
+/// The name as words.
+impl fmt::Display for CheckResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.name().replace('_', " "))
+    }
+}

@@ -1,0 +1,77 @@
+//! What attempts show of a platform, and what follows from it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::BreakerCause;
+use crate::domain::IntegrationKey;
+use crate::domain::refresh::Unbelieved;
+use crate::domain::verdict::Verdict;
+
+/// What an attempt showed of the platform.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Observation {
+    /// The platform gave new tokens.
+    Success {
+        /// The integration that refreshed.
+        key: IntegrationKey,
+        /// When the request was sent.
+        sent_at: DateTime<Utc>,
+        /// The lifetime of its access token, where the platform was free to choose it.
+        access_life: Option<TimeDelta>,
+        /// The lifetime of its refresh token, likewise.
+        refresh_life: Option<TimeDelta>,
+    },
+    /// The platform gave no new tokens.
+    Failure {
+        /// The integration that failed.
+        key: IntegrationKey,
+        /// The answer by itself, without regard to what others met.
+        verdict: Verdict,
+        /// Whether the integration had refreshed before.
+        had_worked: bool,
+        /// Since when it has been refused, or in doubt, if it was before.
+        refused_since: Option<DateTime<Utc>>,
+        /// The platform's error code, or what stood in its place.
+        code: Option<String>,
+    },
+    /// An answer named lifetimes that were not believed.
+    Unbelieved(Vec<Unbelieved>),
+}
+
+/// What follows from an observation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assessment {
+    /// What the answer means for the integration, given all that is known.
+    pub verdict: Option<Verdict>,
+    /// Whether a refusal may be believed.
+    pub conclusive: bool,
+    /// What the operator should hear.
+    pub events: Vec<HealthEvent>,
+    /// Whether other instances must hear of it at once.
+    pub is_urgent: bool,
+}
+
+/// A change of a platform's health that only an operator can look into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HealthEvent {
+    /// The circuit breaker opened.
+    BreakerOpened(BreakerCause),
+    /// The circuit breaker closed: the application works.
+    BreakerClosed,
+    /// The platform refuses our application to an integration that never worked, while
+    /// others work.
+    RefusedForOne,
+    /// The platform answers what no rule knows: its code, or what stood in its place.
+    UnknownAnswer(String),
+    /// The platform names a lifetime that cannot be.
+    Unbelieved(Unbelieved),
+    /// Tokens have another lifetime than all that were seen.
+    LifeChanged {
+        /// `access` or `refresh`.
+        token: &'static str,
+        /// The last lifetime before, in seconds.
+        before: i64,
+        /// The new lifetime, in seconds.
+        now: i64,
+    },
+}
