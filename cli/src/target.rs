@@ -12,9 +12,10 @@ use aws_credential_types::provider::error::CredentialsError;
 use check_tokens::CheckTokens;
 use clap::Args;
 use local::{Addresses, Environment};
+use shared::aws::quota::Limiter;
 use shared::aws::tables::{AuditTable, IntegrationsTable, NotificationsTable, OrganizationsTable};
 use shared::aws::token_cipher::TokenCipher;
-use shared::quota::{Limiter, Policies};
+use shared::domain::quota::Policies;
 use shared::registration::import::Importer;
 use shared::{Clock, Variables};
 
@@ -97,7 +98,9 @@ pub(crate) fn policies(place: &Place) -> anyhow::Result<Policies> {
     } else {
         Source::Aws(Variables::of_process())
     };
-    Ok(Policies::from_variables(&source.variables(API))?)
+    Ok(source
+        .variables(API)
+        .parsed("QUOTA_POLICIES", Policies::default())?)
 }
 
 impl Target {
@@ -201,7 +204,10 @@ impl Target {
     pub(crate) const LIMITER_NEEDS: [&str; 1] = ["QUOTAS_TABLE"];
 
     pub(crate) fn limiter(&self, clock: Clock) -> anyhow::Result<Limiter> {
-        let policies = Policies::from_variables(&self.source.variables(API))?;
+        let policies = self
+            .source
+            .variables(API)
+            .parsed("QUOTA_POLICIES", Policies::default())?;
         let table = self.variable("QUOTAS_TABLE")?;
         Ok(Limiter::new(self.dynamodb(), table, policies, clock))
     }

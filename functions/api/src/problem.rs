@@ -3,8 +3,8 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use shared::aws::quota::QuotaError;
 use shared::aws::tables::TableError;
-use shared::quota::QuotaError;
 use shared::registration::ActError;
 
 /// Seconds; the gateway's own 503 says the same (`infra/template.yaml`).

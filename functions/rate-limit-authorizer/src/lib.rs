@@ -17,11 +17,12 @@ use aws_lambda_events::apigw::{
     ApiGatewayCustomAuthorizerResponse,
 };
 use aws_lambda_events::iam::{IamPolicyEffect, IamPolicyStatement};
+use chrono::{DateTime, Utc};
 use lambda_runtime::LambdaEvent;
 use shared::aws::tables::OrganizationsTable;
 use shared::domain::organization::Membership;
+use shared::domain::quota::{Decision, Metering};
 use shared::domain::route::RouteParameters;
-use shared::quota::HeaderField;
 use shared::runtime::metrics::{Metric, Metrics};
 use shared::runtime::variables::InvalidVariable;
 use shared::{Clock, UserId, Variables};
@@ -29,7 +30,7 @@ use shared::{Clock, UserId, Variables};
 pub use error::{Error, Refusal};
 use identity::Identity;
 use members::Members;
-use meter::{Meter, Metering};
+use meter::Meter;
 
 /// What API Gateway asks: the event of a REQUEST authorizer.
 pub type Request = ApiGatewayCustomAuthorizerRequestTypeRequest;
@@ -113,7 +114,7 @@ impl Authorizer {
         // A place that the path does not spell canonically is not in the
         // context, and counts nothing: the API answers 404.
         let Some(place) = RouteParameters::parse(template, path) else {
-            return Ok(respond(method_arn, &user, None, None));
+            return Ok(respond(method_arn, &user, None, None, self.clock.now()));
         };
         let membership = self.members.of(&place.org, &user).await?;
         let metering = match &membership {
@@ -124,7 +125,13 @@ impl Authorizer {
             None => None, // a stranger spends nobody's quota
         };
         let place = Some((&place, membership.as_ref()));
-        Ok(respond(method_arn, &user, place, metering))
+        Ok(respond(
+            method_arn,
+            &user,
+            place,
+            metering,
+            self.clock.now(),
+        ))
     }
 }
 
@@ -134,6 +141,7 @@ fn respond(
     user: &UserId,
     place: Option<(&RouteParameters, Option<&Membership>)>,
     metering: Option<Metering>,
+    now: DateTime<Utc>,
 ) -> Response {
     let mut context = BTreeMap::new();
     let mut tell = |name: &str, value: &str| context.insert(name.to_owned(), value.to_owned());
@@ -149,13 +157,12 @@ fn respond(
         }
     }
     tell("member", is_member);
-    let (effect, fields): (_, Vec<HeaderField>) = match metering {
-        None => (IamPolicyEffect::Allow, vec![]),
-        Some(Metering::Pass(fields)) => (IamPolicyEffect::Allow, fields),
-        Some(Metering::Denied(fields)) => (IamPolicyEffect::Deny, fields),
+    let effect = match metering {
+        Some(Metering::Decided(Decision::Denied(_))) => IamPolicyEffect::Deny,
+        _ => IamPolicyEffect::Allow,
     };
-    for (name, value) in &fields {
-        tell(name, value);
+    for (name, value) in metering.iter().flat_map(|metering| metering.fields(now)) {
+        tell(name, &value);
     }
 
     let mut statement = IamPolicyStatement::default();

@@ -4,6 +4,7 @@ pub mod alert_topic;
 pub mod config;
 pub mod credential_fallback;
 pub mod error;
+pub mod quota;
 pub mod tables;
 pub mod token_cipher;
 

@@ -10,6 +10,7 @@ pub mod integration;
 pub mod notification;
 pub mod organization;
 pub mod platform_health;
+pub mod quota;
 pub mod redact;
 pub mod refresh;
 pub mod report;

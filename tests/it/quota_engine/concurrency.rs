@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use chrono::TimeDelta;
 use futures::future::join_all;
 use shared::Clock;
-use shared::quota::{Decision, Limiter, QuotaKey};
+use shared::aws::quota::Limiter;
+use shared::domain::quota::{Decision, QuotaKey};
 
 use super::rolling::most_within;
 use super::{Engine, grid, key, policies};

@@ -11,7 +11,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use shared::Clock;
-use shared::quota::{Decision, Denial, Limiter, QuotaKey, QuotaStatus};
+use shared::aws::quota::Limiter;
+use shared::domain::quota::{Decision, Denial, QuotaKey, QuotaStatus};
 
 use super::rolling::most_within;
 use super::{Engine, grid, key, policies};
@@ -49,7 +50,7 @@ struct Limits {
 }
 
 impl Limits {
-    fn policies(self) -> shared::quota::Policies {
+    fn policies(self) -> shared::domain::quota::Policies {
         let narrow = |value: i64| u32::try_from(value).unwrap();
         policies(narrow(self.limit), narrow(self.period), narrow(self.burst))
     }

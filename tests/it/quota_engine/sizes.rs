@@ -11,8 +11,9 @@ use aws_sdk_dynamodb::error::BoxError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use serde_json::Value;
+use shared::aws::quota::Limiter;
 use shared::domain::id::MAX_LENGTH;
-use shared::quota::{Limiter, Policies, Policy, QuotaKey};
+use shared::domain::quota::{Policies, Policy, QuotaKey};
 use shared::{Clock, IntegrationId, OrgId, Platform};
 
 use super::{Engine, policies};

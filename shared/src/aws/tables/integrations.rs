@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, KeysAndAttributes, Put as DynamoPut, ReturnValuesOnConditionCheckFailure,
     TransactWriteItem,
@@ -13,7 +11,7 @@ use chrono::{DateTime, Utc};
 
 use super::listing::{QUOTA_SUBJECT, QuotaSubject};
 use super::{Item, TableError, number, parse, render, text};
-use crate::aws::AwsError;
+use crate::aws::error::{AwsError, unless_refused};
 use crate::domain::integration::{Integration, State};
 use crate::{IntegrationId, IntegrationKey, OrgId, Platform};
 
@@ -254,13 +252,7 @@ impl IntegrationsTable {
             .set_transact_items(Some(writes))
             .send()
             .await;
-        match result {
-            Ok(_) => Ok(true),
-            Err(error) => match error.as_service_error() {
-                Some(TransactWriteItemsError::TransactionCanceledException(_)) => Ok(false),
-                _ => Err(AwsError::new(CALL, error).into()),
-            },
-        }
+        Ok(unless_refused(CALL, result)?.is_some())
     }
 
     /// Stores a changed integration if nobody has written it since it was read.
@@ -345,13 +337,7 @@ impl IntegrationsTable {
             .set_expression_attribute_values(read.map(|read| Item::from([(":read".into(), read)])))
             .send()
             .await;
-        match result {
-            Ok(_) => Ok(true),
-            Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
-                _ => Err(AwsError::new("dynamodb:PutItem", error).into()),
-            },
-        }
+        Ok(unless_refused("dynamodb:PutItem", result)?.is_some())
     }
 
     async fn put(
@@ -417,13 +403,7 @@ impl IntegrationsTable {
             .expression_attribute_values(":now", number(now.timestamp()))
             .send()
             .await;
-        match result {
-            Ok(_) => Ok(true),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
-                _ => Err(AwsError::new("dynamodb:UpdateItem", error).into()),
-            },
-        }
+        Ok(unless_refused("dynamodb:UpdateItem", result)?.is_some())
     }
 }
 

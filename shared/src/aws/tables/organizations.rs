@@ -1,11 +1,10 @@
 //! The organizations table: organisations and their members.
 
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValue;
 use serde::{Deserialize, Serialize};
 
 use super::{Item, TableError, parse, render, text};
-use crate::aws::AwsError;
+use crate::aws::error::{AwsError, unless_refused};
 use crate::domain::organization::{Member, Membership, Organization, Permission};
 use crate::{OrgId, UserId};
 
@@ -183,13 +182,11 @@ impl OrganizationsTable {
             .set_expression_attribute_names(Some(names))
             .set_expression_attribute_values(Some(values))
             .return_values(ReturnValue::AllOld);
-        match write.send().await {
-            Ok(answer) if answer.attributes.is_some() => Ok(Put::Changed),
-            Ok(_) => Ok(Put::Created),
-            Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Put::Unchanged),
-                _ => Err(AwsError::new("dynamodb:PutItem", error).into()),
-            },
-        }
+        let written = unless_refused("dynamodb:PutItem", write.send().await)?;
+        Ok(match written.map(|output| output.attributes) {
+            Some(Some(_)) => Put::Changed,
+            Some(None) => Put::Created,
+            None => Put::Unchanged,
+        })
     }
 }
