@@ -11,7 +11,7 @@ use shared::Platform;
 use shared::domain::quota::{
     BURST_SECONDS, Decision, Policies, QuotaKey, QuotaStatus, WindowStatus,
 };
-use shared::domain::severity::humanly;
+use shared::domain::time_left::humanly;
 
 use crate::table;
 

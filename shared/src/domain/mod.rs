@@ -4,19 +4,24 @@
 pub mod alert;
 pub mod alert_policy;
 pub mod digest;
+mod encoding;
 pub mod error_code;
 pub mod id;
 pub mod integration;
+mod lease;
 pub mod notification;
 pub mod organization;
 pub mod platform_health;
 pub mod quota;
+mod reconnect_by;
 pub mod redact;
 pub mod refresh;
 pub mod report;
 pub mod route;
 pub mod schedule;
+pub mod sent_alerts;
 pub mod severity;
+pub mod time_left;
 pub mod verdict;
 
 pub use id::{IntegrationId, IntegrationKey, OrgId, UserId};

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use futures::{Stream, TryStreamExt};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
-use super::{IntegrationsTable, Item, TableError, number, parse, text};
+use super::integrations::{IntegrationsTable, QUOTA_SUBJECT, QuotaSubject};
+use super::{Item, TableError, number, parse, text};
 use crate::aws::AwsError;
 use crate::domain::integration::Integration;
 use crate::{IntegrationId, IntegrationKey, OrgId, Platform};
@@ -39,13 +39,6 @@ pub struct OverviewPage {
     pub rows: Vec<Result<Integration, IntegrationId>>,
     /// The last of this page, if there is another.
     pub next: Option<IntegrationId>,
-}
-
-/// What a quota is about, out of an integration's row.
-#[derive(Deserialize)]
-pub(super) struct QuotaSubject {
-    pub(super) integration_id: IntegrationId,
-    pub(super) platform: Platform,
 }
 
 impl IntegrationsTable {
@@ -237,9 +230,6 @@ impl IntegrationsTable {
         Ok(ExpiringPage { rows, next })
     }
 }
-
-/// What [`Integration`] reads; none of the names is reserved.
-pub(super) const QUOTA_SUBJECT: [&str; 3] = ["org_id", "integration_id", "platform"];
 
 /// What an overview reads of an integration: all but what nobody is shown.
 const OVERVIEW: [&str; 25] = [

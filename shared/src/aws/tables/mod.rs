@@ -2,6 +2,7 @@
 //! the caller reads again and decides again. Nothing scans.
 
 mod audit;
+mod damaged;
 mod integrations;
 mod listing;
 mod notifications;
@@ -14,6 +15,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
 
 pub use audit::{Action, AuditEntry, AuditEvent, AuditStream, AuditTable, MemberAction};
+pub(crate) use damaged::generation_after_damage;
 pub use integrations::{Conflict, Found, IntegrationsTable};
 pub use listing::{ExpiringPage, IntegrationIds, OverviewPage};
 pub use notifications::{Delivered, NotificationsTable, Page};

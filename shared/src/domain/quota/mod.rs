@@ -22,5 +22,5 @@ pub use decision::{Decision, Denial, Permit, QuotaStatus};
 pub use headers::{HEADERS, HeaderField, Metering};
 pub use item::WindowStatus;
 pub use key::QuotaKey;
-pub use policy::{BURST_SECONDS, InvalidPolicies, InvalidPolicy, PERMIT_SECONDS, Policies, Policy};
-pub use window::{InvalidWindow, Window};
+pub use policy::{InvalidPolicies, InvalidPolicy, Policies, Policy};
+pub use window::{BURST_SECONDS, InvalidWindow, PERMIT_SECONDS, Window};

@@ -6,13 +6,8 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
-use super::window::{InvalidWindow, Window};
+use super::window::{BURST_SECONDS, InvalidWindow, Window};
 use crate::Platform;
-
-/// The length of the burst window, in seconds.
-pub const BURST_SECONDS: u32 = 60;
-/// For how long a permit may be held before it is used, in seconds.
-pub const PERMIT_SECONDS: u32 = 30;
 
 /// The quota of one platform: at most `period.limit` calls in any
 /// `period.seconds`, and at most `burst.limit` in any [`BURST_SECONDS`].

@@ -8,36 +8,38 @@
 
 use chrono::{DateTime, Utc};
 
-use super::policy::PERMIT_SECONDS;
-
+/// The length of the burst window, in seconds.
+pub const BURST_SECONDS: u32 = 60;
+/// For how long a permit may be held before it is used, in seconds.
+pub const PERMIT_SECONDS: u32 = 30;
 /// Bounds the difference between clocks together with a request's deadline, in seconds.
 const SKEW: u32 = 1;
 
 /// A limit on grants in any interval of a length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// At most so many grants ...
+    /// The most grants in any interval of the length.
     pub limit: u32,
-    /// ... in any so many seconds.
+    /// The length, in seconds.
     pub seconds: u32,
     /// The length of an epoch, in seconds.
     pub(crate) epoch: u32,
-    /// So many epochs before the current one are in range.
+    /// How many epochs before the current one are in range.
     pub(crate) behind: u32,
-    /// So many after it: written by clocks that are ahead.
+    /// How many after it are: clocks that are ahead write them.
     pub(crate) ahead: u32,
 }
 
 /// Why a window cannot be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidWindow {
-    /// Nothing would ever pass.
+    /// The limit or the length is 0: nothing would ever pass.
     #[error("must be at least 1")]
     Zero,
-    /// More calls than a thousand million.
+    /// The limit is above a thousand million.
     #[error("must be at most {0}")]
     TooLarge(u32),
-    /// Longer than a year.
+    /// The length is above a year.
     #[error("must be at most {0} seconds")]
     TooLong(u32),
 }

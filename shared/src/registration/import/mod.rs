@@ -10,10 +10,12 @@ use chrono::{DateTime, Utc};
 
 use crate::Clock;
 use crate::IntegrationKey;
-use crate::aws::tables::{Conflict, Found, IntegrationsTable, OrganizationsTable, Put, TableError};
+use crate::aws::tables::{
+    Conflict, Found, IntegrationsTable, OrganizationsTable, Put, TableError,
+    generation_after_damage,
+};
 use crate::aws::token_cipher::{CipherError, EncryptionContext, SealedField, TokenCipher};
 use crate::domain::integration::{Integration, Sealed, State};
-use crate::registration::generation_after_damage;
 
 pub use file::{Progress, RawRecord, Summary};
 pub use foreign::Foreign;

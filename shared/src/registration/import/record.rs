@@ -133,7 +133,7 @@ impl IntegrationLine {
         let created_by = fields.id("created_by", UserId::new);
         // Systems that know no switching off export no such field.
         let is_active = fields.truth("is_active").unwrap_or(true);
-        let registration = Registration::read(fields, is_active);
+        let registration = Registration::from_fields(fields, is_active);
         let mut registration = registration?;
         // A line says all there is to be said.
         registration.metadata.get_or_insert_default();
