@@ -45,7 +45,7 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    pub(crate) fn wire(
+    pub(crate) fn from_variables(
         dynamodb: aws_sdk_dynamodb::Client,
         variables: &Variables,
         clock: Clock,
@@ -71,13 +71,13 @@ impl Meter {
 
     /// Takes a permit for the call of a member, if its route is metered: if it
     /// has a platform, and an integration to count for, in its path.
-    pub(crate) async fn take(
+    pub(crate) async fn take_permit(
         &self,
-        place: &RouteParameters,
+        route: &RouteParameters,
         request_id: Option<&str>,
     ) -> Option<Metering> {
-        let platform = place.platform?;
-        let key = QuotaKey::new(platform, place.org.clone(), place.integration.clone()?);
+        let platform = route.platform?;
+        let key = QuotaKey::new(platform, route.org.clone(), route.integration.clone()?);
         let decision = self.limiter.attempt(&key).await;
         self.count(platform, &decision);
         Some(match decision {

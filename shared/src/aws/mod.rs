@@ -1,6 +1,7 @@
 //! The adapters to AWS.
 
 pub mod alert_topic;
+mod attributes;
 pub mod config;
 pub mod credential_fallback;
 pub mod error;

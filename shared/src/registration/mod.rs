@@ -7,6 +7,7 @@ pub mod fingerprint;
 pub mod import;
 mod request;
 mod store;
+mod values;
 
 pub use disconnect::{Disconnected, disconnect};
 pub use request::Registration;

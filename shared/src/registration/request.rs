@@ -57,7 +57,7 @@ impl Registration {
         let mut fields = Fields::parse(json)?;
         fields.only(&Self::FIELDS);
         let registration = Self::from_fields(&mut fields, true);
-        fields.end(registration)
+        fields.finish(registration)
     }
 
     /// Takes it from `fields`, which note what is wrong with them.

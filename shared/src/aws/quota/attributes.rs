@@ -4,14 +4,13 @@
 //! under a name that says limit and length (`lp200_3600`). A *snapshot* is under
 //! a name that says window and epoch (`p0abc`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use crate::aws::attributes::Attributes;
 use crate::domain::quota::item::{Epoch, Item, Span};
 use crate::domain::quota::{Policy, Window};
-
-pub(super) type Attributes = HashMap<String, AttributeValue>;
 
 /// What a stored item is to the policy in force.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,13 +8,14 @@ use std::time::Duration;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::attributes::{Attributes, Stored, decode};
+use super::attributes::{Stored, decode};
 use super::write::{self, Write};
 use crate::Clock;
 use crate::aws::AwsError;
+use crate::aws::attributes::{Attributes, text};
 use crate::domain::quota::item::{Epoch, Item, Judgement, seconds};
 use crate::domain::quota::{
     Decision, Denial, PERMIT_SECONDS, Permit, Policies, Policy, QuotaKey, QuotaStatus,
@@ -171,7 +172,7 @@ impl Limiter {
             .client
             .get_item()
             .table_name(&self.table)
-            .key("quota_key", AttributeValue::S(key.to_string()))
+            .key("quota_key", text(key))
             .send()
             .await
             .map_err(|e| QuotaError::Unavailable(AwsError::new("dynamodb:GetItem", e)))?;
@@ -224,7 +225,7 @@ impl Limiter {
         self.client
             .delete_item()
             .table_name(&self.table)
-            .key("quota_key", AttributeValue::S(key.to_string()))
+            .key("quota_key", text(key))
             .send()
             .await
             .map_err(|e| QuotaError::Unavailable(AwsError::new("dynamodb:DeleteItem", e)))?;
@@ -377,7 +378,7 @@ impl Limiter {
                 .client
                 .update_item()
                 .table_name(&self.table)
-                .key("quota_key", AttributeValue::S(key.to_string()))
+                .key("quota_key", text(key))
                 .update_expression(update)
                 .condition_expression(condition)
                 .expression_attribute_names("#t", "ttl")

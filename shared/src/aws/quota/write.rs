@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 
-use super::attributes::{self, Attributes};
+use super::attributes;
+use crate::aws::attributes::{Attributes, number, text};
 use crate::domain::quota::Policy;
 use crate::domain::quota::item::{Epoch, Item, Span, just_left};
 
@@ -16,10 +17,6 @@ pub(super) struct Write {
     pub(super) update: String,
     pub(super) condition: String,
     pub(super) values: Attributes,
-}
-
-fn number(value: impl ToString) -> AttributeValue {
-    AttributeValue::N(value.to_string())
 }
 
 /// Clocks differ, and DynamoDB deletes late anyway.
@@ -71,7 +68,7 @@ pub(super) fn grant(policy: &Policy, now: DateTime<Utc>, stale: &[Epoch]) -> Wri
             (":1".to_owned(), number(1)),
             // Not merely there: arithmetic on another type would be an error
             // that says nothing of the item.
-            (":n".to_owned(), AttributeValue::S("N".to_owned())),
+            (":n".to_owned(), text("N")),
             (":t".to_owned(), number(ends_at + TTL_SLACK)),
         ]),
     }

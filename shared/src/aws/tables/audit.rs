@@ -4,9 +4,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Item, TableError, number, parse, render, text};
+use super::{TableError, parse, render};
 use crate::IntegrationKey;
 use crate::aws::AwsError;
+use crate::aws::attributes::{Attributes, number, text};
 use crate::domain::report::AttemptRecord;
 use crate::runtime::random_id;
 use crate::{Clock, UserId};
@@ -77,7 +78,7 @@ pub enum AuditEvent {
 }
 
 impl AuditEntry {
-    fn read(key: &IntegrationKey, item: Item) -> Result<Self, TableError> {
+    fn read(key: &IntegrationKey, item: Attributes) -> Result<Self, TableError> {
         let millis = match item.get("at") {
             Some(AttributeValue::S(at)) => at.split('#').next().and_then(|at| at.parse().ok()),
             _ => None,

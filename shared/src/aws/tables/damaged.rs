@@ -4,8 +4,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 
 use super::integrations::{Conflict, IntegrationsTable};
-use super::{Item, TableError, number, parse, render, text};
+use super::{TableError, parse, render};
 use crate::IntegrationKey;
+use crate::aws::attributes::{Attributes, number, text};
 use crate::aws::error::unless_refused;
 use crate::domain::integration::{Integration, State};
 
@@ -74,7 +75,9 @@ impl IntegrationsTable {
             .table_name(&self.table)
             .set_item(Some(item))
             .condition_expression(condition)
-            .set_expression_attribute_values(read.map(|read| Item::from([(":read".into(), read)])))
+            .set_expression_attribute_values(
+                read.map(|read| Attributes::from([(":read".into(), read)])),
+            )
             .send()
             .await;
         Ok(unless_refused("dynamodb:PutItem", result)?.is_some())

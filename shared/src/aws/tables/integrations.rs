@@ -10,7 +10,8 @@ use aws_sdk_dynamodb::types::{
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use super::{Item, TableError, number, parse, render, text};
+use super::{TableError, parse, render};
+use crate::aws::attributes::{Attributes, number, text};
 use crate::aws::error::{AwsError, unless_refused};
 use crate::domain::integration::Integration;
 use crate::{IntegrationId, IntegrationKey, OrgId, Platform};
@@ -61,7 +62,7 @@ pub enum Found {
 }
 
 impl Found {
-    fn of(key: &IntegrationKey, item: Item) -> Self {
+    fn of(key: &IntegrationKey, item: Attributes) -> Self {
         let version = item.get("version").cloned();
         let has_tokens = ["access_token", "refresh_token"]
             .iter()
@@ -142,7 +143,7 @@ impl IntegrationsTable {
             return Ok(HashMap::new());
         }
         let wanted = keys.iter().map(|key| {
-            Item::from([
+            Attributes::from([
                 ("org_id".into(), text(&key.org_id)),
                 ("integration_id".into(), text(&key.integration_id)),
             ])
@@ -159,7 +160,7 @@ impl IntegrationsTable {
             .send()
             .await
             .map_err(|e| AwsError::new("dynamodb:BatchGetItem", e))?;
-        let key_of = |item: &Item| {
+        let key_of = |item: &Attributes| {
             Some(IntegrationKey {
                 org_id: OrgId::new(item.get("org_id")?.as_s().ok()?).ok()?,
                 integration_id: IntegrationId::new(item.get("integration_id")?.as_s().ok()?)
@@ -186,7 +187,7 @@ impl IntegrationsTable {
         Ok(found)
     }
 
-    pub(super) async fn item(&self, key: &IntegrationKey) -> Result<Option<Item>, AwsError> {
+    pub(super) async fn item(&self, key: &IntegrationKey) -> Result<Option<Attributes>, AwsError> {
         let answer = self
             .client
             .get_item()
@@ -293,7 +294,9 @@ impl IntegrationsTable {
             .table_name(&self.table)
             .set_item(Some(render(&key, &row)?))
             .condition_expression(condition)
-            .set_expression_attribute_values(read.map(|read| Item::from([(":read".into(), read)])))
+            .set_expression_attribute_values(
+                read.map(|read| Attributes::from([(":read".into(), read)])),
+            )
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;

@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 use tracing::warn;
 
 use super::integrations::{IntegrationsTable, QUOTA_SUBJECT, QuotaSubject};
-use super::{Item, TableError, number, parse, text};
+use super::{TableError, parse};
 use crate::aws::AwsError;
+use crate::aws::attributes::{Attributes, number, text};
 use crate::domain::integration::Integration;
 use crate::{IntegrationId, IntegrationKey, OrgId, Platform};
 
@@ -99,7 +100,7 @@ impl IntegrationsTable {
     ) -> Result<(Vec<Result<T, IntegrationId>>, bool), TableError> {
         let mut rows = Vec::new();
         let mut from_key = start.map(|id| {
-            Item::from([
+            Attributes::from([
                 ("org_id".into(), text(org)),
                 ("integration_id".into(), text(id)),
             ])
@@ -183,8 +184,8 @@ impl IntegrationsTable {
         limit: usize,
         start: Option<(DateTime<Utc>, IntegrationId)>,
     ) -> Result<ExpiringPage, TableError> {
-        let position = |at: DateTime<Utc>, id: &IntegrationId| -> Item {
-            Item::from([
+        let position = |at: DateTime<Utc>, id: &IntegrationId| -> Attributes {
+            Attributes::from([
                 ("org_id".into(), text(org)),
                 ("integration_id".into(), text(id)),
                 ("reconnect_by".into(), number(at.timestamp())),
@@ -292,7 +293,7 @@ fn projection(attributes: &[&str]) -> (HashMap<String, String>, String) {
     (names.collect(), expression.join(", "))
 }
 
-fn describe(item: &Item) -> String {
+fn describe(item: &Attributes) -> String {
     let part = |name| match item.get(name) {
         Some(AttributeValue::S(value)) => value.clone(),
         _ => "?".to_owned(),

@@ -2,7 +2,8 @@
 
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 
-use super::{Item, TableError, parse, render, text};
+use super::{TableError, parse, render};
+use crate::aws::attributes::{Attributes, text};
 use crate::aws::error::{AwsError, unless_refused};
 use crate::domain::notification::{Notification, sort_key};
 use crate::{OrgId, UserId};
@@ -98,7 +99,7 @@ impl NotificationsTable {
     ) -> Result<Page, TableError> {
         let mut rows: Vec<Notification> = Vec::new();
         let mut start = after.map(|id| {
-            Item::from([
+            Attributes::from([
                 ("user_id".into(), text(user)),
                 ("notification_id".into(), text(sort_key(org, id))),
             ])

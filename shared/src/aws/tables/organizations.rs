@@ -3,7 +3,8 @@
 use aws_sdk_dynamodb::types::ReturnValue;
 use serde::{Deserialize, Serialize};
 
-use super::{Item, TableError, parse, render, text};
+use super::{TableError, parse, render};
+use crate::aws::attributes::{Attributes, text};
 use crate::aws::error::{AwsError, unless_refused};
 use crate::domain::organization::{Member, Membership, Organization, Permission};
 use crate::{OrgId, UserId};
@@ -56,7 +57,7 @@ impl OrganizationsTable {
         }
     }
 
-    async fn get(&self, org: &OrgId, member_id: &str) -> Result<Option<Item>, AwsError> {
+    async fn get(&self, org: &OrgId, member_id: &str) -> Result<Option<Attributes>, AwsError> {
         let answer = self
             .client
             .get_item()
@@ -160,7 +161,7 @@ impl OrganizationsTable {
 
     /// Writes unless the row is just so already, as far as `compared` goes,
     /// and tells which it was.
-    async fn put(&self, item: Item, compared: &[&str]) -> Result<Put, TableError> {
+    async fn put(&self, item: Attributes, compared: &[&str]) -> Result<Put, TableError> {
         let same: Vec<_> = compared
             .iter()
             .map(|name| format!("#{name} = :{name}"))

@@ -1,8 +1,9 @@
 //! Platform health: one row of the quotas table for each platform, which all
 //! instances share.
 
-use super::{Item, TableError, number, parse, render, text};
+use super::{TableError, parse, render};
 use crate::Platform;
+use crate::aws::attributes::{Attributes, number, text};
 use crate::aws::error::{AwsError, unless_refused};
 use crate::domain::platform_health::PlatformHealth;
 
@@ -72,7 +73,10 @@ impl PlatformHealthTable {
             .table_name(&self.table)
             .set_item(Some(item))
             .condition_expression("attribute_not_exists(quota_key) OR version = :read")
-            .set_expression_attribute_values(Some(Item::from([(":read".into(), number(read))])))
+            .set_expression_attribute_values(Some(Attributes::from([(
+                ":read".into(),
+                number(read),
+            )])))
             .send()
             .await;
         let is_written = unless_refused("dynamodb:PutItem", result)?.is_some();
