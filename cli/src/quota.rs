@@ -8,8 +8,10 @@ use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 use shared::IntegrationKey;
 use shared::Platform;
-use shared::domain::severity::humanly;
-use shared::quota::{BURST_SECONDS, Decision, Policies, QuotaKey, QuotaStatus, WindowStatus};
+use shared::domain::quota::{
+    BURST_SECONDS, Decision, Policies, QuotaKey, QuotaStatus, WindowStatus,
+};
+use shared::domain::time_left::humanly;
 
 use crate::table;
 
@@ -223,8 +225,8 @@ impl<'a> Waited<'a> {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-    use shared::quota::{Denial, Permit};
-    use shared::{IntegrationId, OrgId, Variables};
+    use shared::domain::quota::{Denial, Permit};
+    use shared::{IntegrationId, OrgId};
 
     use super::*;
 
@@ -255,20 +257,15 @@ mod tests {
 
     #[test]
     fn what_list_prints_is_what_quota_policies_takes() {
-        let variables = |policies: &str| -> Variables {
-            let variable = ("QUOTA_POLICIES".to_owned(), policies.to_owned());
-            std::iter::once(variable).collect()
-        };
-        let own = variables(r#"{"x":{"limit":7,"period":90,"burst":3}}"#);
-        let policies = Policies::from_variables(&own).unwrap();
+        let own = r#"{"x":{"limit":7,"period":90,"burst":3}}"#;
+        let policies: Policies = own.parse().unwrap();
         let printed = serde_json::to_value(Policy::all(&policies)).unwrap();
         assert_eq!(printed.as_object().unwrap().len(), Platform::ALL.len());
         assert_eq!(
             printed["twitter"],
             json!({"limit": 7, "period": 90, "burst": 3})
         );
-        let read = Policies::from_variables(&variables(&printed.to_string())).unwrap();
-        assert_eq!(read, policies);
+        assert_eq!(printed.to_string().parse(), Ok(policies));
     }
 
     #[test]

@@ -7,11 +7,12 @@ use aws_config::retry::RetryConfig;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use check_tokens::CheckTokens;
+use shared::aws::quota::Limiter;
 #[cfg(feature = "local")]
 use shared::aws::tables::NotificationsTable;
 use shared::aws::tables::{AuditTable, IntegrationsTable, OrganizationsTable};
 use shared::aws::token_cipher::TokenCipher;
-use shared::quota::{Limiter, Policies};
+use shared::domain::quota::Policies;
 use shared::registration::import::Importer;
 use shared::{Clock, Variables};
 
@@ -64,7 +65,9 @@ pub(crate) fn policies(stack: &StackArguments) -> anyhow::Result<Policies> {
         Some(environment) => Source::Local(environment),
         None => Source::Aws(Variables::of_process()),
     };
-    Ok(Policies::from_variables(&source.variables(API))?)
+    Ok(source
+        .variables(API)
+        .parsed("QUOTA_POLICIES", Policies::default())?)
 }
 
 impl Target {
@@ -171,7 +174,10 @@ impl Target {
     pub(crate) const LIMITER_NEEDS: [&str; 1] = ["QUOTAS_TABLE"];
 
     pub(crate) fn limiter(&self, clock: Clock) -> anyhow::Result<Limiter> {
-        let policies = Policies::from_variables(&self.source.variables(API))?;
+        let policies = self
+            .source
+            .variables(API)
+            .parsed("QUOTA_POLICIES", Policies::default())?;
         let table = self.variable("QUOTAS_TABLE")?;
         Ok(Limiter::new(self.dynamodb(), table, policies, clock))
     }

@@ -21,5 +21,5 @@ fuzz_target!(|bytes: &[u8]| {
         (name, value)
     });
     let now = chrono::DateTime::from_timestamp(1_795_424_400, 0).unwrap();
-    shared::quota::fuzz_item(&attributes.collect(), now);
+    shared::aws::quota::fuzz_item(&attributes.collect(), now);
 });

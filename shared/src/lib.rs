@@ -9,7 +9,6 @@ pub mod aws;
 pub mod domain;
 pub mod oauth;
 pub mod platforms;
-pub mod quota;
 pub mod registration;
 pub mod runtime;
 

@@ -22,9 +22,10 @@ use check_tokens::{CheckTokens, Request};
 use chrono::{DateTime, TimeDelta, Utc};
 use local::{Addresses, Environment, Options, Stack};
 use serde_json::{Value, json};
+use shared::aws::quota::Limiter;
 use shared::aws::tables::{IntegrationsTable, OrganizationsTable};
 use shared::aws::token_cipher::TokenCipher;
-use shared::quota::{Limiter, Policies, QuotaKey};
+use shared::domain::quota::{Policies, QuotaKey};
 use shared::registration::import::Importer;
 use shared::{Clock, IntegrationId, OrgId, Platform};
 

@@ -11,14 +11,13 @@ mod rolling;
 mod sizes;
 
 use engine::Engine;
-use shared::quota::{Policies, QuotaKey};
-use shared::{IntegrationId, OrgId, Platform, Variables};
+use shared::domain::quota::{Policies, QuotaKey};
+use shared::{IntegrationId, OrgId, Platform};
 
 /// Meta's policy, as a deployment sets it.
 fn policies(limit: u32, period: u32, burst: u32) -> Policies {
     let json = format!(r#"{{"meta":{{"limit":{limit},"period":{period},"burst":{burst}}}}}"#);
-    let variables: Variables = [("QUOTA_POLICIES".to_owned(), json)].into_iter().collect();
-    Policies::from_variables(&variables).unwrap()
+    json.parse().unwrap()
 }
 
 /// A key of Meta's.

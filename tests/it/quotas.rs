@@ -11,7 +11,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta};
 use local::{Environment, Options};
 use serde_json::{Value, json};
-use shared::quota::{Decision, Limiter, Policies, QuotaKey};
+use shared::aws::quota::Limiter;
+use shared::domain::quota::{Decision, Policies, QuotaKey};
 use shared::{IntegrationId, OrgId, Platform, Variables};
 
 use crate::world::{Answer, World, acme, integration};
@@ -135,8 +136,7 @@ fn key(integration: &str) -> QuotaKey {
 
 /// A limiter as a service of one's own would have it.
 fn limiter(world: &World, policies: &Value) -> Limiter {
-    let variables = [("QUOTA_POLICIES".to_owned(), policies.to_string())];
-    let policies = Policies::from_variables(&variables.into_iter().collect()).unwrap();
+    let policies: Policies = policies.to_string().parse().unwrap();
     Limiter::new(
         world.dynamodb(),
         table(world),
@@ -349,14 +349,15 @@ async fn execute_works_from_a_service() {
     let (limiter, key) = (limiter(&world, &small()), key("fb"));
     let mut called = 0;
     for _ in 0..3 {
-        let answer = limiter.execute(&key, Duration::ZERO, async || {
+        let answer = limiter.execute(&key, Duration::ZERO, async |permit| {
+            assert_eq!(permit.use_by, world.now() + TimeDelta::seconds(30));
             called += 1;
             "an answer"
         });
         assert_eq!(answer.await.unwrap(), Ok("an answer"));
     }
     let answer = limiter
-        .execute(&key, Duration::ZERO, async || panic!("no permit"))
+        .execute(&key, Duration::ZERO, async |_| panic!("no permit"))
         .await;
     let denial = answer.unwrap().unwrap_err();
     assert!(denial.retry_after(world.now()) >= 1);
@@ -366,7 +367,7 @@ async fn execute_works_from_a_service() {
     // One write to begin with an item, one a decision, none for a repeated denial.
     assert_eq!(limiter.calls(), 5);
     limiter
-        .execute(&key, Duration::ZERO, async || panic!("no permit"))
+        .execute(&key, Duration::ZERO, async |_| panic!("no permit"))
         .await
         .unwrap()
         .unwrap_err();

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use shared::IntegrationKey;
-use shared::quota::{Decision, Limiter};
+use shared::aws::quota::Limiter;
+use shared::domain::quota::Decision;
 use shared::{Clock, Platform};
 
 use crate::integration::integration;

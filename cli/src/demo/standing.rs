@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared::Platform;
 use shared::domain::integration::{Integration, RetryReason, State};
-use shared::domain::severity::{Severity, WarningWindow, humanly};
+use shared::domain::severity::{Severity, WarningWindow};
+use shared::domain::time_left::humanly;
 use shared::domain::verdict::{PlatformAction, ReconnectReason};
 use shared::platforms::catalog::RefreshModel;
 

@@ -9,7 +9,8 @@ use serde_json::Number;
 use shared::aws::tables::IntegrationsTable;
 use shared::domain::alert::reconnect_url;
 use shared::domain::integration::Integration;
-use shared::domain::severity::{self, MAX_WINDOW_DAYS, Severity, WarningWindow};
+use shared::domain::severity::{MAX_WINDOW_DAYS, Severity, WarningWindow};
+use shared::domain::time_left;
 use shared::{IntegrationId, OrgId, Platform};
 
 use crate::problem::Problem;
@@ -174,9 +175,9 @@ impl Row {
             username: integration.account.username.clone(),
             account_id: integration.account.id.clone(),
             expires_at: reconnect_by.to_rfc3339(),
-            expires_at_human: severity::humanly(reconnect_by, now),
-            days_until_expiry: number(severity::days_until(reconnect_by, now)),
-            hours_until_expiry: number(severity::hours_until(reconnect_by, now)),
+            expires_at_human: time_left::humanly(reconnect_by, now),
+            days_until_expiry: number(time_left::days_until(reconnect_by, now)),
+            hours_until_expiry: number(time_left::hours_until(reconnect_by, now)),
             severity: Severity::of(reconnect_by, now, window)?,
             has_refresh_token: integration.credential.refresh_token.is_some(),
             reconnect_url: reconnect_url(&integration.org_id, &integration.integration_id),

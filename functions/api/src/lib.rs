@@ -23,13 +23,14 @@ use axum::{Json, Router};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared::IntegrationKey;
+use shared::aws::quota::Limiter;
 use shared::aws::tables::{
     Action, AuditTable, IntegrationsTable, MemberAction, NotificationsTable,
 };
 use shared::aws::token_cipher::TokenCipher;
 use shared::domain::check_result::CheckResult;
+use shared::domain::quota::Policies;
 use shared::domain::route::RouteParameters;
-use shared::quota::{Limiter, Policies};
 use shared::registration::{Change, Disconnected, disconnect};
 use shared::runtime::variables::InvalidVariable;
 use shared::{Clock, Variables};
@@ -86,7 +87,7 @@ impl App {
             limiter: Limiter::new(
                 dynamodb,
                 variables.required("QUOTAS_TABLE")?,
-                Policies::from_variables(variables)?,
+                variables.parsed("QUOTA_POLICIES", Policies::default())?,
                 clock.clone(),
             ),
             sealer: TokenCipher::new(

@@ -10,28 +10,12 @@ use chrono::{DateTime, Utc};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
-use shared::quota::Permit;
+use shared::domain::quota::{HEADERS, Metering, Permit};
 use shared::{IntegrationId, OrgId, Platform};
 
 use crate::member::{Member, context};
 use crate::problem::Problem;
 use crate::query::shown;
-
-/// A header, and what the authorizer calls its value. The gateway's 429 maps
-/// them just so (`infra/template.yaml`, `ACCESS_DENIED`).
-const HEADERS: [(HeaderName, &str); 5] = [
-    (HeaderName::from_static("x-ratelimit-limit"), "limit"),
-    (
-        HeaderName::from_static("x-ratelimit-remaining"),
-        "remaining",
-    ),
-    (HeaderName::from_static("x-ratelimit-reset"), "reset"),
-    (
-        HeaderName::from_static("ratelimit-policy"),
-        "rate_limit_policy",
-    ),
-    (HeaderName::from_static("ratelimit"), "rate_limit"),
-];
 
 /// A member's call that the quota admits. There is no other way to a metered
 /// route's parameters, so no handler can forget to ask.
@@ -40,57 +24,28 @@ pub(crate) struct Metered {
     pub(crate) org: OrgId,
     pub(crate) platform: Platform,
     pub(crate) integration: IntegrationId,
-    pub(crate) allowance: Allowance,
-    headers: HeaderMap,
-}
-
-/// What lets one call to the platform pass.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Allowance {
-    /// A permit of the quota.
-    Permit(Permit),
-    /// None: the store did not answer, and the deployment lets calls pass then.
-    Waived { use_by: DateTime<Utc> },
-}
-
-impl Allowance {
     /// The call to the platform must be made before this instant.
-    pub(crate) const fn use_by(self) -> DateTime<Utc> {
-        match self {
-            Self::Permit(Permit { use_by, .. }) | Self::Waived { use_by } => use_by,
-        }
-    }
-
-    pub(crate) const fn permit(self) -> Option<Permit> {
-        match self {
-            Self::Permit(permit) => Some(permit),
-            Self::Waived { .. } => None,
-        }
-    }
+    pub(crate) use_by: DateTime<Utc>,
+    /// The permit; none where the deployment lets calls pass without.
+    pub(crate) permit: Option<Permit>,
+    headers: HeaderMap,
 }
 
 impl Metered {
     fn of(member: &Member, context: &HashMap<String, Value>) -> Option<Self> {
         let field = |name: &str| context.get(name).and_then(Value::as_str);
         let place = member.place();
-        let allowance = match field("quota")? {
-            "admitted" => Allowance::Permit(Permit::read(field)?),
-            "waived" => {
-                let use_by = field("use_by")?.parse().ok()?;
-                let use_by = DateTime::from_timestamp(use_by, 0)?;
-                Allowance::Waived { use_by }
-            }
-            _ => return None,
-        };
+        let metering = Metering::parse(field)?;
         let headers = HEADERS.into_iter().filter_map(|(header, name)| {
             let value = HeaderValue::from_str(field(name)?).ok()?;
-            Some((header, value))
+            Some((HeaderName::from_static(header), value))
         });
         Some(Self {
             org: place.org.clone(),
             platform: place.platform?,
             integration: place.integration.clone()?,
-            allowance,
+            use_by: metering.use_by()?,
+            permit: metering.permit(),
             headers: headers.collect(),
         })
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use shared::IntegrationKey;
 use shared::aws::tables::IntegrationsTable;
-use shared::quota::{self, QuotaStatus, WindowStatus};
+use shared::domain::quota::{self, QuotaStatus, WindowStatus};
 use shared::{IntegrationId, OrgId, Platform};
 
 use crate::metered::Metered;
@@ -74,8 +74,8 @@ pub(crate) async fn hand_out(
         platform: metered.platform,
         org_id: key.org_id,
         integration_id: key.integration_id,
-        use_by: metered.allowance.use_by().to_rfc3339(),
-        quota: metered.allowance.permit().map(Quota::from),
+        use_by: metered.use_by.to_rfc3339(),
+        quota: metered.permit.map(Quota::from),
     })
 }
 

@@ -3,9 +3,9 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use shared::aws::quota::QuotaError;
 use shared::aws::tables::TableError;
-use shared::quota::QuotaError;
-use shared::registration::ActError;
+use shared::registration::RegistrationError;
 
 /// Seconds; the gateway's own 503 says the same (`infra/template.yaml`).
 const RETRY_AFTER: u32 = 5;
@@ -102,14 +102,14 @@ impl From<TableError> for Problem {
     }
 }
 
-impl From<ActError> for Problem {
-    fn from(error: ActError) -> Self {
+impl From<RegistrationError> for Problem {
+    fn from(error: RegistrationError) -> Self {
         match error {
-            ActError::Contended => {
+            RegistrationError::Contended => {
                 Self::unavailable("Others kept changing this integration. Please try again.")
                     .because(error)
             }
-            ActError::Store(_) | ActError::Sealing(_) => Self::internal(error),
+            RegistrationError::Store(_) | RegistrationError::Sealing(_) => Self::internal(error),
         }
     }
 }

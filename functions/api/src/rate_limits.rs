@@ -3,8 +3,9 @@
 use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
 use shared::IntegrationKey;
+use shared::aws::quota::Limiter;
 use shared::aws::tables::IntegrationsTable;
-use shared::quota::{Limiter, Policies, Policy, QuotaKey, Window};
+use shared::domain::quota::{Policies, Policy, QuotaKey, Window};
 use shared::{IntegrationId, OrgId, Platform};
 
 use crate::permits::{Quota, unknown_integration};

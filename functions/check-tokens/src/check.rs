@@ -8,7 +8,7 @@ use shared::domain::error_code;
 use shared::domain::integration::{Integration, State};
 use shared::domain::platform_health::Availability;
 use shared::domain::report::{Checked, SweepReport};
-use shared::domain::severity::{exactly, humanly};
+use shared::domain::time_left::{exactly, humanly};
 
 use crate::decide::{self, Trigger};
 use crate::run::Run;

@@ -38,7 +38,7 @@ const WRITABLE: [&str; 20] = [
 /// The claims of a token.
 pub(crate) type Claims = Map<String, Value>;
 
-/// What is expected of them.
+/// What the claims of a valid token are.
 #[derive(Debug)]
 pub(crate) struct Expected {
     issuer: String,
@@ -47,7 +47,7 @@ pub(crate) struct Expected {
 }
 
 impl Expected {
-    pub(crate) fn wire(variables: &Variables) -> Result<Self, InvalidVariable> {
+    pub(crate) fn from_variables(variables: &Variables) -> Result<Self, InvalidVariable> {
         let user_claim = variables.get("AUTH_USER_CLAIM").unwrap_or("sub");
         // Cognito lets an application's users write `custom:` attributes by default.
         if WRITABLE.contains(&user_claim) || user_claim.starts_with("custom:") {
@@ -140,7 +140,7 @@ mod tests {
             }
         }
         let now = DateTime::from_timestamp(NOW, 0).unwrap();
-        let expected = Expected::wire(&variables("")).unwrap();
+        let expected = Expected::from_variables(&variables("")).unwrap();
         let user = expected.user(claims.as_object().unwrap(), now)?;
         Ok(user.to_string())
     }
@@ -201,12 +201,17 @@ mod tests {
             "nickname",
             "custom:id",
         ] {
-            let error = Expected::wire(&variables(claim)).unwrap_err().to_string();
+            let error = Expected::from_variables(&variables(claim))
+                .unwrap_err()
+                .to_string();
             let expected = format!("environment variable AUTH_USER_CLAIM: {claim} is a claim that");
             assert!(error.starts_with(&expected), "{error}");
         }
         for claim in ["", "sub", "client_id", "oid", "https://acme.example/user"] {
-            assert!(Expected::wire(&variables(claim)).is_ok(), "{claim}");
+            assert!(
+                Expected::from_variables(&variables(claim)).is_ok(),
+                "{claim}"
+            );
         }
     }
 }

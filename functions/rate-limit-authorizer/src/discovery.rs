@@ -8,10 +8,10 @@ use url::{Host, Url};
 use crate::keys::{InvalidKeySet, KeySet};
 
 /// Two requests must fit well into the ten seconds of an authorizer.
-const TIMEOUT: Duration = Duration::from_secs(3);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The most that is read of a document: real ones are under 20 kB.
-const MOST_BYTES: usize = 256 * 1024;
+const MAX_BODY_BYTES: usize = 256 * 1024;
 
 /// Where an issuer's keys are found.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub enum FetchError {
         status: u16,
     },
     /// An answer that is too long.
-    #[error("{0} answers more than {MOST_BYTES} bytes")]
+    #[error("{0} answers more than {MAX_BODY_BYTES} bytes")]
     TooLong(Url),
     /// The discovery document is none.
     #[error("{0} is no discovery document: {1}")]
@@ -75,7 +75,7 @@ pub(crate) enum InvalidIssuer {
 }
 
 #[derive(Deserialize)]
-struct Document {
+struct DiscoveryDocument {
     issuer: String,
     jwks_uri: String,
 }
@@ -92,7 +92,7 @@ impl Discovery {
             .filter(|url| url.query().is_none() && url.fragment().is_none())
             .ok_or(InvalidIssuer::Url)?;
         let mut http = reqwest::Client::builder()
-            .timeout(TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
             // Keys come from where the issuer says, and nowhere else.
             .redirect(reqwest::redirect::Policy::none())
@@ -110,7 +110,7 @@ impl Discovery {
     /// Fetches the keys.
     pub(crate) async fn key_set(&self) -> Result<KeySet, FetchError> {
         let url = &self.document;
-        let document: Document = serde_json::from_slice(&self.get(url).await?)
+        let document: DiscoveryDocument = serde_json::from_slice(&self.get(url).await?)
             .map_err(|error| FetchError::Document(url.clone(), error))?;
         if document.issuer != self.issuer {
             return Err(FetchError::OtherIssuer {
@@ -145,7 +145,7 @@ impl Discovery {
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > MOST_BYTES {
+            if body.len() + chunk.len() > MAX_BODY_BYTES {
                 return Err(FetchError::TooLong(url.clone()));
             }
             body.extend_from_slice(&chunk);

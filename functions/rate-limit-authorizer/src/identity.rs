@@ -6,14 +6,13 @@ use jsonwebtoken::{Algorithm, Header, Validation};
 use shared::runtime::variables::InvalidVariable;
 use shared::{Clock, UserId, Variables};
 
-use crate::Request;
 use crate::claims::{Claims, Expected};
 use crate::discovery::Discovery;
 use crate::error::{Error, Refusal};
-use crate::issuer::Issuer;
+use crate::issuer_keys::IssuerKeys;
 use crate::keys::{KeySet, SigningKey};
 
-/// Knows callers by their tokens.
+/// Identifies callers by their tokens.
 #[derive(Debug)]
 pub(crate) struct Identity {
     expected: Expected,
@@ -24,12 +23,15 @@ pub(crate) struct Identity {
 #[derive(Debug)]
 enum Keys {
     Pinned(KeySet),
-    Served(Box<Issuer>),
+    Served(Box<IssuerKeys>),
 }
 
 impl Identity {
-    pub(crate) fn wire(variables: &Variables, clock: Clock) -> Result<Self, InvalidVariable> {
-        let expected = Expected::wire(variables)?;
+    pub(crate) fn from_variables(
+        variables: &Variables,
+        clock: Clock,
+    ) -> Result<Self, InvalidVariable> {
+        let expected = Expected::from_variables(variables)?;
         let keys = match variables.get("AUTH_JWKS") {
             Some(json) => Keys::Pinned(
                 KeySet::parse(json.as_bytes()).map_err(|e| variables.invalid("AUTH_JWKS", e))?,
@@ -37,7 +39,7 @@ impl Identity {
             None => {
                 let discovery = Discovery::new(variables.required("AUTH_ISSUER")?)
                     .map_err(|e| variables.invalid("AUTH_ISSUER", e))?;
-                Keys::Served(Box::new(Issuer::new(discovery, clock.clone())))
+                Keys::Served(Box::new(IssuerKeys::new(discovery, clock.clone())))
             }
         };
         Ok(Self {
@@ -47,9 +49,14 @@ impl Identity {
         })
     }
 
-    /// The user whose valid token the request bears.
-    pub(crate) async fn of(&self, request: &Request) -> Result<UserId, Error> {
-        let token = bearer(&request.headers, &request.multi_value_headers)?;
+    /// The user whose valid token the headers bear, which API Gateway sends with
+    /// one value each and with all.
+    pub(crate) async fn user(
+        &self,
+        single: &HeaderMap,
+        multiple: &HeaderMap,
+    ) -> Result<UserId, Error> {
+        let token = bearer(single, multiple)?;
         let head = jsonwebtoken::decode_header(token).map_err(|_| Refusal::Malformed)?;
         let key = self.key(&head).await?;
         let claims = signed_claims(token, &key)?;

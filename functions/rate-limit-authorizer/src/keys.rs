@@ -31,17 +31,17 @@ pub enum InvalidKeySet {
 }
 
 impl KeySet {
-    /// Reads a key set, passing over keys for other purposes (RFC 7517, 5).
+    /// Parses a key set, passing over keys for other purposes (RFC 7517, 5).
     pub(crate) fn parse(json: &[u8]) -> Result<Self, InvalidKeySet> {
         #[derive(Deserialize)]
-        struct Document {
+        struct RawKeySet {
             keys: Vec<Value>,
         }
-        let document: Document = serde_json::from_slice(json)?;
-        let keys: Vec<SigningKey> = document
+        let set: RawKeySet = serde_json::from_slice(json)?;
+        let keys: Vec<SigningKey> = set
             .keys
             .into_iter()
-            .filter_map(SigningKey::read)
+            .filter_map(SigningKey::from_jwk)
             .collect();
         if keys.is_empty() {
             return Err(InvalidKeySet::NoKey);
@@ -55,7 +55,7 @@ impl KeySet {
 }
 
 impl SigningKey {
-    fn read(key: Value) -> Option<Self> {
+    fn from_jwk(key: Value) -> Option<Self> {
         let key: Jwk = serde_json::from_value(key).ok()?;
         let algorithm = match &key.algorithm {
             AlgorithmParameters::RSA(_) => Algorithm::RS256,

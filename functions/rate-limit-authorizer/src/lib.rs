@@ -5,7 +5,7 @@ mod claims;
 mod discovery;
 mod error;
 mod identity;
-mod issuer;
+mod issuer_keys;
 mod keys;
 mod members;
 mod meter;
@@ -17,11 +17,12 @@ use aws_lambda_events::apigw::{
     ApiGatewayCustomAuthorizerResponse,
 };
 use aws_lambda_events::iam::{IamPolicyEffect, IamPolicyStatement};
+use chrono::{DateTime, Utc};
 use lambda_runtime::LambdaEvent;
 use shared::aws::tables::OrganizationsTable;
 use shared::domain::organization::Membership;
+use shared::domain::quota::{Decision, Metering};
 use shared::domain::route::RouteParameters;
-use shared::quota::HeaderField;
 use shared::runtime::metrics::{Metric, Metrics};
 use shared::runtime::variables::InvalidVariable;
 use shared::{Clock, UserId, Variables};
@@ -29,12 +30,12 @@ use shared::{Clock, UserId, Variables};
 pub use error::{Error, Refusal};
 use identity::Identity;
 use members::Members;
-use meter::{Meter, Metering};
+use meter::Meter;
 
-/// What API Gateway asks: the event of a REQUEST authorizer.
+/// The event of a REQUEST authorizer.
 pub type Request = ApiGatewayCustomAuthorizerRequestTypeRequest;
 
-/// What it is told: a policy, and the context for the function behind.
+/// A policy, and the context for the function behind.
 pub type Response = ApiGatewayCustomAuthorizerResponse<BTreeMap<String, String>>;
 
 /// The function, wired.
@@ -66,9 +67,9 @@ impl Authorizer {
         let table = variables.required("ORGANIZATIONS_TABLE")?;
         let organizations = OrganizationsTable::new(dynamodb.clone(), table);
         Ok(Self {
-            identity: Identity::wire(variables, clock.clone())?,
+            identity: Identity::from_variables(variables, clock.clone())?,
             members: Members::new(organizations, clock.clone()),
-            meter: Meter::wire(dynamodb, variables, clock.clone())?,
+            meter: Meter::from_variables(dynamodb, variables, clock.clone())?,
             metrics: Metrics::default(),
             clock,
         })
@@ -84,7 +85,7 @@ impl Authorizer {
 
     /// Judges one request. Everyone with an identity is let through, unless the
     /// quota of a metered route is used up: that is what a denial means, always.
-    /// What they are to the organisation stands in the context, and the API
+    /// The context says what they are to the organisation, and the API
     /// behind answers 403, 404, or 503 where there was no decision.
     ///
     /// # Errors
@@ -107,55 +108,64 @@ impl Authorizer {
     async fn decide(&self, request: &Request) -> Result<Response, Error> {
         let method_arn = request.method_arn.as_deref();
         let method_arn = method_arn.ok_or(Error::Event("no methodArn"))?;
-        let user = self.identity.of(request).await?;
+        let user = self
+            .identity
+            .user(&request.headers, &request.multi_value_headers)
+            .await?;
         let template = request.resource.as_deref().unwrap_or_default();
         let path = request.path.as_deref().unwrap_or_default();
-        // A place that the path does not spell canonically is not in the
-        // context, and counts nothing: the API answers 404.
-        let Some(place) = RouteParameters::parse(template, path) else {
-            return Ok(respond(method_arn, &user, None, None));
+        // What the path does not spell canonically is not in the context, and
+        // counts nothing: the API answers 404.
+        let Some(route) = RouteParameters::parse(template, path) else {
+            return Ok(respond(method_arn, &user, None, None, self.clock.now()));
         };
-        let membership = self.members.of(&place.org, &user).await?;
+        let membership = self.members.membership(&route.org, &user).await?;
         let metering = match &membership {
             Some(_) => {
                 let request_id = request.request_context.request_id.as_deref();
-                self.meter.take(&place, request_id).await
+                self.meter.take_permit(&route, request_id).await
             }
             None => None, // a stranger spends nobody's quota
         };
-        let place = Some((&place, membership.as_ref()));
-        Ok(respond(method_arn, &user, place, metering))
+        let route = Some((&route, membership.as_ref()));
+        Ok(respond(
+            method_arn,
+            &user,
+            route,
+            metering,
+            self.clock.now(),
+        ))
     }
 }
 
-/// What is known of `user`, and whether they are let through.
+/// The context says what is known of `user`, the policy whether the call may pass.
 fn respond(
     method_arn: &str,
     user: &UserId,
-    place: Option<(&RouteParameters, Option<&Membership>)>,
+    route: Option<(&RouteParameters, Option<&Membership>)>,
     metering: Option<Metering>,
+    now: DateTime<Utc>,
 ) -> Response {
     let mut context = BTreeMap::new();
-    let mut tell = |name: &str, value: &str| context.insert(name.to_owned(), value.to_owned());
-    tell("user_id", user.as_str());
+    let mut put = |name: &str, value: &str| context.insert(name.to_owned(), value.to_owned());
+    put("user_id", user.as_str());
     let mut is_member = "false";
-    if let Some((place, membership)) = place {
-        for (name, value) in place.fields() {
-            tell(name, value);
+    if let Some((route, membership)) = route {
+        for (name, value) in route.fields() {
+            put(name, value);
         }
         if let Some(membership) = membership {
             is_member = "true";
-            tell("permissions", &membership.permissions());
+            put("permissions", &membership.permissions());
         }
     }
-    tell("member", is_member);
-    let (effect, fields): (_, Vec<HeaderField>) = match metering {
-        None => (IamPolicyEffect::Allow, vec![]),
-        Some(Metering::Pass(fields)) => (IamPolicyEffect::Allow, fields),
-        Some(Metering::Denied(fields)) => (IamPolicyEffect::Deny, fields),
+    put("member", is_member);
+    let effect = match metering {
+        Some(Metering::Decided(Decision::Denied(_))) => IamPolicyEffect::Deny,
+        _ => IamPolicyEffect::Allow,
     };
-    for (name, value) in &fields {
-        tell(name, value);
+    for (name, value) in metering.iter().flat_map(|metering| metering.fields(now)) {
+        put(name, &value);
     }
 
     let mut statement = IamPolicyStatement::default();
@@ -200,7 +210,7 @@ pub fn fuzz_identity(
     let _ = keys::KeySet::parse(bytes);
     assert!(!identity::is_signed(bytes, keys));
     if let (Ok(expected), Ok(claims)) = (
-        claims::Expected::wire(variables),
+        claims::Expected::from_variables(variables),
         serde_json::from_slice::<claims::Claims>(bytes),
     ) {
         let _ = expected.user(&claims, now);

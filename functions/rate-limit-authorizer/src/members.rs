@@ -9,28 +9,28 @@ use shared::domain::organization::Membership;
 use shared::{Clock, OrgId, UserId};
 
 /// For how long a membership that was given or taken may go unseen.
-const REMEMBERED: TimeDelta = TimeDelta::seconds(60);
+const MAX_AGE: TimeDelta = TimeDelta::seconds(60);
 /// How many are remembered at once.
-const HELD: usize = 10_000;
+const CACHE_CAPACITY: usize = 10_000;
 
-/// Memberships, read at most once in [`REMEMBERED`].
+/// Memberships, read at most once in [`MAX_AGE`].
 #[derive(Debug)]
 pub(crate) struct Members {
     organizations: OrganizationsTable,
     clock: Clock,
-    known: Mutex<HashMap<(OrgId, UserId), Known>>,
+    known: Mutex<HashMap<(OrgId, UserId), KnownMembership>>,
 }
 
 #[derive(Debug, Clone)]
-struct Known {
+struct KnownMembership {
     read_at: DateTime<Utc>,
     membership: Option<Membership>,
 }
 
-impl Known {
+impl KnownMembership {
     /// Not either when the clock was set back.
     fn holds(&self, now: DateTime<Utc>) -> bool {
-        (TimeDelta::zero()..REMEMBERED).contains(&(now - self.read_at))
+        (TimeDelta::zero()..MAX_AGE).contains(&(now - self.read_at))
     }
 }
 
@@ -43,9 +43,9 @@ impl Members {
         }
     }
 
-    /// What `user` is to `org`, no older than [`REMEMBERED`]. That somebody is
+    /// What `user` is to `org`, no older than [`MAX_AGE`]. That somebody is
     /// a stranger is remembered too, an error never.
-    pub(crate) async fn of(
+    pub(crate) async fn membership(
         &self,
         org: &OrgId,
         user: &UserId,
@@ -57,14 +57,14 @@ impl Members {
         }
         let membership = self.organizations.membership(org, user).await?;
         let mut all = self.known();
-        if all.len() >= HELD {
+        if all.len() >= CACHE_CAPACITY {
             all.retain(|_, known| known.holds(read_at));
         }
         // All of them fresh: dropping them costs reads, keeping them memory.
-        if all.len() >= HELD {
+        if all.len() >= CACHE_CAPACITY {
             all.clear();
         }
-        let known = Known {
+        let known = KnownMembership {
             read_at,
             membership: membership.clone(),
         };
@@ -72,7 +72,7 @@ impl Members {
         Ok(membership)
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<(OrgId, UserId), Known>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<(OrgId, UserId), KnownMembership>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

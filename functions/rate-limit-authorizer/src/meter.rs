@@ -4,10 +4,9 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::TimeDelta;
+use shared::aws::quota::{Limiter, QuotaError};
+use shared::domain::quota::{Decision, Metering, PERMIT_SECONDS, Policies, QuotaKey};
 use shared::domain::route::RouteParameters;
-use shared::quota::{
-    Decision, HeaderField, Limiter, PERMIT_SECONDS, Policies, QuotaError, QuotaKey,
-};
 use shared::runtime::metrics::{Metric, Metrics};
 use shared::runtime::variables::InvalidVariable;
 use shared::{Clock, Platform, Variables};
@@ -41,21 +40,12 @@ pub(crate) struct Meter {
     on_failure: OnFailure,
     clock: Clock,
     metrics: Metrics,
-    /// Calls to DynamoDB that a metric has told of.
-    told_calls: AtomicU64,
-}
-
-/// How a metered call fares; the fields are for the authorizer's context.
-#[derive(Debug)]
-pub(crate) enum Metering {
-    /// Pass it on.
-    Pass(Vec<HeaderField>),
-    /// The quota is used up.
-    Denied(Vec<HeaderField>),
+    /// Calls to DynamoDB that a metric has counted.
+    counted_calls: AtomicU64,
 }
 
 impl Meter {
-    pub(crate) fn wire(
+    pub(crate) fn from_variables(
         dynamodb: aws_sdk_dynamodb::Client,
         variables: &Variables,
         clock: Clock,
@@ -64,13 +54,13 @@ impl Meter {
             limiter: Limiter::new(
                 dynamodb,
                 variables.required("QUOTAS_TABLE")?,
-                Policies::from_variables(variables)?,
+                variables.parsed("QUOTA_POLICIES", Policies::default())?,
                 clock.clone(),
             ),
             on_failure: variables.parsed("QUOTA_ON_FAILURE", OnFailure::Refuse)?,
             clock,
             metrics: Metrics::default(),
-            told_calls: AtomicU64::new(0),
+            counted_calls: AtomicU64::new(0),
         })
     }
 
@@ -81,38 +71,27 @@ impl Meter {
 
     /// Takes a permit for the call of a member, if its route is metered: if it
     /// has a platform, and an integration to count for, in its path.
-    pub(crate) async fn take(
+    pub(crate) async fn take_permit(
         &self,
-        place: &RouteParameters,
+        route: &RouteParameters,
         request_id: Option<&str>,
     ) -> Option<Metering> {
-        let platform = place.platform?;
-        let key = QuotaKey::new(platform, place.org.clone(), place.integration.clone()?);
+        let platform = route.platform?;
+        let key = QuotaKey::new(platform, route.org.clone(), route.integration.clone()?);
         let decision = self.limiter.attempt(&key).await;
         self.count(platform, &decision);
-        let now = self.clock.now();
         Some(match decision {
-            Ok(Decision::Admitted(permit)) => {
-                let mut fields = permit.fields(now);
-                fields.push(("quota", "admitted".to_owned()));
-                Metering::Pass(fields)
-            }
-            Ok(Decision::Denied(denial)) => Metering::Denied(denial.fields(now)),
+            Ok(decision) => Metering::Decided(decision),
             Err(cause) => {
                 tracing::error!(request_id, quota_key = %key, %cause, "no decision about a quota");
                 // An item that is damaged or fought over is not a store that
                 // does not answer: never an allowance.
-                let waived = self.on_failure == OnFailure::Allow
+                let is_waived = self.on_failure == OnFailure::Allow
                     && matches!(cause, QuotaError::Unavailable(_));
-                Metering::Pass(if waived {
-                    let use_by = now + TimeDelta::seconds(i64::from(PERMIT_SECONDS));
-                    vec![
-                        ("quota", "waived".to_owned()),
-                        ("use_by", use_by.timestamp().to_string()),
-                    ]
-                } else {
-                    vec![("quota", "unavailable".to_owned())]
-                })
+                let use_by = self.clock.now() + TimeDelta::seconds(i64::from(PERMIT_SECONDS));
+                Metering::Undecided {
+                    waived_until: is_waived.then_some(use_by),
+                }
             }
         })
     }
@@ -126,12 +105,12 @@ impl Meter {
         // Of this decision alone in Lambda, where an instance makes one at a
         // time; in any case right in sum.
         let calls = self.limiter.calls();
-        let told = self.told_calls.swap(calls, Ordering::Relaxed);
+        let counted = self.counted_calls.swap(calls, Ordering::Relaxed);
         let counts = [
             ("QuotaAdmitted", admitted),
             ("QuotaDenied", denied),
             ("QuotaStoreErrors", failed),
-            ("QuotaStoreCalls", calls.saturating_sub(told)),
+            ("QuotaStoreCalls", calls.saturating_sub(counted)),
         ];
         let counts = counts.map(|(name, count)| (name, Metric::Count(count)));
         let by = Some(("platform", platform.name()));

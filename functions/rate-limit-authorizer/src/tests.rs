@@ -114,7 +114,10 @@ async fn a_table_that_does_not_answer_is_no_refusal() {
 fn the_context_says_what_the_caller_is() {
     let place = RouteParameters::parse("/api/{orgId}/{integrationId}", "/api/acme/7").unwrap();
     let user = UserId::new("ian").unwrap();
-    let context = |membership| respond("arn", &user, Some((&place, membership)), None).context;
+    let context = |membership| {
+        let place = Some((&place, membership));
+        respond("arn", &user, place, None, DateTime::UNIX_EPOCH).context
+    };
     let stranger = json!({
         "user_id": "ian", "org_id": "acme", "integration_id": "7", "member": "false",
     });

@@ -10,6 +10,26 @@ pub struct AwsError {
     cause: String,
 }
 
+/// The output of a conditional write; `None` if its condition did not hold. A
+/// transaction counts as one: it is cancelled when a condition of it does not
+/// hold, or when another is writing the same item.
+pub(crate) fn unless_refused<T, E, R>(
+    call: &'static str,
+    result: Result<T, SdkError<E, R>>,
+) -> Result<Option<T>, AwsError>
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+    R: std::fmt::Debug + 'static,
+{
+    match result {
+        Ok(output) => Ok(Some(output)),
+        Err(error) => match error.code() {
+            Some("ConditionalCheckFailedException" | "TransactionCanceledException") => Ok(None),
+            _ => Err(AwsError::new(call, error)),
+        },
+    }
+}
+
 impl AwsError {
     /// An error of `call`, such as `dynamodb:PutItem`. `SdkError` itself
     /// prints only "service error", and its debugging form prints bodies; what

@@ -22,10 +22,10 @@ use crate::{Clock, IntegrationId, OrgId};
 
 const FORMAT: u8 = 1;
 /// For how long a data key stays in memory, and for how many sealings.
-const KEY_LIFE: TimeDelta = TimeDelta::minutes(5);
-const KEY_USES: u32 = 10_000;
+const MAX_KEY_AGE: TimeDelta = TimeDelta::minutes(5);
+const MAX_KEY_USES: u32 = 10_000;
 /// How many data keys are held for opening.
-const KEYS_HELD: usize = 512;
+const CACHE_CAPACITY: usize = 512;
 
 /// Where a sealed value belongs.
 #[derive(Debug, Clone, Copy)]
@@ -206,8 +206,8 @@ impl TokenCipher {
         let now = self.clock.now();
         let mut keys = self.keys.lock().await;
         if let Some(held) = &mut keys.sealing
-            && held.uses < KEY_USES
-            && now - held.made < KEY_LIFE
+            && held.uses < MAX_KEY_USES
+            && now - held.made < MAX_KEY_AGE
         {
             held.uses += 1;
             return Ok((held.wrapped.clone(), Arc::clone(&held.key)));
@@ -237,7 +237,7 @@ impl TokenCipher {
     async fn opening_key(&self, wrapped: &[u8]) -> Result<Arc<LessSafeKey>, CipherError> {
         let now = self.clock.now();
         if let Some((key, held)) = self.keys.lock().await.opening.get(wrapped)
-            && now - *held < KEY_LIFE
+            && now - *held < MAX_KEY_AGE
         {
             return Ok(Arc::clone(key));
         }
@@ -295,10 +295,11 @@ impl DataKey {
 
 impl Keys {
     fn hold(&mut self, wrapped: Vec<u8>, key: Arc<LessSafeKey>, now: DateTime<Utc>) {
-        if self.opening.len() >= KEYS_HELD {
-            self.opening.retain(|_, (_, held)| now - *held < KEY_LIFE);
+        if self.opening.len() >= CACHE_CAPACITY {
+            self.opening
+                .retain(|_, (_, held)| now - *held < MAX_KEY_AGE);
         }
-        if self.opening.len() >= KEYS_HELD {
+        if self.opening.len() >= CACHE_CAPACITY {
             self.opening.clear();
         }
         self.opening.insert(wrapped, (key, now));

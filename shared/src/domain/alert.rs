@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::alert_policy::PendingAlert;
 use crate::domain::integration::Integration;
-use crate::domain::severity::{self, Severity};
-use crate::{IntegrationId, OrgId, Platform, UserId, domain::digest};
+use crate::domain::severity::Severity;
+use crate::{IntegrationId, OrgId, Platform, UserId, domain::digest, domain::time_left};
 
 /// The version of [`Alert`]'s JSON.
 pub const SCHEMA: u32 = 1;
@@ -183,7 +183,7 @@ impl Alert {
             username: of.account.username.clone(),
             created_by: of.created_by.clone(),
             expires_at,
-            days_until_expiry: expires_at.map(|at| severity::days_until(at, now)),
+            days_until_expiry: expires_at.map(|at| time_left::days_until(at, now)),
             reason,
             action_url,
             occurred_at,

@@ -2,9 +2,9 @@
 //! each thing once.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 
 use crate::domain::integration::{Integration, State};
+use crate::domain::sent_alerts::SentThreshold;
 use crate::domain::severity::{Severity, WarningWindow};
 use crate::domain::verdict::{PlatformAction, ReconnectReason};
 
@@ -46,56 +46,6 @@ impl PendingAlert {
             Self::ReconnectRequired { .. } | Self::PlatformActionRequired { .. }
         )
     }
-}
-
-/// What people have been told about an integration, and the recovery that they have not.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SentAlerts {
-    /// The last threshold told of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub threshold: Option<SentThreshold>,
-    /// Since when the state lasted that was told of.
-    #[serde(
-        with = "super::integration::seconds",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub state_since: Option<DateTime<Utc>>,
-    /// The loss of permissions that was told of.
-    #[serde(
-        with = "super::integration::seconds",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub permission_lost_at: Option<DateTime<Utc>>,
-    /// A recovery that people have not been told of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recovery: Option<Recovery>,
-}
-
-/// A threshold that people have been told of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SentThreshold {
-    /// The expiry.
-    #[serde(with = "chrono::serde::ts_seconds")]
-    pub reconnect_by: DateTime<Utc>,
-    /// The threshold.
-    pub threshold: Severity,
-}
-
-/// A refresh or reconnect that people should hear of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recovery {
-    /// When it happened.
-    #[serde(with = "chrono::serde::ts_seconds")]
-    pub at: DateTime<Utc>,
-    /// The expiry that it ended.
-    #[serde(
-        with = "super::integration::seconds",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub expiry: Option<DateTime<Utc>>,
 }
 
 /// On what terms people are told.

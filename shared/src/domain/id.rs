@@ -5,8 +5,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::integration::Integration;
-
 /// The longest id, in characters.
 pub const MAX_LENGTH: usize = 128;
 
@@ -107,15 +105,6 @@ pub struct IntegrationKey {
 impl fmt::Display for IntegrationKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "integration {}/{}", self.org_id, self.integration_id)
-    }
-}
-
-impl From<&Integration> for IntegrationKey {
-    fn from(row: &Integration) -> Self {
-        Self {
-            org_id: row.org_id.clone(),
-            integration_id: row.integration_id.clone(),
-        }
     }
 }
 

@@ -1,20 +1,25 @@
-//! One integration to a platform account: its identity, its sealed credential,
-//! its clocks and its state. What time does to it stands in `attention`.
+//! The row of an integration: its account, its sealed credential, its expiry and
+//! its state. What time does to it is in `schedule`.
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 
-use crate::domain::alert_policy::SentAlerts;
+use crate::domain::encoding::{self, json_text, seconds};
+use crate::domain::sent_alerts::SentAlerts;
 use crate::domain::verdict::{PlatformAction, ReconnectReason};
-use crate::{IntegrationId, OrgId, Platform, UserId};
+use crate::{IntegrationId, IntegrationKey, OrgId, Platform, UserId};
 
-/// A secret as it is stored: see `sealing`.
+/// A sealed value, as `aws::token_cipher` makes it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Sealed(
-    #[serde(serialize_with = "serde_bytes::serialize", deserialize_with = "bytes")] pub Vec<u8>,
+    #[serde(
+        serialize_with = "serde_bytes::serialize",
+        deserialize_with = "encoding::bytes"
+    )]
+    pub Vec<u8>,
 );
 
 impl fmt::Debug for Sealed {
@@ -30,8 +35,11 @@ impl fmt::Debug for Sealed {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(
-    #[serde(serialize_with = "serde_bytes::serialize", deserialize_with = "bytes")]
-    pub(crate)  Vec<u8>,
+    #[serde(
+        serialize_with = "serde_bytes::serialize",
+        deserialize_with = "encoding::bytes"
+    )]
+    pub(crate) Vec<u8>,
 );
 
 impl fmt::Debug for Fingerprint {
@@ -76,9 +84,9 @@ pub struct Integration {
     /// What refreshes and probes have shown, and who is refreshing now.
     #[serde(flatten)]
     pub refresh: RefreshState,
-    /// How it stands.
+    /// Whether it works, and if not, why.
     pub state: State,
-    /// What people have been told, and still must be.
+    /// The alerts that were sent, and a recovery that is pending.
     #[serde(default)]
     pub sent_alerts: SentAlerts,
 
@@ -94,6 +102,15 @@ pub struct Integration {
     pub next_action_shard: Option<String>,
 }
 
+impl From<&Integration> for IntegrationKey {
+    fn from(row: &Integration) -> Self {
+        Self {
+            org_id: row.org_id.clone(),
+            integration_id: row.integration_id.clone(),
+        }
+    }
+}
+
 /// An account on a platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
@@ -104,7 +121,7 @@ pub struct Account {
     pub username: String,
 }
 
-/// A grant's tokens, sealed. See `aws::token_cipher`.
+/// A grant's tokens, sealed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
     /// Counts credentials: refreshes, imports, reconnects, erasures.
@@ -222,8 +239,8 @@ pub struct RefreshState {
     pub possibly_replayed: Option<Intent>,
 }
 
-/// How an integration stands. Everything people see beyond this (healthy,
-/// expiring, broken, ...) is derived.
+/// Whether an integration works, and if not, why. Everything that people see
+/// beyond this (healthy, expiring, broken, ...) is derived.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum State {
@@ -313,57 +330,4 @@ pub struct Intent {
     /// Whether the platform has answered to it, in a way that left it in doubt.
     #[serde(default)]
     pub answered: bool,
-}
-
-/// Optional instants as epoch seconds, absent where there is none.
-pub(crate) mod seconds {
-    pub(crate) use chrono::serde::ts_seconds_option::{deserialize, serialize};
-}
-
-/// Bytes, and no text that passes for some: `serde_bytes` takes that as well, and a
-/// row that somebody has tampered with would look whole.
-fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-    struct Bytes;
-
-    impl<'de> de::Visitor<'de> for Bytes {
-        type Value = Vec<u8>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("bytes")
-        }
-
-        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-            Ok(bytes.to_vec())
-        }
-
-        fn visit_seq<A: de::SeqAccess<'de>>(self, mut bytes: A) -> Result<Vec<u8>, A::Error> {
-            let mut all = Vec::new();
-            while let Some(byte) = bytes.next_element()? {
-                all.push(byte);
-            }
-            Ok(all)
-        }
-    }
-
-    from.deserialize_byte_buf(Bytes)
-}
-
-/// JSON kept as text, so that it comes back just as it was given: DynamoDB's
-/// own numbers do not tell `100` from `100.0`.
-mod json_text {
-    use serde::{Deserialize, Deserializer, Serializer, de, ser};
-    use serde_json::{Map, Value};
-
-    pub(super) fn serialize<S: Serializer>(
-        map: &Map<String, Value>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&serde_json::to_string(map).map_err(ser::Error::custom)?)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Map<String, Value>, D::Error> {
-        serde_json::from_str(&String::deserialize(from)?).map_err(de::Error::custom)
-    }
 }

@@ -1,22 +1,22 @@
-//! What time does to an integration: when it is refreshed, when it expires, and
-//! when it next needs anybody at all.
+//! When an integration is refreshed and probed, and when a sweep must next do
+//! anything about it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::alert_policy::AlertPolicy;
 use crate::domain::digest;
-use crate::domain::integration::{Integration, Lease, RetryReason, State};
+use crate::domain::integration::{Integration, State};
 use crate::domain::refresh::attempt::LEASE;
 use crate::platforms::catalog::RefreshModel;
 
 /// A refresh is due at least this long before the token ends.
-const LEAST_MARGIN: TimeDelta = TimeDelta::minutes(10);
+pub(super) const LEAST_MARGIN: TimeDelta = TimeDelta::minutes(10);
 /// An unchanged or failing extension is tried again after this long.
-const DAILY: TimeDelta = TimeDelta::days(1);
+pub(super) const DAILY: TimeDelta = TimeDelta::days(1);
 /// A probe that said nothing is tried again after this long.
 const HOURLY: TimeDelta = TimeDelta::hours(1);
 /// Nothing is tried twice within this long.
-const LEAST_PAUSE: TimeDelta = TimeDelta::minutes(1);
+pub(super) const LEAST_PAUSE: TimeDelta = TimeDelta::minutes(1);
 
 impl Integration {
     /// How its credential is renewed.
@@ -51,153 +51,6 @@ impl Integration {
         })
     }
 
-    /// For how long failures leave a proven grant proven.
-    fn failure_grace(&self) -> TimeDelta {
-        DAILY.min(self.access_life().max(TimeDelta::hours(1)))
-    }
-
-    /// A refusal that is not confirmed may be about our application: the second
-    /// one decides, and people are not told of the first.
-    fn failure_grace_in_state(&self) -> TimeDelta {
-        match self.state {
-            State::Retrying {
-                reason: RetryReason::Refused,
-                ..
-            } => DAILY,
-            _ => self.failure_grace(),
-        }
-    }
-
-    /// Whether the last refresh of this grant worked, counting failures that
-    /// say nothing about the grant only once they last: a blip alerts nobody.
-    #[must_use]
-    pub fn is_proven(&self, now: DateTime<Utc>) -> bool {
-        self.proven_until().is_some_and(|until| {
-            // What the refresh token's end finds proven stays so: from then on
-            // that end is what people are told of, not an earlier one as well.
-            let ended = self
-                .expiry
-                .refresh_token
-                .filter(|_| self.credential.refresh_token.is_some());
-            now < until || ended.is_some_and(|end| end <= now && end < until)
-        })
-    }
-
-    /// Until when it counts as proven, if it does; where nothing ends that, for ever.
-    fn proven_until(&self) -> Option<DateTime<Utc>> {
-        self.refresh.renewed_at?;
-        let ends = self.expiry.access_token;
-        let until = match self.state {
-            // Nobody may have tried: a broken application, a sweep that does
-            // not run. Then it is not working either, in the end.
-            State::Active => ends.map_or(DateTime::<Utc>::MAX_UTC, |end| end + DAILY),
-            // It will not last until it may be asked for again.
-            State::Retrying { .. } if self.must_wait_beyond_its_end() => return None,
-            State::Retrying { since, .. } => {
-                let until = since + self.failure_grace_in_state();
-                // Its rotation is probably lost. That is not sure before a second
-                // refusal, which may come too late to act while the token lives.
-                let is_likely = self.is_in_doubt() || self.is_possibly_replayed();
-                match ends.filter(|_| self.was_refused() && is_likely) {
-                    Some(end) => until.min(end - LEAST_MARGIN),
-                    None => until,
-                }
-            }
-            State::ReconnectRequired { .. }
-            | State::PlatformActionRequired { .. }
-            | State::Disconnected { .. } => return None,
-        };
-        // What has ended cannot be extended any more: people hear of it in time to act.
-        Some(match (self.refresh_model(), ends, &self.state) {
-            (RefreshModel::Extend, Some(end), State::Retrying { since, .. }) if *since < end => {
-                until.min(*since + (end - *since) / 2)
-            }
-            (RefreshModel::Extend, Some(end), _) => until.min(end),
-            _ => until,
-        })
-    }
-
-    /// Whether the platform asks us to wait until after the end of the token that it
-    /// had when that began: then it ends unrefreshed, unless the platform gives way.
-    fn must_wait_beyond_its_end(&self) -> bool {
-        matches!(
-            (&self.state, self.expiry.access_token),
-            // One failure may be a blip: it is tried again first, at half of what is left.
-            (State::Retrying { failures: 2.., since, wait_until: Some(until), .. }, Some(end))
-                if *since < end && end <= *until
-        )
-    }
-
-    /// The end of its access token, or of what refreshes it if that comes first: by
-    /// then it must have been refreshed.
-    pub(crate) fn ends_at(&self) -> Option<DateTime<Utc>> {
-        [self.expiry.access_token, self.refresh_ends_at()]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// Whether it lives, and ends if it waits until then, or so soon after that no
-    /// sweep need come in between. What has ended can wait.
-    #[must_use]
-    pub fn ends_before(&self, until: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-        self.ends_at()
-            .is_some_and(|end| now < end && end < until + LEAST_MARGIN)
-    }
-
-    /// The instant at which the integration stops working unless a person acts;
-    /// `None` if never, as far as anyone knows.
-    #[must_use]
-    pub fn reconnect_by(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        if matches!(self.state, State::Disconnected { .. }) {
-            return None;
-        }
-        let access = self.expiry.access_token.filter(|_| !self.is_proven(now));
-        let refresh = self
-            .expiry
-            .refresh_token
-            .filter(|_| self.credential.refresh_token.is_some());
-        [access, refresh, self.expiry.data_access]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// Until when a refresh may still show that the grant renews itself; so
-    /// long nobody is told that its access token ends. `None` if nothing will
-    /// show it before that.
-    #[must_use]
-    pub fn verdict_awaited_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        if self.refresh.renewed_at.is_some() || self.must_wait_beyond_its_end() {
-            return None;
-        }
-        let due = self.refresh_due_at(now)?;
-        // Failure grace, but not so long that nothing of the token's life is left to act in.
-        // What has a refresh token may also be refreshed after its end.
-        let least = match self.refresh_model() {
-            RefreshModel::Extend => LEAST_PAUSE,
-            _ => TimeDelta::hours(1),
-        };
-        let awaited_from = |since: DateTime<Utc>| {
-            let half = self
-                .expiry
-                .access_token
-                .map_or(DAILY, |end| (end - since) / 2);
-            Some(since + self.failure_grace().min(half.max(least)))
-        };
-        match self.state {
-            State::Active if self.refresh.attempted_at.is_none() => awaited_from(due),
-            // Failures that say nothing about the grant.
-            State::Retrying {
-                since,
-                reason: RetryReason::Transient | RetryReason::Throttled | RetryReason::InDoubt,
-                ..
-            } => awaited_from(since),
-            _ => None,
-        }
-        .filter(|until| now < *until)
-    }
-
     /// Whether the platform would refresh it now, due or not.
     #[must_use]
     pub fn is_refreshable(&self, now: DateTime<Utc>) -> bool {
@@ -225,7 +78,7 @@ impl Integration {
     }
 
     /// When what refreshes it ends.
-    fn refresh_ends_at(&self) -> Option<DateTime<Utc>> {
+    pub(super) fn refresh_ends_at(&self) -> Option<DateTime<Utc>> {
         match self.refresh_model() {
             RefreshModel::None => None,
             // "You can not use an expired token to request a long-lived token" (Meta);
@@ -377,8 +230,8 @@ impl Integration {
         i32::from(u16::try_from(self.hash() >> 16 & 0xfff).unwrap_or_default())
     }
 
-    /// Recomputes what the indexes hold. Called with every write, so that the
-    /// sweep and the dashboard always find the row where it belongs.
+    /// Derives the keys of the indexes from the rest of the row. Every write does
+    /// this, so that the sweep and the dashboard find the row where it belongs.
     pub fn settle(&mut self, now: DateTime<Utc>) {
         self.reconnect_by = self.reconnect_by(now);
         self.next_action_at = self.next_action(now);
@@ -393,7 +246,7 @@ impl Integration {
         if let Some(lease) = &self.refresh.lease {
             return Some(lease.until);
         }
-        // At this instant the expiry moves to the access token's end.
+        // At this instant `reconnect_by` moves to the access token's end.
         let grace_ends = self
             .proven_until()
             .filter(|until| now < *until && *until < DateTime::<Utc>::MAX_UTC)
@@ -401,7 +254,7 @@ impl Integration {
                 State::Retrying { .. } => self.verdict_awaited_until(now),
                 _ => None,
             });
-        let told = self
+        let alert_due = self
             .pending_alerts(now, AlertPolicy::default())
             .into_iter()
             .map(|(at, _)| at)
@@ -412,51 +265,10 @@ impl Integration {
             .as_ref()
             .filter(|_| self.stale_fallback().is_some())
             .map(|intent| intent.at + LEASE);
-        [self.next_attempt_at(now), told, grace_ends, in_vain]
+        [self.next_attempt_at(now), alert_due, grace_ends, in_vain]
             .into_iter()
             .flatten()
             .min()
-    }
-
-    /// Whether this attempt holds the right to refresh it.
-    #[must_use]
-    pub fn holds(&self, attempt: &str) -> bool {
-        self.refresh
-            .lease
-            .as_ref()
-            .is_some_and(|lease| lease.attempt == attempt)
-    }
-
-    /// Whether an exchange of its credential was begun whose end nobody has
-    /// recorded: the platform may have replaced the token.
-    #[must_use]
-    pub fn is_in_doubt(&self) -> bool {
-        self.is_in_doubt_but_for(self.refresh.lease.as_ref())
-    }
-
-    /// The same, where the intent of `holder` itself leaves no doubt.
-    pub(crate) fn is_in_doubt_but_for(&self, holder: Option<&Lease>) -> bool {
-        self.refresh.intent.as_ref().is_some_and(|intent| {
-            intent.generation == self.credential.generation
-                && holder.is_none_or(|lease| lease.attempt != intent.attempt)
-        })
-    }
-
-    /// The generation of a credential that may lie in the fallback for nothing: an exchange
-    /// was begun, and the credential was replaced or erased since.
-    #[must_use]
-    pub fn stale_fallback(&self) -> Option<u64> {
-        let intent = self.refresh.intent.as_ref()?;
-        (intent.generation != self.credential.generation).then_some(intent.generation + 1)
-    }
-
-    /// Whether somebody holds the right to refresh it.
-    #[must_use]
-    pub fn is_leased(&self, now: DateTime<Utc>) -> bool {
-        self.refresh
-            .lease
-            .as_ref()
-            .is_some_and(|lease| lease.until > now)
     }
 }
 

@@ -1,10 +1,10 @@
-//! How near an integration is to expiring, in the words people see.
+//! How pressing something is, and when people are warned.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-/// How pressing something is. Before an expiry, each of the last four is also a
-/// *threshold*: people are told once on entering it.
+/// How pressing something is. Each of the last four is also an alert threshold:
+/// an integration that enters it as `reconnect_by` comes near is alerted once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -20,11 +20,11 @@ pub enum Severity {
     Expired,
 }
 
-/// The warning window: how long before the end people are first told.
+/// The warning window: how long before `reconnect_by` the first alert is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WarningWindow(TimeDelta);
 
-/// The longest warning window that can be asked for, in days.
+/// The longest warning window, in days.
 pub const MAX_WINDOW_DAYS: u32 = 365;
 
 /// A number of days that is no window.
@@ -81,7 +81,7 @@ impl Severity {
     /// The thresholds, in the order in which they are crossed.
     pub const THRESHOLDS: [Self; 4] = [Self::Warning, Self::Urgent, Self::Critical, Self::Expired];
 
-    /// The instant at which an integration that expires at `reconnect_by` enters this threshold.
+    /// The instant at which an integration enters this threshold.
     #[must_use]
     pub fn begins(self, reconnect_by: DateTime<Utc>, window: WarningWindow) -> DateTime<Utc> {
         reconnect_by
@@ -93,7 +93,7 @@ impl Severity {
             }
     }
 
-    /// The threshold that an integration is on, if it is within the window at all.
+    /// The threshold that an integration has entered, if it is within the window.
     /// An edge belongs to the more severe side: exactly one day left is critical.
     #[must_use]
     pub fn of(
@@ -107,7 +107,7 @@ impl Severity {
             .find(|threshold| threshold.begins(reconnect_by, window) <= now)
     }
 
-    /// Its name, as serialised.
+    /// The name, as serialised.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -120,50 +120,6 @@ impl Severity {
     }
 }
 
-/// A distance in time as people say it: "in 7 days", "in 1 hour", "3 days ago".
-#[must_use]
-pub fn humanly(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    let distance = (at - now).abs();
-    let (count, unit) = match distance.num_seconds() {
-        0..60 => (distance.num_seconds(), "second"),
-        60..3_600 => (distance.num_minutes(), "minute"),
-        3_600..86_400 => (distance.num_hours(), "hour"),
-        _ => (distance.num_days(), "day"),
-    };
-    let plural = if count == 1 { "" } else { "s" };
-    if at >= now {
-        format!("in {count} {unit}{plural}")
-    } else {
-        format!("{count} {unit}{plural} ago")
-    }
-}
-
-/// An instant to come, as people need it to plan: "10:00 UTC (in 40 minutes)".
-#[must_use]
-pub fn exactly(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    format!("{} UTC ({})", at.format("%H:%M"), humanly(at, now))
-}
-
-/// Days from `now` to `at`, to one decimal; negative when past.
-#[must_use]
-pub fn days_until(at: DateTime<Utc>, now: DateTime<Utc>) -> f64 {
-    rounded(at - now, 86_400.0)
-}
-
-/// Hours from `now` to `at`, to one decimal; negative when past.
-#[must_use]
-pub fn hours_until(at: DateTime<Utc>, now: DateTime<Utc>) -> f64 {
-    rounded(at - now, 3_600.0)
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "seconds of a few thousand years fit in 53 bits"
-)]
-fn rounded(distance: TimeDelta, unit: f64) -> f64 {
-    (distance.num_seconds() as f64 / unit * 10.0).round() / 10.0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn severities_correct_at_their_edges() {
+    fn severities_are_correct_at_their_edges() {
         const DAY: i64 = 86_400;
         let of = |left| Severity::of(at(left), at(0), WarningWindow::default());
         assert_eq!(of(7 * DAY + 1), None);
@@ -208,15 +164,5 @@ mod tests {
             );
         }
         assert_eq!("365".parse(), WarningWindow::days(365));
-    }
-
-    #[test]
-    fn distances_read_naturally() {
-        assert_eq!(humanly(at(7 * 86_400), at(0)), "in 7 days");
-        assert_eq!(humanly(at(86_399), at(0)), "in 23 hours");
-        assert_eq!(humanly(at(60), at(0)), "in 1 minute");
-        assert_eq!(humanly(at(-3 * 86_400), at(0)), "3 days ago");
-        assert!((days_until(at(129_600), at(0)) - 1.5).abs() < 1e-9);
-        assert!((hours_until(at(5_400), at(0)) - 1.5).abs() < 1e-9);
     }
 }

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use serde::{Deserialize, Serialize};
-use shared::quota::{Decision, Limiter, Policies, QuotaKey};
-use shared::{Clock, IntegrationId, OrgId, Platform, Variables};
+use shared::aws::quota::Limiter;
+use shared::domain::quota::{Decision, Policies, QuotaKey};
+use shared::{Clock, IntegrationId, OrgId, Platform};
 
 /// What is to be measured.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -162,7 +163,6 @@ pub(crate) async fn run(
 ) -> Measured {
     let Cell { limit, period, .. } = cell;
     let json = format!(r#"{{"meta":{{"limit":{limit},"period":{period},"burst":{limit}}}}}"#);
-    let variables: Variables = [("QUOTA_POLICIES".to_owned(), json)].into_iter().collect();
     let clock = Clock::system();
     let client = Client::from_conf(config.build());
     let contender = Arc::new(Contender {
@@ -175,7 +175,7 @@ pub(crate) async fn run(
         limiter: Limiter::new(
             client,
             &cell.table,
-            Policies::from_variables(&variables).unwrap(),
+            json.parse::<Policies>().unwrap(),
             clock.clone(),
         ),
         clock,

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use chrono::TimeDelta;
 use futures::future::join_all;
 use shared::Clock;
-use shared::quota::{Decision, Limiter, QuotaKey};
+use shared::aws::quota::Limiter;
+use shared::domain::quota::{Decision, QuotaKey};
 
 use super::rolling::most_within;
 use super::{Engine, grid, key, policies};
@@ -130,7 +131,7 @@ impl Caller {
     }
 }
 
-struct Run {
+struct Scenario {
     limit: u32,
     period: u32,
     burst: u32,
@@ -139,8 +140,8 @@ struct Run {
     step: i64,
 }
 
-async fn run(engine: &Engine, run: &Run) -> [String; 9] {
-    let Run {
+async fn run(engine: &Engine, run: &Scenario) -> [String; 9] {
+    let Scenario {
         limit,
         period,
         burst,
@@ -267,28 +268,28 @@ async fn callers_at_once_never_exceed_a_limit_at_one_call_a_decision() {
         "of perfection",
     ]);
     for of in [
-        Run {
+        Scenario {
             limit: 60,
             period: 60,
             burst: 20,
             rounds: 500,
             step: 700,
         },
-        Run {
+        Scenario {
             limit: 60,
             period: 60,
             burst: 60,
             rounds: 500,
             step: 700,
         },
-        Run {
+        Scenario {
             limit: 400,
             period: 150,
             burst: 300,
             rounds: 500,
             step: 900,
         },
-        Run {
+        Scenario {
             limit: 3_000,
             period: 60,
             burst: 2_900,

@@ -11,7 +11,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use shared::Clock;
-use shared::quota::{Decision, Denial, Limiter, QuotaKey, QuotaStatus};
+use shared::aws::quota::Limiter;
+use shared::domain::quota::{Decision, Denial, QuotaKey, QuotaStatus};
 
 use super::rolling::most_within;
 use super::{Engine, grid, key, policies};
@@ -20,9 +21,9 @@ use crate::world::start;
 const SEEDS: u64 = 32;
 const OPERATIONS: u32 = 250;
 /// Clocks are off by at most this, in milliseconds.
-const SKEW: i64 = 1_000;
+const MAX_SKEW_MILLIS: i64 = 1_000;
 /// How long a permit may be held, in milliseconds.
-const HELD: i64 = 30_000;
+const MAX_HELD_MILLIS: i64 = 30_000;
 
 /// SplitMix64: the same numbers from a seed, whatever libraries do.
 struct Random(u64);
@@ -49,7 +50,7 @@ struct Limits {
 }
 
 impl Limits {
-    fn policies(self) -> shared::quota::Policies {
+    fn policies(self) -> shared::domain::quota::Policies {
         let narrow = |value: i64| u32::try_from(value).unwrap();
         policies(narrow(self.limit), narrow(self.period), narrow(self.burst))
     }
@@ -58,7 +59,7 @@ impl Limits {
     /// the one under way, and what clocks differ.
     fn counts_for(length: i64, epochs: i64, held: i64) -> i64 {
         let (epoch, behind) = grid(length, epochs, held);
-        (behind + 1) * epoch * 1000 + 2 * SKEW
+        (behind + 1) * epoch * 1000 + 2 * MAX_SKEW_MILLIS
     }
 }
 
@@ -69,7 +70,7 @@ struct Instance {
     limiter: Limiter,
 }
 
-struct World<'a> {
+struct Comparison<'a> {
     engine: &'a Engine,
     client: Client,
     random: Random,
@@ -94,7 +95,7 @@ fn at(millis: i64) -> DateTime<Utc> {
     start() + TimeDelta::milliseconds(millis)
 }
 
-impl World<'_> {
+impl Comparison<'_> {
     fn instances(
         engine: &Engine,
         client: &Client,
@@ -165,7 +166,7 @@ impl World<'_> {
             Decision::Admitted(permit) => {
                 assert_eq!((permit.use_by - instance.clock.now()).num_seconds(), 30);
                 self.granted.push(self.now);
-                let held = self.random.below(HELD);
+                let held = self.random.below(MAX_HELD_MILLIS);
                 self.used.push(self.now + held);
                 // Every interval ends somewhere: with the newest grant, this time.
                 let Limits {
@@ -237,7 +238,7 @@ impl World<'_> {
         let period = self.limits.period;
         self.limits = some_limits(&mut self.random);
         self.limits.period = self.random.between(60, period);
-        self.instances = World::instances(
+        self.instances = Comparison::instances(
             self.engine,
             &self.client,
             self.limits,
@@ -281,7 +282,9 @@ impl World<'_> {
                 self.instances[by].limiter.reset(&self.key).await.unwrap();
                 (self.granted, self.used) = (Vec::new(), Vec::new());
                 // Others repeat their refusals for a minute.
-                self.strict_until = self.strict_until.max(self.now + 60_000 + 2 * SKEW);
+                self.strict_until = self
+                    .strict_until
+                    .max(self.now + 60_000 + 2 * MAX_SKEW_MILLIS);
             }
             4..30 => self.expire().await,
             30..80 => {
@@ -319,11 +322,15 @@ async fn run(engine: &Engine, seed: u64) -> (usize, usize) {
     let mut random = Random(seed);
     let limits = some_limits(&mut random);
     let client = engine.patient();
-    let skew = if seed.is_multiple_of(3) { 0 } else { SKEW };
+    let skew = if seed.is_multiple_of(3) {
+        0
+    } else {
+        MAX_SKEW_MILLIS
+    };
     let pace = [5, 400, 3_000, 20_000][usize::try_from(random.below(4)).unwrap()];
-    let mut world = World {
+    let mut world = Comparison {
         engine,
-        instances: World::instances(engine, &client, limits, skew, &mut random),
+        instances: Comparison::instances(engine, &client, limits, skew, &mut random),
         client,
         random,
         key: key(&format!("seed-{seed}")),
@@ -374,7 +381,7 @@ async fn what_is_left_is_told_right_although_clocks_differ() {
         )
     };
     // One clock is in the next epoch of both windows already.
-    let (ahead, behind) = (limiter(0), limiter(-SKEW));
+    let (ahead, behind) = (limiter(0), limiter(-MAX_SKEW_MILLIS));
     let key = key("skewed");
     ahead.attempt(&key).await.unwrap();
     let Decision::Admitted(permit) = behind.attempt(&key).await.unwrap() else {

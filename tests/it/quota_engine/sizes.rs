@@ -11,8 +11,9 @@ use aws_sdk_dynamodb::error::BoxError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use serde_json::Value;
+use shared::aws::quota::Limiter;
 use shared::domain::id::MAX_LENGTH;
-use shared::quota::{Limiter, Policies, Policy, QuotaKey};
+use shared::domain::quota::{Policies, Policy, QuotaKey};
 use shared::{Clock, IntegrationId, OrgId, Platform};
 
 use super::{Engine, policies};
@@ -82,14 +83,14 @@ fn size(item: &HashMap<String, AttributeValue>) -> usize {
     item.iter().map(|(name, of)| name.len() + value(of)).sum()
 }
 
-struct Measured {
+struct ItemSize {
     item: usize,
     key: usize,
     sent: Expressions,
 }
 
 /// The item of a key that is used all the time, after ten years of it.
-async fn measure(engine: &Engine, platform: Platform, policies: Policies) -> Measured {
+async fn measure(engine: &Engine, platform: Platform, policies: Policies) -> ItemSize {
     let sent = Sent::default();
     let config = engine.config().interceptor(sent.clone()).build();
     let clock = Clock::frozen(start());
@@ -122,7 +123,7 @@ async fn measure(engine: &Engine, platform: Platform, policies: Policies) -> Mea
         }
     }
     let sent = *sent.0.lock().unwrap();
-    Measured {
+    ItemSize {
         item: size(&largest),
         key: key.to_string().len(),
         sent,
@@ -180,7 +181,7 @@ async fn measure_all(policies: impl IntoIterator<Item = (Platform, Policies)>) -
             "{platform}: {} in {} s, {} in 60 s",
             policy.period.limit, policy.period.seconds, policy.burst.limit
         );
-        let Measured { item, key, sent } = measure(&engine, platform, policies).await;
+        let ItemSize { item, key, sent } = measure(&engine, platform, policies).await;
         let longest_key = platform.to_string().len() + 2 + 2 * MAX_LENGTH;
         table.add_row([
             of.clone(),

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta};
 use serde_json::json;
 use shared::Clock;
-use shared::quota::Decision;
+use shared::domain::quota::Decision;
 
 use super::{
     PERMITS, assert_problem, items, key, limiter, number, permit, small, stack_with, statuses,

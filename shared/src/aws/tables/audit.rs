@@ -4,14 +4,16 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Item, TableError, number, parse, render, text};
+use super::{TableError, parse, render};
 use crate::IntegrationKey;
 use crate::aws::AwsError;
+use crate::aws::attributes::{Attributes, number, text};
 use crate::domain::report::AttemptRecord;
+use crate::runtime::random_id;
 use crate::{Clock, UserId};
 
-/// How long audit rows are kept.
-const KEPT: TimeDelta = TimeDelta::days(400);
+/// For how long audit rows are kept.
+const RETENTION: TimeDelta = TimeDelta::days(400);
 
 /// The audit rows.
 #[derive(Debug, Clone)]
@@ -76,7 +78,7 @@ pub enum AuditEvent {
 }
 
 impl AuditEntry {
-    fn read(key: &IntegrationKey, item: Item) -> Result<Self, TableError> {
+    fn read(key: &IntegrationKey, item: Attributes) -> Result<Self, TableError> {
         let millis = match item.get("at") {
             Some(AttributeValue::S(at)) => at.split('#').next().and_then(|at| at.parse().ok()),
             _ => None,
@@ -135,7 +137,7 @@ impl AuditTable {
             "at".into(),
             text(format!("{:015}#{id}", now.timestamp_millis())),
         );
-        item.insert("ttl".into(), number((now + KEPT).timestamp()));
+        item.insert("ttl".into(), number((now + RETENTION).timestamp()));
         self.client
             .put_item()
             .table_name(&self.table)
@@ -157,8 +159,8 @@ impl AuditTable {
         key: IntegrationKey,
         act: MemberAction,
     ) -> Result<(), TableError> {
-        let id = format!("{:016x}", rand::random::<u64>());
-        self.record(AuditStream::Attempts(key), &id, act).await
+        self.record(AuditStream::Attempts(key), &random_id(), act)
+            .await
     }
 
     /// What happened to an integration last, newest first, at most `limit`.

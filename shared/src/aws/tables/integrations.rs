@@ -3,18 +3,17 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, KeysAndAttributes, Put as DynamoPut, ReturnValuesOnConditionCheckFailure,
     TransactWriteItem,
 };
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 
-use super::listing::{QUOTA_SUBJECT, QuotaSubject};
-use super::{Item, TableError, number, parse, render, text};
-use crate::aws::AwsError;
-use crate::domain::integration::{Integration, State};
+use super::{TableError, parse, render};
+use crate::aws::attributes::{Attributes, number, text};
+use crate::aws::error::{AwsError, unless_refused};
+use crate::domain::integration::Integration;
 use crate::{IntegrationId, IntegrationKey, OrgId, Platform};
 
 /// The integrations.
@@ -23,6 +22,16 @@ pub struct IntegrationsTable {
     pub(super) client: aws_sdk_dynamodb::Client,
     pub(super) table: String,
 }
+
+/// What a quota is about, out of an integration's row.
+#[derive(Deserialize)]
+pub(super) struct QuotaSubject {
+    pub(super) integration_id: IntegrationId,
+    pub(super) platform: Platform,
+}
+
+/// The attributes of a [`QuotaSubject`] and its key; none of them is a reserved word.
+pub(super) const QUOTA_SUBJECT: [&str; 3] = ["org_id", "integration_id", "platform"];
 
 /// The condition of every write of a row that did not exist.
 const IS_NEW: &str = "attribute_not_exists(org_id)";
@@ -53,7 +62,7 @@ pub enum Found {
 }
 
 impl Found {
-    fn of(key: &IntegrationKey, item: Item) -> Self {
+    fn of(key: &IntegrationKey, item: Attributes) -> Self {
         let version = item.get("version").cloned();
         let has_tokens = ["access_token", "refresh_token"]
             .iter()
@@ -134,7 +143,7 @@ impl IntegrationsTable {
             return Ok(HashMap::new());
         }
         let wanted = keys.iter().map(|key| {
-            Item::from([
+            Attributes::from([
                 ("org_id".into(), text(&key.org_id)),
                 ("integration_id".into(), text(&key.integration_id)),
             ])
@@ -151,7 +160,7 @@ impl IntegrationsTable {
             .send()
             .await
             .map_err(|e| AwsError::new("dynamodb:BatchGetItem", e))?;
-        let key_of = |item: &Item| {
+        let key_of = |item: &Attributes| {
             Some(IntegrationKey {
                 org_id: OrgId::new(item.get("org_id")?.as_s().ok()?).ok()?,
                 integration_id: IntegrationId::new(item.get("integration_id")?.as_s().ok()?)
@@ -178,7 +187,7 @@ impl IntegrationsTable {
         Ok(found)
     }
 
-    async fn item(&self, key: &IntegrationKey) -> Result<Option<Item>, AwsError> {
+    pub(super) async fn item(&self, key: &IntegrationKey) -> Result<Option<Attributes>, AwsError> {
         let answer = self
             .client
             .get_item()
@@ -254,13 +263,7 @@ impl IntegrationsTable {
             .set_transact_items(Some(writes))
             .send()
             .await;
-        match result {
-            Ok(_) => Ok(true),
-            Err(error) => match error.as_service_error() {
-                Some(TransactWriteItemsError::TransactionCanceledException(_)) => Ok(false),
-                _ => Err(AwsError::new(CALL, error).into()),
-            },
-        }
+        Ok(unless_refused(CALL, result)?.is_some())
     }
 
     /// Stores a changed integration if nobody has written it since it was read.
@@ -278,83 +281,7 @@ impl IntegrationsTable {
         self.put(row, "version = :read", Some(number(read))).await
     }
 
-    /// Puts a readable row in the place of one that is not, if nobody else has
-    /// mended it since it was found.
-    ///
-    /// # Errors
-    /// [`Conflict::Lost`] if somebody has.
-    pub async fn mend(
-        &self,
-        mut row: Integration,
-        version: Option<AttributeValue>,
-        now: DateTime<Utc>,
-    ) -> Result<Integration, Conflict> {
-        row.version = version_after(version.as_ref(), row.credential.generation);
-        row.settle(now);
-        let condition = still_damaged(version.as_ref());
-        self.put(row, condition, version).await
-    }
-
-    /// Erases the credential of a row that cannot be read, and says that it is
-    /// disconnected: if nothing else was damaged, it can be read again. Its
-    /// `generation` is one that no answer on its way belongs to. `false` if
-    /// somebody has written it meanwhile.
-    ///
-    /// # Errors
-    /// When DynamoDB does not answer.
-    pub async fn erase(
-        &self,
-        key: &IntegrationKey,
-        generation: u64,
-        now: DateTime<Utc>,
-    ) -> Result<bool, TableError> {
-        let Some(mut item) = self.item(key).await? else {
-            return Ok(false);
-        };
-        // Mended meanwhile: whoever did it counts its generations.
-        if parse::<Integration>(key, item.clone()).is_ok() {
-            return Ok(false);
-        }
-        let read = item.get("version").cloned();
-        let version = version_after(read.as_ref(), generation);
-        for erased in [
-            "access_token",
-            "refresh_token",
-            "registered",
-            "lease",
-            "next_action_shard",
-            "next_action_at",
-            "reconnect_by",
-        ] {
-            item.remove(erased);
-        }
-        let state = render(key, State::Disconnected { since: now })?;
-        item.extend([
-            ("state".to_owned(), AttributeValue::M(state)),
-            ("version".to_owned(), number(version)),
-            ("generation".to_owned(), number(generation)),
-            ("grant".to_owned(), number(generation)),
-        ]);
-        let condition = still_damaged(read.as_ref());
-        let result = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression(condition)
-            .set_expression_attribute_values(read.map(|read| Item::from([(":read".into(), read)])))
-            .send()
-            .await;
-        match result {
-            Ok(_) => Ok(true),
-            Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
-                _ => Err(AwsError::new("dynamodb:PutItem", error).into()),
-            },
-        }
-    }
-
-    async fn put(
+    pub(super) async fn put(
         &self,
         row: Integration,
         condition: &str,
@@ -367,7 +294,9 @@ impl IntegrationsTable {
             .table_name(&self.table)
             .set_item(Some(render(&key, &row)?))
             .condition_expression(condition)
-            .set_expression_attribute_values(read.map(|read| Item::from([(":read".into(), read)])))
+            .set_expression_attribute_values(
+                read.map(|read| Attributes::from([(":read".into(), read)])),
+            )
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
@@ -390,55 +319,5 @@ impl IntegrationsTable {
                 _ => Err(AwsError::new("dynamodb:PutItem", error).into()),
             },
         }
-    }
-
-    /// Takes a row that cannot be read out of `by_next_action`, so that no sweep
-    /// meets it again, and notes why. `false` if it was taken out before.
-    ///
-    /// # Errors
-    /// When DynamoDB does not answer.
-    pub async fn set_aside(
-        &self,
-        key: &IntegrationKey,
-        problem: &str,
-        now: DateTime<Utc>,
-    ) -> Result<bool, TableError> {
-        let result = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .key("org_id", text(&key.org_id))
-            .key("integration_id", text(&key.integration_id))
-            .update_expression(
-                "REMOVE next_action_shard, next_action_at, reconnect_by SET damaged = :problem, damaged_at = :now",
-            )
-            .condition_expression("attribute_exists(next_action_shard)")
-            .expression_attribute_values(":problem", text(problem))
-            .expression_attribute_values(":now", number(now.timestamp()))
-            .send()
-            .await;
-        match result {
-            Ok(_) => Ok(true),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
-                _ => Err(AwsError::new("dynamodb:UpdateItem", error).into()),
-            },
-        }
-    }
-}
-
-/// The version that follows a damaged row's: where that has none, or no number, one
-/// that no writer on its way has read.
-fn version_after(damaged: Option<&AttributeValue>, generation: u64) -> u64 {
-    damaged
-        .and_then(|version| version.as_n().ok()?.parse::<u64>().ok())
-        .map_or(generation, |version| version + 1)
-}
-
-/// That nobody has written a damaged row since its version was read.
-const fn still_damaged(version: Option<&AttributeValue>) -> &'static str {
-    match version {
-        Some(_) => "version = :read",
-        None => "attribute_exists(org_id) AND attribute_not_exists(version)",
     }
 }

@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use futures::{Stream, TryStreamExt};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
-use super::{IntegrationsTable, Item, TableError, number, parse, text};
+use super::integrations::{IntegrationsTable, QUOTA_SUBJECT, QuotaSubject};
+use super::{TableError, parse};
 use crate::aws::AwsError;
+use crate::aws::attributes::{Attributes, number, text};
 use crate::domain::integration::Integration;
 use crate::{IntegrationId, IntegrationKey, OrgId, Platform};
 
@@ -39,13 +40,6 @@ pub struct OverviewPage {
     pub rows: Vec<Result<Integration, IntegrationId>>,
     /// The last of this page, if there is another.
     pub next: Option<IntegrationId>,
-}
-
-/// What a quota is about, out of an integration's row.
-#[derive(Deserialize)]
-pub(super) struct QuotaSubject {
-    pub(super) integration_id: IntegrationId,
-    pub(super) platform: Platform,
 }
 
 impl IntegrationsTable {
@@ -106,7 +100,7 @@ impl IntegrationsTable {
     ) -> Result<(Vec<Result<T, IntegrationId>>, bool), TableError> {
         let mut rows = Vec::new();
         let mut from_key = start.map(|id| {
-            Item::from([
+            Attributes::from([
                 ("org_id".into(), text(org)),
                 ("integration_id".into(), text(id)),
             ])
@@ -190,8 +184,8 @@ impl IntegrationsTable {
         limit: usize,
         start: Option<(DateTime<Utc>, IntegrationId)>,
     ) -> Result<ExpiringPage, TableError> {
-        let position = |at: DateTime<Utc>, id: &IntegrationId| -> Item {
-            Item::from([
+        let position = |at: DateTime<Utc>, id: &IntegrationId| -> Attributes {
+            Attributes::from([
                 ("org_id".into(), text(org)),
                 ("integration_id".into(), text(id)),
                 ("reconnect_by".into(), number(at.timestamp())),
@@ -237,9 +231,6 @@ impl IntegrationsTable {
         Ok(ExpiringPage { rows, next })
     }
 }
-
-/// What [`Integration`] reads; none of the names is reserved.
-pub(super) const QUOTA_SUBJECT: [&str; 3] = ["org_id", "integration_id", "platform"];
 
 /// What an overview reads of an integration: all but what nobody is shown.
 const OVERVIEW: [&str; 25] = [
@@ -302,7 +293,7 @@ fn projection(attributes: &[&str]) -> (HashMap<String, String>, String) {
     (names.collect(), expression.join(", "))
 }
 
-fn describe(item: &Item) -> String {
+fn describe(item: &Attributes) -> String {
     let part = |name| match item.get(name) {
         Some(AttributeValue::S(value)) => value.clone(),
         _ => "?".to_owned(),

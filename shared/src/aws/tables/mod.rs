@@ -2,18 +2,17 @@
 //! the caller reads again and decides again. Nothing scans.
 
 mod audit;
+mod damaged;
 mod integrations;
 mod listing;
 mod notifications;
 mod organizations;
 mod platform_health;
 
-use std::collections::HashMap;
-
-use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
 
 pub use audit::{Action, AuditEntry, AuditEvent, AuditStream, AuditTable, MemberAction};
+pub(crate) use damaged::generation_after_damage;
 pub use integrations::{Conflict, Found, IntegrationsTable};
 pub use listing::{ExpiringPage, IntegrationIds, OverviewPage};
 pub use notifications::{Delivered, NotificationsTable, Page};
@@ -21,8 +20,7 @@ pub use organizations::{OrganizationsTable, Put};
 pub use platform_health::PlatformHealthTable;
 
 use crate::aws::AwsError;
-
-type Item = HashMap<String, AttributeValue>;
+use crate::aws::attributes::Attributes;
 
 /// A table could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -40,24 +38,22 @@ pub enum TableError {
     },
 }
 
-fn parse<T: DeserializeOwned>(what: impl std::fmt::Display, item: Item) -> Result<T, TableError> {
+fn parse<T: DeserializeOwned>(
+    what: impl std::fmt::Display,
+    item: Attributes,
+) -> Result<T, TableError> {
     serde_dynamo::from_item(item).map_err(|e| TableError::Damaged {
         what: what.to_string(),
         problem: e.to_string(),
     })
 }
 
-fn render<T: serde::Serialize>(what: impl std::fmt::Display, row: T) -> Result<Item, TableError> {
+fn render<T: serde::Serialize>(
+    what: impl std::fmt::Display,
+    row: T,
+) -> Result<Attributes, TableError> {
     serde_dynamo::to_item(row).map_err(|e| TableError::Damaged {
         what: what.to_string(),
         problem: e.to_string(),
     })
-}
-
-fn text(value: impl std::fmt::Display) -> AttributeValue {
-    AttributeValue::S(value.to_string())
-}
-
-fn number(value: impl std::fmt::Display) -> AttributeValue {
-    AttributeValue::N(value.to_string())
 }

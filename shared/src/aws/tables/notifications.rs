@@ -1,11 +1,10 @@
 //! The notifications table.
 
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 
-use super::{Item, TableError, parse, render, text};
-use crate::aws::AwsError;
+use super::{TableError, parse, render};
+use crate::aws::attributes::{Attributes, text};
+use crate::aws::error::{AwsError, unless_refused};
 use crate::domain::notification::{Notification, sort_key};
 use crate::{OrgId, UserId};
 
@@ -57,13 +56,10 @@ impl NotificationsTable {
             .condition_expression("attribute_not_exists(user_id)")
             .send()
             .await;
-        match result {
-            Ok(_) => Ok(Delivered::Now),
-            Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Delivered::Before),
-                _ => Err(AwsError::new("dynamodb:PutItem", error).into()),
-            },
-        }
+        Ok(match unless_refused("dynamodb:PutItem", result)? {
+            Some(_) => Delivered::Now,
+            None => Delivered::Before,
+        })
     }
 
     fn query(
@@ -103,7 +99,7 @@ impl NotificationsTable {
     ) -> Result<Page, TableError> {
         let mut rows: Vec<Notification> = Vec::new();
         let mut start = after.map(|id| {
-            Item::from([
+            Attributes::from([
                 ("user_id".into(), text(user)),
                 ("notification_id".into(), text(sort_key(org, id))),
             ])
@@ -173,12 +169,6 @@ impl NotificationsTable {
             .expression_attribute_values(":true", AttributeValue::Bool(true))
             .send()
             .await;
-        match result {
-            Ok(_) => Ok(true),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
-                _ => Err(AwsError::new("dynamodb:UpdateItem", error).into()),
-            },
-        }
+        Ok(unless_refused("dynamodb:UpdateItem", result)?.is_some())
     }
 }

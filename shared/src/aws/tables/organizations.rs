@@ -1,11 +1,11 @@
 //! The organizations table: organisations and their members.
 
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValue;
 use serde::{Deserialize, Serialize};
 
-use super::{Item, TableError, parse, render, text};
-use crate::aws::AwsError;
+use super::{TableError, parse, render};
+use crate::aws::attributes::{Attributes, text};
+use crate::aws::error::{AwsError, unless_refused};
 use crate::domain::organization::{Member, Membership, Organization, Permission};
 use crate::{OrgId, UserId};
 
@@ -57,7 +57,7 @@ impl OrganizationsTable {
         }
     }
 
-    async fn get(&self, org: &OrgId, member_id: &str) -> Result<Option<Item>, AwsError> {
+    async fn get(&self, org: &OrgId, member_id: &str) -> Result<Option<Attributes>, AwsError> {
         let answer = self
             .client
             .get_item()
@@ -161,7 +161,7 @@ impl OrganizationsTable {
 
     /// Writes unless the row is just so already, as far as `compared` goes,
     /// and tells which it was.
-    async fn put(&self, item: Item, compared: &[&str]) -> Result<Put, TableError> {
+    async fn put(&self, item: Attributes, compared: &[&str]) -> Result<Put, TableError> {
         let same: Vec<_> = compared
             .iter()
             .map(|name| format!("#{name} = :{name}"))
@@ -183,13 +183,11 @@ impl OrganizationsTable {
             .set_expression_attribute_names(Some(names))
             .set_expression_attribute_values(Some(values))
             .return_values(ReturnValue::AllOld);
-        match write.send().await {
-            Ok(answer) if answer.attributes.is_some() => Ok(Put::Changed),
-            Ok(_) => Ok(Put::Created),
-            Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Put::Unchanged),
-                _ => Err(AwsError::new("dynamodb:PutItem", error).into()),
-            },
-        }
+        let written = unless_refused("dynamodb:PutItem", write.send().await)?;
+        Ok(match written.map(|output| output.attributes) {
+            Some(Some(_)) => Put::Changed,
+            Some(None) => Put::Created,
+            None => Put::Unchanged,
+        })
     }
 }

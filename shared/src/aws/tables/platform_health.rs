@@ -1,14 +1,13 @@
-//! Our applications at the platforms: rows of the quotas table that all
+//! Platform health: one row of the quotas table for each platform, which all
 //! instances share.
 
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-
-use super::{Item, TableError, number, parse, render, text};
+use super::{TableError, parse, render};
 use crate::Platform;
-use crate::aws::AwsError;
+use crate::aws::attributes::{Attributes, number, text};
+use crate::aws::error::{AwsError, unless_refused};
 use crate::domain::platform_health::PlatformHealth;
 
-/// The rows of our applications.
+/// The rows of platform health.
 #[derive(Debug, Clone)]
 pub struct PlatformHealthTable {
     client: aws_sdk_dynamodb::Client,
@@ -29,8 +28,8 @@ impl PlatformHealthTable {
         }
     }
 
-    /// What is known of our application at a platform. A damaged row counts as
-    /// none: nothing in it is worth stopping a sweep for.
+    /// The health of a platform. A damaged row counts as none: nothing in it is
+    /// worth stopping a sweep for.
     ///
     /// # Errors
     /// When DynamoDB does not answer.
@@ -56,39 +55,36 @@ impl PlatformHealthTable {
         }))
     }
 
-    /// Stores what is known, if nobody has written it since it was read.
-    /// `false`: somebody has.
+    /// Stores it if nobody has written it since it was read. `false`: somebody has.
     ///
     /// # Errors
     /// When DynamoDB does not answer.
-    pub async fn replace(&self, application: &mut PlatformHealth) -> Result<bool, TableError> {
-        let read = application.version;
+    pub async fn replace(&self, health: &mut PlatformHealth) -> Result<bool, TableError> {
+        let read = health.version;
         let written = PlatformHealth {
             version: read + 1,
-            ..application.clone()
+            ..health.clone()
         };
-        let mut item = render(key(application.platform), &written)?;
-        item.insert("quota_key".into(), text(key(application.platform)));
+        let mut item = render(key(health.platform), &written)?;
+        item.insert("quota_key".into(), text(key(health.platform)));
         let result = self
             .client
             .put_item()
             .table_name(&self.table)
             .set_item(Some(item))
             .condition_expression("attribute_not_exists(quota_key) OR version = :read")
-            .set_expression_attribute_values(Some(Item::from([(":read".into(), number(read))])))
+            .set_expression_attribute_values(Some(Attributes::from([(
+                ":read".into(),
+                number(read),
+            )])))
             .send()
             .await;
-        match result {
-            Ok(_) => {
-                application.version = written.version;
-                Ok(true)
-            }
-            // Still of the version that was read: of any other, the next write
-            // would overwrite what another instance has made of it.
-            Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
-                _ => Err(AwsError::new("dynamodb:PutItem", error).into()),
-            },
+        let is_written = unless_refused("dynamodb:PutItem", result)?.is_some();
+        // Else it stays of the version that was read: of any other, the next write
+        // would overwrite what another instance has made of it.
+        if is_written {
+            health.version = written.version;
         }
+        Ok(is_written)
     }
 }

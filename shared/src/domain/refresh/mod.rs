@@ -4,8 +4,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::alert_policy::Recovery;
 use crate::domain::integration::{Integration, RetryReason, Sealed, State};
+use crate::domain::sent_alerts::Recovery;
 use crate::domain::severity::WarningWindow;
 use crate::domain::verdict::{ReconnectReason, Transient, Verdict};
 use crate::platforms::catalog::RefreshModel;

@@ -210,7 +210,7 @@ fn people_hear_of_a_recovery_and_not_of_routine() {
     assert_eq!(early.sent_alerts.recovery, None);
     // Short-lived, but people had been told.
     let mut alerted = integration(Platform::Google, true, -1_800, Some(1_800));
-    alerted.sent_alerts.threshold = Some(crate::domain::alert_policy::SentThreshold {
+    alerted.sent_alerts.threshold = Some(crate::domain::sent_alerts::SentThreshold {
         reconnect_by: at(1_800),
         threshold: Severity::Critical,
     });

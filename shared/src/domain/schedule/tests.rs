@@ -1,8 +1,8 @@
 use super::*;
-use crate::domain::alert_policy::SentAlerts;
 use crate::domain::integration::{
-    Account, Credential, Expiry, Intent, Lease, Permissions, RefreshState, Sealed,
+    Account, Credential, Expiry, Intent, Lease, Permissions, RefreshState, RetryReason, Sealed,
 };
+use crate::domain::sent_alerts::SentAlerts;
 use crate::domain::verdict::{PlatformAction, ReconnectReason, Verdict};
 use crate::{IntegrationId, OrgId, Platform, UserId};
 
@@ -362,7 +362,7 @@ fn a_row_survives_the_store() {
         attempt: "a".to_owned(),
         until: at(60),
     });
-    row.sent_alerts.threshold = Some(crate::domain::alert_policy::SentThreshold {
+    row.sent_alerts.threshold = Some(crate::domain::sent_alerts::SentThreshold {
         reconnect_by: at(1),
         threshold: crate::domain::severity::Severity::Urgent,
     });

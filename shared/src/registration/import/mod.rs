@@ -5,20 +5,26 @@ mod file;
 mod foreign;
 mod record;
 mod records;
+mod summary;
 
 use chrono::{DateTime, Utc};
 
 use crate::Clock;
 use crate::IntegrationKey;
-use crate::aws::tables::{Conflict, Found, IntegrationsTable, OrganizationsTable, Put, TableError};
+use crate::aws::tables::{
+    Conflict, Found, IntegrationsTable, OrganizationsTable, Put, TableError,
+    generation_after_damage,
+};
 use crate::aws::token_cipher::{CipherError, EncryptionContext, SealedField, TokenCipher};
 use crate::domain::integration::{Integration, Sealed, State};
-use crate::registration::generation_after_damage;
 
-pub use file::{Progress, RawRecord, Summary};
 pub use foreign::Foreign;
 pub use record::{IntegrationLine, MAX_LINE, Record};
 pub use records::{FileError, Position};
+pub use summary::{Progress, RawRecord, Summary};
+
+/// How often a race lost to a sweep is run again.
+const MAX_ATTEMPTS: u32 = 5;
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +62,7 @@ pub struct Importer {
     pub organizations: OrganizationsTable,
     /// What seals their tokens.
     pub sealer: TokenCipher,
-    /// Now.
+    /// What says when a record was stored.
     pub clock: Clock,
 }
 
@@ -86,8 +92,7 @@ impl Importer {
             Some(found) => found,
             None => self.integrations.find(&line.key).await?,
         };
-        // Losing a race to a sweep is normal; losing it five times is not.
-        for _ in 0..5 {
+        for _ in 0..MAX_ATTEMPTS {
             let written = match found {
                 Found::Nothing => {
                     let row = self.register(line, None, 1, now).await?;
@@ -137,10 +142,11 @@ impl Importer {
             None => Vec::new(),
         };
         let (known, grant) = remembered
-            .split_at_checked(record::DIGEST)
+            .split_at_checked(record::DIGEST_BYTES)
             .unwrap_or_default();
         let disconnected = matches!(stored.state, State::Disconnected { .. });
-        let same_tokens = known.get(..record::TOKENS) == digest.get(..record::TOKENS);
+        let same_tokens =
+            known.get(..record::TOKENS_DIGEST_BYTES) == digest.get(..record::TOKENS_DIGEST_BYTES);
         let same_grant = grant == stored.credential.grant.to_be_bytes();
         // A person has replaced these very tokens, or disconnected them, since:
         // whatever the line says of them is of the past.

@@ -14,8 +14,8 @@ use crate::{IntegrationId, OrgId, UserId, domain::digest, domain::redact};
 /// The longest line, in bytes. A row of DynamoDB holds 400 kB in all.
 pub const MAX_LINE: usize = 128 * 1024;
 /// How much of a digest is about the tokens, and how long it is.
-pub(super) const TOKENS: usize = 64;
-pub(super) const DIGEST: usize = 96;
+pub(super) const TOKENS_DIGEST_BYTES: usize = 64;
+pub(super) const DIGEST_BYTES: usize = 96;
 
 /// One line of an import.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub struct IntegrationLine {
 const TYPES: &str = "organization, member or integration";
 
 impl Record {
-    /// Reads a line.
+    /// Parses a line.
     ///
     /// # Errors
     /// [`Faults`] says what is wrong with it, and repeats nothing of it beyond
@@ -60,29 +60,29 @@ impl Record {
                 fields.only(&["org_id", "name", "owner_id"]);
                 let (org_id, name) = (fields.id("org_id", OrgId::new), fields.name("name"));
                 let owner_id = fields.id("owner_id", UserId::new);
-                let read = org_id.zip(name).zip(owner_id);
-                let read = read.map(|((org_id, name), owner_id)| Organization {
+                let parsed = org_id.zip(name).zip(owner_id);
+                let parsed = parsed.map(|((org_id, name), owner_id)| Organization {
                     org_id,
                     name,
                     owner_id,
                 });
-                fields.end(read).map(Self::Organization)
+                fields.finish(parsed).map(Self::Organization)
             }
             "member" => {
                 fields.only(&["org_id", "user_id", "permissions"]);
                 let org_id = fields.id("org_id", OrgId::new);
                 let user_id = fields.id("user_id", UserId::new);
                 let permissions = fields.words("permissions");
-                let read = org_id.zip(user_id).map(|(org_id, user_id)| Member {
+                let parsed = org_id.zip(user_id).map(|(org_id, user_id)| Member {
                     org_id,
                     user_id,
                     permissions: permissions.into_iter().map(Permission::from).collect(),
                 });
-                fields.end(read).map(Self::Member)
+                fields.finish(parsed).map(Self::Member)
             }
             "integration" => {
-                let read = IntegrationLine::read(&mut fields).map(Box::new);
-                fields.end(read).map(Self::Integration)
+                let parsed = IntegrationLine::from_fields(&mut fields).map(Box::new);
+                fields.finish(parsed).map(Self::Integration)
             }
             other => {
                 let other = redact::word(other);
@@ -125,7 +125,7 @@ pub(super) fn too_long() -> String {
 }
 
 impl IntegrationLine {
-    fn read(fields: &mut Fields) -> Option<Self> {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
         let own = ["org_id", "integration_id", "created_by", "is_active"];
         fields.only(&[&own[..], &Registration::FIELDS].concat());
         let org_id = fields.id("org_id", OrgId::new);
@@ -133,7 +133,7 @@ impl IntegrationLine {
         let created_by = fields.id("created_by", UserId::new);
         // Systems that know no switching off export no such field.
         let is_active = fields.truth("is_active").unwrap_or(true);
-        let registration = Registration::read(fields, is_active);
+        let registration = Registration::from_fields(fields, is_active);
         let mut registration = registration?;
         // A line says all there is to be said.
         registration.metadata.get_or_insert_default();
@@ -149,7 +149,7 @@ impl IntegrationLine {
     }
 
     /// What the line says of the credential, digested: first its tokens
-    /// ([`TOKENS`] bytes), then its dates and whether it is active.
+    /// ([`TOKENS_DIGEST_BYTES`] bytes), then its dates and whether it is active.
     pub(super) fn digest(&self) -> Vec<u8> {
         let token = |token: &Option<SecretString>| {
             digest::sha256(&[token.as_ref().map_or("", |token| token.expose_secret())])

@@ -9,7 +9,7 @@ use super::foreign::{self, Foreign, Form};
 use super::record::{MAX_LINE, too_long};
 
 /// How much is looked at to see what a file is.
-const HEAD: usize = 4096;
+const MAX_HEAD_BYTES: usize = 4096;
 
 /// Where a record stands, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ struct Nesting {
     escaped: bool,
 }
 
-enum State {
+enum ReaderState {
     Lines,
     /// Before the `[`.
     Array,
@@ -58,7 +58,7 @@ enum State {
 
 pub(super) struct Records<R> {
     file: R,
-    state: State,
+    state: ReaderState,
     line: u64,
     record: u64,
     /// How much has been read.
@@ -84,19 +84,19 @@ pub enum FileError {
 }
 
 /// The records of a file, if it is a file of records.
-pub(super) async fn of(
+pub(super) async fn open(
     mut file: impl AsyncBufRead + Unpin,
 ) -> Result<Records<impl AsyncBufRead + Unpin>, FileError> {
-    let mut head = Vec::with_capacity(HEAD);
-    while head.len() < HEAD && !holds_a_line(&head) {
-        let room = u64::try_from(HEAD - head.len()).unwrap_or_default();
+    let mut head = Vec::with_capacity(MAX_HEAD_BYTES);
+    while head.len() < MAX_HEAD_BYTES && !holds_a_line(&head) {
+        let room = u64::try_from(MAX_HEAD_BYTES - head.len()).unwrap_or_default();
         if (&mut file).take(room).read_buf(&mut head).await? == 0 {
             break;
         }
     }
     let state = match foreign::form(&head)? {
-        Form::Lines => State::Lines,
-        Form::Array => State::Array,
+        Form::Lines => ReaderState::Lines,
+        Form::Array => ReaderState::Array,
     };
     let bytes = head.len() - foreign::without_mark(&head).len();
     head.drain(..bytes);
@@ -120,15 +120,15 @@ impl<R: AsyncBufRead + Unpin> Records<R> {
     /// The next record that holds anything.
     pub(super) async fn next(&mut self) -> io::Result<Option<RawText>> {
         match self.state {
-            State::Lines => self.next_line().await,
-            State::Array => {
-                self.open().await?;
-                self.state = State::Elements;
+            ReaderState::Lines => self.next_line().await,
+            ReaderState::Array => {
+                self.enter_array().await?;
+                self.state = ReaderState::Elements;
                 self.next_element().await
             }
-            State::Elements => self.next_element().await,
-            State::Behind => self.behind().await,
-            State::Ended => Ok(None),
+            ReaderState::Elements => self.next_element().await,
+            ReaderState::Behind => self.behind().await,
+            ReaderState::Ended => Ok(None),
         }
     }
 
@@ -213,8 +213,8 @@ impl<R: AsyncBufRead + Unpin> Records<R> {
         };
         match end {
             Some(b',') => {}
-            Some(_) => self.state = State::Behind,
-            None => self.state = State::Ended,
+            Some(_) => self.state = ReaderState::Behind,
+            None => self.state = ReaderState::Ended,
         }
         if end == Some(b']') && length == 0 {
             return self.behind().await; // an empty list, or a comma before its end
@@ -236,7 +236,7 @@ impl<R: AsyncBufRead + Unpin> Records<R> {
 
     /// What follows the array: nothing, or something that is not read.
     async fn behind(&mut self) -> io::Result<Option<RawText>> {
-        self.state = State::Ended;
+        self.state = ReaderState::Ended;
         loop {
             let buffer = self.file.fill_buf().await?;
             let Some(first) = buffer.first() else {
@@ -257,7 +257,7 @@ impl<R: AsyncBufRead + Unpin> Records<R> {
     }
 
     /// Goes to just behind the `[`, before which there is only white space.
-    async fn open(&mut self) -> io::Result<()> {
+    async fn enter_array(&mut self) -> io::Result<()> {
         loop {
             let buffer = self.file.fill_buf().await?;
             let Some(byte) = buffer.first().copied() else {

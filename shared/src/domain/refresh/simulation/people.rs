@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
-use crate::domain::alert_policy::{AlertPolicy, SentAlerts};
+use crate::domain::alert_policy::AlertPolicy;
 use crate::domain::check_result::CheckResult;
 use crate::domain::integration::{
     Credential, Expiry, Integration, RefreshState, RetryReason, State,
 };
 use crate::domain::refresh::attempt::{Attempt, End, LEASE, Outcome, Step};
+use crate::domain::sent_alerts::SentAlerts;
 use crate::domain::verdict::{Transient, Verdict};
 
 use super::driver::Action;

@@ -146,7 +146,7 @@ impl Operation {
                     row.refresh.lease,
                 ) = (None, None, None);
                 row.state = State::Active;
-                row.sent_alerts = crate::domain::alert_policy::SentAlerts::default();
+                row.sent_alerts = crate::domain::sent_alerts::SentAlerts::default();
                 *row = row.clone().following(&before, now);
             }
             Self::Tell => {

@@ -1,13 +1,96 @@
-//! A decision as it is told: names and texts that an authorizer can put into
-//! its context, from which the gateway makes its 429 and the API its headers.
+//! A decision as names and texts. The authorizer writes them into its context;
+//! from them the gateway makes its 429, and the API its headers.
 
 use chrono::{DateTime, Utc};
 
-use super::decision::{Denial, Permit, QuotaStatus};
+use super::decision::{Decision, Denial, Permit, QuotaStatus};
 use super::item::{WindowStatus, seconds};
 
-/// A name and what it says.
+/// A name in the authorizer's context and its value.
 pub type HeaderField = (&'static str, String);
+
+/// The headers of a metered answer, each with the field that it repeats. The
+/// gateway's 429 maps them alike (`infra/template.yaml`, `ACCESS_DENIED`).
+pub const HEADERS: [(&str, &str); 5] = [
+    ("x-ratelimit-limit", "limit"),
+    ("x-ratelimit-remaining", "remaining"),
+    ("x-ratelimit-reset", "reset"),
+    ("ratelimit-policy", "rate_limit_policy"),
+    ("ratelimit", "rate_limit"),
+];
+
+/// What became of the quota of a metered call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metering {
+    /// The quota was decided. A denial is the gateway's 429: the API never sees it.
+    Decided(Decision),
+    /// The quota could not be decided, which is no allowance by itself.
+    Undecided {
+        /// The call may be made before this instant all the same, because the
+        /// deployment lets calls pass while the quota store does not answer.
+        waived_until: Option<DateTime<Utc>>,
+    },
+}
+
+impl Metering {
+    /// The metering as fields of the authorizer's context.
+    #[must_use]
+    pub fn fields(&self, now: DateTime<Utc>) -> Vec<HeaderField> {
+        match self {
+            Self::Decided(Decision::Denied(denial)) => denial.fields(now),
+            Self::Decided(Decision::Admitted(permit)) => {
+                let mut fields = permit.fields(now);
+                fields.push(("quota", "admitted".to_owned()));
+                fields
+            }
+            Self::Undecided { waived_until } => match waived_until {
+                Some(until) => vec![("quota", "waived".to_owned()), use_by(*until)],
+                None => vec![("quota", "unavailable".to_owned())],
+            },
+        }
+    }
+
+    /// The metering that the fields of the context say; `None` if any is missing
+    /// or no number, or they are a denial's.
+    pub fn parse<'a>(field: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
+        Some(match field("quota")? {
+            "admitted" => Self::Decided(Decision::Admitted(Permit::parse(field)?)),
+            "waived" => Self::Undecided {
+                waived_until: Some(parse_use_by(field)?),
+            },
+            "unavailable" => Self::Undecided { waived_until: None },
+            _ => return None,
+        })
+    }
+
+    /// The call to the platform must be made before this instant; `None` if it
+    /// must not be made.
+    #[must_use]
+    pub const fn use_by(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Decided(Decision::Admitted(permit)) => Some(permit.use_by),
+            Self::Decided(Decision::Denied(_)) => None,
+            Self::Undecided { waived_until } => *waived_until,
+        }
+    }
+
+    /// The permit, where the quota gave one.
+    #[must_use]
+    pub const fn permit(&self) -> Option<Permit> {
+        match self {
+            Self::Decided(Decision::Admitted(permit)) => Some(*permit),
+            Self::Decided(Decision::Denied(_)) | Self::Undecided { .. } => None,
+        }
+    }
+}
+
+fn use_by(at: DateTime<Utc>) -> HeaderField {
+    ("use_by", at.timestamp().to_string())
+}
+
+fn parse_use_by<'a>(field: impl Fn(&str) -> Option<&'a str>) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(field("use_by")?.parse().ok()?, 0)
+}
 
 impl QuotaStatus {
     /// The value of `RateLimit-Policy`
@@ -55,20 +138,18 @@ impl QuotaStatus {
 }
 
 impl Permit {
-    /// The permit in names and texts; `use_by` in epoch seconds.
-    #[must_use]
-    pub fn fields(&self, now: DateTime<Utc>) -> Vec<HeaderField> {
+    /// The permit as fields; `use_by` in epoch seconds.
+    fn fields(&self, now: DateTime<Utc>) -> Vec<HeaderField> {
         let mut fields = self.status.fields(self.shown(), now);
-        fields.push(("use_by", self.use_by.timestamp().to_string()));
+        fields.push(use_by(self.use_by));
         fields
     }
 
-    /// The permit that such texts tell of; `None` if any is missing or no number.
-    pub fn read<'a>(field: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
+    fn parse<'a>(field: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
         let short = |name: &str| field(name)?.parse().ok();
         let long = |name: &str| field(name)?.parse().ok();
         Some(Self {
-            use_by: DateTime::from_timestamp(field("use_by")?.parse().ok()?, 0)?,
+            use_by: parse_use_by(&field)?,
             status: QuotaStatus {
                 period: WindowStatus {
                     limit: short("period_limit")?,
@@ -88,10 +169,9 @@ impl Permit {
 }
 
 impl Denial {
-    /// The denial in names and texts; `reset_at` as the original system wrote
-    /// it: UTC, `2025-11-18 10:00:00`.
-    #[must_use]
-    pub fn fields(&self, now: DateTime<Utc>) -> Vec<HeaderField> {
+    /// The denial as fields; `reset_at` as the original system wrote it: UTC,
+    /// `2025-11-18 10:00:00`.
+    fn fields(&self, now: DateTime<Utc>) -> Vec<HeaderField> {
         let retry_after = self.retry_after(now);
         let at = i64::try_from(self.retry_at).ok();
         let at = at.and_then(|at| DateTime::from_timestamp(at, 0));
@@ -127,13 +207,13 @@ mod tests {
     }
 
     #[test]
-    fn a_permit_survives_being_told() {
+    fn a_permit_survives_the_context() {
         let permit = Permit {
             use_by: now(),
             status: status(150),
         };
         let fields: std::collections::HashMap<_, _> = permit.fields(now()).into_iter().collect();
-        let read = Permit::read(|name| fields.get(name).map(String::as_str));
+        let read = Permit::parse(|name| fields.get(name).map(String::as_str));
         assert_eq!(read, Some(permit));
         assert_eq!(fields["remaining"], "150");
         assert_eq!(
@@ -148,13 +228,57 @@ mod tests {
             name.starts_with("period") || name.starts_with("burst") || **name == "use_by"
         }) {
             for bad in [None, Some(""), Some("-1x"), Some("99999999999999999999")] {
-                let read = Permit::read(|other| match other == *name {
+                let read = Permit::parse(|other| match other == *name {
                     true => bad,
                     false => fields.get(other).map(String::as_str),
                 });
                 assert_eq!(read, None, "{name} {bad:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_a_call_may_do_survives_the_context() {
+        let status = status(150);
+        let permit = Permit {
+            use_by: now(),
+            status,
+        };
+        let unavailable = Metering::Undecided { waived_until: None };
+        for (metering, use_by) in [
+            (Metering::Decided(Decision::Admitted(permit)), Some(now())),
+            (
+                Metering::Undecided {
+                    waived_until: Some(now()),
+                },
+                Some(now()),
+            ),
+            (unavailable, None),
+        ] {
+            let fields = metering.fields(now());
+            let find = |name: &str| {
+                let field = fields.iter().find(|(other, _)| *other == name);
+                field.map(|(_, value)| value.as_str())
+            };
+            assert_eq!(Metering::parse(find), Some(metering));
+            assert_eq!(metering.use_by(), use_by);
+            let without = |name: &str| find(name).filter(|_| name != "use_by");
+            let expected = Some(metering).filter(|metering| *metering == unavailable);
+            assert_eq!(Metering::parse(without), expected);
+        }
+        let denial = Denial {
+            retry_at: 0,
+            status,
+        };
+        let denied = Metering::Decided(Decision::Denied(denial));
+        assert_eq!(denied.use_by(), None);
+        assert!(
+            denied
+                .fields(now())
+                .iter()
+                .all(|(name, _)| *name != "quota")
+        );
+        assert_eq!(Metering::parse(|_| Some("Admitted")), None);
     }
 
     /// What is told as the limit, what is left of it, and when more is.

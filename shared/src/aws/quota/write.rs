@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 
-use super::item::{Item, Span, just_left};
-use super::policy::Policy;
+use super::attributes;
+use crate::aws::attributes::{Attributes, number, text};
+use crate::domain::quota::Policy;
+use crate::domain::quota::item::{Epoch, Item, Span, just_left};
 
 /// One conditional `UpdateItem`. `ttl` is a reserved word, and the only name
 /// that needs a placeholder; every other was chosen so that it needs none.
@@ -14,25 +16,24 @@ use super::policy::Policy;
 pub(super) struct Write {
     pub(super) update: String,
     pub(super) condition: String,
-    pub(super) values: HashMap<String, AttributeValue>,
-}
-
-fn number(value: impl ToString) -> AttributeValue {
-    AttributeValue::N(value.to_string())
+    pub(super) values: Attributes,
 }
 
 /// Clocks differ, and DynamoDB deletes late anyway.
 const TTL_SLACK: u64 = 60;
 
-/// The main form: grants one permit, or changes nothing. `stale` are names of
+/// The main form: grants one permit, or changes nothing. `stale` are the
 /// snapshots that the item was last seen to hold for nothing.
-pub(super) fn grant(policy: &Policy, now: DateTime<Utc>, stale: &[String]) -> Write {
+pub(super) fn grant(policy: &Policy, now: DateTime<Utc>, stale: &[Epoch]) -> Write {
     let (mut set, mut remove, mut number_typed, mut violated) = (vec![], vec![], vec![], vec![]);
     let mut ends_at = 0;
     for span in Span::BOTH {
-        let window = span.of(policy);
+        let window = span.window(policy);
         let epoch = window.epoch_of(now);
-        let (lag, snapshot) = (span.lag(policy), span.snapshot(epoch));
+        let (lag, snapshot) = (
+            attributes::lag(span, policy),
+            attributes::snapshot((span, epoch)),
+        );
         // The right-hand side reads the value before this update.
         set.push(format!("{snapshot}=if_not_exists({snapshot},n)"));
         set.push(format!("{lag}={lag}+:1"));
@@ -42,17 +43,16 @@ pub(super) fn grant(policy: &Policy, now: DateTime<Utc>, stale: &[String]) -> Wr
         violated.extend(
             window
                 .range(epoch)
-                .map(|e| format!("{}<={lag}", span.snapshot(e))),
+                .map(|e| format!("{}<={lag}", attributes::snapshot((span, e)))),
         );
-        remove.extend(just_left(window, epoch).map(|e| span.snapshot(e)));
+        remove.extend(just_left(window, epoch).map(|e| attributes::snapshot((span, e))));
         ends_at = ends_at.max(window.frees_at(epoch));
     }
-    let more: Vec<_> = stale
-        .iter()
-        .filter(|name| !remove.contains(name))
-        .cloned()
-        .collect();
-    remove.extend(more);
+    for name in stale.iter().copied().map(attributes::snapshot) {
+        if !remove.contains(&name) {
+            remove.push(name);
+        }
+    }
     Write {
         update: format!(
             "SET n=n+:1,{},#t=:t REMOVE {}",
@@ -68,7 +68,7 @@ pub(super) fn grant(policy: &Policy, now: DateTime<Utc>, stale: &[String]) -> Wr
             (":1".to_owned(), number(1)),
             // Not merely there: arithmetic on another type would be an error
             // that says nothing of the item.
-            (":n".to_owned(), AttributeValue::S("N".to_owned())),
+            (":n".to_owned(), text("N")),
             (":t".to_owned(), number(ends_at + TTL_SLACK)),
         ]),
     }
@@ -80,7 +80,7 @@ pub(super) fn create(policy: &Policy, now: DateTime<Utc>) -> Write {
     for span in Span::BOTH {
         first
             .snapshots
-            .insert((span, span.of(policy).epoch_of(now)), 0);
+            .insert((span, span.window(policy).epoch_of(now)), 0);
     }
     first.granted = 1;
     let mut write = replace(&first, policy, &HashMap::new());
@@ -90,11 +90,7 @@ pub(super) fn create(policy: &Policy, now: DateTime<Utc>) -> Write {
 
 /// Puts `item` in the place of what was read, if that is still there: its `n`
 /// and its lagged copies unchanged, however damaged.
-pub(super) fn replace(
-    item: &Item,
-    policy: &Policy,
-    old: &HashMap<String, AttributeValue>,
-) -> Write {
+pub(super) fn replace(item: &Item, policy: &Policy, old: &Attributes) -> Write {
     let mut values = HashMap::new();
     let mut set = Vec::new();
     let mut put = |name: String, value: AttributeValue| {
@@ -104,10 +100,13 @@ pub(super) fn replace(
     };
     put("n".to_owned(), number(item.granted));
     for span in Span::BOTH {
-        put(span.lag(policy), number(item.lag(span, policy)));
+        put(
+            attributes::lag(span, policy),
+            number(item.lag(span, policy)),
+        );
     }
-    for ((span, epoch), snapshot) in &item.snapshots {
-        put(span.snapshot(*epoch), number(snapshot));
+    for (epoch, snapshot) in &item.snapshots {
+        put(attributes::snapshot(*epoch), number(snapshot));
     }
     put("#t".to_owned(), number(item.ends_at(policy) + TTL_SLACK));
     let remove: Vec<_> = old
@@ -124,7 +123,7 @@ pub(super) fn replace(
     };
     let unchanged = old
         .iter()
-        .filter(|(name, _)| *name == "n" || Span::parse_lag(name).is_some());
+        .filter(|(name, _)| *name == "n" || attributes::parse_lag(name).is_some());
     for (number, (name, value)) in unchanged.enumerate() {
         values.insert(format!(":o{number}"), value.clone());
         conditions.push(format!("{name}=:o{number}"));

@@ -160,7 +160,7 @@ fn a_changed_policy_counts_what_was_granted_before() {
             now += rng.random_range(0..6_000);
             granted(&mut item, &old, now);
         }
-        let windows = Span::BOTH.map(|span| (span, span.of(&old)));
+        let windows = Span::BOTH.map(|span| (span, span.window(&old)));
         let mut item = item.regridded(&new, &windows, at(now));
         let mut later = Vec::new();
         for _ in 0..200 {
@@ -171,7 +171,7 @@ fn a_changed_policy_counts_what_was_granted_before() {
         }
         assert!(!later.is_empty(), "seed {seed}: it must not stay closed");
         for span in Span::BOTH {
-            let Window { limit, seconds, .. } = span.of(&new);
+            let Window { limit, seconds, .. } = span.window(&new);
             let length = i64::from(seconds) * 1000;
             for last in &later {
                 let within = written
@@ -213,8 +213,7 @@ fn it_does_not_grow_and_frees_up_in_time() {
             // As the limiter does with what it sees.
             let stale = item.stale(&policy, now);
             if stale.len() > 4 {
-                item.snapshots
-                    .retain(|(span, epoch), _| !stale.contains(&span.snapshot(*epoch)));
+                item.snapshots.retain(|epoch, _| !stale.contains(epoch));
             }
             let ranges: u32 = policy
                 .windows()

@@ -8,36 +8,36 @@ use crate::discovery::{Discovery, FetchError};
 use crate::keys::{KeySet, SigningKey};
 
 /// An unknown key id, which anyone can make up, fetches no more often than this.
-const PAUSE: TimeDelta = TimeDelta::minutes(1);
+const FETCH_INTERVAL: TimeDelta = TimeDelta::minutes(1);
 /// The same while there are no keys at all: nobody gets in, so it is tried sooner.
-const PAUSE_WITHOUT_KEYS: TimeDelta = TimeDelta::seconds(2);
+const FETCH_INTERVAL_WITHOUT_KEYS: TimeDelta = TimeDelta::seconds(2);
 /// A key that the issuer has withdrawn is trusted no longer than this, as long
 /// as the issuer answers.
-const MOST_AGE: TimeDelta = TimeDelta::hours(1);
+const MAX_KEY_AGE: TimeDelta = TimeDelta::hours(1);
 
 /// The keys of an issuer that serves them.
 #[derive(Debug)]
-pub(crate) struct Issuer {
+pub(crate) struct IssuerKeys {
     discovery: Discovery,
     clock: Clock,
-    known: RwLock<Option<Known>>,
+    fetched: RwLock<Option<FetchedKeys>>,
     /// When they were last asked for. Locked while they are, so that those who
     /// need a key at the same time wait for one answer.
     asked_at: Mutex<Option<DateTime<Utc>>>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct FetchedKeys {
     keys: KeySet,
     fetched_at: DateTime<Utc>,
 }
 
-impl Issuer {
+impl IssuerKeys {
     pub(crate) fn new(discovery: Discovery, clock: Clock) -> Self {
         Self {
             discovery,
             clock,
-            known: RwLock::default(),
+            fetched: RwLock::default(),
             asked_at: Mutex::default(),
         }
     }
@@ -56,31 +56,35 @@ impl Issuer {
             return Ok(Some(key));
         }
         let now = self.clock.now();
-        let any_known = self.known.read().await.is_some();
-        let pause = if any_known { PAUSE } else { PAUSE_WITHOUT_KEYS };
+        let has_keys = self.fetched.read().await.is_some();
+        let pause = if has_keys {
+            FETCH_INTERVAL
+        } else {
+            FETCH_INTERVAL_WITHOUT_KEYS
+        };
         if asked_at.is_none_or(|at| (now - at).abs() >= pause) {
             *asked_at = Some(now);
             match self.discovery.key_set().await {
                 Ok(keys) => {
                     let fetched_at = now;
-                    *self.known.write().await = Some(Known { keys, fetched_at });
+                    *self.fetched.write().await = Some(FetchedKeys { keys, fetched_at });
                 }
-                Err(error) if any_known => {
+                Err(error) if has_keys => {
                     tracing::warn!(%error, "the issuer's keys could not be fetched; the known ones stay");
                 }
                 Err(error) => return Err(error),
             }
         }
-        match self.known.read().await.as_ref() {
-            Some(known) => Ok(known.keys.find(id).cloned()),
+        match self.fetched.read().await.as_ref() {
+            Some(fetched) => Ok(fetched.keys.find(id).cloned()),
             None => Err(FetchError::Pausing),
         }
     }
 
     async fn fresh(&self, id: &str) -> Option<SigningKey> {
-        let known = self.known.read().await;
-        let known = known.as_ref()?;
-        let age = self.clock.now() - known.fetched_at;
-        known.keys.find(id).filter(|_| age < MOST_AGE).cloned()
+        let fetched = self.fetched.read().await;
+        let fetched = fetched.as_ref()?;
+        let age = self.clock.now() - fetched.fetched_at;
+        fetched.keys.find(id).filter(|_| age < MAX_KEY_AGE).cloned()
     }
 }

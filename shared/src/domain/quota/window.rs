@@ -8,36 +8,38 @@
 
 use chrono::{DateTime, Utc};
 
-use super::policy::PERMIT_SECONDS;
-
+/// The length of the burst window, in seconds.
+pub const BURST_SECONDS: u32 = 60;
+/// For how long a permit may be held before it is used, in seconds.
+pub const PERMIT_SECONDS: u32 = 30;
 /// Bounds the difference between clocks together with a request's deadline, in seconds.
 const SKEW: u32 = 1;
 
 /// A limit on grants in any interval of a length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// At most so many grants ...
+    /// The most grants in any interval of the length.
     pub limit: u32,
-    /// ... in any so many seconds.
+    /// The length, in seconds.
     pub seconds: u32,
     /// The length of an epoch, in seconds.
-    pub(super) epoch: u32,
-    /// So many epochs before the current one are in range.
-    pub(super) behind: u32,
-    /// So many after it: written by clocks that are ahead.
-    pub(super) ahead: u32,
+    pub(crate) epoch: u32,
+    /// How many epochs before the current one are in range.
+    pub(crate) behind: u32,
+    /// How many after it are: clocks that are ahead write them.
+    pub(crate) ahead: u32,
 }
 
 /// Why a window cannot be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidWindow {
-    /// Nothing would ever pass.
+    /// The limit or the length is 0: nothing would ever pass.
     #[error("must be at least 1")]
     Zero,
-    /// More calls than a thousand million.
+    /// The limit is above a thousand million.
     #[error("must be at most {0}")]
     TooLarge(u32),
-    /// Longer than a year.
+    /// The length is above a year.
     #[error("must be at most {0} seconds")]
     TooLong(u32),
 }
@@ -49,12 +51,12 @@ const MAX_LIMIT: u32 = 1_000_000_000;
 
 impl Window {
     /// A long window: 30 epochs, and permits that may be held before they are used.
-    pub(super) fn period(limit: u32, seconds: u32) -> Result<Self, InvalidWindow> {
+    pub(crate) fn period(limit: u32, seconds: u32) -> Result<Self, InvalidWindow> {
         Self::on_grid(limit, seconds, 30, PERMIT_SECONDS)
     }
 
     /// A short window: 20 epochs, counting grants.
-    pub(super) fn burst(limit: u32, seconds: u32) -> Result<Self, InvalidWindow> {
+    pub(crate) fn burst(limit: u32, seconds: u32) -> Result<Self, InvalidWindow> {
         Self::on_grid(limit, seconds, 20, 0)
     }
 
@@ -85,23 +87,23 @@ impl Window {
     }
 
     /// How far back a grant can matter, in seconds.
-    pub(super) fn reach(&self) -> u64 {
+    pub(crate) fn reach(&self) -> u64 {
         u64::from(self.behind) * u64::from(self.epoch)
     }
 
     /// The epoch that an instant falls into.
-    pub(super) fn epoch_of(&self, at: DateTime<Utc>) -> u64 {
+    pub(crate) fn epoch_of(&self, at: DateTime<Utc>) -> u64 {
         u64::try_from(at.timestamp()).unwrap_or_default() / u64::from(self.epoch)
     }
 
     /// The epochs whose snapshots restrict a grant in `epoch`.
-    pub(super) fn range(&self, epoch: u64) -> std::ops::RangeInclusive<u64> {
+    pub(crate) fn range(&self, epoch: u64) -> std::ops::RangeInclusive<u64> {
         epoch.saturating_sub(u64::from(self.behind))..=epoch + u64::from(self.ahead)
     }
 
     /// The instant at which a snapshot of `epoch` stops restricting, in epoch
     /// seconds by the caller's clock.
-    pub(super) fn frees_at(&self, epoch: u64) -> u64 {
+    pub(crate) fn frees_at(&self, epoch: u64) -> u64 {
         (epoch + u64::from(self.behind) + 1) * u64::from(self.epoch)
     }
 }

@@ -4,7 +4,6 @@ use chrono::{DateTime, Utc};
 
 use super::item::{Item, Span, WindowStatus, seconds};
 use super::policy::Policy;
-use crate::aws::AwsError;
 
 /// The answer to an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,22 +41,8 @@ pub struct QuotaStatus {
     pub burst: WindowStatus,
 }
 
-/// A decision could not be made. It is not an allowance.
-#[derive(Debug, thiserror::Error)]
-pub enum QuotaError {
-    /// DynamoDB did not answer in time.
-    #[error("the quota store does not answer: {0}")]
-    Unavailable(AwsError),
-    /// Others changed the same item again and again.
-    #[error("too many use this quota at the same moment; try again")]
-    Contended,
-    /// The item was not one that we write; it was replaced by an exhausted one.
-    #[error("what was stored of this quota was damaged; it counts as used up now")]
-    Damaged,
-}
-
 impl QuotaStatus {
-    pub(super) fn of(item: &Item, policy: &Policy, now: DateTime<Utc>) -> Self {
+    pub(crate) fn of(item: &Item, policy: &Policy, now: DateTime<Utc>) -> Self {
         Self {
             period: item.status(Span::Period, policy, now),
             burst: item.status(Span::Burst, policy, now),

@@ -2,17 +2,12 @@
 //! deployment puts in their place.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use serde_json::Value;
 
-use super::window::{InvalidWindow, Window};
+use super::window::{BURST_SECONDS, InvalidWindow, Window};
 use crate::Platform;
-use crate::runtime::variables::{InvalidVariable, Variables};
-
-/// The length of the burst window, in seconds.
-pub const BURST_SECONDS: u32 = 60;
-/// For how long a permit may be held before it is used, in seconds.
-pub const PERMIT_SECONDS: u32 = 30;
 
 /// The quota of one platform: at most `period.limit` calls in any
 /// `period.seconds`, and at most `burst.limit` in any [`BURST_SECONDS`].
@@ -78,14 +73,19 @@ impl Policy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policies(BTreeMap<Platform, Policy>);
 
-/// What a policy looks like in `QUOTA_POLICIES`: its fields, and one of them written.
-const FIELDS: [&str; 3] = ["limit", "period", "burst"];
-const WRITTEN: &str = r#"{"limit":200,"period":3600,"burst":50}"#;
+/// Why a text describes no policies; names the platform and the field.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidPolicies(String);
 
-/// Reads the policy of `name`; what is wrong is named by its place.
-fn written(name: &str, value: &Value) -> Result<Policy, String> {
+/// The fields of a policy in JSON, and an example.
+const FIELDS: [&str; 3] = ["limit", "period", "burst"];
+const EXAMPLE: &str = r#"{"limit":200,"period":3600,"burst":50}"#;
+
+/// Parses the policy of `name`; an error names the field.
+fn parse_policy(name: &str, value: &Value) -> Result<Policy, String> {
     let fields = value.as_object();
-    let fields = fields.ok_or_else(|| format!("{name} must be an object such as {WRITTEN}"))?;
+    let fields = fields.ok_or_else(|| format!("{name} must be an object such as {EXAMPLE}"))?;
     if let Some(other) = fields
         .keys()
         .find(|field| !FIELDS.contains(&field.as_str()))
@@ -132,30 +132,28 @@ impl Default for Policies {
     }
 }
 
-impl Policies {
-    /// The defaults, replaced by those in `QUOTA_POLICIES`, such as
+impl FromStr for Policies {
+    type Err = InvalidPolicies;
+
+    /// The defaults, replaced by those in `json`, such as
     /// `{"meta":{"limit":200,"period":3600,"burst":50}}`, period in seconds.
-    ///
-    /// # Errors
-    /// [`InvalidVariable`] names the platform and the field.
-    pub fn from_variables(variables: &Variables) -> Result<Self, InvalidVariable> {
-        const NAME: &str = "QUOTA_POLICIES";
+    fn from_str(json: &str) -> Result<Self, InvalidPolicies> {
         let mut policies = Self::default();
-        let Some(json) = variables.get(NAME) else {
-            return Ok(policies);
-        };
         let all: BTreeMap<String, Value> = serde_json::from_str(json).map_err(|error| {
-            let form = format!(r#"must be JSON such as {{"meta":{WRITTEN}}}"#);
-            variables.invalid(NAME, format!("{form}: {error}"))
+            let form = format!(r#"must be JSON such as {{"meta":{EXAMPLE}}}"#);
+            InvalidPolicies(format!("{form}: {error}"))
         })?;
         for (name, value) in all {
-            let platform: Platform = name.parse().map_err(|e| variables.invalid(NAME, e))?;
-            let policy = written(&name, &value).map_err(|why| variables.invalid(NAME, why))?;
+            let platform = name.parse::<Platform>();
+            let platform = platform.map_err(|error| InvalidPolicies(error.to_string()))?;
+            let policy = parse_policy(&name, &value).map_err(InvalidPolicies)?;
             policies.0.insert(platform, policy);
         }
         Ok(policies)
     }
+}
 
+impl Policies {
     /// The policy of a platform.
     #[must_use]
     pub fn of(&self, platform: Platform) -> Policy {
@@ -172,13 +170,6 @@ impl Policies {
 mod tests {
     use super::*;
 
-    fn read(json: &str) -> Result<Policies, String> {
-        let variables = [("QUOTA_POLICIES".to_owned(), json.to_owned())]
-            .into_iter()
-            .collect();
-        Policies::from_variables(&variables).map_err(|error| error.to_string())
-    }
-
     #[test]
     fn every_platform_has_a_default() {
         assert_eq!(Policies::default().iter().count(), Platform::ALL.len());
@@ -188,12 +179,13 @@ mod tests {
             (200, 3_600, 50)
         );
         assert_eq!((meta.period.epoch, meta.burst.epoch), (120, 3));
-        assert_eq!(read(""), Ok(Policies::default()));
+        assert_eq!("{}".parse(), Ok(Policies::default()));
     }
 
     #[test]
     fn a_deployment_replaces_them_and_nonsense_is_named() {
-        let policies = read(r#"{"facebook":{"limit":60,"period":60,"burst":20}}"#).unwrap();
+        let json = r#"{"facebook":{"limit":60,"period":60,"burst":20}}"#;
+        let policies: Policies = json.parse().unwrap();
         assert_eq!(
             policies.of(Platform::Meta),
             Policy::new(60, 60, 20).unwrap()
@@ -246,7 +238,7 @@ mod tests {
                 "must be at most",
             ),
         ] {
-            let error = read(json).unwrap_err();
+            let error = json.parse::<Policies>().unwrap_err().to_string();
             assert!(error.contains(named), "{json}: {error}");
         }
     }

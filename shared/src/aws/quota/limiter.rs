@@ -8,26 +8,42 @@ use std::time::Duration;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::decision::{Decision, Denial, Permit, QuotaError, QuotaStatus};
-use super::item::{Item, Judgement, Stored, seconds};
-use super::key::QuotaKey;
-use super::policy::{PERMIT_SECONDS, Policies, Policy};
+use super::attributes::{Stored, decode};
 use super::write::{self, Write};
 use crate::Clock;
 use crate::aws::AwsError;
+use crate::aws::attributes::{Attributes, text};
+use crate::domain::quota::item::{Epoch, Item, Judgement, seconds};
+use crate::domain::quota::{
+    Decision, Denial, PERMIT_SECONDS, Permit, Policies, Policy, QuotaKey, QuotaStatus,
+};
 
 /// Within this a decision is made, or the store counts as unavailable.
-const TRY: Duration = Duration::from_millis(300);
-const TRIES: u32 = 2;
+const TRY_TIMEOUT: Duration = Duration::from_millis(300);
+const MAX_TRIES: u32 = 2;
 /// For how long a denial is repeated without asking, at most: a reset is seen then.
-const REMEMBERED: u64 = 60;
+const MAX_DENIAL_AGE: u64 = 60;
 /// How many denials and stale names an instance remembers.
-const HELD: usize = 10_000;
+const CACHE_CAPACITY: usize = 10_000;
 /// How often one decision may begin anew because others were quicker.
-const ROUNDS: u32 = 6;
+const MAX_ROUNDS: u32 = 6;
+
+/// A decision could not be made. It is not an allowance.
+#[derive(Debug, thiserror::Error)]
+pub enum QuotaError {
+    /// DynamoDB did not answer in time.
+    #[error("the quota store does not answer: {0}")]
+    Unavailable(AwsError),
+    /// Others changed the same item again and again.
+    #[error("too many use this quota at the same moment; try again")]
+    Contended,
+    /// The item was not one that we write; it was replaced by an exhausted one.
+    #[error("what was stored of this quota was damaged; it counts as used up now")]
+    Damaged,
+}
 
 /// Decides who may call a platform, exactly, with one conditional write a decision.
 #[derive(Debug, Clone)]
@@ -45,10 +61,8 @@ struct Memory {
     /// Denials that need not be asked for again, with the second until which.
     denied: HashMap<QuotaKey, (u64, Denial)>,
     /// Snapshots that were seen to be of no use any more.
-    stale: HashMap<QuotaKey, Vec<String>>,
+    stale: HashMap<QuotaKey, Vec<Epoch>>,
 }
-
-type Attributes = HashMap<String, AttributeValue>;
 
 enum Sent {
     Done(Attributes),
@@ -101,14 +115,14 @@ impl Limiter {
         if let Some(denial) = self.remembered(key) {
             return Ok(Decision::Denied(denial));
         }
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_ROUNDS {
             let stale = self.memory().stale.remove(key).unwrap_or_default();
             let sent = self
                 .send(key, |now| write::grant(&policy, now, &stale))
                 .await?;
             let now = self.clock.now();
             match sent {
-                (Sent::Done(attributes), _) => match Item::read(&attributes, &policy) {
+                (Sent::Done(attributes), _) => match decode(&attributes, &policy) {
                     Stored::Current(item) => return Ok(self.admit(key, &policy, &item, now)),
                     // What was just written cannot be trusted: no allowance.
                     _ => return Err(self.replace_damaged(key, &policy, &attributes).await),
@@ -117,12 +131,12 @@ impl Limiter {
                     let created = self.send(key, |now| write::create(&policy, now)).await?;
                     // Lost that race: there is an item now, so the main form again.
                     if let (Sent::Done(attributes), _) = created
-                        && let Stored::Current(item) = Item::read(&attributes, &policy)
+                        && let Stored::Current(item) = decode(&attributes, &policy)
                     {
                         return Ok(self.admit(key, &policy, &item, now));
                     }
                 }
-                (Sent::Refused(Some(old)), sent_at) => match Item::read(&old, &policy) {
+                (Sent::Refused(Some(old)), sent_at) => match decode(&old, &policy) {
                     Stored::Current(item) => {
                         // By the clock of the write that was refused: a race with the
                         // turn of an epoch begins anew.
@@ -158,12 +172,12 @@ impl Limiter {
             .client
             .get_item()
             .table_name(&self.table)
-            .key("quota_key", AttributeValue::S(key.to_string()))
+            .key("quota_key", text(key))
             .send()
             .await
             .map_err(|e| QuotaError::Unavailable(AwsError::new("dynamodb:GetItem", e)))?;
         let now = self.clock.now();
-        let item = match answer.item.map(|item| Item::read(&item, &policy)) {
+        let item = match answer.item.map(|item| decode(&item, &policy)) {
             None => Item::empty(),
             Some(Stored::Current(item)) => item,
             Some(Stored::OtherPolicy(item, windows)) => item.regridded(&policy, &windows, now),
@@ -211,7 +225,7 @@ impl Limiter {
         self.client
             .delete_item()
             .table_name(&self.table)
-            .key("quota_key", AttributeValue::S(key.to_string()))
+            .key("quota_key", text(key))
             .send()
             .await
             .map_err(|e| QuotaError::Unavailable(AwsError::new("dynamodb:DeleteItem", e)))?;
@@ -219,18 +233,66 @@ impl Limiter {
         Ok(())
     }
 
-    /// Calls `call` under a permit, waiting for one at most `wait`.
+    /// Waits at most `wait` for a permit, and makes one call under it. This is
+    /// how a Rust service spends the same quota as whoever asks the API for
+    /// permits.
+    ///
+    /// `call` gets the permit, because it must begin before `use_by`. Later it
+    /// would fall into a window that no longer counts it. Each try is a call of
+    /// its own to the platform, so a retry asks for another permit.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use shared::aws::quota::{Limiter, QuotaError};
+    /// use shared::domain::quota::QuotaKey;
+    /// use shared::{Clock, IntegrationId, OrgId, Platform};
+    ///
+    /// /// What becomes of a post that is due.
+    /// enum Outcome {
+    ///     Posted,
+    ///     /// The platform did not answer while the permit was good.
+    ///     TooLate,
+    ///     /// There is no permit for so many seconds.
+    ///     RetryAfter(u64),
+    /// }
+    ///
+    /// # async fn call_platform() {}
+    /// async fn post(limiter: &Limiter, key: &QuotaKey, clock: &Clock) -> Result<Outcome, QuotaError> {
+    ///     let called = limiter.execute(key, Duration::from_secs(10), async |permit| {
+    ///         // The permit's end is the deadline of everything that leads to the call.
+    ///         let left = (permit.use_by - clock.precise()).to_std().unwrap_or_default();
+    ///         clock.within(left, call_platform()).await
+    ///     });
+    ///     Ok(match called.await? {
+    ///         Ok(Some(())) => Outcome::Posted,
+    ///         Ok(None) => Outcome::TooLate,
+    ///         // Nothing was sent: put the post back into the queue for then.
+    ///         Err(denial) => Outcome::RetryAfter(denial.retry_after(clock.now())),
+    ///     })
+    /// }
+    ///
+    /// # async fn example(client: aws_sdk_dynamodb::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let clock = Clock::system();
+    /// let limiter = Limiter::new(client, "quotas", "{}".parse()?, clock.clone());
+    /// let key = QuotaKey::new(Platform::Meta, OrgId::new("acme")?, IntegrationId::new("page-1")?);
+    /// // A store that does not answer is an error here, and no allowance.
+    /// post(&limiter, &key, &clock).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// [`QuotaError`]; the inner `Err` is a denial, and `call` was not made.
+    /// [`QuotaError`] where there was no decision; the inner `Err` is a denial. In
+    /// both cases `call` was not made.
     pub async fn execute<T>(
         &self,
         key: &QuotaKey,
         wait: Duration,
-        call: impl AsyncFnOnce() -> T,
+        call: impl AsyncFnOnce(Permit) -> T,
     ) -> Result<Result<T, Denial>, QuotaError> {
         match self.wait_until_ready(key, wait).await? {
-            Decision::Admitted(_) => Ok(Ok(call().await)),
+            Decision::Admitted(permit) => Ok(Ok(call(permit).await)),
             Decision::Denied(denial) => Ok(Err(denial)),
         }
     }
@@ -255,7 +317,7 @@ impl Limiter {
         let stale = item.stale(policy, now);
         if stale.len() > 4 {
             let mut memory = self.memory();
-            if memory.stale.len() < HELD {
+            if memory.stale.len() < CACHE_CAPACITY {
                 memory.stale.insert(key.clone(), stale);
             }
         }
@@ -267,12 +329,12 @@ impl Limiter {
 
     fn deny(&self, key: &QuotaKey, denial: Denial, now: DateTime<Utc>) -> Decision {
         let mut memory = self.memory();
-        if memory.denied.len() >= HELD {
+        if memory.denied.len() >= CACHE_CAPACITY {
             let now = seconds(now);
             memory.denied.retain(|_, (until, _)| *until > now);
         }
-        if memory.denied.len() < HELD {
-            let until = denial.retry_at.min(seconds(now) + REMEMBERED);
+        if memory.denied.len() < CACHE_CAPACITY {
+            let until = denial.retry_at.min(seconds(now) + MAX_DENIAL_AGE);
             memory.denied.insert(key.clone(), (until, denial));
         }
         Decision::Denied(denial)
@@ -316,7 +378,7 @@ impl Limiter {
                 .client
                 .update_item()
                 .table_name(&self.table)
-                .key("quota_key", AttributeValue::S(key.to_string()))
+                .key("quota_key", text(key))
                 .update_expression(update)
                 .condition_expression(condition)
                 .expression_attribute_names("#t", "ttl")
@@ -333,7 +395,7 @@ impl Limiter {
             let late = || SdkError::timeout_error("no answer in time");
             let result = self
                 .clock
-                .within(TRY, request)
+                .within(TRY_TIMEOUT, request)
                 .await
                 .ok_or_else(late)
                 .flatten();
@@ -346,7 +408,7 @@ impl Limiter {
             {
                 return Ok((Sent::Refused(refused.item.clone()), now));
             }
-            if tries == TRIES {
+            if tries == MAX_TRIES {
                 return Err(QuotaError::Unavailable(AwsError::new(
                     "dynamodb:UpdateItem",
                     error,

@@ -1,0 +1,34 @@
+//! Exact quotas in DynamoDB: one conditional write a decision.
+//!
+//! The decision is one `UpdateItem`; DynamoDB serialises the writes of one item,
+//! so no two callers get the same permit. A denial costs one call, and none
+//! while it is remembered (at most 60 s).
+//!
+//! It needs a table with the partition key `quota_key` (text) and, so that keys
+//! out of use are deleted, a TTL on `ttl`; and the permissions
+//! `dynamodb:UpdateItem`, `GetItem` (to look) and `DeleteItem` (to reset).
+
+mod attributes;
+mod limiter;
+mod write;
+
+pub use limiter::{Limiter, QuotaError};
+
+/// Decodes anything as a stored item, and judges by it: for `fuzz/`.
+#[cfg(fuzzing)]
+pub fn fuzz_item(
+    attributes: &std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>,
+    now: chrono::DateTime<chrono::Utc>,
+) {
+    use attributes::Stored;
+    for (_, policy) in crate::domain::quota::Policies::default().iter() {
+        let (Stored::Current(item) | Stored::OtherPolicy(item, _)) =
+            attributes::decode(attributes, &policy)
+        else {
+            continue;
+        };
+        let _ = item.judge(&policy, now);
+        let _ = item.stale(&policy, now);
+        let _ = item.ends_at(&policy);
+    }
+}

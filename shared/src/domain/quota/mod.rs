@@ -1,0 +1,26 @@
+//! Exact quotas: at most so many calls in *any* interval of a length, whatever
+//! the concurrency. [`crate::aws::quota`] keeps them in DynamoDB.
+//!
+//! A fixed window lets twice its limit through across its edge, and a counter
+//! that is read and then written lets two callers share a permit. Here the
+//! decision is one conditional write whose condition holds only if there is a
+//! permit, in every rolling window. A permit frees up to an epoch (a thirtieth
+//! of the period, 3 s of the burst) and the guard against differing clocks
+//! (2 s) late: the price of exactness. Clocks may differ by half a second and a
+//! request may take as long again. The proof is in `item.rs`.
+
+mod decision;
+mod headers;
+pub(crate) mod item;
+mod key;
+#[cfg(test)]
+mod model;
+mod policy;
+mod window;
+
+pub use decision::{Decision, Denial, Permit, QuotaStatus};
+pub use headers::{HEADERS, HeaderField, Metering};
+pub use item::WindowStatus;
+pub use key::QuotaKey;
+pub use policy::{InvalidPolicies, InvalidPolicy, Policies, Policy};
+pub use window::{BURST_SECONDS, InvalidWindow, PERMIT_SECONDS, Window};

@@ -1,0 +1,56 @@
+//! Switches an integration off. It wins over a refresh that is under way.
+
+use chrono::{DateTime, Utc};
+
+use super::store::{MAX_ATTEMPTS, RegistrationError};
+use crate::IntegrationKey;
+use crate::aws::tables::{Conflict, Found, IntegrationsTable, generation_after_damage};
+use crate::domain::integration::State;
+
+/// What switching an integration off did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disconnected {
+    /// It switched the integration off and erased its tokens.
+    Now,
+    /// Nothing: it was off already.
+    Already,
+    /// Nothing: there is no such integration.
+    Unknown,
+}
+
+/// Switches an integration off and erases its tokens, also if its row cannot be read.
+///
+/// # Errors
+/// When that could not be stored; then it is as it was.
+pub async fn disconnect(
+    key: &IntegrationKey,
+    integrations: &IntegrationsTable,
+    now: DateTime<Utc>,
+) -> Result<Disconnected, RegistrationError> {
+    for _ in 0..MAX_ATTEMPTS {
+        let mut row = match integrations.find(key).await? {
+            Found::Nothing => return Ok(Disconnected::Unknown),
+            Found::Damaged {
+                has_tokens: false, ..
+            } => return Ok(Disconnected::Already),
+            Found::Damaged { .. } => {
+                let generation = generation_after_damage(now);
+                if integrations.erase(key, generation, now).await? {
+                    return Ok(Disconnected::Now);
+                }
+                continue;
+            }
+            Found::Row(row) => row,
+        };
+        if matches!(row.state, State::Disconnected { .. }) {
+            return Ok(Disconnected::Already);
+        }
+        row.disconnect(now);
+        match integrations.replace(*row, now).await {
+            Ok(_) => return Ok(Disconnected::Now),
+            Err(Conflict::Lost(_)) => {}
+            Err(Conflict::Failed(error)) => return Err(error.into()),
+        }
+    }
+    Err(RegistrationError::Contended)
+}

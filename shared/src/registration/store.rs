@@ -1,0 +1,230 @@
+//! Stores what was handed over. It wins over a refresh that is under way: a race
+//! lost to one is decided again on the row as it is then.
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+
+use crate::aws::tables::{Conflict, Found, IntegrationsTable, TableError, generation_after_damage};
+use crate::aws::token_cipher::{CipherError, EncryptionContext, SealedField, TokenCipher};
+use crate::domain::integration::{
+    Account, Credential, Expiry, Integration, Permissions, RefreshState, State,
+};
+use crate::domain::sent_alerts::SentAlerts;
+use crate::domain::verdict::ReconnectReason;
+use crate::registration::Registration;
+use crate::registration::fingerprint::{Fingerprint, Likeness};
+use crate::{IntegrationKey, UserId};
+
+/// How often a lost race is run again. A refresh writes its row a few times.
+pub(super) const MAX_ATTEMPTS: u32 = 10;
+
+/// Why what a person did could not be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistrationError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] TableError),
+    /// The credential could not be sealed.
+    #[error(transparent)]
+    Sealing(#[from] CipherError),
+    /// Others kept writing the same row.
+    #[error("the row was changed by others {MAX_ATTEMPTS} times in a row")]
+    Contended,
+}
+
+/// An integration whose credential was handed over.
+#[derive(Debug)]
+pub struct Registered {
+    /// The row as it is stored.
+    pub row: Integration,
+    /// How that changed the stored credential.
+    pub change: Change,
+}
+
+/// How a credential that was handed over changed the stored one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// The integration's first.
+    Created,
+    /// It took the place of another.
+    Replaced,
+    /// It is the stored one, or the stored one was exchanged for it.
+    Unchanged,
+}
+
+impl Registration {
+    /// The row of a new grant, its tokens sealed for its generation, following
+    /// on the stored one if there is any; if not, of `first_generation`.
+    ///
+    /// # Errors
+    /// When the tokens cannot be sealed.
+    pub async fn row(
+        &self,
+        key: &IntegrationKey,
+        created_by: &UserId,
+        stored: Option<&Integration>,
+        first_generation: u64,
+        sealer: &TokenCipher,
+        now: DateTime<Utc>,
+    ) -> Result<Integration, CipherError> {
+        let generation = stored.map_or(first_generation, |row| row.credential.generation + 1);
+        let seal = async |field, token: &Option<SecretString>| {
+            let context = EncryptionContext {
+                org_id: &key.org_id,
+                integration_id: &key.integration_id,
+                field,
+                generation,
+            };
+            match token {
+                Some(token) => sealer.seal(context, token).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let metadata = self.metadata.as_ref();
+        let metadata = metadata.or(stored.map(|row| &row.metadata)).cloned();
+        let row = Integration {
+            org_id: key.org_id.clone(),
+            integration_id: key.integration_id.clone(),
+            platform: self.platform,
+            created_by: created_by.clone(),
+            metadata: metadata.unwrap_or_default(),
+            version: stored.map_or(0, |row| row.version),
+            account: Account {
+                id: self.account_id.clone(),
+                username: self.username.clone(),
+            },
+            credential: Credential {
+                generation,
+                grant: stored.map_or(1, |row| row.credential.grant + 1),
+                granted_at: now,
+                access_token: seal(SealedField::AccessToken, &self.access_token).await?,
+                refresh_token: seal(SealedField::RefreshToken, &self.refresh_token).await?,
+                // An import still knows the line that it has taken before.
+                imported: stored.and_then(|row| row.credential.imported.clone()),
+                registered: Fingerprint::of(self)?,
+            },
+            permissions: Permissions {
+                granted: self.scopes.clone(),
+                ..Permissions::default()
+            },
+            expiry: self.expiry(),
+            refresh: RefreshState {
+                // An exchange that was begun may yet store what it brings in the
+                // fallback: that is to be found and removed.
+                intent: stored.and_then(|row| row.refresh.intent.clone()),
+                ..RefreshState::default()
+            },
+            state: State::Active,
+            sent_alerts: SentAlerts::default(),
+            reconnect_by: None,
+            next_action_at: None,
+            next_action_shard: None,
+        };
+        Ok(match stored {
+            Some(before) => row.following(before, now),
+            None => row,
+        })
+    }
+
+    /// The ends that it was handed over with.
+    const fn expiry(&self) -> Expiry {
+        Expiry {
+            issued_at: self.token_issued_at,
+            access_token: self.token_expires_at,
+            refresh_token: self.refresh_token_expires_at,
+            data_access: self.data_access_expires_at,
+            idle: None,
+        }
+    }
+
+    /// The stored row with whatever this says beside the credential, if it is
+    /// the credential that was last handed over. A caller that got no answer
+    /// sends it again: meanwhile it may have been exchanged for another, which
+    /// is the only one that lives, and must stay. `None` if it is another one,
+    /// or nothing is left of what is stored.
+    fn repeated(&self, stored: &Integration) -> Result<Option<Integration>, CipherError> {
+        let is_lost = matches!(
+            stored.state,
+            State::Disconnected { .. }
+                | State::ReconnectRequired {
+                    reason: ReconnectReason::CredentialDamaged,
+                    ..
+                }
+        );
+        let known = stored.credential.registered.as_ref().filter(|_| !is_lost);
+        let likeness = known.map_or(Likeness::Other, |known| known.likeness(self));
+        if likeness == Likeness::Other {
+            return Ok(None);
+        }
+        let mut row = stored.clone();
+        row.account.username.clone_from(&self.username);
+        row.account.id.clone_from(&self.account_id);
+        if let Some(metadata) = &self.metadata {
+            row.metadata.clone_from(metadata);
+        }
+        // Put right; once it was tried, what is stored is the platform's word.
+        let is_untried =
+            row.refresh.attempted_at.is_none() && row.refresh.lease.is_none() && !row.is_in_doubt();
+        if likeness == Likeness::SameTokens && is_untried {
+            row.expiry = self.expiry();
+            row.permissions.granted.clone_from(&self.scopes);
+            row.credential.registered = Fingerprint::of(self)?;
+        }
+        Ok(Some(row))
+    }
+
+    /// Stores it for an integration, new or not. Whoever made the integration
+    /// stays its creator; of a new one that is `caller`. Stored again it
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// When it could not be stored; then nothing of it is.
+    pub async fn store(
+        &self,
+        key: &IntegrationKey,
+        caller: &UserId,
+        integrations: &IntegrationsTable,
+        sealer: &TokenCipher,
+        now: DateTime<Utc>,
+    ) -> Result<Registered, RegistrationError> {
+        let mut found = integrations.find(key).await?;
+        for _ in 0..MAX_ATTEMPTS {
+            let stored = found.row();
+            if let Some(stored) = stored
+                && let Some(row) = self.repeated(stored)?
+            {
+                let change = Change::Unchanged;
+                if row == *stored {
+                    return Ok(Registered { row, change });
+                }
+                match integrations.replace(row, now).await {
+                    Ok(row) => return Ok(Registered { row, change }),
+                    Err(Conflict::Lost(_)) => found = integrations.find(key).await?,
+                    Err(Conflict::Failed(error)) => return Err(error.into()),
+                }
+                continue;
+            }
+            let change = match found {
+                Found::Nothing => Change::Created,
+                Found::Row(_) | Found::Damaged { .. } => Change::Replaced,
+            };
+            let creator = stored.map_or(caller, |row| &row.created_by);
+            let first = match found {
+                Found::Damaged { .. } => generation_after_damage(now),
+                _ => 1,
+            };
+            let row = self.row(key, creator, stored, first, sealer, now).await?;
+            let written = match found {
+                Found::Nothing => integrations.create(row, now).await,
+                Found::Row(_) => integrations.replace(row, now).await,
+                Found::Damaged { version, .. } => integrations.mend(row, version, now).await,
+            };
+            match written {
+                Ok(row) => return Ok(Registered { row, change }),
+                Err(Conflict::Lost(_)) => found = integrations.find(key).await?,
+                Err(Conflict::Failed(error)) => return Err(error.into()),
+            }
+        }
+        Err(RegistrationError::Contended)
+    }
+}
