@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use shared::Variables;
 use shared::domain::check_result::CheckResult;
 use shared::domain::integration::{Integration, RetryReason, State};
-use shared::domain::refresh::attempt::LEASE;
+use shared::domain::refresh::attempt::LEASE_DURATION;
 use shared::domain::report::SweepReport;
 use shared::domain::verdict::ReconnectReason;
 use tempfile::TempDir;
@@ -57,7 +57,7 @@ struct Minted {
 
 /// How a grant is, by the server's own word.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
-struct Standing {
+struct GrantStatus {
     alive: bool,
     access_tokens: usize,
     /// Those that were not used.
@@ -79,16 +79,16 @@ impl Peer {
         answer.unwrap().json().await.unwrap()
     }
 
-    async fn standing(&self, grant: &str) -> Standing {
+    async fn grant_status(&self, grant: &str) -> GrantStatus {
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let request = http.get(format!("{}/grants/{grant}", self.control));
         request.send().await.unwrap().json().await.unwrap()
     }
 }
 
-/// What becomes of what passes through us.
+/// What happens to the requests and answers that the relay passes on.
 #[derive(Clone, Copy)]
-enum Fault {
+enum RelayFault {
     None,
     /// No request for new tokens arrives.
     HoldRequests,
@@ -100,31 +100,31 @@ enum Fault {
     RefuseStores,
 }
 
-/// The way to the server and to the table.
-struct Way {
+/// Passes requests on to the server and to the table.
+struct FaultyRelay {
     http: reqwest::Client,
-    fault: Mutex<Fault>,
+    fault: Mutex<RelayFault>,
     /// New credentials on their way to the table.
     stores: AtomicUsize,
     /// A permit for everything that is held.
     held: Semaphore,
 }
 
-impl Way {
+impl FaultyRelay {
     fn new() -> Arc<Self> {
         Arc::new(Self {
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
-            fault: Mutex::new(Fault::None),
+            fault: Mutex::new(RelayFault::None),
             stores: AtomicUsize::new(0),
             held: Semaphore::new(0),
         })
     }
 
-    fn fault(&self) -> Fault {
+    fn fault(&self) -> RelayFault {
         *self.fault.lock().unwrap()
     }
 
-    fn set(&self, fault: Fault) {
+    fn set(&self, fault: RelayFault) {
         *self.fault.lock().unwrap() = fault;
         self.stores.store(0, Ordering::SeqCst);
     }
@@ -140,12 +140,12 @@ impl Way {
     }
 
     async fn exchange(&self, to: &str, request: Request) -> Response {
-        if matches!(self.fault(), Fault::HoldRequests) {
+        if matches!(self.fault(), RelayFault::HoldRequests) {
             return self.hold().await;
         }
         let (head, body) = whole(request).await;
         let answer = self.relay(to, head, body).await;
-        if matches!(self.fault(), Fault::CutAnswers) {
+        if matches!(self.fault(), RelayFault::CutAnswers) {
             let cut = stream::iter([Err::<Bytes, _>(std::io::Error::other("cut"))]);
             return Body::from_stream(cut).into_response();
         }
@@ -167,8 +167,8 @@ impl Way {
         if is_store(&head, &body) {
             let earlier = self.stores.fetch_add(1, Ordering::SeqCst);
             match self.fault() {
-                Fault::HoldStores(after) if earlier >= after => return self.hold().await,
-                Fault::RefuseStores => {
+                RelayFault::HoldStores(after) if earlier >= after => return self.hold().await,
+                RelayFault::RefuseStores => {
                     let error = r#"{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"no"}"#;
                     return (StatusCode::INTERNAL_SERVER_ERROR, error).into_response();
                 }
@@ -230,7 +230,7 @@ fn is_store(head: &Parts, body: &[u8]) -> bool {
 struct Scene {
     world: World,
     peer: Peer,
-    way: Arc<Way>,
+    way: Arc<FaultyRelay>,
     /// The sweep that can be killed.
     function: CheckTokens,
     /// By integration.
@@ -240,7 +240,7 @@ struct Scene {
 
 impl Scene {
     async fn new(integrations: usize) -> Self {
-        let (peer, way) = (Peer::running(), Way::new());
+        let (peer, way) = (Peer::running(), FaultyRelay::new());
         let home = tempfile::tempdir().unwrap();
         let credentials = json!({"twitter": {
             "client_id": peer.client_id, "client_secret": peer.client_secret,
@@ -301,8 +301,8 @@ impl Scene {
         self.world.row("acme", id).await
     }
 
-    async fn standing(&self, id: &str) -> Standing {
-        self.peer.standing(&self.grants[id]).await
+    async fn grant_status(&self, id: &str) -> GrantStatus {
+        self.peer.grant_status(&self.grants[id]).await
     }
 
     /// Sweeps in a way that can be disturbed.
@@ -314,7 +314,7 @@ impl Scene {
     }
 
     /// Kills a sweep in which so much is held.
-    async fn kill_sweep(&self, fault: Fault, held: u32) {
+    async fn kill_sweep(&self, fault: RelayFault, held: u32) {
         self.way.set(fault);
         let function = self.function.clone();
         let sweep = tokio::spawn(async move {
@@ -325,7 +325,7 @@ impl Scene {
         reached.expect("the sweep gets so far").unwrap().forget();
         sweep.abort();
         assert!(sweep.await.unwrap_err().is_cancelled());
-        self.way.set(Fault::None);
+        self.way.set(RelayFault::None);
     }
 
     /// Asserts that an integration was refreshed so often, and nothing else
@@ -334,13 +334,13 @@ impl Scene {
         let row = self.row(id).await;
         assert_eq!(row.state, State::Active, "{id}");
         assert_eq!(row.credential.generation, 1 + refreshed, "{id}");
-        let standing = self.standing(id).await;
-        assert!(standing.alive, "{id}: {standing:?}");
+        let grant_status = self.grant_status(id).await;
+        assert!(grant_status.alive, "{id}: {grant_status:?}");
         assert_eq!(
             (
-                standing.refreshed,
-                standing.refused,
-                standing.refresh_tokens
+                grant_status.refreshed,
+                grant_status.refused,
+                grant_status.refresh_tokens
             ),
             (refreshed, 0, 1),
             "{id}"
@@ -352,13 +352,13 @@ impl Scene {
     async fn assert_labelled(&self, id: &str) {
         let state = self.row(id).await.state;
         assert!(lost(&state), "{id}: {state:?}");
-        let standing = self.standing(id).await;
-        assert!(!standing.alive, "{id}: {standing:?}");
+        let grant_status = self.grant_status(id).await;
+        assert!(!grant_status.alive, "{id}: {grant_status:?}");
         assert_eq!(
             (
-                standing.refused,
-                standing.refresh_tokens,
-                standing.access_tokens
+                grant_status.refused,
+                grant_status.refresh_tokens,
+                grant_status.access_tokens
             ),
             (1, 0, 0),
             "{id}: the token that was used twice took everything with it"
@@ -436,12 +436,16 @@ async fn a_crash_between_answer_and_write_is_labelled() {
     let scene = Scene::new(1).await;
     scene.check().await;
     scene.world.pass(ROUND);
-    scene.kill_sweep(Fault::HoldStores(0), 1).await;
+    scene.kill_sweep(RelayFault::HoldStores(0), 1).await;
 
     // The server has moved on and we have not; nobody can see that yet.
-    let standing = scene.standing("x0").await;
+    let grant_status = scene.grant_status("x0").await;
     assert_eq!(
-        (standing.alive, standing.refreshed, standing.refused),
+        (
+            grant_status.alive,
+            grant_status.refreshed,
+            grant_status.refused
+        ),
         (true, 2, 0)
     );
     let row = scene.row("x0").await;
@@ -449,7 +453,7 @@ async fn a_crash_between_answer_and_write_is_labelled() {
     assert_eq!(scene.check().await.examined, 0, "still leased");
 
     assert!(scene.row("x0").await.refresh.intent.is_some());
-    scene.world.pass(LEASE);
+    scene.world.pass(LEASE_DURATION);
     let report = scene.check().await;
     assert_eq!(
         report.refresh_failures[&CheckResult::InDoubt],
@@ -480,7 +484,7 @@ async fn a_crash_between_answer_and_write_is_labelled() {
     // And never again.
     scene.world.pass(TimeDelta::days(1));
     assert_eq!(scene.check().await.examined, 0);
-    assert_eq!(scene.standing("x0").await.refused, 1);
+    assert_eq!(scene.grant_status("x0").await.refused, 1);
 }
 
 #[tokio::test]
@@ -489,7 +493,7 @@ async fn an_answer_that_breaks_off_is_labelled() {
     let scene = Scene::new(1).await;
     scene.check().await;
     scene.world.pass(ROUND);
-    scene.way.set(Fault::CutAnswers);
+    scene.way.set(RelayFault::CutAnswers);
     let report = scene.sweep().await;
     assert_eq!(
         report.refresh_failures[&CheckResult::InDoubt],
@@ -510,7 +514,7 @@ async fn an_answer_that_breaks_off_is_labelled() {
         "nothing is known yet"
     );
 
-    scene.way.set(Fault::None);
+    scene.way.set(RelayFault::None);
     scene.world.clock.set(next_attempt_at);
     scene.check().await;
     scene.await_confirmation("x0").await;
@@ -528,12 +532,12 @@ async fn a_crash_before_anything_is_sent_costs_nothing() {
     let scene = Scene::new(1).await;
     scene.check().await;
     scene.world.pass(ROUND);
-    scene.kill_sweep(Fault::HoldRequests, 1).await;
-    assert_eq!(scene.standing("x0").await.refreshed, 1);
+    scene.kill_sweep(RelayFault::HoldRequests, 1).await;
+    assert_eq!(scene.grant_status("x0").await.refreshed, 1);
     assert_eq!(scene.check().await.examined, 0, "still leased");
 
     assert!(scene.row("x0").await.refresh.intent.is_some());
-    scene.world.pass(LEASE);
+    scene.world.pass(LEASE_DURATION);
     assert_eq!(scene.check().await.auto_refreshed, 1);
     scene.assert_unharmed("x0", 2).await;
     // It is one that can be used.
@@ -549,7 +553,7 @@ async fn a_table_that_takes_nothing_costs_nothing() {
     let scene = Scene::new(1).await;
     scene.check().await;
     scene.world.pass(ROUND);
-    scene.way.set(Fault::RefuseStores);
+    scene.way.set(RelayFault::RefuseStores);
     let report = scene.sweep().await;
     assert_eq!(
         report.refresh_failures[&CheckResult::InFallback],
@@ -559,8 +563,8 @@ async fn a_table_that_takes_nothing_costs_nothing() {
     let row = scene.row("x0").await;
     assert_eq!((row.credential.generation, &row.state), (2, &State::Active));
 
-    scene.way.set(Fault::None);
-    scene.world.pass(LEASE);
+    scene.way.set(RelayFault::None);
+    scene.world.pass(LEASE_DURATION);
     assert_eq!(scene.check().await.auto_refreshed, 1);
     assert_eq!(scene.verdicts("x0").await[2], "recovered");
     // Found, not asked for a second time.
@@ -578,25 +582,25 @@ async fn a_sweep_that_dies_amid_many_loses_what_was_exposed_and_no_more() {
     assert_eq!(scene.check().await.auto_refreshed, 20);
     scene.world.pass(ROUND);
     // Eight are stored; two are not; wherever the others may be.
-    scene.kill_sweep(Fault::HoldStores(8), 2).await;
+    scene.kill_sweep(RelayFault::HoldStores(8), 2).await;
     // Until what is on its way has arrived.
     tokio::time::sleep(Duration::from_millis(500)).await;
 
     let mut exposed = Vec::new();
     for id in scene.grants.keys() {
-        let (standing, row) = (scene.standing(id).await, scene.row(id).await);
-        assert!(standing.alive, "{id}: {standing:?}");
-        match standing.refreshed + 1 - row.credential.generation {
+        let (grant_status, row) = (scene.grant_status(id).await, scene.row(id).await);
+        assert!(grant_status.alive, "{id}: {grant_status:?}");
+        match grant_status.refreshed + 1 - row.credential.generation {
             0 => {}
             1 => exposed.push(id.as_str()),
-            _ => panic!("{id}: {standing:?} {row:?}"),
+            _ => panic!("{id}: {grant_status:?} {row:?}"),
         }
     }
     assert!((2..=12).contains(&exposed.len()), "{exposed:?}");
 
     // Our own crash explains the refusals, and others work: nobody suspects the
     // application.
-    scene.world.pass(LEASE);
+    scene.world.pass(LEASE_DURATION);
     let began = scene.world.now();
     let settled = |row: &Integration| match row.state {
         State::Active => row.credential.generation > 2 && row.refresh.intent.is_none(),
@@ -616,8 +620,8 @@ async fn a_sweep_that_dies_amid_many_loses_what_was_exposed_and_no_more() {
         if exposed.contains(&id.as_str()) {
             scene.assert_labelled(id).await;
         } else {
-            let standing = scene.standing(id).await;
-            assert!(standing.alive, "{id}: {standing:?}");
+            let grant_status = scene.grant_status(id).await;
+            assert!(grant_status.alive, "{id}: {grant_status:?}");
             assert_eq!(scene.row(id).await.state, State::Active, "{id}");
         }
     }

@@ -1,4 +1,4 @@
-//! A way to a service through us: what passes can be changed, refused and heard.
+//! A relay in front of a service: requests can be changed and refused, answers seen.
 
 use axum::Router;
 use axum::body::{Bytes, to_bytes};
@@ -7,22 +7,21 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-/// Serves on loopback what `service` answers. `ask` says what is passed on in
-/// place of a body; where it says nothing, the call fails. `hear` is given what
-/// was asked and answered.
-pub(crate) async fn relay<A, H>(service: String, ask: A, hear: H) -> String
+/// Serves on loopback what `service` answers. `forward` returns the body that is
+/// passed on; without one the call fails. `observe` gets each request and its answer.
+pub(crate) async fn relay<F, O>(service: String, forward: F, observe: O) -> String
 where
-    A: Fn(&Parts, Bytes) -> Option<Bytes> + Clone + Send + Sync + 'static,
-    H: Fn(&Parts, &Bytes) + Clone + Send + Sync + 'static,
+    F: Fn(&Parts, Bytes) -> Option<Bytes> + Clone + Send + Sync + 'static,
+    O: Fn(&Parts, &Bytes) + Clone + Send + Sync + 'static,
 {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let pass = move |request: Request| {
         let (http, service) = (http.clone(), service.clone());
-        let (ask, hear) = (ask.clone(), hear.clone());
+        let (forward, observe) = (forward.clone(), observe.clone());
         async move {
             let (mut head, body) = request.into_parts();
             let body = to_bytes(body, usize::MAX).await.unwrap();
-            let Some(body) = ask(&head, body) else {
+            let Some(body) = forward(&head, body) else {
                 return StatusCode::INTERNAL_SERVER_ERROR.into_response();
             };
             for name in [header::HOST, header::CONTENT_LENGTH] {
@@ -34,7 +33,7 @@ where
             let answer = request.send().await.unwrap();
             let status = answer.status();
             let body = answer.bytes().await.unwrap();
-            hear(&head, &body);
+            observe(&head, &body);
             let mut response: Response = body.into_response();
             *response.status_mut() = status;
             response

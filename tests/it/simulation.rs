@@ -4,34 +4,28 @@
 //! lost is read off the simulated platform and the proxy's log.
 
 mod answer;
+mod evidence;
 mod judge;
 mod lab;
+mod people;
 mod plan;
 mod proxy;
-mod random;
+mod proxy_state;
 mod request;
 mod run;
-mod tally;
 mod window;
 
 use futures::future::join_all;
 use judge::{INSIDE, OUTSIDE, UNASKED, UNLABELLED};
 use lab::Lab;
-use run::{Ended, run};
-use tally::{Tally, Topic};
+use request::RequestKind;
+use run::{EndedRun, run};
+use test_support::{Section, Seeds, Tally};
 
 /// What an ordinary test run takes.
 const RUNS: u64 = 200;
 /// Runs at once, each on a stack of its own.
-const WORKERS: u64 = 3;
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "whoever runs a test by hand sets its seed"
-)]
-fn setting(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|value| value.parse().unwrap())
-}
+const PARALLEL_RUNS: u64 = 3;
 
 /// A seed whose run found something, and its story.
 struct Failure {
@@ -40,12 +34,12 @@ struct Failure {
     story: Vec<String>,
 }
 
-async fn runs(first: u64, runs: u64, lying: bool) -> (Tally, Vec<Failure>) {
-    let workers = (0..WORKERS.min(runs)).map(|worker| async move {
+async fn runs(first: u64, runs: u64, lying: bool) -> (Tally<RequestKind>, Vec<Failure>) {
+    let workers = (0..PARALLEL_RUNS.min(runs)).map(|worker| async move {
         let mut lab = Lab::new().await;
-        let (mut tally, mut failures) = (Tally::default(), Vec::new());
-        for seed in (first + worker..first + runs).step_by(WORKERS as usize) {
-            let Ended {
+        let (mut tally, mut failures) = (Tally::new(), Vec::new());
+        for seed in (first + worker..first + runs).step_by(PARALLEL_RUNS as usize) {
+            let EndedRun {
                 tally: of_run,
                 found,
                 story,
@@ -58,7 +52,7 @@ async fn runs(first: u64, runs: u64, lying: bool) -> (Tally, Vec<Failure>) {
         (tally, failures)
     });
     let workers: Vec<_> = workers.map(tokio::spawn).collect();
-    let (mut tally, mut failures) = (Tally::default(), Vec::new());
+    let (mut tally, mut failures) = (Tally::new(), Vec::new());
     for ended in join_all(workers).await {
         let (of_worker, found) = ended.unwrap();
         tally.add(of_worker);
@@ -70,27 +64,30 @@ async fn runs(first: u64, runs: u64, lying: bool) -> (Tally, Vec<Failure>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_grant_is_lost_outside_the_exposed_window() {
-    let seed = setting("SIMULATION_SEED").unwrap_or(1);
-    let number = setting("SIMULATION_LAYER2_RUNS").unwrap_or(RUNS);
-    let (tally, failures) = runs(seed, number, false).await;
+    let command = "cargo test -p tests --test it simulation::no_grant -- --nocapture";
+    let seeds = Seeds::from_environment("SIMULATION_LAYER2_RUNS", RUNS, command);
+    let (tally, failures) = runs(seeds.first, seeds.runs, false).await;
     println!("{tally}");
     for failure in failures.iter().take(10) {
         println!("seed {}: {:#?}", failure.seed, failure.found);
     }
     if let Some(Failure { seed, story, .. }) = failures.first() {
         panic!(
-            "{} of {number} runs failed. The first, alone: SIMULATION_SEED={seed} \
-             SIMULATION_LAYER2_RUNS=1 cargo test --workspace --test it \
-             simulation::no_grant -- --nocapture\n{}",
+            "{} of {} runs failed. The first:\n{}\nalone: {}",
             failures.len(),
+            seeds.runs,
             story.join("\n"),
+            seeds.replay(*seed),
         );
     }
-    assert_eq!(tally.of(Topic::Losses, OUTSIDE), 0);
-    assert_eq!(tally.of(Topic::Losses, UNLABELLED), 0);
-    assert_eq!(tally.of(Topic::Losses, UNASKED), 0);
-    if number >= RUNS {
-        assert!(tally.of(Topic::Losses, INSIDE) > 0, "nothing was at stake");
+    assert_eq!(tally.of(Section::Losses, OUTSIDE), 0);
+    assert_eq!(tally.of(Section::Losses, UNLABELLED), 0);
+    assert_eq!(tally.of(Section::Losses, UNASKED), 0);
+    if seeds.runs >= RUNS {
+        assert!(
+            tally.of(Section::Losses, INSIDE) > 0,
+            "nothing was at stake"
+        );
         assert!(tally.crashes() >= RUNS / 2, "hardly anything died");
     }
 }
@@ -99,6 +96,6 @@ async fn no_grant_is_lost_outside_the_exposed_window() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_that_forgets_what_it_took_is_noticed() {
     let (tally, failures) = runs(1, 1, true).await;
-    assert!(tally.of(Topic::Losses, OUTSIDE) > 0, "{tally}");
+    assert!(tally.of(Section::Losses, OUTSIDE) > 0, "{tally}");
     assert!(!failures.is_empty());
 }

@@ -78,7 +78,7 @@ pub(crate) async fn drive(
     let now = clock.now();
     let jitter = rand::random();
     let mut attempt = Attempt::new(id.clone(), row.clone(), run.deadline, jitter, now);
-    let mut step = attempt.begin(now);
+    let mut step = attempt.begin();
     let end = loop {
         let event = match step {
             Step::Done(end) => break *end,

@@ -3,7 +3,7 @@
 use shared::aws::credential_fallback::CredentialFallback;
 use shared::aws::token_cipher::CipherError;
 use shared::domain::integration::{Integration, State};
-use shared::domain::refresh::attempt::{LEASE, Outcome};
+use shared::domain::refresh::attempt::{LEASE_DURATION, Outcome};
 use shared::domain::report::{AttemptRecord, SweepReport};
 use shared::oauth::{Credentials, OAuthClient};
 use shared::{Clock, IntegrationKey};
@@ -85,7 +85,7 @@ impl Refresher {
         let Some(generation) = row.stale_fallback() else {
             return;
         };
-        let has_ended = |at| at + LEASE <= self.clock.now();
+        let has_ended = |at| at + LEASE_DURATION <= self.clock.now();
         let intent = row.refresh.intent.as_ref();
         if intent.is_some_and(|intent| has_ended(intent.at))
             && self

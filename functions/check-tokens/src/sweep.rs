@@ -16,7 +16,7 @@ use shared::aws::tables::{IntegrationsTable, PlatformHealthTable, TableError};
 use shared::aws::token_cipher::CipherError;
 use shared::domain::integration::Integration;
 use shared::domain::platform_health::Availability;
-use shared::domain::refresh::attempt::{EXCHANGE, PERSIST};
+use shared::domain::refresh::attempt::{EXCHANGE_TIMEOUT, PERSIST_TIMEOUT};
 use shared::domain::report::{AttemptRecord, IntegrationFailure, SweepReport};
 use shared::domain::severity::Severity;
 use shared::{Clock, IntegrationKey};
@@ -160,7 +160,7 @@ impl Pipeline {
         let in_time = || {
             let in_time = run
                 .deadline
-                .is_none_or(|end| self.clock.now() + EXCHANGE + PERSIST < end);
+                .is_none_or(|end| self.clock.now() + EXCHANGE_TIMEOUT + PERSIST_TIMEOUT < end);
             cut_short.fetch_or(!in_time, Ordering::Relaxed);
             in_time
         };

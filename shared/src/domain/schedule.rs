@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::domain::alert_policy::AlertPolicy;
 use crate::domain::digest;
 use crate::domain::integration::{Integration, State};
-use crate::domain::refresh::attempt::LEASE;
+use crate::domain::refresh::attempt::LEASE_DURATION;
 use crate::platforms::catalog::RefreshModel;
 
 /// A refresh is due at least this long before the token ends.
@@ -264,7 +264,7 @@ impl Integration {
             .intent
             .as_ref()
             .filter(|_| self.stale_fallback().is_some())
-            .map(|intent| intent.at + LEASE);
+            .map(|intent| intent.at + LEASE_DURATION);
         [self.next_attempt_at(now), alert_due, grace_ends, in_vain]
             .into_iter()
             .flatten()

@@ -29,14 +29,14 @@ pub use reqwest::Error as HttpError;
 
 use self::dialect::Ask;
 use crate::domain::refresh::Lifetimes;
-use crate::domain::refresh::attempt::EXCHANGE;
+use crate::domain::refresh::attempt::EXCHANGE_TIMEOUT;
 pub use crate::domain::refresh::{Ends, ProbeResult};
 use crate::domain::verdict::{Transient, Verdict};
 use crate::platforms::catalog::RefreshModel;
 use crate::{Clock, Platform};
 
 /// The longest a platform may take for an answer.
-const TIMEOUT: Duration = Duration::from_secs(EXCHANGE.num_seconds().cast_unsigned());
+const TIMEOUT: Duration = Duration::from_secs(EXCHANGE_TIMEOUT.num_seconds().cast_unsigned());
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The most that is read of an answer: real ones are under 10 kB.
 const MAX_BODY: usize = 256 * 1024;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 /// Where "now" comes from. Cheap to clone; clones of one clock move together.
 #[derive(Debug, Clone)]
@@ -15,7 +15,7 @@ pub struct Clock(Source);
 enum Source {
     /// The system's clock, shifted by so many milliseconds.
     System(Arc<AtomicI64>),
-    /// A clock that stands still until it is told otherwise.
+    /// A clock that stands still until it is moved.
     Frozen(Arc<Frozen>),
 }
 
@@ -24,12 +24,7 @@ struct Frozen {
     /// Milliseconds since the epoch.
     at: AtomicI64,
     moved: Notify,
-    /// Until when each that sleeps on it does.
-    sleepers: watch::Sender<Vec<DateTime<Utc>>>,
 }
-
-/// Somebody who sleeps, and no longer does once this is dropped.
-struct Sleeper<'a>(&'a Frozen, DateTime<Utc>);
 
 impl Clock {
     /// The system's clock.
@@ -44,13 +39,13 @@ impl Clock {
         matches!(self.0, Source::System(_))
     }
 
-    /// A clock that stands at `at` until [`Clock::advance`] or [`Clock::set`].
+    /// A clock that stands at `at` until [`Clock::advance`] or [`Clock::set`] moves it,
+    /// or somebody sleeps on it.
     #[must_use]
     pub fn frozen(at: DateTime<Utc>) -> Self {
         Self(Source::Frozen(Arc::new(Frozen {
             at: AtomicI64::new(at.timestamp_millis()),
             moved: Notify::new(),
-            sleepers: watch::Sender::default(),
         })))
     }
 
@@ -102,8 +97,8 @@ impl Clock {
         }
     }
 
-    /// Returns once this clock shows `until`. A frozen one must be moved there
-    /// by somebody else meanwhile.
+    /// Returns once this clock shows `until`. A frozen one is moved there: nobody
+    /// waits, and time passes as if somebody had.
     pub async fn sleep_until(&self, until: DateTime<Utc>) {
         match &self.0 {
             Source::System(_) => {
@@ -111,15 +106,17 @@ impl Clock {
                 tokio::time::sleep(left).await;
             }
             Source::Frozen(frozen) => {
-                let _sleeper = Sleeper::new(frozen, until);
-                self.moved_to(frozen, until).await;
+                frozen
+                    .at
+                    .fetch_max(until.timestamp_millis(), Ordering::SeqCst);
+                frozen.moved.notify_waiters();
             }
         }
     }
 
     /// What `work` comes to if it does so before this much time has passed. On a
-    /// frozen clock that much must have been let pass, and nobody is seen to sleep:
-    /// a slow machine never looks like a service that does not answer.
+    /// frozen clock the clock must be moved that far: a slow machine never looks like
+    /// a service that does not answer.
     pub async fn within<F: Future>(&self, limit: Duration, work: F) -> Option<F::Output> {
         match &self.0 {
             Source::System(_) => tokio::time::timeout(limit, work).await.ok(),
@@ -147,44 +144,6 @@ impl Clock {
             moved.await;
         }
     }
-
-    /// Returns once somebody sleeps on this clock if it is a frozen one: until
-    /// when the first of them does. Whoever moves the clock can then let the
-    /// time pass that nobody else lets pass.
-    pub async fn somebody_sleeps(&self) -> DateTime<Utc> {
-        let Source::Frozen(frozen) = &self.0 else {
-            return std::future::pending().await;
-        };
-        let mut sleepers = frozen.sleepers.subscribe();
-        let sleep = |sleepers: &Vec<DateTime<Utc>>| {
-            let now = self.precise();
-            sleepers.iter().copied().filter(|until| *until > now).min()
-        };
-        loop {
-            if let Some(until) = sleep(&sleepers.borrow_and_update()) {
-                return until;
-            }
-            // Its sender is in the clock, which is here.
-            let _ = sleepers.changed().await;
-        }
-    }
-}
-
-impl<'a> Sleeper<'a> {
-    fn new(frozen: &'a Frozen, until: DateTime<Utc>) -> Self {
-        frozen.sleepers.send_modify(|sleepers| sleepers.push(until));
-        Self(frozen, until)
-    }
-}
-
-impl Drop for Sleeper<'_> {
-    fn drop(&mut self) {
-        self.0.sleepers.send_modify(|sleepers| {
-            if let Some(at) = sleepers.iter().position(|until| *until == self.1) {
-                sleepers.swap_remove(at);
-            }
-        });
-    }
 }
 
 #[expect(
@@ -211,22 +170,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_sleeps_on_a_frozen_clock_wakes_when_it_is_moved() {
+    async fn whoever_sleeps_on_a_frozen_clock_lets_the_time_pass() {
         let start = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let clock = Clock::frozen(start);
-        let sleeper = clock.clone();
-        let slept = tokio::spawn(async move {
-            sleeper.sleep_until(start + TimeDelta::seconds(10)).await;
-            sleeper.now()
-        });
-        for _ in 0..5 {
-            let until = clock.somebody_sleeps().await;
-            assert_eq!(until, start + TimeDelta::seconds(10));
-            clock.advance(TimeDelta::seconds(2));
-        }
-        assert_eq!(slept.await.unwrap(), start + TimeDelta::seconds(10));
-        let nobody = tokio::time::timeout(Duration::ZERO, clock.somebody_sleeps());
-        assert!(nobody.await.is_err());
+        let later = start + TimeDelta::seconds(10);
+        let (clock, sleeper) = (Clock::frozen(start), Clock::frozen(start));
+        let waiting = sleeper.within(Duration::from_secs(10), std::future::pending::<()>());
+        let mut waiting = std::pin::pin!(waiting);
+        assert!(futures::poll!(waiting.as_mut()).is_pending());
+        sleeper.clone().sleep_until(later).await;
+        assert_eq!((sleeper.now(), clock.now()), (later, start));
+        assert_eq!(waiting.await, None);
+        // What is past takes no time, and never goes back.
+        sleeper.sleep_until(start).await;
+        assert_eq!(sleeper.now(), later);
     }
 
     #[tokio::test]

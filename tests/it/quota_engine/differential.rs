@@ -13,6 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use shared::Clock;
 use shared::aws::quota::Limiter;
 use shared::domain::quota::{Decision, Denial, QuotaKey, QuotaStatus};
+use test_support::Random;
 
 use super::rolling::most_within;
 use super::{Engine, grid, key, policies};
@@ -24,23 +25,6 @@ const OPERATIONS: u32 = 250;
 const MAX_SKEW_MILLIS: i64 = 1_000;
 /// How long a permit may be held, in milliseconds.
 const MAX_HELD_MILLIS: i64 = 30_000;
-
-/// SplitMix64: the same numbers from a seed, whatever libraries do.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: i64) -> i64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        i64::try_from((z ^ (z >> 31)) % u64::try_from(end).unwrap()).unwrap()
-    }
-
-    fn between(&mut self, from: i64, to: i64) -> i64 {
-        from + self.below(to - from + 1)
-    }
-}
 
 #[derive(Debug, Clone, Copy)]
 struct Limits {
@@ -319,7 +303,7 @@ fn some_limits(random: &mut Random) -> Limits {
 }
 
 async fn run(engine: &Engine, seed: u64) -> (usize, usize) {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let limits = some_limits(&mut random);
     let client = engine.patient();
     let skew = if seed.is_multiple_of(3) {

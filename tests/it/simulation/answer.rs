@@ -1,4 +1,4 @@
-//! How each service says that it failed, and what is left when an integration breaks.
+//! How each service says that it failed, and what is left when a connection breaks.
 
 use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, header};
@@ -9,7 +9,7 @@ use super::plan::Effect;
 use super::request::Service;
 
 /// The answer that is given in place of the service's own; `None`: the
-/// integration breaks.
+/// connection breaks.
 pub(super) fn instead(service: Service, effect: Effect) -> Option<Response> {
     let answer = match (effect, service) {
         (Effect::Drop | Effect::ActAndDrop, _) => return None,

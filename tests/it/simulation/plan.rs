@@ -1,10 +1,9 @@
 //! What a seed does to a run: which requests fail and how, and what happens in
 //! the middle of which.
 
-use std::fmt;
+use test_support::{Moment, Random};
 
-use super::random::Random;
-use super::request::{Kind, Service};
+use super::request::RequestKind;
 
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,7 +13,7 @@ pub(super) enum Effect {
     Throttle,
     /// Not done: the service says that it failed.
     Fail,
-    /// Not done: the integration breaks before it arrives.
+    /// Not done: the connection breaks before it arrives.
     Drop,
     /// Done, and the service says that it failed.
     ActAndFail,
@@ -24,7 +23,7 @@ pub(super) enum Effect {
     Hold(u16),
     /// Done, and the service says that it failed, and in how many seconds to come back.
     ActAndAskToWait(u16),
-    /// Done, and the integration breaks before the answer.
+    /// Done, and the connection breaks before the answer.
     ActAndDrop,
     /// Done, and the answer makes no sense.
     ActAndBabble,
@@ -82,10 +81,10 @@ impl Effect {
         }
     }
 
-    fn any(random: &mut Random, kind: Kind) -> Self {
+    fn any(random: &mut Random, kind: RequestKind) -> Self {
         let slow = Self::Slow(u8::try_from(random.below(20) + 1).unwrap());
         match kind {
-            Kind::Exchange => random.pick(&[
+            RequestKind::Exchange => random.pick(&[
                 Self::Drop,
                 Self::Fail,
                 Self::AskToWait(3_600),
@@ -115,8 +114,8 @@ impl Effect {
 /// Some requests in a row that fail: those `from` up to and without `until`, of
 /// one kind, about one integration where there are several.
 #[derive(Debug, Clone)]
-struct Outage {
-    kind: Kind,
+struct FaultWindow {
+    kind: RequestKind,
     integration: Option<usize>,
     from: u32,
     until: u32,
@@ -125,17 +124,17 @@ struct Outage {
 
 /// The faults of a run.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Plan(Vec<Outage>);
+pub(super) struct Plan(Vec<FaultWindow>);
 
 impl Plan {
-    pub(super) fn of(random: &mut Random, integrations: usize) -> Self {
+    pub(super) fn random(random: &mut Random, integrations: usize) -> Self {
         // How rough the run is: some have only what happens in the middle.
         let roughness = random.pick(&[0, 60, 100, 100, 180]);
-        let mut outages = Vec::new();
-        let mut add = |random: &mut Random, chance: u32, kind, integration, lengths: &[u32]| {
-            if random.percent((chance * roughness / 100).min(100)) {
+        let mut windows = Vec::new();
+        let mut add = |random: &mut Random, percent: u32, kind, integration, lengths: &[u32]| {
+            if random.percent((percent * roughness / 100).min(100)) {
                 let from = random.pick(&[1, 1, 1, 2, 2, 3, 4]);
-                outages.push(Outage {
+                windows.push(FaultWindow {
                     kind,
                     integration,
                     from,
@@ -146,41 +145,53 @@ impl Plan {
         };
         for integration in (0..integrations).map(Some) {
             // The SDK tries three times, an attempt until it has no time left.
-            add(random, 25, Kind::Exchange, integration, &[1, 1, 2]);
+            add(random, 25, RequestKind::Exchange, integration, &[1, 1, 2]);
             add(
                 random,
                 40,
-                Kind::Store,
+                RequestKind::Store,
                 integration,
                 &[2, 3, 6, 9, 12, 16, 99],
             );
             add(
                 random,
                 20,
-                Kind::StoreFallback,
+                RequestKind::StoreFallback,
                 integration,
                 &[1, 3, 6, 8, 99],
             );
-            add(random, 15, Kind::FindFallback, integration, &[1, 3, 6]);
-            add(random, 20, Kind::RemoveFallback, integration, &[1, 3]);
-            add(random, 10, Kind::Claim, integration, &[1, 3]);
-            add(random, 15, Kind::Record, integration, &[1, 3, 8, 12]);
-            add(random, 5, Kind::ReadRow, integration, &[1, 3]);
-            add(random, 5, Kind::Audit, integration, &[1, 3]);
-            add(random, 25, Kind::Publish, integration, &[1, 3]);
+            add(
+                random,
+                15,
+                RequestKind::FindFallback,
+                integration,
+                &[1, 3, 6],
+            );
+            add(
+                random,
+                20,
+                RequestKind::RemoveFallback,
+                integration,
+                &[1, 3],
+            );
+            add(random, 10, RequestKind::Claim, integration, &[1, 3]);
+            add(random, 15, RequestKind::Record, integration, &[1, 3, 8, 12]);
+            add(random, 5, RequestKind::ReadRow, integration, &[1, 3]);
+            add(random, 5, RequestKind::Audit, integration, &[1, 3]);
+            add(random, 25, RequestKind::Publish, integration, &[1, 3]);
         }
-        for kind in [Kind::DataKey, Kind::Decrypt] {
+        for kind in [RequestKind::DataKey, RequestKind::Decrypt] {
             add(random, 12, kind, None, &[1, 3, 6]);
         }
-        add(random, 12, Kind::Application, None, &[1, 3, 12]);
-        add(random, 12, Kind::Query, None, &[1, 3, 12]);
-        Self(outages)
+        add(random, 12, RequestKind::Application, None, &[1, 3, 12]);
+        add(random, 12, RequestKind::Query, None, &[1, 3, 12]);
+        Self(windows)
     }
 
     /// Every store of a new credential is answered, and none is done.
     pub(super) fn of_a_lying_store() -> Self {
-        Self(vec![Outage {
-            kind: Kind::Store,
+        Self(vec![FaultWindow {
+            kind: RequestKind::Store,
             integration: None,
             from: 1,
             until: u32::MAX,
@@ -189,36 +200,26 @@ impl Plan {
     }
 
     /// What becomes of the `count`th request of a kind about an integration.
-    pub(super) fn effect(&self, kind: Kind, integration: Option<usize>, count: u32) -> Effect {
-        let hit = self.0.iter().find(|outage| {
-            outage.kind == kind
-                && outage
+    pub(super) fn effect(
+        &self,
+        kind: RequestKind,
+        integration: Option<usize>,
+        count: u32,
+    ) -> Effect {
+        let hit = self.0.iter().find(|window| {
+            window.kind == kind
+                && window
                     .integration
                     .is_none_or(|only| Some(only) == integration)
-                && (outage.from..outage.until).contains(&count)
+                && (window.from..window.until).contains(&count)
         });
-        hit.map_or(Effect::Pass, |outage| outage.effect)
+        hit.map_or(Effect::Pass, |window| window.effect)
     }
-}
-
-/// When in the life of a request something happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Moment {
-    /// It has not arrived.
-    Before,
-    /// It is done, and not answered.
-    During,
-    /// It is answered; nothing else was asked since.
-    After,
-}
-
-impl Moment {
-    pub(super) const ALL: [Self; 3] = [Self::Before, Self::During, Self::After];
 }
 
 /// What happens in the middle of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum AuditEvent {
+pub(super) enum Disturbance {
     /// Its process dies.
     Crash,
     /// So many seconds pass while it hangs, and another process sweeps.
@@ -229,7 +230,7 @@ pub(super) enum AuditEvent {
     Disconnect,
 }
 
-impl AuditEvent {
+impl Disturbance {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Crash => "a process died",
@@ -243,34 +244,34 @@ impl AuditEvent {
 /// Something that happens in the middle of a sweep.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Interruption {
-    pub(super) what: AuditEvent,
+    pub(super) what: Disturbance,
     pub(super) moment: Moment,
     /// At a request of this kind; without one, of any.
-    pub(super) kind: Option<Kind>,
+    pub(super) kind: Option<RequestKind>,
     /// At the how manieth of these.
     pub(super) nth: u32,
 }
 
 impl Interruption {
-    pub(super) fn of(random: &mut Random) -> Option<Self> {
+    pub(super) fn random(random: &mut Random) -> Option<Self> {
         let hang = u8::try_from(random.below(60) + 55).unwrap();
         let what = random.weighted(&[
-            (50, Some(AuditEvent::Crash)),
-            (16, Some(AuditEvent::Rival(hang))),
-            (12, Some(AuditEvent::Reconnect)),
-            (4, Some(AuditEvent::Disconnect)),
+            (50, Some(Disturbance::Crash)),
+            (16, Some(Disturbance::Rival(hang))),
+            (12, Some(Disturbance::Reconnect)),
+            (4, Some(Disturbance::Disconnect)),
             (18, None),
         ])?;
         let kind = random.weighted(&[
-            (8, Some(Kind::Exchange)),
-            (7, Some(Kind::Store)),
-            (4, Some(Kind::Claim)),
-            (4, Some(Kind::Record)),
-            (1, Some(Kind::ReadRow)),
-            (2, Some(Kind::DataKey)),
-            (1, Some(Kind::Decrypt)),
-            (1, Some(Kind::Application)),
-            (2, Some(Kind::Audit)),
+            (8, Some(RequestKind::Exchange)),
+            (7, Some(RequestKind::Store)),
+            (4, Some(RequestKind::Claim)),
+            (4, Some(RequestKind::Record)),
+            (1, Some(RequestKind::ReadRow)),
+            (2, Some(RequestKind::DataKey)),
+            (1, Some(RequestKind::Decrypt)),
+            (1, Some(RequestKind::Application)),
+            (2, Some(RequestKind::Audit)),
             (9, None),
         ]);
         let nth = 1 + match kind {
@@ -286,45 +287,32 @@ impl Interruption {
     pub(super) fn rare(random: &mut Random) -> Option<Self> {
         let hang = u8::try_from(random.below(60) + 55).unwrap();
         let what = random.weighted(&[
-            (60, Some(AuditEvent::Crash)),
-            (10, Some(AuditEvent::Rival(hang))),
-            (10, Some(AuditEvent::Reconnect)),
-            (5, Some(AuditEvent::Disconnect)),
+            (60, Some(Disturbance::Crash)),
+            (10, Some(Disturbance::Rival(hang))),
+            (10, Some(Disturbance::Reconnect)),
+            (5, Some(Disturbance::Disconnect)),
             (15, None),
         ])?;
         let kind = random.weighted(&[
-            (4, Kind::StoreFallback),
-            (3, Kind::FindFallback),
-            (3, Kind::RemoveFallback),
-            (3, Kind::Publish),
-            (2, Kind::Probe),
+            (4, RequestKind::StoreFallback),
+            (3, RequestKind::FindFallback),
+            (3, RequestKind::RemoveFallback),
+            (3, RequestKind::Publish),
+            (2, RequestKind::Probe),
         ]);
         Some(Self::at(random, what, Some(kind), 1))
     }
 
-    fn at(random: &mut Random, what: AuditEvent, kind: Option<Kind>, nth: u32) -> Self {
+    fn at(random: &mut Random, what: Disturbance, kind: Option<RequestKind>, nth: u32) -> Self {
         Self {
             what,
             // What has been answered cannot hang any more.
             moment: match what {
-                AuditEvent::Crash => random.pick(&Moment::ALL),
+                Disturbance::Crash => random.pick(&Moment::ALL),
                 _ => random.pick(&[Moment::Before, Moment::During]),
             },
             kind,
             nth,
         }
-    }
-}
-
-impl fmt::Display for Service {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Dynamodb => "DynamoDB",
-            Self::Kms => "KMS",
-            Self::S3 => "S3",
-            Self::Sns => "SNS",
-            Self::Secrets => "Secrets Manager",
-            Self::Platform => "platform",
-        })
     }
 }

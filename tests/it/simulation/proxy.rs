@@ -5,7 +5,6 @@
 //! Each process has addresses of its own, `/{process}/aws` and
 //! `/{process}/platform`.
 
-use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -18,14 +17,15 @@ use axum::response::{IntoResponse, Response};
 use axum::serve::ListenerExt;
 use chrono::{DateTime, TimeDelta, Utc};
 use local::Addresses;
-use serde_json::Value;
 use shared::Clock;
+use test_support::Moment;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::answer::{exaggerated, hang_up, instead};
-use super::plan::{AuditEvent, Effect, Interruption, Moment, Plan};
-use super::request::{Asked, Claimed, Kind, Service, Tables};
+use super::plan::{Disturbance, Effect, Interruption, Plan};
+use super::proxy_state::ProxyState;
+use super::request::{ObservedRequest, RequestKind, Service, Tables};
 
 pub(super) type Process = u32;
 
@@ -33,9 +33,9 @@ pub(super) type Process = u32;
 pub(super) struct Call {
     pub(super) process: Process,
     pub(super) integration: Option<usize>,
-    pub(super) kind: Kind,
+    pub(super) kind: RequestKind,
     pub(super) moment: Moment,
-    pub(super) what: AuditEvent,
+    pub(super) what: Disturbance,
     /// Dropped, it lets the request go on.
     _held: oneshot::Sender<()>,
 }
@@ -45,13 +45,13 @@ pub(super) struct Call {
 pub(super) struct Logged {
     pub(super) at: DateTime<Utc>,
     pub(super) process: Process,
-    pub(super) asked: Asked,
+    pub(super) request: ObservedRequest,
     pub(super) effect: Effect,
     /// The service did what it was asked for.
     pub(super) done: bool,
     /// The process was given the service's own answer.
     pub(super) answered: bool,
-    /// The platform was asked: the refresh token that it gave, if it gave any.
+    /// The platform gave new tokens: the refresh token among them, if there is one.
     pub(super) granted: Option<Option<String>>,
 }
 
@@ -68,30 +68,14 @@ struct Inner {
     clock: Clock,
     calls: mpsc::UnboundedSender<Call>,
     under_way: watch::Sender<usize>,
-    run: Mutex<Run>,
-}
-
-/// What is known of the current run.
-#[derive(Default)]
-struct Run {
-    plan: Plan,
-    counts: BTreeMap<(Kind, Option<usize>), u32>,
-    /// What is still to happen: once in a sweep, and once in the whole run.
-    armed: [Option<Interruption>; 2],
-    /// Processes that die at their next request, and those that are dead.
-    doomed: BTreeMap<Process, (Kind, Option<usize>)>,
-    dead: Vec<Process>,
-    claimed: BTreeMap<(Process, usize), Claimed>,
-    /// Whose each refresh token is.
-    owners: HashMap<String, usize>,
-    log: Vec<Logged>,
+    run: Mutex<ProxyState>,
 }
 
 /// An answer of a service.
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
+pub(super) struct ServiceAnswer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
 }
 
 impl Proxy {
@@ -126,9 +110,9 @@ impl Proxy {
 
     /// Begins a run.
     pub(super) fn begin(&self, plan: Plan) {
-        *self.inner.run() = Run {
+        *self.inner.run() = ProxyState {
             plan,
-            ..Run::default()
+            ..ProxyState::default()
         };
     }
 
@@ -197,11 +181,11 @@ async fn handle(State(inner): State<Arc<Inner>>, request: Request) -> Response {
 }
 
 impl Inner {
-    fn run(&self) -> MutexGuard<'_, Run> {
+    fn run(&self) -> MutexGuard<'_, ProxyState> {
         self.run.lock().unwrap()
     }
 
-    /// The answer; `None`: the integration breaks.
+    /// The answer; `None`: the connection breaks.
     async fn serve(&self, head: &Parts, body: Bytes) -> Option<Response> {
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let mut parts = path.splitn(4, ['/', '?']).skip(1);
@@ -209,13 +193,13 @@ impl Inner {
         let is_platform = parts.next() == Some("platform");
         let path = format!("/{}", parts.next().unwrap_or_default());
 
-        let (asked, effect, interruption) =
+        let (request, effect, interruption) =
             self.run()
                 .arrive(process, is_platform, head, &path, &body, &self.tables)?;
         let call = |what, moment| Call {
             process,
-            integration: asked.integration,
-            kind: asked.kind,
+            integration: request.integration,
+            kind: request.kind,
             moment,
             what,
             _held: oneshot::channel().0,
@@ -225,7 +209,7 @@ impl Inner {
         }
         let doomed = self.run().doomed.remove(&process);
         if let Some((kind, integration)) = doomed {
-            let call = call(AuditEvent::Crash, Moment::After);
+            let call = call(Disturbance::Crash, Moment::After);
             self.interrupt(Call {
                 kind,
                 integration,
@@ -237,7 +221,7 @@ impl Inner {
             return None;
         }
         let mut answer = match effect.acts() {
-            true => Some(self.forward(asked.service, head, &path, body).await),
+            true => Some(self.forward(request.service, head, &path, body).await),
             false => None,
         };
         if let (Effect::Exaggerate, Some(answer)) = (effect, &mut answer) {
@@ -250,7 +234,7 @@ impl Inner {
         let now = self.clock.now();
         let place = self
             .run()
-            .take(now, process, asked.clone(), effect, answer.as_ref());
+            .record(now, process, request.clone(), effect, answer.as_ref());
         if let Effect::Slow(seconds) = effect {
             self.clock.advance(TimeDelta::seconds(seconds.into()));
         }
@@ -263,7 +247,8 @@ impl Inner {
         }
         run.log[place].answered = effect.answers();
         if let Some((_, Moment::After)) = interruption {
-            run.doomed.insert(process, (asked.kind, asked.integration));
+            run.doomed
+                .insert(process, (request.kind, request.integration));
         }
         drop(run);
         match answer {
@@ -271,7 +256,7 @@ impl Inner {
                 debug_assert!(done || !answer.status.is_success());
                 Some((answer.status, answer.headers, answer.body).into_response())
             }
-            _ => instead(asked.service, effect),
+            _ => instead(request.service, effect),
         }
     }
 
@@ -281,7 +266,13 @@ impl Inner {
         let _ = released.await;
     }
 
-    async fn forward(&self, service: Service, head: &Parts, path: &str, body: Bytes) -> Answer {
+    async fn forward(
+        &self,
+        service: Service,
+        head: &Parts,
+        path: &str,
+        body: Bytes,
+    ) -> ServiceAnswer {
         let upstreams = &self.upstreams;
         let base = match service {
             Service::Dynamodb => &upstreams.dynamodb,
@@ -306,106 +297,10 @@ impl Inner {
             headers.remove::<HeaderName>(hop);
         }
         let body = response.bytes().await.unwrap();
-        Answer {
+        ServiceAnswer {
             status,
             headers,
             body,
         }
-    }
-}
-
-impl Run {
-    /// Reads a request and decides about it; nothing of a dead process arrives.
-    #[expect(clippy::type_complexity, reason = "told apart by their types")]
-    fn arrive(
-        &mut self,
-        process: Process,
-        is_platform: bool,
-        head: &Parts,
-        path: &str,
-        body: &Bytes,
-        tables: &Tables,
-    ) -> Option<(Asked, Effect, Option<(AuditEvent, Moment)>)> {
-        if self.dead.contains(&process) {
-            return None;
-        }
-        let asked = if is_platform {
-            Asked::of_platform(body, |token| self.owners.get(token).copied())
-        } else {
-            let claimed = |of| self.claimed.get(&(process, of)).copied();
-            Asked::of_aws(head, path, body, tables, claimed)
-        };
-        let count = self
-            .counts
-            .entry((asked.kind, asked.integration))
-            .or_default();
-        *count += 1;
-        let effect = self.plan.effect(asked.kind, asked.integration, *count);
-        let mut interruption = None;
-        for slot in &mut self.armed {
-            if let Some(armed) = slot
-                && armed.kind.is_none_or(|kind| kind == asked.kind)
-            {
-                armed.nth = armed.nth.saturating_sub(1);
-                if armed.nth == 0 && interruption.is_none() {
-                    interruption = Some((armed.what, armed.moment));
-                    *slot = None;
-                }
-            }
-        }
-        Some((asked, effect, interruption))
-    }
-
-    /// Takes in what a service did; where in the log that stands.
-    fn take(
-        &mut self,
-        at: DateTime<Utc>,
-        process: Process,
-        asked: Asked,
-        effect: Effect,
-        answer: Option<&Answer>,
-    ) -> usize {
-        let done = answer.is_some_and(|answer| answer.status.is_success());
-        let granted = answer
-            .filter(|_| asked.kind == Kind::Exchange)
-            .and_then(|answer| serde_json::from_slice::<Value>(&answer.body).ok())
-            .and_then(|body| {
-                let fields = [&body, &body["data"]];
-                let fields = fields
-                    .into_iter()
-                    .find(|of| of["access_token"].is_string())?;
-                Some(fields["refresh_token"].as_str().map(str::to_owned))
-            });
-        if let (Some(Some(token)), Some(integration)) = (&granted, asked.integration) {
-            self.owners.insert(token.clone(), integration);
-        }
-        if let (true, Some(integration), Some(copy)) = (done, asked.integration, &asked.copy) {
-            let of = (process, integration);
-            match asked.kind {
-                Kind::Claim => {
-                    let claimed = Claimed {
-                        generation: copy.generation,
-                        stored: None,
-                    };
-                    self.claimed.insert(of, claimed);
-                }
-                Kind::Store => {
-                    if let Some(claimed) = self.claimed.get_mut(&of) {
-                        claimed.stored = asked.version;
-                    }
-                }
-                _ => {}
-            }
-        }
-        self.log.push(Logged {
-            at,
-            process,
-            asked,
-            effect,
-            done,
-            answered: false,
-            granted,
-        });
-        self.log.len() - 1
     }
 }

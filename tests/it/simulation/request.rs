@@ -1,6 +1,8 @@
 //! What a request asks for, read off the wire: of which service, for which
 //! step of a sweep, about which integration.
 
+use std::fmt;
+
 use axum::body::Bytes;
 use axum::http::request::Parts;
 use base64::Engine;
@@ -8,6 +10,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 use shared::domain::integration::Sealed;
 use shared::domain::refresh::Renewed;
+use test_support::StepKinds;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Service {
@@ -19,9 +22,22 @@ pub(super) enum Service {
     Platform,
 }
 
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dynamodb => "DynamoDB",
+            Self::Kms => "KMS",
+            Self::S3 => "S3",
+            Self::Sns => "SNS",
+            Self::Secrets => "Secrets Manager",
+            Self::Platform => "platform",
+        })
+    }
+}
+
 /// The kinds of requests that a sweep makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(super) enum RequestKind {
     Query,
     ReadRow,
     Claim,
@@ -40,8 +56,8 @@ pub(super) enum Kind {
     Secret,
 }
 
-impl Kind {
-    pub(super) const ALL: [Self; 16] = [
+impl StepKinds for RequestKind {
+    const ALL: &'static [Self] = &[
         Self::Query,
         Self::ReadRow,
         Self::DataKey,
@@ -70,9 +86,9 @@ pub(super) struct SealedCopy {
 
 /// A request, read.
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
+pub(super) struct ObservedRequest {
     pub(super) service: Service,
-    pub(super) kind: Kind,
+    pub(super) kind: RequestKind,
     /// Of the run's integrations, the one that it is about.
     pub(super) integration: Option<usize>,
     /// A write of a row: the one that holds the lease, and whether an earlier
@@ -102,8 +118,8 @@ fn integration_of(id: &str) -> Option<usize> {
     id.strip_prefix('c')?.parse().ok()
 }
 
-impl Asked {
-    fn new(service: Service, kind: Kind, integration: Option<usize>) -> Self {
+impl ObservedRequest {
+    fn new(service: Service, kind: RequestKind, integration: Option<usize>) -> Self {
         Self {
             service,
             kind,
@@ -130,15 +146,21 @@ impl Asked {
                 let body = serde_json::from_slice(body).unwrap();
                 Self::of_dynamodb(operation, &body, tables, claimed)
             }
-            Some(("TrentService", "Decrypt")) => Self::new(Service::Kms, Kind::Decrypt, None),
-            Some(("TrentService", _)) => Self::new(Service::Kms, Kind::DataKey, None),
-            Some(_) => Self::new(Service::Secrets, Kind::Secret, None),
+            Some(("TrentService", "Decrypt")) => {
+                Self::new(Service::Kms, RequestKind::Decrypt, None)
+            }
+            Some(("TrentService", _)) => Self::new(Service::Kms, RequestKind::DataKey, None),
+            Some(_) => Self::new(Service::Secrets, RequestKind::Secret, None),
             None if path.contains("/fallback/") => Self::of_s3(head, path, body),
             None => {
                 let body = String::from_utf8_lossy(body);
                 let id = body.split("integration_id%22%3A%22").nth(1);
                 let id = id.and_then(|rest| rest.split('%').next());
-                Self::new(Service::Sns, Kind::Publish, id.and_then(integration_of))
+                Self::new(
+                    Service::Sns,
+                    RequestKind::Publish,
+                    id.and_then(integration_of),
+                )
             }
         }
     }
@@ -159,16 +181,16 @@ impl Asked {
         if table == tables.audit {
             let stream = body["Item"]["stream"]["S"].as_str().unwrap_or_default();
             return of(
-                Kind::Audit,
+                RequestKind::Audit,
                 stream.rsplit('#').next().and_then(integration_of),
             );
         }
         if table == tables.quotas {
-            return of(Kind::Application, None);
+            return of(RequestKind::Application, None);
         }
         match operation {
-            "Query" => of(Kind::Query, None),
-            "GetItem" => of(Kind::ReadRow, id(&body["Key"])),
+            "Query" => of(RequestKind::Query, None),
+            "GetItem" => of(RequestKind::ReadRow, id(&body["Key"])),
             _ => Self::of_row(&body["Item"], id(&body["Item"]), claimed),
         }
     }
@@ -184,14 +206,14 @@ impl Asked {
         let lease = text("/lease/M/attempt/S");
         let in_doubt = text("/intent/M/attempt/S").is_some_and(|of| Some(of) != lease);
         let kind = match integration.and_then(claimed) {
-            _ if lease.is_some() => Kind::Claim,
+            _ if lease.is_some() => RequestKind::Claim,
             Some(claimed)
                 if generation > Some(claimed.generation)
                     && claimed.stored.is_none_or(|stored| version <= Some(stored)) =>
             {
-                Kind::Store
+                RequestKind::Store
             }
-            _ => Kind::Record,
+            _ => RequestKind::Record,
         };
         let sealed = text("/refresh_token/B").map(|text| BASE64.decode(text).unwrap());
         Self {
@@ -210,9 +232,9 @@ impl Asked {
     /// `/{bucket}/fallback/{org}/{integration}/{generation}`
     fn of_s3(head: &Parts, path: &str, body: &Bytes) -> Self {
         let kind = match head.method.as_str() {
-            "PUT" => Kind::StoreFallback,
-            "GET" => Kind::FindFallback,
-            _ => Kind::RemoveFallback,
+            "PUT" => RequestKind::StoreFallback,
+            "GET" => RequestKind::FindFallback,
+            _ => RequestKind::RemoveFallback,
         };
         let path = path.split('?').next().unwrap_or_default();
         let mut parts = path.rsplit('/');
@@ -235,8 +257,8 @@ impl Asked {
     pub(super) fn of_platform(body: &Bytes, owner: impl Fn(&str) -> Option<usize>) -> Self {
         let token = refresh_token(body);
         let kind = match token {
-            Some(_) => Kind::Exchange,
-            None => Kind::Probe,
+            Some(_) => RequestKind::Exchange,
+            None => RequestKind::Probe,
         };
         Self {
             token: token.clone(),

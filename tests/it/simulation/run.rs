@@ -6,43 +6,40 @@ use std::collections::BTreeMap;
 use check_tokens::SweepError;
 use chrono::{DateTime, TimeDelta, Utc};
 use local::platforms::Rules;
-use serde_json::{Value, json};
+use serde_json::json;
 use shared::IntegrationKey;
 use shared::Platform;
-use shared::aws::tables::Conflict;
 use shared::domain::integration::{Integration, State};
 use shared::domain::report::SweepReport;
-use shared::registration::import::Progress;
+use test_support::{Random, Section, Tally};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::judge::UNASKED;
 use super::lab::Lab;
-use super::plan::{AuditEvent, Interruption, Plan};
+use super::plan::{Disturbance, Interruption, Plan};
 use super::proxy::{Call, Logged, Process};
-use super::random::Random;
-use super::request::id_of;
-use super::tally::{Tally, Topic};
+use super::request::{RequestKind, id_of};
 use crate::world::{key, start};
 
 /// The least pause between two tries, and an answer that took its time.
 const LAST_MINUTES: TimeDelta = TimeDelta::minutes(3);
 
 /// How often a sweep is enough for everything to settle.
-const PATIENCE: usize = 60;
+const MAX_SETTLING_SWEEPS: usize = 60;
 
 /// How a run ended.
-pub(super) struct Ended {
-    pub(super) tally: Tally,
+pub(super) struct EndedRun {
+    pub(super) tally: Tally<RequestKind>,
     /// What should not be.
     pub(super) found: Vec<String>,
     pub(super) story: Vec<String>,
 }
 
-pub(super) struct Run<'a> {
+pub(super) struct SimulationRun<'a> {
     pub(super) lab: &'a mut Lab,
     pub(super) org: String,
     pub(super) integrations: Vec<Subject>,
-    pub(super) tally: Tally,
+    pub(super) tally: Tally<RequestKind>,
     pub(super) found: Vec<String>,
     pub(super) story: Vec<String>,
     /// Processes that died.
@@ -53,14 +50,14 @@ pub(super) struct Run<'a> {
 pub(super) struct Subject {
     pub(super) platform: Platform,
     /// Credentials that people gave it so far.
-    credentials: u32,
+    pub(super) credentials: u32,
     /// A person switched it off.
     pub(super) is_off: bool,
 }
 
 /// Runs a seed; where `lying`, the table lies about what it stored.
-pub(super) async fn run(lab: &mut Lab, seed: u64, lying: bool) -> Ended {
-    let mut run = Run::begin(lab, seed, lying).await;
+pub(super) async fn run(lab: &mut Lab, seed: u64, lying: bool) -> EndedRun {
+    let mut run = SimulationRun::begin(lab, seed, lying).await;
     run.disturb(lying).await;
     run.settle().await;
     let generations = run.let_all_refresh().await;
@@ -76,7 +73,7 @@ fn rules(random: &mut Random, platform: Platform) -> Rules {
     }
 }
 
-impl<'a> Run<'a> {
+impl<'a> SimulationRun<'a> {
     async fn begin(lab: &'a mut Lab, seed: u64, lying: bool) -> Self {
         let mut random = Random::new(seed);
         lab.world.clock.set(start());
@@ -92,14 +89,14 @@ impl<'a> Run<'a> {
         ];
         let plan = match lying {
             true => Plan::of_a_lying_store(),
-            false => Plan::of(&mut random, platforms.len()),
+            false => Plan::random(&mut random, platforms.len()),
         };
         lab.proxy.begin(plan);
         let mut run = Self {
             lab,
             org: format!("s{seed}"),
             integrations: Vec::new(),
-            tally: Tally::default(),
+            tally: Tally::new(),
             found: Vec::new(),
             story: Vec::new(),
             buried: Vec::new(),
@@ -134,7 +131,7 @@ impl<'a> Run<'a> {
                 .await;
             let processes = if self.random.percent(15) { 2 } else { 1 };
             let hurried = self.random.percent(15);
-            let interruption = Interruption::of(&mut self.random).filter(|_| !lying);
+            let interruption = Interruption::random(&mut self.random).filter(|_| !lying);
             self.lab.proxy.arm(interruption);
             let deadline = hurried.then(|| self.lab.world.now() + TimeDelta::seconds(60));
             self.sweep(processes, deadline).await;
@@ -144,7 +141,7 @@ impl<'a> Run<'a> {
     /// Without faults, until nothing is under way or in doubt.
     async fn settle(&mut self) {
         self.lab.proxy.calm();
-        for _ in 0..PATIENCE {
+        for _ in 0..MAX_SETTLING_SWEEPS {
             let rows = self.rows().await;
             let now = self.lab.world.now();
             if rows.iter().all(|row| is_settled(row, now)) {
@@ -213,16 +210,12 @@ impl<'a> Run<'a> {
         loop {
             tokio::select! {
                 biased;
-                Some(call) = self.lab.calls.recv() => self.answer(call, &handles).await,
+                Some(call) = self.lab.calls.recv() => self.interrupt(call, &handles).await,
                 ended = tasks.join_next() => match ended {
                     None => break,
-                    Some(Ok(result)) => self.take(result),
+                    Some(Ok(result)) => self.check_for_panics(result),
                     Some(Err(error)) => assert!(error.is_cancelled(), "{error}"),
                 },
-                // Nobody else lets time pass for one that waits before it tries again.
-                until = self.lab.world.clock.somebody_sleeps() => {
-                    self.lab.world.clock.set(until);
-                }
             }
         }
         self.wait_until_quiet().await;
@@ -261,7 +254,7 @@ impl<'a> Run<'a> {
             };
             let next = row.next_attempt_at(now);
             if end - now >= LAST_MINUTES && next.is_none_or(|next| next >= end) {
-                self.tally.count(Topic::Losses, UNASKED);
+                self.tally.count(Section::Losses, UNASKED);
                 let what = format!("c{integration}: ends {end}, next tried {next:?}: {row:?}");
                 self.found.push(what);
             }
@@ -278,7 +271,7 @@ impl<'a> Run<'a> {
         let platform = self.integrations[integration].platform;
         let life = self.lab.world.stack.platforms().rules(platform).access_life;
         let granted = |of: &&Logged| {
-            of.asked.integration == Some(integration) && of.granted.is_some() && of.answered
+            of.request.integration == Some(integration) && of.granted.is_some() && of.answered
         };
         let last = log.iter().rev().find(granted)?;
         // Only of what is stored: a later answer may have been lost.
@@ -289,7 +282,7 @@ impl<'a> Run<'a> {
         is_stored.then(|| last.at + TimeDelta::seconds(life))
     }
 
-    fn take(&mut self, result: Result<SweepReport, SweepError>) {
+    fn check_for_panics(&mut self, result: Result<SweepReport, SweepError>) {
         let Ok(report) = result else { return };
         let panicked = report
             .failures
@@ -301,7 +294,7 @@ impl<'a> Run<'a> {
     }
 
     /// Does what must happen in the middle of a request.
-    async fn answer(&mut self, call: Call, handles: &BTreeMap<Process, AbortHandle>) {
+    async fn interrupt(&mut self, call: Call, handles: &BTreeMap<Process, AbortHandle>) {
         if self.buried.contains(&call.process) {
             return;
         }
@@ -314,13 +307,13 @@ impl<'a> Run<'a> {
             call.process,
             call.what.name()
         ));
-        self.tally.count(Topic::AuditEvents, call.what.name());
+        self.tally.count(Section::Interruptions, call.what.name());
         let integration = call.integration.unwrap_or_else(|| {
             let count = u32::try_from(self.integrations.len()).unwrap();
             self.random.below(count) as usize
         });
         match call.what {
-            AuditEvent::Crash => {
+            Disturbance::Crash => {
                 self.tally.crash(call.kind, call.moment);
                 self.buried.push(call.process);
                 self.lab.proxy.bury(call.process);
@@ -329,80 +322,23 @@ impl<'a> Run<'a> {
                     tokio::task::yield_now().await;
                 }
             }
-            AuditEvent::Rival(seconds) => {
+            Disturbance::Rival(seconds) => {
                 self.lab.world.pass(TimeDelta::seconds(seconds.into()));
                 let (_, function) = self.lab.start(&[]);
                 let request = check_tokens::Request::default();
                 let armed = self.lab.proxy.disarm();
-                let clock = self.lab.world.clock.clone();
-                let mut sweep = std::pin::pin!(function.sweep(request, None, |_| {}));
-                let result = loop {
-                    tokio::select! {
-                        biased;
-                        result = &mut sweep => break result,
-                        until = clock.somebody_sleeps() => clock.set(until),
-                    }
-                };
+                let result = function.sweep(request, None, |_| {}).await;
                 self.lab.proxy.rearm(armed);
-                self.take(result);
+                self.check_for_panics(result);
             }
-            AuditEvent::Reconnect => self.connect(integration, TimeDelta::hours(3)).await,
-            AuditEvent::Disconnect => self.disconnect(integration).await,
+            Disturbance::Reconnect => self.connect(integration, TimeDelta::hours(3)).await,
+            Disturbance::Disconnect => self.disconnect(integration).await,
         }
         drop(call);
     }
 
-    async fn import(&mut self, record: &Value) {
-        let mut problems = Vec::new();
-        let text = record.to_string();
-        let importer = &self.lab.importer;
-        let summary = importer.import(text.as_bytes(), |progress| {
-            if let Progress::Problem { reason, .. } = progress {
-                problems.push(reason.to_owned());
-            }
-        });
-        let summary = summary.await.unwrap();
-        assert!(summary.is_clean(), "{summary:?} {problems:?}");
-    }
-
-    /// A person gives an integration a new credential.
-    async fn connect(&mut self, integration: usize, left: TimeDelta) {
-        let (org, id) = (self.org.clone(), id_of(integration));
-        let of = &mut self.integrations[integration];
-        of.credentials += 1;
-        of.is_off = false;
-        let name = format!("{org}-{id}-{}", of.credentials);
-        let token = format!("rt-{name}");
-        self.lab.proxy.own(token.clone(), integration);
-        let now = self.lab.world.now();
-        // Newer than anything that the platform gave since.
-        let end = now + left + TimeDelta::minutes(of.credentials.into());
-        let line = json!({
-            "type": "integration", "org_id": org, "integration_id": id,
-            "platform": of.platform.name(), "username": id, "account_id": "1",
-            "created_by": "carl", "access_token": format!("at-{name}"), "refresh_token": token,
-            "token_expires_at": end, "is_active": true,
-        });
-        self.import(&line).await;
-    }
-
-    /// A person switches an integration off.
-    async fn disconnect(&mut self, integration: usize) {
-        loop {
-            let mut row = self.row(integration).await;
-            let now = self.lab.world.now();
-            row.disconnect(now);
-            match self.lab.integrations.replace(row, now).await {
-                Ok(_) => break,
-                Err(Conflict::Lost(_)) => {}
-                Err(Conflict::Failed(error)) => panic!("{error}"),
-            }
-        }
-        self.integrations[integration].is_off = true;
-    }
-
     /// Leaves nothing behind that another run would come across.
-    async fn end(mut self) -> Ended {
+    async fn end(mut self) -> EndedRun {
         self.lab.world.stack.settled().await;
         for (table, keys) in self.leftovers() {
             let item = keys.into_iter().map(|(name, value)| {
@@ -414,14 +350,15 @@ impl<'a> Run<'a> {
         }
         for logged in self.lab.proxy.log() {
             if logged.effect.name() != "passed" {
-                self.tally.fault(logged.asked.service, logged.effect.name());
+                let what = format!("{}: {}", logged.request.service, logged.effect.name());
+                self.tally.count(Section::Faults, what);
             }
         }
-        self.tally.count(Topic::Runs, "runs");
+        self.tally.count(Section::Runs, "runs");
         let integrations = self.integrations.len() as u64;
         self.tally
-            .count_many(Topic::Runs, "integrations", integrations);
-        Ended {
+            .count_many(Section::Runs, "integrations", integrations);
+        EndedRun {
             tally: self.tally,
             found: self.found,
             story: self.story,

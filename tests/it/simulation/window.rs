@@ -8,7 +8,7 @@ use shared::domain::check_result::CheckResult;
 use super::lab::Lab;
 use super::plan::Plan;
 use super::proxy::Logged;
-use super::request::{Kind, Service, id_of};
+use super::request::{RequestKind, Service, id_of};
 use crate::world::{acme, integration, key, start};
 
 const PLATFORMS: [Platform; 6] = [
@@ -35,14 +35,17 @@ async fn lab() -> Lab {
 
 /// What a process asked for, in order, between the platform's answer and its
 /// having stored what came; also whether it had a key at hand before it asked.
-fn window(log: &[Logged]) -> Vec<Kind> {
-    let kind = |at: usize| log[at].asked.kind;
-    let exchange = (0..log.len()).position(|at| kind(at) == Kind::Exchange);
-    let stored = (0..log.len()).position(|at| kind(at) == Kind::Store && log[at].done);
+fn window(log: &[Logged]) -> Vec<RequestKind> {
+    let kind = |at: usize| log[at].request.kind;
+    let exchange = (0..log.len()).position(|at| kind(at) == RequestKind::Exchange);
+    let stored = (0..log.len()).position(|at| kind(at) == RequestKind::Store && log[at].done);
     let (exchange, stored) = (exchange.unwrap(), stored.unwrap());
     assert!(log[exchange].done && log[exchange].granted.is_some());
-    let before = |of: Kind| (0..exchange).any(|at| kind(at) == of);
-    assert!(before(Kind::DataKey) && before(Kind::Claim), "{log:?}");
+    let before = |of: RequestKind| (0..exchange).any(|at| kind(at) == of);
+    assert!(
+        before(RequestKind::DataKey) && before(RequestKind::Claim),
+        "{log:?}"
+    );
     (exchange + 1..stored).map(kind).collect()
 }
 
@@ -70,13 +73,17 @@ async fn nor_within_a_sweep() {
     let report = function.sweep(request, None, |_| {}).await.unwrap();
     assert_eq!(report.auto_refreshed, PLATFORMS.len() as u64, "{report:?}");
     let mut log = lab.proxy.log();
-    log.retain(|logged| logged.asked.kind != Kind::Query);
-    let exchanges = (0..log.len()).filter(|at| log[*at].asked.kind == Kind::Exchange);
+    log.retain(|logged| logged.request.kind != RequestKind::Query);
+    let exchanges = (0..log.len()).filter(|at| log[*at].request.kind == RequestKind::Exchange);
     for at in exchanges {
-        let next = &log[at + 1].asked;
+        let next = &log[at + 1].request;
         assert_eq!(
             (next.service, next.kind, next.integration),
-            (Service::Dynamodb, Kind::Store, log[at].asked.integration)
+            (
+                Service::Dynamodb,
+                RequestKind::Store,
+                log[at].request.integration
+            )
         );
     }
     assert_eq!(lab.world.now(), start());

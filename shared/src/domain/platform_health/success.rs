@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Assessment, PlatformHealth, Sighting};
 use crate::domain::IntegrationKey;
-use crate::domain::refresh::attempt::EXCHANGE;
+use crate::domain::refresh::attempt::EXCHANGE_TIMEOUT;
 
 /// How many successes are remembered.
 pub(super) const MAX_SUCCESSES: usize = 3;
@@ -27,11 +27,13 @@ impl PlatformHealth {
         // fails all was our conclusion.
         let ended = self
             .outage
-            .take_if(|outage| sent_at + EXCHANGE > outage.since);
+            .take_if(|outage| sent_at + EXCHANGE_TIMEOUT > outage.since);
         // Its answer arrived within the time of an exchange: after these.
         let before = self.refused.len() + self.failing.len();
-        self.refused.retain(|seen| seen.at > sent_at + EXCHANGE);
-        self.failing.retain(|seen| seen.at > sent_at + EXCHANGE);
+        self.refused
+            .retain(|seen| seen.at > sent_at + EXCHANGE_TIMEOUT);
+        self.failing
+            .retain(|seen| seen.at > sent_at + EXCHANGE_TIMEOUT);
         let had_trouble = self.refused.len() + self.failing.len() < before || ended.is_some();
         self.remember_success(key, sent_at);
         events.extend(self.compare_lives(access_life, refresh_life));

@@ -1,6 +1,6 @@
-//! The lives that a platform's answer names, as far as they can be believed. A
-//! life in the wrong unit, or an instant in its place, would put the next refresh
-//! into a year in which nothing of the grant is left.
+//! The lifetimes that a platform's answer names, as far as they can be believed. A
+//! lifetime in the wrong unit, or an instant in its place, would put the next
+//! refresh into a year in which nothing of the grant is left.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -8,30 +8,30 @@ use super::{EXPIRY_TOLERANCE, Ends, Lifetimes, ProbeResult};
 use crate::Platform;
 use crate::platforms::catalog::RefreshModel;
 
-/// A life beyond so many times the longest that the platform has documented is none.
-const SEVERAL: i32 = 4;
-/// For clocks of which the platform documents no length.
-const UNDOCUMENTED: TimeDelta = TimeDelta::days(2 * 366);
+/// A lifetime beyond this many times the longest documented one is not believed.
+const MAX_DOCUMENTED_FACTOR: i32 = 4;
+/// The longest believable lifetime where the platform documents none.
+const MAX_UNDOCUMENTED_LIFE: TimeDelta = TimeDelta::days(2 * 366);
 
-/// A clock that an answer names.
+/// What a lifetime in an answer is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LifetimeKind {
-    /// The access token's.
+    /// The access token.
     Access,
-    /// The refresh token's.
+    /// The refresh token.
     Refresh,
-    /// That of the access to a person's data.
+    /// The access to a person's data (Meta).
     DataAccess,
 }
 
-/// A life that was not believed.
+/// A lifetime that was not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unbelieved {
-    /// Of what.
+    /// What it is about.
     pub clock: LifetimeKind,
-    /// In seconds, as it was said; `None` if nothing was, where something should be.
+    /// In seconds, from the answer; `None` where the answer leaves out a documented one.
     pub said: Option<i64>,
-    /// What is taken instead; `None`: what was known before.
+    /// What is used instead; `None`: what was known before.
     pub taken: Option<TimeDelta>,
 }
 
@@ -54,7 +54,7 @@ impl Platform {
             LifetimeKind::Refresh => self.refresh_life(),
             LifetimeKind::DataAccess => self.data_access_life(),
         };
-        let bound = longest.map_or(UNDOCUMENTED, |life| life * SEVERAL);
+        let bound = longest.map_or(MAX_UNDOCUMENTED_LIFE, |life| life * MAX_DOCUMENTED_FACTOR);
         life > TimeDelta::zero() && life <= bound
     }
 }
@@ -184,7 +184,7 @@ mod tests {
             let believed = believed(platform, Some(access), refresh);
             assert_eq!(believed, [Some(access), refresh, None], "{platform}");
         }
-        // Meta's extension may leave it out: what is absurd there is as good as that, and a refresh token that stays has its clock.
+        // Meta's extension may leave it out, and a refresh token that stays has its own.
         assert_eq!(believed(Platform::Meta, None, None), [None; 3]);
         let (lifetimes, doubts) =
             Lifetimes::default().believed(Platform::Linkedin, RefreshModel::Static, false);

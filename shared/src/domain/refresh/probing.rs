@@ -10,7 +10,7 @@ use crate::platforms::catalog::RefreshModel;
 /// What a free probe saw of an access token that lives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProbeResult {
-    /// When it ends.
+    /// When the access token ends.
     pub access: Ends,
     /// Until when the platform lets us read the person's data (Meta).
     pub data_access: Ends,
@@ -18,15 +18,15 @@ pub struct ProbeResult {
     pub scopes: Vec<String>,
 }
 
-/// When something ends, by a platform's own word.
+/// When something ends, according to the platform.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Ends {
-    /// It does not say.
+    /// The platform does not say.
     #[default]
     NotSaid,
-    /// Never: what ended before does so no longer.
+    /// It has no end, whatever was known before.
     Never,
-    /// Then.
+    /// At this instant.
     At(DateTime<Utc>),
 }
 
@@ -43,19 +43,19 @@ impl Ends {
 
 impl Integration {
     /// Takes over what a probe saw of the access token.
-    pub fn see(&mut self, seen: &ProbeResult, now: DateTime<Utc>) {
+    pub fn apply_probe(&mut self, seen: &ProbeResult, now: DateTime<Utc>) {
         let (seen, _) = seen.clone().believed(self.platform, now);
         self.expiry.access_token = seen.access.or(self.expiry.access_token);
         self.expiry.data_access = seen.data_access.or(self.expiry.data_access);
-        self.take_scopes(seen.scopes, now);
+        self.update_permissions(seen.scopes, now);
         self.refresh.alive_at = Some(now);
     }
 
-    /// Takes over what a probe saw of the access token that an extension has
-    /// just brought: it may show that the end moved after all.
-    pub fn see_extended(&mut self, seen: &ProbeResult, now: DateTime<Utc>) {
+    /// Takes over what a probe saw of an access token that an extension has just
+    /// brought: the probe may show that the end moved after all.
+    pub fn apply_probe_of_extension(&mut self, seen: &ProbeResult, now: DateTime<Utc>) {
         let before = self.expiry.access_token;
-        self.see(seen, now);
+        self.apply_probe(seen, now);
         let moved = match (before, self.expiry.access_token) {
             (Some(before), Some(end)) => end > before + expiry_tolerance(Some(end - now)),
             (Some(_), None) => true,
@@ -68,11 +68,10 @@ impl Integration {
         }
     }
 
-    /// Takes over what a free probe says of the access token, where nothing
-    /// refreshes it now. Where that token is all there is of the grant, one that
-    /// lives clears what was concluded of it, and a refusal is confirmed by one
-    /// that comes when it is due, not by somebody who asks twice. Where a refresh
-    /// token is, whether this one lives says nothing of the grant.
+    /// Takes over the result of a free probe, where nothing refreshes the access token
+    /// now. Where that token is the whole grant, a living one clears earlier
+    /// conclusions. A refusal is confirmed only by a second one when the next probe
+    /// is due. Where there is a refresh token, the result says nothing of the grant.
     pub fn probed(
         &mut self,
         said: Result<&ProbeResult, &Verdict>,
@@ -91,7 +90,7 @@ impl Integration {
         let verdict = match said {
             Ok(seen) => {
                 let before = self.clone();
-                self.see(seen, now);
+                self.apply_probe(seen, now);
                 if is_the_grant {
                     self.recover(&before, now);
                 }
@@ -139,8 +138,8 @@ impl Integration {
         }
     }
 
-    /// Takes over that the access token lives after all, although that was
-    /// doubted or denied. Not if what is gone or unreadable is more than it.
+    /// Takes over that the access token lives after all. That clears no state in which
+    /// more than this token is lost or unreadable.
     fn recover(&mut self, before: &Self, now: DateTime<Utc>) {
         match self.state {
             State::Retrying { .. }
@@ -156,7 +155,7 @@ impl Integration {
                 ..
             } => {
                 self.state = State::Active;
-                self.owe_recovery_alert(before, now);
+                self.queue_recovery_alert(before, now);
             }
             State::ReconnectRequired {
                 reason: ReconnectReason::RotationLost | ReconnectReason::CredentialDamaged,

@@ -1,8 +1,11 @@
+use super::backoff::backoff;
 use super::*;
 use crate::Platform;
+use crate::domain::integration::{RetryReason, State};
 use crate::domain::schedule::tests::{at, integration};
+use crate::domain::sent_alerts::Recovery;
 use crate::domain::severity::Severity;
-use crate::domain::verdict::Throttled;
+use crate::domain::verdict::{ReconnectReason, Throttled, Verdict};
 
 const DAY: i64 = 86_400;
 
@@ -130,7 +133,7 @@ fn no_failure_but_evidence_changes_what_people_must_do() {
 }
 
 #[test]
-fn our_own_misconfiguration_changes_nothing_of_a_integration() {
+fn our_own_misconfiguration_changes_nothing_of_an_integration() {
     let mut row = integration(Platform::Google, true, -1_800, Some(1_800));
     let before = row.clone();
     row.fail(&Verdict::AppMisconfigured, false, at(0), 0.5);
@@ -140,15 +143,15 @@ fn our_own_misconfiguration_changes_nothing_of_a_integration() {
 #[test]
 fn pauses_grow_and_stay_within_bounds() {
     let year = TimeDelta::days(365);
-    assert_eq!(pause(0, year, 0.0), TimeDelta::minutes(1));
-    assert_eq!(pause(9, year, 0.0), TimeDelta::minutes(1));
-    assert!(pause(0, year, 0.999) < TimeDelta::minutes(2));
-    let late = pause(20, year, 0.999);
+    assert_eq!(backoff(0, year, 0.0), TimeDelta::minutes(1));
+    assert_eq!(backoff(9, year, 0.0), TimeDelta::minutes(1));
+    assert!(backoff(0, year, 0.999) < TimeDelta::minutes(2));
+    let late = backoff(20, year, 0.999);
     assert!(
         late > TimeDelta::minutes(59) && late < TimeDelta::hours(1),
         "{late}"
     );
-    assert!(pause(20, TimeDelta::minutes(8), 0.999) < TimeDelta::minutes(8));
+    assert!(backoff(20, TimeDelta::minutes(8), 0.999) < TimeDelta::minutes(8));
     let mut row = integration(Platform::Google, true, -7_200, Some(-3_600));
     for n in 0..10 {
         row.fail(
@@ -208,7 +211,7 @@ fn people_hear_of_a_recovery_and_not_of_routine() {
     let mut early = integration(Platform::Linkedin, true, -40 * DAY, Some(20 * DAY));
     early.renew(renewed(60), at(0));
     assert_eq!(early.sent_alerts.recovery, None);
-    // Short-lived, but people had been told.
+    // Short-lived, but an alert had been sent.
     let mut alerted = integration(Platform::Google, true, -1_800, Some(1_800));
     alerted.sent_alerts.threshold = Some(crate::domain::sent_alerts::SentThreshold {
         reconnect_by: at(1_800),
@@ -303,7 +306,7 @@ fn a_refused_probe_is_confirmed_by_a_later_one_and_refuted_by_a_living_token() {
     assert_eq!(row.state, State::Active);
     assert!(
         row.sent_alerts.recovery.is_some(),
-        "who was told hears that it is safe"
+        "who was alerted hears that it is safe"
     );
 }
 
@@ -351,7 +354,7 @@ fn a_lost_permission_leaves_it_active_and_is_looked_after_daily() {
         assert_eq!(row.permissions.lost_at, Some(at(0)));
         assert_eq!(row.refresh_due_at(at(0)), Some(at(DAY)), "{platform}");
         row.fail(&lost, true, at(DAY), 0.0);
-        assert_eq!(row.permissions.lost_at, Some(at(0)), "told once");
+        assert_eq!(row.permissions.lost_at, Some(at(0)), "alerted once");
         assert_eq!(row.refresh_due_at(at(DAY)), Some(at(2 * DAY)), "{platform}");
         let mut back = renewed(60);
         back.lifetimes.scopes = ["profile", "ads.read"].map(str::to_owned).to_vec();

@@ -7,13 +7,13 @@ use crate::domain::verdict::Verdict;
 /// How an attempt ended.
 #[derive(Debug, Clone)]
 pub struct End {
-    /// What came of it.
+    /// Its result.
     pub outcome: Outcome,
     /// The row as it is now, as far as this attempt knows.
     pub row: Option<Integration>,
 }
 
-/// What came of an attempt.
+/// The result of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// A new token is stored.
@@ -32,7 +32,7 @@ pub enum Outcome {
     NoKey,
     /// Nothing was sent: whether an answer is in the fallback or stored could not be found out.
     FallbackUnknown,
-    /// Nothing was sent, or what came was dropped: somebody else was quicker.
+    /// Nothing was sent, or the answer was dropped: another write came first.
     Superseded,
     /// The row could not be written before anything was sent.
     Unclaimed,

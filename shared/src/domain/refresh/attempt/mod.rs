@@ -1,19 +1,20 @@
 //! One attempt at refreshing an integration, as a state machine without I/O: it
-//! names the next [`Step`], whoever drives it does that and says what came of
-//! it, until the step is [`Step::Done`].
+//! names the next [`Step`]. Its driver does that and returns the [`Event`], until
+//! the step is [`Step::Done`].
 //!
-//! What it protects is a single-use refresh token. From the platform's replacing
-//! it to our first durable copy of the new one nothing but reading the answer
-//! and storing it may happen: that is the exposed window, and no client can
-//! make it smaller. A crash anywhere else loses nothing, because
+//! It protects a single-use refresh token. Between the platform's replacing it and
+//! our first durable copy of the new one, only reading the answer and storing it
+//! may happen. That is the exposed window, and no client can make it smaller. A
+//! crash anywhere else loses nothing, because
 //! * the intent is written before anything is sent, so that nobody mistakes the
 //!   old token for a living one afterwards;
 //! * the key that seals the answer is at hand before anything is sent;
 //! * new tokens are stored as long as the credential is the one they replace,
 //!   whoever holds the lease by then, and never otherwise;
-//! * what the row does not take is stored in the fallback, where the next holder finds it, and
-//!   the next holder looks there, and at the row again, before it sends anything.
+//! * what the row does not take is stored in the fallback; the next holder looks
+//!   there, and at the row again, before it sends anything.
 
+mod answering;
 mod end;
 mod recording;
 mod step;
@@ -26,35 +27,26 @@ pub use self::step::{Answered, Event, Step};
 
 use self::recording::Recording;
 use self::storing::Storing;
-use super::Renewed;
 use crate::domain::integration::{Integration, Intent, Lease};
 use crate::domain::verdict::{ReconnectReason, Verdict};
 use crate::platforms::catalog::RefreshModel;
 
 /// How long an exchange may take at most.
-pub const EXCHANGE: TimeDelta = TimeDelta::seconds(10);
+pub const EXCHANGE_TIMEOUT: TimeDelta = TimeDelta::seconds(10);
 /// How long storing its answer may take.
-pub const PERSIST: TimeDelta = TimeDelta::seconds(30);
+pub const PERSIST_TIMEOUT: TimeDelta = TimeDelta::seconds(30);
 /// By how much the clocks of two instances may differ.
-const SKEW: TimeDelta = TimeDelta::seconds(10);
+const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::seconds(10);
 /// For how long an attempt holds an integration.
-pub const LEASE: TimeDelta =
-    TimeDelta::seconds(EXCHANGE.num_seconds() + PERSIST.num_seconds() + 2 * SKEW.num_seconds());
-/// Nothing is sent with less time than this to store the answer in.
-const LEAST_PERSIST: TimeDelta = TimeDelta::seconds(10);
-/// How often a write that lost a race is applied to what won it.
-const RACES: u8 = 5;
-
-/// A rule that keeps grants alive. Only the simulation breaks one, to show
-/// that it would notice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rule {
-    KeyBeforeSend,
-    FallbackFirst,
-    RowAgain,
-    StoreFirst,
-    ConditionOnGeneration,
-}
+pub const LEASE_DURATION: TimeDelta = TimeDelta::seconds(
+    EXCHANGE_TIMEOUT.num_seconds()
+        + PERSIST_TIMEOUT.num_seconds()
+        + 2 * MAX_CLOCK_SKEW.num_seconds(),
+);
+/// Nothing is sent with less time left than this to store the answer.
+const MIN_PERSIST_TIME: TimeDelta = TimeDelta::seconds(10);
+/// How often a write that lost a race is applied to the row that won it.
+const MAX_RACES: u8 = 5;
 
 /// One attempt.
 #[derive(Debug)]
@@ -66,7 +58,7 @@ pub struct Attempt {
     model: RefreshModel,
     /// An earlier exchange of this very credential has no known end.
     in_doubt: bool,
-    /// By whoever last held it in doubt before.
+    /// The row's, from before this attempt.
     earlier_possibly_replayed: Option<Intent>,
     sent: bool,
     deadline: Option<DateTime<Utc>>,
@@ -75,15 +67,13 @@ pub struct Attempt {
     jitter: f64,
     phase: Phase,
     races: u8,
-    #[cfg(test)]
-    pub(crate) broken: Option<Rule>,
 }
 
 #[derive(Debug)]
 enum Phase {
     Securing,
     Claiming,
-    /// Before sending, or once more after a refusal.
+    /// Reads the fallback: before sending, or once more after a refusal.
     Finding {
         refused: bool,
     },
@@ -91,8 +81,6 @@ enum Phase {
     /// removed its fallback copy.
     Rereading,
     Exchanging,
-    /// Only where a rule is broken: sealing, or probing, between answer and store.
-    Dallying(Renewed),
     Storing(Storing),
     /// The tokens are stored; not all that ends with them was in the answer.
     Completing,
@@ -126,21 +114,15 @@ impl Attempt {
             phase: Phase::Securing,
             races: 0,
             row,
-            #[cfg(test)]
-            broken: None,
         }
     }
 
     /// The first step.
-    pub fn begin(&mut self, now: DateTime<Utc>) -> Step {
-        if self.keeps(Rule::KeyBeforeSend) {
-            Step::SecureKey
-        } else {
-            self.claim(now)
-        }
+    pub const fn begin(&self) -> Step {
+        Step::SecureKey
     }
 
-    /// The next step, given what came of the last.
+    /// The next step, given the result of the last.
     pub fn next(&mut self, event: Event, now: DateTime<Utc>) -> Step {
         let phase = std::mem::replace(&mut self.phase, Phase::Tidying(Outcome::Superseded));
         match (phase, event) {
@@ -149,7 +131,7 @@ impl Attempt {
 
             (Phase::Claiming, Event::Written(row)) => {
                 self.row = *row;
-                if self.in_doubt && self.keeps(Rule::FallbackFirst) {
+                if self.in_doubt {
                     self.find(false)
                 } else {
                     self.send(now)
@@ -169,16 +151,11 @@ impl Attempt {
                 };
                 self.store(storing, now)
             }
-            (Phase::Finding { refused: false }, Event::FallbackFound(_))
-                if !self.keeps(Rule::RowAgain) =>
-            {
-                self.send(now)
-            }
             (Phase::Finding { refused: false }, Event::FallbackFound(_)) => {
                 self.phase = Phase::Rereading;
                 Step::ReadAgain
             }
-            // It was known to be dead, and is: for the reason that people were told.
+            // It was known to be dead, and is: for the reason that people know.
             (Phase::Finding { refused: true }, Event::FallbackFound(_))
                 if self.row.is_given_up() =>
             {
@@ -205,8 +182,6 @@ impl Attempt {
             }
 
             (Phase::Exchanging, Event::Answered(answered)) => self.answered(answered, now),
-            (Phase::Dallying(_), Event::Key(false)) => self.gone(Outcome::Unstored),
-            (Phase::Dallying(renewed), _) => self.store(Storing::new(renewed), now),
             (Phase::Storing(storing), event) => self.stored(storing, event, now),
             (Phase::Completing, Event::Probed(Some(Ok(seen)))) => {
                 self.record(Recording::ProbeResult(seen), now)
@@ -225,13 +200,13 @@ impl Attempt {
     fn claim(&mut self, now: DateTime<Utc>) -> Step {
         if self
             .deadline
-            .is_some_and(|end| now + EXCHANGE + PERSIST > end)
+            .is_some_and(|end| now + EXCHANGE_TIMEOUT + PERSIST_TIMEOUT > end)
         {
             return self.done(Outcome::Released);
         }
         let mut row = self.row.clone();
-        let until = now + LEASE;
-        self.persist_until = until - SKEW * 2;
+        let until = now + LEASE_DURATION;
+        self.persist_until = until - MAX_CLOCK_SKEW * 2;
         row.refresh.lease = Some(Lease {
             attempt: self.id.clone(),
             until,
@@ -259,19 +234,13 @@ impl Attempt {
     }
 
     fn send(&mut self, now: DateTime<Utc>) -> Step {
-        let late = |end| now + EXCHANGE + LEAST_PERSIST > end;
+        let late = |end| now + EXCHANGE_TIMEOUT + MIN_PERSIST_TIME > end;
         if late(self.persist_until) || self.deadline.is_some_and(late) {
             return self.record(Recording::Release(Outcome::Released), now);
         }
         self.sent = true;
         self.phase = Phase::Exchanging;
         Step::Send
-    }
-
-    /// Whether one more refusal shows that what was sent is dead.
-    fn is_sure(&self, conclusive: bool, now: DateTime<Utc>) -> bool {
-        let refused = ReconnectReason::GrantRefused;
-        conclusive && (self.row.is_given_up() || self.row.is_confirmed_by(refused, conclusive, now))
     }
 
     /// Whether our token has been sent again since the exchange that left the
@@ -294,72 +263,6 @@ impl Attempt {
         }
     }
 
-    fn answered(&mut self, answered: Answered, now: DateTime<Utc>) -> Step {
-        let (verdict, conclusive, code) = match answered {
-            Answered::Renewed(renewed) if !self.keeps(Rule::KeyBeforeSend) => {
-                self.phase = Phase::Dallying(*renewed);
-                return Step::SecureKey;
-            }
-            Answered::Renewed(renewed) if !self.keeps(Rule::StoreFirst) => {
-                self.phase = Phase::Dallying(*renewed);
-                return Step::Probe;
-            }
-            Answered::Renewed(renewed) => return self.store(Storing::new(*renewed), now),
-            Answered::Refused {
-                verdict,
-                conclusive,
-                code,
-            } => (verdict, conclusive, code),
-        };
-        let rotating = self.model == RefreshModel::Rotating;
-        match verdict {
-            // A platform that has replaced the token may call it revoked: also its
-            // explicit word is believed in doubt only when it comes twice.
-            Verdict::ReconnectNeeded(ReconnectReason::GrantRefused | ReconnectReason::Revoked)
-                if self.in_doubt && self.is_sure(conclusive, now) =>
-            {
-                self.find(true)
-            }
-            Verdict::ReconnectNeeded(ReconnectReason::GrantRefused)
-                if rotating
-                    && self.row.is_possibly_replayed()
-                    && !self.row.is_given_up()
-                    && self.is_sure(conclusive, now) =>
-            {
-                self.phase = Phase::Judging;
-                Step::Probe
-            }
-            // What no rotation explains is what it says.
-            Verdict::ReconnectNeeded(_) if self.in_doubt && self.is_sure(conclusive, now) => {
-                self.refuse(verdict, conclusive, code, now)
-            }
-            _ if self.in_doubt || rotating && verdict.may_have_acted() => {
-                let in_doubt = Recording::InDoubt {
-                    verdict,
-                    conclusive,
-                    code,
-                };
-                self.record(in_doubt, now)
-            }
-            _ => self.refuse(verdict, conclusive, code, now),
-        }
-    }
-
-    fn refuse(
-        &mut self,
-        verdict: Verdict,
-        conclusive: bool,
-        code: Option<String>,
-        now: DateTime<Utc>,
-    ) -> Step {
-        let refused = Recording::Refused {
-            verdict,
-            conclusive,
-            code,
-        };
-        self.record(refused, now)
-    }
-
     fn tidy(&mut self, outcome: Outcome) -> Step {
         self.phase = Phase::Tidying(outcome);
         Step::RemoveFallback(self.generation + 1)
@@ -375,17 +278,6 @@ impl Attempt {
     /// The row is in others' hands, or nobody knows what it is.
     fn gone(&self, outcome: Outcome) -> Step {
         Step::Done(Box::new(End { outcome, row: None }))
-    }
-
-    #[cfg(not(test))]
-    #[expect(clippy::unused_self, reason = "the simulation breaks rules")]
-    const fn keeps(&self, _: Rule) -> bool {
-        true
-    }
-
-    #[cfg(test)]
-    fn keeps(&self, rule: Rule) -> bool {
-        self.broken != Some(rule)
     }
 }
 

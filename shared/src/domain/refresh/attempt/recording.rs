@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Attempt, Event, Outcome, Phase, RACES, Step};
+use super::{Attempt, Event, MAX_RACES, Outcome, Phase, Step};
 use crate::domain::integration::Integration;
 use crate::domain::refresh::ProbeResult;
 use crate::domain::verdict::Verdict;
 
 /// How often recording a refusal is tried: if it never succeeds, the lease runs out.
-const RECORD_TRIES: u8 = 3;
+const MAX_RECORD_RETRIES: u8 = 3;
 
 /// What is to be written of an exchange that brought no tokens, or of a probe.
 #[derive(Debug, Clone)]
@@ -55,13 +55,13 @@ impl Attempt {
                 self.row = *row;
                 self.done(what.outcome())
             }
-            Event::Lost(Some(row)) if self.races < RACES && self.still_ours(&what, &row) => {
+            Event::Lost(Some(row)) if self.races < MAX_RACES && self.still_ours(&what, &row) => {
                 self.races += 1;
                 self.row = *row;
                 self.record_again(what, tries, now)
             }
             Event::Lost(_) => self.gone(Outcome::Superseded),
-            _ if tries < RECORD_TRIES => self.record_again(what, tries + 1, now),
+            _ if tries < MAX_RECORD_RETRIES => self.record_again(what, tries + 1, now),
             _ => self.gone(match what {
                 Recording::Refused { verdict, .. } | Recording::InDoubt { verdict, .. } => {
                     Outcome::Unrecorded(verdict)
@@ -106,7 +106,7 @@ impl Recording {
                 row.note(verdict, code.as_ref());
             }
             Self::RotationLost(probed) => row.lose_rotation(probed.as_ref(), now),
-            Self::ProbeResult(seen) => row.see_extended(seen, now),
+            Self::ProbeResult(seen) => row.apply_probe_of_extension(seen, now),
         }
     }
 

@@ -23,7 +23,7 @@ pub enum Step {
     Send,
     /// Write the row with new tokens, if it is still the one that was read.
     Store(Box<Integration>),
-    /// StoreFallback new tokens.
+    /// Put new tokens into the fallback.
     StoreFallback(Box<Renewed>),
     /// Wait for so long.
     Pause(TimeDelta),
@@ -33,11 +33,11 @@ pub enum Step {
     Probe,
     /// Write the row with what was learned, if it is still the one that was read.
     Record(Box<Integration>),
-    /// Nothing.
+    /// The attempt is over.
     Done(Box<End>),
 }
 
-/// What came of a step.
+/// The result of a step.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// The key is at hand, or not.
@@ -54,7 +54,7 @@ pub enum Event {
     Read(Option<Box<Integration>>),
     /// The fallback, or the row, could not be read.
     Unreadable,
-    /// It was stored there, or nobody knows.
+    /// Whether the fallback has certainly taken it.
     FallbackStored(bool),
     /// The pause is over.
     Paused,
@@ -71,14 +71,14 @@ pub enum Event {
 pub enum Answered {
     /// New tokens.
     Renewed(Box<Renewed>),
-    /// None.
+    /// No tokens.
     Refused {
-        /// Why.
+        /// What the answer means.
         verdict: Verdict,
         /// Whether a refusal may be believed: not while our application itself
         /// may be what is refused.
         conclusive: bool,
-        /// The platform's code, or what came in its place.
+        /// The platform's error code, or a description of the answer without one.
         code: Option<String>,
     },
 }

@@ -1,19 +1,19 @@
-//! New tokens on their way to a durable copy: the row, and where it takes
-//! nothing, the fallback, until the time for that is over.
+//! New tokens on their way to a durable copy: the row, and where that fails, the
+//! fallback, until the time for that is over.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Attempt, Event, Outcome, Phase, RACES, Rule, Step};
+use super::{Attempt, Event, MAX_RACES, Outcome, Phase, Step};
 use crate::domain::integration::Integration;
 use crate::domain::refresh::Renewed;
 use crate::platforms::catalog::RefreshModel;
 
-/// How long storing pauses once both places have failed: what ails them may
-/// pass. It doubles each time, up to the longest.
-pub(super) const PAUSES: (TimeDelta, TimeDelta) =
-    (TimeDelta::milliseconds(500), TimeDelta::seconds(4));
+/// The first pause once both places have failed. It doubles each time.
+const MIN_STORE_PAUSE: TimeDelta = TimeDelta::milliseconds(500);
+/// The longest pause between two rounds of both places.
+pub(super) const MAX_STORE_PAUSE: TimeDelta = TimeDelta::seconds(4);
 /// How often storing is tried at most; with the pauses the time ends first.
-const STORE_TRIES: u32 = 32;
+const MAX_STORE_TRIES: u32 = 32;
 
 #[derive(Debug)]
 pub(super) struct Storing {
@@ -21,7 +21,7 @@ pub(super) struct Storing {
     pub(super) tries: u32,
     /// A copy of it is in the fallback.
     pub(super) in_fallback: bool,
-    /// It came from there.
+    /// It was found in the fallback.
     pub(super) recovered: bool,
 }
 
@@ -64,14 +64,11 @@ impl Attempt {
             Event::Lost(Some(row)) if !storing.renewed.rotated && self.is_being_replayed(&row) => {
                 self.gone(Outcome::Superseded)
             }
-            Event::Lost(Some(row))
-                if row.credential.generation == self.generation
-                    || !self.keeps(Rule::ConditionOnGeneration) =>
-            {
+            Event::Lost(Some(row)) if row.credential.generation == self.generation => {
                 self.races = self.races.saturating_add(1);
                 self.row = *row;
                 let in_time = now < self.persist_until;
-                match (self.races <= RACES, storing.in_fallback) {
+                match (self.races <= MAX_RACES, storing.in_fallback) {
                     // Ours is still the only living one. What nothing else keeps
                     // is stored over whoever holds the row by now, however late:
                     // it replaces only the credential that it was got for.
@@ -100,7 +97,7 @@ impl Attempt {
     fn store_elsewhere(&mut self, mut storing: Storing, now: DateTime<Utc>) -> Step {
         storing.tries += 1;
         let pause = storing.pause().unwrap_or_default();
-        if storing.tries >= STORE_TRIES || now + pause >= self.persist_until {
+        if storing.tries >= MAX_STORE_TRIES || now + pause >= self.persist_until {
             return self.gone(Outcome::Unstored);
         }
         if pause > TimeDelta::zero() {
@@ -128,10 +125,10 @@ impl Attempt {
         if storing.in_fallback {
             return self.tidy(outcome);
         }
-        // What no answer to an extension tells, and some leave out: the probe has it.
-        let is_told = storing.renewed.lifetimes.access.is_some();
+        // Some answers to an extension leave the lifetime out: a probe has it.
+        let is_stated = storing.renewed.lifetimes.access.is_some();
         if self.model == RefreshModel::Extend
-            && (!is_told || self.row.platform.limits_data_access())
+            && (!is_stated || self.row.platform.limits_data_access())
         {
             self.phase = Phase::Completing;
             return Step::Probe;
@@ -172,7 +169,7 @@ impl Storing {
     /// Before another round of both places.
     fn pause(&self) -> Option<TimeDelta> {
         let rounds = (self.tries / 2).checked_sub(2)?;
-        let doubled = PAUSES.0 * 2_i32.pow(rounds.min(8));
-        self.is_for_fallback().then(|| doubled.min(PAUSES.1))
+        let doubled = MIN_STORE_PAUSE * 2_i32.pow(rounds.min(8));
+        self.is_for_fallback().then(|| doubled.min(MAX_STORE_PAUSE))
     }
 }

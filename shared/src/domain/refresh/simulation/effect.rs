@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use test_support::Section;
 
 use crate::domain::integration::{Integration, State};
 use crate::domain::refresh::attempt::{Answered, Event, Step};
@@ -11,9 +12,10 @@ use crate::domain::refresh::{Ends, Lifetimes, ProbeResult, Renewed};
 use crate::domain::verdict::{ReconnectReason, Verdict};
 use crate::platforms::catalog::RefreshModel;
 
-use super::platform::{Given, Tokens, Via};
-use super::tally::{CutKind, Topic, loss};
-use super::world::{Exchange, Fault, World};
+use super::loss;
+use super::platform::{ExchangeAnswer, SimulatedTokens, Via};
+use super::step_kind::StepKind;
+use super::world::{Exchange, ProtocolWorld, Violation};
 
 /// The least pause between two tries, a skewed clock, and a sweep that is late.
 const LAST_MINUTES: TimeDelta = TimeDelta::minutes(3);
@@ -23,32 +25,32 @@ const LAST_MINUTES: TimeDelta = TimeDelta::minutes(3);
 pub(super) enum Effect {
     Key,
     /// Already settled and counted, as the store's adapter does.
-    Write(Box<Integration>, CutKind),
+    Write(Box<Integration>, StepKind),
     Find(usize, u64),
     Read(usize),
     Pause,
     StoreFallback(u64, Box<Renewed>),
     Remove(u64),
     Exchange {
-        with: Tokens,
+        with: SimulatedTokens,
         generation: u64,
         sent_at: DateTime<Utc>,
         /// When its sender had last looked whether an answer was in the fallback, or stored.
         looked_at: (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
     },
-    Probe(Tokens),
+    Probe(SimulatedTokens),
 }
 
-impl World {
+impl ProtocolWorld {
     pub(super) fn effect_of(&mut self, who: usize, step: Step) -> Effect {
         let tokens = self.sweepers[who].tokens.unwrap();
         let read = self.sweepers[who].row.as_ref().unwrap();
         let generation = read.credential.generation;
         match step {
             Step::SecureKey | Step::Done(_) => Effect::Key,
-            Step::Claim(row) => self.write(who, *row, CutKind::Claim),
-            Step::Store(row) => self.write(who, *row, CutKind::Store),
-            Step::Record(row) => self.write(who, *row, CutKind::Record),
+            Step::Claim(row) => self.write(who, *row, StepKind::Claim),
+            Step::Store(row) => self.write(who, *row, StepKind::Store),
+            Step::Record(row) => self.write(who, *row, StepKind::Record),
             Step::FindFallback(generation) => Effect::Find(who, generation),
             Step::ReadAgain => Effect::Read(who),
             Step::Pause(_) => Effect::Pause,
@@ -64,7 +66,7 @@ impl World {
         }
     }
 
-    pub(super) fn write(&self, who: usize, mut row: Integration, kind: CutKind) -> Effect {
+    pub(super) fn write(&self, who: usize, mut row: Integration, kind: StepKind) -> Effect {
         row.version += 1;
         row.settle(self.local(who));
         Effect::Write(Box::new(row), kind)
@@ -94,7 +96,7 @@ impl World {
                     of.stored_in_fallback_at = of.stored_in_fallback_at.or(Some(now));
                 });
                 self.in_fallback.insert(generation, *renewed);
-                self.say(|| format!("  in the fallback for generation {generation}"));
+                self.narrate(|| format!("  in the fallback for generation {generation}"));
                 Event::FallbackStored(true)
             }
             Effect::Remove(generation) => {
@@ -126,8 +128,8 @@ impl World {
         }
     }
 
-    fn apply_write(&mut self, row: Box<Integration>, kind: CutKind) -> Event {
-        if self.rates.storm && kind == CutKind::Store && self.chance.percent(90) {
+    fn apply_write(&mut self, row: Box<Integration>, kind: StepKind) -> Event {
+        if self.rates.storm && kind == StepKind::Store && self.chance.percent(90) {
             self.edit();
         }
         if self.row == *row {
@@ -136,8 +138,8 @@ impl World {
         if self.row.version + 1 != row.version {
             return Event::Lost(Some(Box::new(self.row.clone())));
         }
-        self.say(|| format!("  {kind:?} is written, version {}", row.version));
-        self.renewed_in_health |= self.healthy && kind == CutKind::Store;
+        self.narrate(|| format!("  {kind:?} is written, version {}", row.version));
+        self.renewed_in_health |= self.healthy && kind == StepKind::Store;
         self.put(*row.clone());
         Event::Written(row)
     }
@@ -159,16 +161,16 @@ impl World {
                 let number =
                     refresh.and_then(|bytes| Some(u32::from_be_bytes(bytes.try_into().ok()?)));
                 let grant = number.map(|token| self.platform.grant_of_refresh(token));
-                let fault = match grant == self.wanted {
-                    true => Fault::LostOutside,
-                    false => Fault::PersonOverwritten,
+                let violation = match grant == self.wanted {
+                    true => Violation::LostOutside,
+                    false => Violation::PersonOverwritten,
                 };
-                self.find(fault, "a credential that cannot be opened".to_owned());
+                self.find(violation, "a credential that cannot be opened".to_owned());
                 return;
             }
             (Ok(tokens), wanted) if tokens.map(|tokens| tokens.grant) != wanted => {
                 let what = format!("the person wants {wanted:?}, the row has {tokens:?}");
-                self.find(Fault::PersonOverwritten, what);
+                self.find(Violation::PersonOverwritten, what);
                 return;
             }
             (Ok(Some(_)), _) if erased => broken.push("tokens of what is switched off"),
@@ -203,7 +205,7 @@ impl World {
         self.row = row;
         self.check_that_it_is_asked_about_in_time();
         for what in broken {
-            self.find(Fault::Invariant, what.to_owned());
+            self.find(Violation::Invariant, what.to_owned());
         }
         let (access, refresh) = (
             &self.row.credential.access_token,
@@ -241,9 +243,9 @@ impl World {
         }
         // Extended, it would have ended at what is believed to be its end.
         if self.platform.can_refresh(tokens, self.now) {
-            self.count(Topic::Losses, loss::UNASKED);
+            self.count(Section::Losses, loss::UNASKED);
             let what = format!("not asked about before {end}: {:?}", self.row.state);
-            self.find(Fault::Invariant, what);
+            self.find(Violation::Invariant, what);
         }
     }
 
@@ -256,7 +258,7 @@ impl World {
     ) {
         let Some(copy) = copy else { return };
         let (access, refresh) = (Some(&copy.access_token), copy.refresh_token.as_ref());
-        let Ok(Some(Tokens {
+        let Ok(Some(SimulatedTokens {
             refresh: Some(token),
             ..
         })) = self.open(access, refresh, generation)
@@ -270,7 +272,7 @@ impl World {
 
     fn apply_exchange(
         &mut self,
-        with: Tokens,
+        with: SimulatedTokens,
         generation: u64,
         sent_at: DateTime<Utc>,
         looked_at: (DateTime<Utc>, DateTime<Utc>),
@@ -284,8 +286,8 @@ impl World {
         let given = self
             .platform
             .exchange(with, via, looked_at, self.now, &mut self.chance);
-        self.say(|| format!("  the platform: {with:?} ({via:?}) becomes {given:?}"));
-        let Some(Given {
+        self.narrate(|| format!("  the platform: {with:?} ({via:?}) becomes {given:?}"));
+        let Some(ExchangeAnswer {
             tokens,
             rotated,
             grace,
@@ -321,7 +323,7 @@ impl World {
         let absurd = !self.healthy && self.chance.percent(self.rates.platform / 5);
         let said = match absurd {
             true => {
-                self.count(Topic::Faults, "exchange: a life that cannot be");
+                self.count(Section::Faults, "exchange: a life that cannot be");
                 let seconds = self.platform.life.num_seconds();
                 TimeDelta::seconds(self.chance.pick(&[seconds * 1_000, 1_800_000_000, 0]))
             }

@@ -1,13 +1,12 @@
 //! Integrations of one platform that asks some or all of them to wait, for short or
-//! for long, rightly or not, and that sometimes names lives which cannot be. The
-//! truth (when each token really ends, and when a refresh would be granted) is kept
-//! beside the rows, and every token's end is held against it.
-
-use std::fmt;
+//! for long, and that sometimes names lives which cannot be. The truth is kept beside
+//! the rows: when each token really ends, and when a refresh would be granted. Every
+//! token's end is judged by it.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use test_support::{Random, Section, Seeds, Tally};
 
-use super::random::Random;
+use super::step_kind::StepKind;
 use crate::IntegrationKey;
 use crate::domain::alert_policy::{AlertPolicy, PendingAlert};
 use crate::domain::integration::{Integration, Sealed, State};
@@ -28,7 +27,7 @@ const IN_TIME: TimeDelta = TimeDelta::minutes(10);
 
 /// What the platform does for a while.
 #[derive(Debug, Clone, Copy)]
-enum Trouble {
+enum TroubleKind {
     /// 5xx with `Retry-After`.
     Fails,
     /// 429 with `Retry-After`.
@@ -37,13 +36,13 @@ enum Trouble {
     FailsSilently,
 }
 
-/// A time of trouble, for all integrations or for one.
+/// A time in which the platform has trouble, with all integrations or with one.
 #[derive(Debug, Clone, Copy)]
-struct Outage {
+struct Trouble {
     from: DateTime<Utc>,
     until: DateTime<Utc>,
     only: Option<usize>,
-    trouble: Trouble,
+    kind: TroubleKind,
     /// What `Retry-After` says, in seconds, as it is read.
     wait: i64,
 }
@@ -61,89 +60,31 @@ struct Truth {
     is_judged: bool,
 }
 
-#[derive(Debug, Default)]
-struct Counts {
-    runs: u64,
-    integrations: u64,
-    refreshed: u64,
-    throttled: u64,
-    failed: u64,
-    waited: u64,
-    asked_in_a_hold: u64,
-    absurd_lives: u64,
-    ended: u64,
-    unrefreshed: u64,
-    unwarned: u64,
-}
+const GRANTED: &str = "refreshes granted";
+const THROTTLED: &str = "refused: 429 with Retry-After";
+const FAILED: &str = "refused: 5xx, with and without";
+const WAITED: &str = "not asked: the platform wants all of us to wait";
+const ASKED_IN_A_HOLD: &str = "asked although it does: would end before";
+const IMPOSSIBLE_LIVES: &str = "lives that cannot be";
+const ENDED: &str = "tokens that ended, with a platform that refused to the end";
+const UNREFRESHED: &str = "ended unrefreshed although a refresh would have been granted";
+const UNWARNED: &str = "ended unwarned although that was to be seen";
 
-impl Counts {
-    fn add(&mut self, other: &Self) {
-        for (sum, count) in [
-            (&mut self.runs, other.runs),
-            (&mut self.integrations, other.integrations),
-            (&mut self.refreshed, other.refreshed),
-            (&mut self.throttled, other.throttled),
-            (&mut self.failed, other.failed),
-            (&mut self.waited, other.waited),
-            (&mut self.asked_in_a_hold, other.asked_in_a_hold),
-            (&mut self.absurd_lives, other.absurd_lives),
-            (&mut self.ended, other.ended),
-            (&mut self.unrefreshed, other.unrefreshed),
-            (&mut self.unwarned, other.unwarned),
-        ] {
-            *sum += count;
-        }
-    }
-}
-
-impl fmt::Display for Counts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (what, count) in [
-            ("runs", self.runs),
-            ("integrations", self.integrations),
-            ("refreshes granted", self.refreshed),
-            ("refused: 429 with Retry-After", self.throttled),
-            ("refused: 5xx, with and without", self.failed),
-            (
-                "not asked: the platform wants all of us to wait",
-                self.waited,
-            ),
-            (
-                "asked although it does: would end before",
-                self.asked_in_a_hold,
-            ),
-            ("lives that cannot be", self.absurd_lives),
-            (
-                "tokens that ended, with a platform that refused to the end",
-                self.ended,
-            ),
-            (
-                "ended unrefreshed although a refresh would have been granted",
-                self.unrefreshed,
-            ),
-            ("ended unwarned although that was to be seen", self.unwarned),
-        ] {
-            writeln!(f, "  {what:<62}{count:>9}")?;
-        }
-        Ok(())
-    }
-}
-
-struct World {
+struct HoldsWorld {
     chance: Random,
     platform: Platform,
     model: RefreshModel,
     now: DateTime<Utc>,
     application: PlatformHealth,
     rows: Vec<(Integration, Truth)>,
-    outages: Vec<Outage>,
-    counts: Counts,
+    troubles: Vec<Trouble>,
+    tally: Tally<StepKind>,
     found: Vec<String>,
 }
 
 /// Runs a seed to its end.
-fn run(seed: u64) -> (Counts, Vec<String>) {
-    let mut world = World::new(seed);
+fn run(seed: u64) -> (Tally<StepKind>, Vec<String>) {
+    let mut world = HoldsWorld::new(seed);
     let sweeps = match world.model {
         RefreshModel::Extend => 400,
         _ => 150,
@@ -156,12 +97,15 @@ fn run(seed: u64) -> (Counts, Vec<String>) {
             break;
         }
     }
-    world.counts.runs = 1;
-    world.counts.integrations = world.rows.len() as u64;
-    (world.counts, world.found)
+    let integrations = world.rows.len() as u64;
+    world.tally.count(Section::Runs, "runs");
+    world
+        .tally
+        .count_many(Section::Runs, "integrations", integrations);
+    (world.tally, world.found)
 }
 
-impl World {
+impl HoldsWorld {
     fn new(seed: u64) -> Self {
         let mut chance = Random::new(seed);
         let platform = chance.pick(&[
@@ -206,42 +150,42 @@ impl World {
             (row, truth)
         });
         let rows: Vec<_> = rows.collect();
-        let outages = (0..chance.below(6)).map(|_| {
+        let troubles = (0..chance.below(6)).map(|_| {
             let from = at(0) + chance.millis(0, 40_000_000);
             let length = chance.pick(&[60, 600, 1_800, 7_200]);
             let wait = chance.pick(&[1, 30, 91, 900, 3_600]);
-            Outage {
+            Trouble {
                 from,
                 until: from + chance.millis(0, length * 1_000),
                 only: chance.percent(40).then(|| chance.below(rows.len())),
-                trouble: chance.pick(&[
-                    Trouble::Fails,
-                    Trouble::Fails,
-                    Trouble::Throttles,
-                    Trouble::Throttles,
-                    Trouble::FailsSilently,
+                kind: chance.pick(&[
+                    TroubleKind::Fails,
+                    TroubleKind::Fails,
+                    TroubleKind::Throttles,
+                    TroubleKind::Throttles,
+                    TroubleKind::FailsSilently,
                 ]),
                 wait: i64::from(wait),
             }
         });
-        let outages = outages.collect();
+        let troubles = troubles.collect();
         Self {
-            outages,
+            troubles,
             rows,
             platform,
             model,
             now: at(0),
             application: PlatformHealth::new(platform),
-            counts: Counts::default(),
+            tally: Tally::new(),
             found: Vec::new(),
             chance,
         }
     }
 
-    fn trouble(&self, who: usize) -> Option<Outage> {
-        let is_now = |of: &&Outage| of.from <= self.now && self.now < of.until;
-        let is_its = |of: &&Outage| of.only.is_none_or(|only| only == who);
-        self.outages.iter().filter(is_now).find(is_its).copied()
+    fn trouble(&self, who: usize) -> Option<Trouble> {
+        let is_now = |of: &&Trouble| of.from <= self.now && self.now < of.until;
+        let is_its = |of: &&Trouble| of.only.is_none_or(|only| only == who);
+        self.troubles.iter().filter(is_now).find(is_its).copied()
     }
 
     fn sweep(&mut self) {
@@ -274,39 +218,39 @@ impl World {
     }
 
     /// As `check-tokens` does it.
-    fn attempt(&mut self, who: usize, trouble: Option<Outage>) {
+    fn attempt(&mut self, who: usize, trouble: Option<Trouble>) {
         let (row, _) = &mut self.rows[who];
         match self.application.availability(self.now) {
             Availability::HeldBack(until) if !row.ends_before(until, self.now) => {
                 row.wait_until(until, self.now);
-                self.counts.waited += 1;
+                self.tally.count(Section::Attempts, WAITED);
                 return;
             }
-            Availability::HeldBack(_) => self.counts.asked_in_a_hold += 1,
+            Availability::HeldBack(_) => self.tally.count(Section::Attempts, ASKED_IN_A_HOLD),
             Availability::Available | Availability::BreakerOpen(_) => {}
         }
         match trouble {
-            Some(outage) => self.refuse(who, outage),
+            Some(trouble) => self.refuse(who, trouble),
             None => self.grant(who),
         }
     }
 
-    fn refuse(&mut self, who: usize, outage: Outage) {
-        let wait = Some(TimeDelta::seconds(outage.wait));
-        let verdict = match outage.trouble {
-            Trouble::Fails => Verdict::Throttled {
+    fn refuse(&mut self, who: usize, trouble: Trouble) {
+        let wait = Some(TimeDelta::seconds(trouble.wait));
+        let verdict = match trouble.kind {
+            TroubleKind::Fails => Verdict::Throttled {
                 wait,
                 whom: Throttled::Everyone,
             },
-            Trouble::Throttles => Verdict::Throttled {
+            TroubleKind::Throttles => Verdict::Throttled {
                 wait,
                 whom: Throttled::Application,
             },
-            Trouble::FailsSilently => Verdict::Transient(Transient::ServerError),
+            TroubleKind::FailsSilently => Verdict::Transient(Transient::ServerError),
         };
-        match outage.trouble {
-            Trouble::Throttles => self.counts.throttled += 1,
-            _ => self.counts.failed += 1,
+        match trouble.kind {
+            TroubleKind::Throttles => self.tally.count(Section::Attempts, THROTTLED),
+            _ => self.tally.count(Section::Attempts, FAILED),
         }
         let jitter = self.chance.unit();
         let (row, truth) = &mut self.rows[who];
@@ -346,8 +290,10 @@ impl World {
             ]),
             false => Some(seconds),
         };
-        self.counts.absurd_lives += u64::from(absurd);
-        self.counts.refreshed += 1;
+        let number = u64::from(absurd);
+        self.tally
+            .count_many(Section::Faults, IMPOSSIBLE_LIVES, number);
+        self.tally.count(Section::Attempts, GRANTED);
         let lifetimes = Lifetimes {
             access: said.map(TimeDelta::seconds),
             ..Lifetimes::default()
@@ -372,7 +318,7 @@ impl World {
             life,
             grantable_since: Some(self.now),
             failed_at: None,
-            // What people were told of the old end still holds if that has not moved.
+            // A warning of the old end still holds if that has not moved.
             warned: row.sent_alerts.threshold.is_some(),
             is_judged: false,
         };
@@ -389,12 +335,12 @@ impl World {
                 .grantable_since
                 .is_some_and(|since| since <= truth.ends - IN_TIME.min(truth.life / 2));
             if grantable {
-                self.counts.unrefreshed += 1;
+                self.tally.count(Section::Losses, UNREFRESHED);
                 self.found
                     .push(format!("ended unrefreshed: {truth:?} {row:#?}"));
                 continue;
             }
-            self.counts.ended += 1;
+            self.tally.count(Section::Losses, ENDED);
             // It could be seen: no refresh will come any more, or the platform itself
             // says that it wants to be left alone for longer than the token lives.
             let is_final = self.model == RefreshModel::Extend;
@@ -402,7 +348,7 @@ impl World {
                 if until >= truth.ends && since < truth.ends);
             let in_time = |at: DateTime<Utc>| at <= truth.ends - IN_TIME;
             if (is_final || must_wait) && truth.failed_at.is_some_and(in_time) && !truth.warned {
-                self.counts.unwarned += 1;
+                self.tally.count(Section::Losses, UNWARNED);
                 self.found
                     .push(format!("ended unwarned: {truth:?} {row:#?}"));
             }
@@ -412,30 +358,34 @@ impl World {
 
 #[test]
 fn nothing_ends_that_a_refresh_would_have_kept_alive() {
-    let first = super::setting("SIMULATION_SEED").unwrap_or(1);
-    let runs = super::setting("SIMULATION_RUNS").unwrap_or(RUNS);
-    let mut all = Counts::default();
-    for seed in first..first + runs {
-        let (counts, found) = run(seed);
-        all.add(&counts);
+    let command = "cargo test -p shared --lib holds -- --nocapture";
+    let seeds = Seeds::from_environment("SIMULATION_RUNS", RUNS, command);
+    let mut all = Tally::new();
+    for what in [UNREFRESHED, UNWARNED] {
+        all.count_many(Section::Losses, what, 0); // printed also where there are none
+    }
+    for seed in seeds.all() {
+        let (tally, found) = run(seed);
+        all.add(tally);
         if let [what, ..] = &found[..] {
-            panic!(
-                "SIMULATION_SEED={seed} SIMULATION_RUNS=1 cargo test -p shared --lib holds\n{what}"
-            );
+            panic!("{what}\nalone: {}", seeds.replay(seed));
         }
     }
-    println!("Holds and absurd lives\n{all}");
-    assert_eq!((all.unrefreshed, all.unwarned), (0, 0));
-    if runs >= RUNS {
-        for (what, count) in [
-            ("throttled", all.throttled),
-            ("failed", all.failed),
-            ("waited", all.waited),
-            ("asked in a hold", all.asked_in_a_hold),
-            ("absurd", all.absurd_lives),
-            ("ended", all.ended),
+    println!("Holds and impossible lives\n{all}");
+    for never in [UNREFRESHED, UNWARNED] {
+        assert_eq!(all.of(Section::Losses, never), 0);
+    }
+    if seeds.runs >= RUNS {
+        for (section, what) in [
+            (Section::Attempts, THROTTLED),
+            (Section::Attempts, FAILED),
+            (Section::Attempts, WAITED),
+            (Section::Attempts, ASKED_IN_A_HOLD),
+            (Section::Faults, IMPOSSIBLE_LIVES),
+            (Section::Losses, ENDED),
         ] {
-            assert!(count >= runs / 20, "{what}: {count}");
+            let count = all.of(section, what);
+            assert!(count >= seeds.runs / 20, "{what}: {count}");
         }
     }
 }

@@ -1,68 +1,70 @@
 //! What became of the grant, once everything has settled.
 
 use chrono::TimeDelta;
+use test_support::Section;
 
 use crate::domain::integration::State;
 use crate::domain::verdict::ReconnectReason;
 use crate::platforms::catalog::RefreshModel;
 
-use super::platform::{Tokens, Via};
-use super::tally::{CutKind, Topic, loss};
-use super::world::{Exchange, Fault, World};
+use super::loss;
+use super::platform::{SimulatedTokens, Via};
+use super::step_kind::StepKind;
+use super::world::{Exchange, ProtocolWorld, Violation};
 
 /// All that may happen between the platform's commit and our first durable copy:
 /// storing it, and waiting for a place that takes it.
-const WINDOW: [CutKind; 4] = [
-    CutKind::Send,
-    CutKind::Store,
-    CutKind::StoreFallback,
-    CutKind::Pause,
+const WINDOW: [StepKind; 4] = [
+    StepKind::Send,
+    StepKind::Store,
+    StepKind::StoreFallback,
+    StepKind::Pause,
 ];
 /// Two clocks, an exchange, and rounding.
 const SLACK: TimeDelta = TimeDelta::seconds(25);
 
-impl World {
+impl ProtocolWorld {
     pub(super) fn judge(&mut self) {
         for exchange in &self.exchanges {
             if exchange.is_durable() {
-                self.tally.count(Topic::Ends, "rotations made durable");
+                self.tally.count(Section::Ends, "rotations made durable");
             } else {
                 self.tally
-                    .count(Topic::Ends, "rotations never made durable");
+                    .count(Section::Ends, "rotations never made durable");
             }
         }
         if !self.in_fallback.is_empty() {
-            self.count(Topic::Leftovers, "runs that leave a fallback copy behind");
+            self.count(Section::Leftovers, "runs that leave a fallback copy behind");
         }
         if !self.found.is_empty() {
             return;
         }
         if let Some(outside) = self.exchanges.iter().find(|of| !of.is_in_window()) {
             let what = format!("{:?} before a durable copy", outside.steps);
-            self.find(Fault::Invariant, what);
+            self.find(Violation::Invariant, what);
         }
         let Ok(tokens) = self.tokens_of(&self.row) else {
-            return self.find(Fault::LostOutside, "it cannot be opened".to_owned());
+            return self.find(Violation::LostOutside, "it cannot be opened".to_owned());
         };
         let Some(tokens) = tokens else {
-            return self.count(Topic::Ends, "erased, as the person wanted");
+            return self.count(Section::Ends, "erased, as the person wanted");
         };
         let given_up = matches!(self.row.state, State::ReconnectRequired { .. });
         let works = self.platform.can_refresh(tokens, self.now);
         if works && !given_up {
-            return self.count(Topic::Ends, "the grant lives, and we can refresh it");
+            return self.count(Section::Ends, "the grant lives, and we can refresh it");
         }
         if self.platform.model == RefreshModel::Extend && !works {
             // No answer replaces anything: it ended of its own.
-            return self.count(Topic::Losses, loss::MISSED);
+            return self.count(Section::Losses, loss::MISSED);
         }
         if works {
-            return self.find(Fault::LostOutside, "a living grant given up".to_owned());
+            return self.find(Violation::LostOutside, "a living grant given up".to_owned());
         }
         self.judge_loss(tokens, given_up);
     }
 
-    fn judge_loss(&mut self, tokens: Tokens, given_up: bool) {
+    fn judge_loss(&mut self, tokens: SimulatedTokens, given_up: bool) {
         let kill = self.platform.kill_of(tokens.grant);
         let replayed = kill.map_or(tokens.refresh, |kill| Some(kill.replayed));
         let of = |exchange: &&Exchange| Some(exchange.old) == replayed;
@@ -93,30 +95,30 @@ impl World {
         );
         if !given_up {
             let what = format!("dead, and nobody says so: {:?}", self.row.state);
-            self.find(Fault::Unlabelled, what);
+            self.find(Violation::Unlabelled, what);
         } else if (was_durable || !inside) && !killed_by_network {
             let what = format!("durable: {was_durable}, in the window: {inside}, killed: {kill:?}");
-            self.find(Fault::LostOutside, what);
+            self.find(Violation::LostOutside, what);
         } else if is_labelled && !killed_by_network {
             self.check_reconnect_by(tokens, kill.is_some());
-            self.count(Topic::Losses, loss::LABELLED);
+            self.count(Section::Losses, loss::LABELLED);
         } else if by_network {
-            self.count(Topic::Losses, loss::NETWORK);
+            self.count(Section::Losses, loss::NETWORK);
         } else {
-            self.find(Fault::Unlabelled, format!("{:?}", self.row.state));
+            self.find(Violation::Unlabelled, format!("{:?}", self.row.state));
         }
     }
 
-    /// People are told the true end of the access token.
-    fn check_reconnect_by(&mut self, tokens: Tokens, killed: bool) {
+    /// `reconnect_by` is the true end of the access token.
+    fn check_reconnect_by(&mut self, tokens: SimulatedTokens, killed: bool) {
         let end = self.platform.end_of(tokens.access);
-        let told = self.row.reconnect_by;
-        let near = |told: chrono::DateTime<chrono::Utc>| (told - end).abs() <= SLACK;
-        let ended = |told: chrono::DateTime<chrono::Utc>| killed && told <= self.now + SLACK;
+        let reconnect_by = self.row.reconnect_by;
+        let near = |at: chrono::DateTime<chrono::Utc>| (at - end).abs() <= SLACK;
+        let ended = |at: chrono::DateTime<chrono::Utc>| killed && at <= self.now + SLACK;
         let concluded = self.concluded_at.is_some_and(|at| at >= end - SLACK);
-        if !told.is_some_and(|told| near(told) || ended(told) || concluded) {
-            let what = format!("told {told:?}, ends {end}, killed: {killed}");
-            self.find(Fault::Unlabelled, what);
+        if !reconnect_by.is_some_and(|at| near(at) || ended(at) || concluded) {
+            let what = format!("reconnect_by {reconnect_by:?}, ends {end}, killed: {killed}");
+            self.find(Violation::Unlabelled, what);
         }
     }
 }

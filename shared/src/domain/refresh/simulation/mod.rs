@@ -4,113 +4,118 @@
 
 mod driver;
 mod effect;
+mod fate;
 mod holds;
 mod judge;
+mod loss;
 mod people;
 mod platform;
 mod properties;
-mod random;
-mod tally;
+mod sabotage;
+mod step_kind;
 mod world;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::attempt::Rule;
-use tally::{CutKind, Moment, Tally, Topic, loss};
-use world::{Ended, Fault, run};
+use test_support::{Moment, Section, Seeds, StepKinds, Tally};
+
+use self::loss::Summary;
+use self::sabotage::ProtocolRule;
+use self::step_kind::StepKind;
+use self::world::{EndedRun, Violation, run};
 
 /// What an ordinary test run takes.
 const RUNS: u64 = 30_000;
-/// How often each step must have been cut at each moment in as many runs.
-const LEAST_CUTS: u64 = 25;
+/// How often an instance must have died at each moment of each step in as many runs.
+const LEAST_CRASHES: u64 = 25;
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "whoever runs a test by hand sets its seed"
-)]
-fn setting(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|value| value.parse().unwrap())
+/// A seed, and what its run found.
+#[derive(Debug)]
+struct FailedRun {
+    seed: u64,
+    found: Vec<(Violation, String)>,
 }
 
-/// A seed and what its run found.
-type Failure = (u64, Vec<(Fault, String)>);
-
-/// Runs seeds in parallel until one finds what `stop` is looking for.
+/// Runs seeds in parallel; with a broken rule, until one finds what `stop` looks for.
 fn search(
     first: u64,
     runs: u64,
-    broken: Option<Rule>,
-    stop: fn(Fault) -> bool,
-) -> (Tally, Vec<Failure>) {
+    broken: Option<ProtocolRule>,
+    stop: impl Fn(Violation) -> bool + Sync,
+) -> (Tally<StepKind>, Vec<FailedRun>) {
     let stopped = AtomicBool::new(false);
     let workers = std::thread::available_parallelism().map_or(2, |n| n.get() as u64);
     let work = |worker: u64| {
-        let (mut tally, mut found) = (Tally::default(), Vec::new());
+        let (mut tally, mut failed) = (Tally::new(), Vec::new());
         for seed in (first + worker..first + runs).step_by(usize::try_from(workers).unwrap()) {
             if stopped.load(Ordering::Relaxed) {
                 break;
             }
-            let ended = run(seed, broken, false);
-            tally.add(&ended.tally);
-            tally.count(Topic::Ends, "runs");
-            if ended.found.iter().any(|(fault, _)| stop(*fault)) {
-                found.push((seed, ended.found));
+            let EndedRun {
+                found, tally: own, ..
+            } = run(seed, broken, false);
+            tally.add(own);
+            tally.count(Section::Ends, "runs");
+            if found.iter().any(|(violation, _)| stop(*violation)) {
+                failed.push(FailedRun { seed, found });
                 stopped.store(broken.is_some(), Ordering::Relaxed);
             }
         }
-        (tally, found)
+        (tally, failed)
     };
     std::thread::scope(|scope| {
+        let work = &work;
         let threads: Vec<_> = (0..workers)
             .map(|worker| scope.spawn(move || work(worker)))
             .collect();
-        let (mut tally, mut found) = (Tally::default(), Vec::new());
+        let (mut tally, mut failed) = (Tally::new(), Vec::new());
         for thread in threads {
-            let (of, seeds) = thread.join().unwrap();
-            tally.add(&of);
-            found.extend(seeds);
+            let (own, found) = thread.join().unwrap();
+            tally.add(own);
+            failed.extend(found);
         }
-        found.sort_unstable_by_key(|(seed, _)| *seed);
-        (tally, found)
+        failed.sort_unstable_by_key(|run| run.seed);
+        (tally, failed)
     })
 }
 
-/// A run told from its beginning.
-fn story(seed: u64, broken: Option<Rule>) -> String {
-    let Ended { found, story, .. } = run(seed, broken, true);
+/// All that happens in a run, from its beginning.
+fn story(seed: u64, broken: Option<ProtocolRule>) -> String {
+    let EndedRun { found, story, .. } = run(seed, broken, true);
     let story = story.join("\n");
     format!("seed {seed}: {found:?}\n{story}")
 }
 
 #[test]
 fn no_grant_is_lost_outside_the_exposed_window() {
-    let seed = setting("SIMULATION_SEED");
-    let runs = setting("SIMULATION_RUNS").unwrap_or(RUNS);
-    let (tally, found) = search(seed.unwrap_or(1), runs, None, |_| true);
-    println!("{tally}");
-    if let (Some(seed), 1) = (seed, runs) {
-        println!("{}", story(seed, None));
+    let command = "cargo test -p shared --lib simulation::no_grant -- --nocapture";
+    let seeds = Seeds::from_environment("SIMULATION_RUNS", RUNS, command);
+    let (tally, failed) = search(seeds.first, seeds.runs, None, |_| true);
+    println!("{tally}{}", Summary(&tally));
+    if seeds.runs == 1 {
+        println!("{}", story(seeds.first, None));
     }
-    if let [(seed, _), ..] = found[..] {
+    if let [FailedRun { seed, .. }, ..] = failed[..] {
         panic!(
-            "{} of {runs} runs failed. Alone: SIMULATION_SEED={seed} SIMULATION_RUNS=1 \
-             cargo test --workspace --lib simulation -- --nocapture\nThe first: {:#?}\n{}",
-            found.len(),
-            &found[..found.len().min(10)],
-            story(seed, None)
+            "{} of {} runs failed. The first: {:#?}\n{}\nalone: {}",
+            failed.len(),
+            seeds.runs,
+            &failed[..failed.len().min(10)],
+            story(seed, None),
+            seeds.replay(seed)
         );
     }
     for never in [loss::OUTSIDE, loss::UNLABELLED, loss::UNASKED] {
-        assert_eq!(tally.of(Topic::Losses, never), 0);
+        assert_eq!(tally.of(Section::Losses, never), 0);
     }
-    if runs >= RUNS {
-        for kind in CutKind::ALL {
+    if seeds.runs >= RUNS {
+        for kind in StepKind::ALL {
             for moment in Moment::ALL {
-                let cuts = tally.cuts.get(&(kind, moment)).copied();
-                assert!(cuts >= Some(LEAST_CUTS), "{kind:?} {moment:?}: {cuts:?}");
+                let crashes = tally.crashes_at(*kind, moment);
+                assert!(crashes >= LEAST_CRASHES, "{kind:?} {moment:?}: {crashes}");
             }
         }
-        let labelled = tally.of(Topic::Losses, loss::LABELLED);
+        let labelled = tally.of(Section::Losses, loss::LABELLED);
         assert!(labelled > 0, "nothing was at stake");
     }
 }
@@ -118,24 +123,23 @@ fn no_grant_is_lost_outside_the_exposed_window() {
 /// A simulation that would not notice proves nothing.
 #[test]
 fn each_broken_rule_loses_a_grant() {
-    for (rule, fault) in [
-        (Rule::StoreFirst, Fault::LostOutside),
-        (Rule::ConditionOnGeneration, Fault::PersonOverwritten),
-        (Rule::FallbackFirst, Fault::LostOutside),
-        (Rule::KeyBeforeSend, Fault::LostOutside),
-        (Rule::RowAgain, Fault::LostOutside),
+    for (rule, violation) in [
+        (ProtocolRule::StoreFirst, Violation::LostOutside),
+        (
+            ProtocolRule::ConditionOnGeneration,
+            Violation::PersonOverwritten,
+        ),
+        (ProtocolRule::FallbackFirst, Violation::LostOutside),
+        (ProtocolRule::KeyBeforeSend, Violation::LostOutside),
+        (ProtocolRule::RowAgain, Violation::LostOutside),
     ] {
-        let stop: fn(Fault) -> bool = match fault {
-            Fault::PersonOverwritten => |fault| fault == Fault::PersonOverwritten,
-            _ => |fault| fault == Fault::LostOutside,
-        };
         // One of them matters in one run of 30,000.
-        let (tally, found) = search(1, RUNS * 10, Some(rule), stop);
-        let runs = tally.of(Topic::Ends, "runs");
-        let (seed, first) = found
+        let (tally, failed) = search(1, RUNS * 10, Some(rule), |found| found == violation);
+        let runs = tally.of(Section::Ends, "runs");
+        let FailedRun { seed, found } = failed
             .first()
             .unwrap_or_else(|| panic!("{rule:?} broken, and nothing lost in {runs} runs"));
-        println!("{rule:?} broken: {fault:?} after {runs} runs, seed {seed}: {first:?}");
+        println!("{rule:?} broken: {violation:?} after {runs} runs, seed {seed}: {found:?}");
     }
 }
 

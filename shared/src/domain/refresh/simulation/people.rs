@@ -1,23 +1,25 @@
 //! Sweeps, as `check-tokens` makes them, and people, who act at any instant.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use test_support::Section;
 
 use crate::domain::alert_policy::AlertPolicy;
 use crate::domain::check_result::CheckResult;
 use crate::domain::integration::{
     Credential, Expiry, Integration, RefreshState, RetryReason, State,
 };
-use crate::domain::refresh::attempt::{Attempt, End, LEASE, Outcome, Step};
+use crate::domain::refresh::attempt::{Attempt, End, LEASE_DURATION, Outcome, Step};
 use crate::domain::sent_alerts::SentAlerts;
 use crate::domain::verdict::{Transient, Verdict};
 
-use super::driver::Action;
-use super::tally::{CutKind, Topic};
-use super::world::{Fault, Sweeper, World};
+use super::driver::AgendaItem;
+use super::sabotage::DrivenAttempt;
+use super::step_kind::StepKind;
+use super::world::{ProtocolWorld, Sweeper, Violation};
 
 /// What a person does.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Act {
+pub(super) enum PersonAction {
     Reconnect,
     Disconnect,
     /// Something that has nothing to do with the credential.
@@ -26,7 +28,7 @@ pub(super) enum Act {
     Check,
 }
 
-impl World {
+impl ProtocolWorld {
     pub(super) fn wake(&mut self, who: usize) {
         self.begin_sweep();
         let now = self.local(who);
@@ -38,7 +40,7 @@ impl World {
         }
         self.clear_fallback(&mut row, now);
         if row.refresh_due_at(now).is_none_or(|at| at > now) {
-            return self.tell(who, row);
+            return self.send_alerts(who, row);
         }
         self.attempt(who, row);
     }
@@ -51,7 +53,7 @@ impl World {
                 .refresh
                 .intent
                 .as_ref()
-                .is_some_and(|it| it.at + LEASE <= now)
+                .is_some_and(|it| it.at + LEASE_DURATION <= now)
             && (self.healthy || !self.chance.percent(self.rates.fallback))
         {
             self.in_fallback.remove(&generation);
@@ -80,7 +82,7 @@ impl World {
         }
         self.clear_fallback(&mut row, now);
         self.count(
-            Topic::People,
+            Section::People,
             match row.state {
                 State::ReconnectRequired { .. } => "checks of what was given up",
                 _ => "checks",
@@ -92,18 +94,19 @@ impl World {
     fn attempt(&mut self, who: usize, row: Integration) {
         let now = self.local(who);
         let Ok(tokens) = self.tokens_of(&row) else {
-            return self.find(Fault::LostOutside, "it cannot be opened".to_owned());
+            return self.find(Violation::LostOutside, "it cannot be opened".to_owned());
         };
         let deadline = (!self.healthy && self.chance.percent(40)).then(|| {
             let left = self.chance.millis(30_000, 180_000);
             let life = self.sweepers[who].life;
-            self.push(left, Action::Deadline(who, life));
+            self.push(left, AgendaItem::Deadline(who, life));
             (self.now + self.sweepers[who].skew + left).trunc_subsecs(0)
         });
         let id = format!("{who}.{}", self.sweepers[who].life);
         let jitter = self.chance.unit();
-        let mut attempt = Attempt::new(id, row.clone(), deadline, jitter, now);
-        attempt.broken = self.broken;
+        let attempt = Attempt::new(id, row.clone(), deadline, jitter, now);
+        let generation = row.credential.generation;
+        let mut attempt = DrivenAttempt::new(attempt, generation, self.broken);
         let step = attempt.begin(now);
         let sweeper = &mut self.sweepers[who];
         sweeper.in_doubt = row.is_in_doubt();
@@ -113,18 +116,18 @@ impl World {
         (sweeper.by_grace, sweeper.probed) = (false, None);
         (sweeper.looked_at, sweeper.holding) = ((None, None), None);
         let doubt = sweeper.in_doubt;
-        self.say(|| format!("instance {who} begins, in doubt: {doubt}"));
+        self.narrate(|| format!("instance {who} begins, in doubt: {doubt}"));
         self.perform(who, step);
     }
 
     pub(super) fn finish(&mut self, who: usize, step: Step) {
         let Step::Done(end) = step else { return };
         let End { outcome, row } = *end;
-        self.say(|| format!("instance {who} ends: {outcome:?}"));
-        self.count(Topic::Attempts, name(&outcome));
+        self.narrate(|| format!("instance {who} ends: {outcome:?}"));
+        self.count(Section::Attempts, name(&outcome));
         if self.sweepers[who].in_doubt {
             let what = self.doubt_ended(who, &outcome);
-            self.count(Topic::Doubts, what);
+            self.count(Section::Doubts, what);
         }
         if outcome == Outcome::NoKey {
             let mut row = self.sweepers[who].row.take().unwrap();
@@ -134,11 +137,11 @@ impl World {
                 true => row.doubt(&verdict, true, now, jitter),
                 false => row.fail(&verdict, true, now, jitter),
             }
-            let effect = self.write(who, row, CutKind::Record);
+            let effect = self.write(who, row, StepKind::Record);
             return self.write_and_leave(who, effect);
         }
         match row {
-            Some(row) => self.tell(who, row),
+            Some(row) => self.send_alerts(who, row),
             None => {
                 self.sweepers[who].attempt = None;
                 self.wake_later(who);
@@ -162,7 +165,7 @@ impl World {
         }
     }
 
-    fn tell(&mut self, who: usize, mut row: Integration) {
+    fn send_alerts(&mut self, who: usize, mut row: Integration) {
         let now = self.local(who);
         let indexed = (row.next_action_at, row.reconnect_by);
         let mut due = row.pending_alerts(now, AlertPolicy::default());
@@ -175,40 +178,40 @@ impl World {
         if due.is_empty() && indexed == (row.next_action_at, row.reconnect_by) {
             return self.wake_later(who);
         }
-        let effect = self.write(who, row, CutKind::Record);
+        let effect = self.write(who, row, StepKind::Record);
         self.write_and_leave(who, effect);
     }
 
     pub(super) fn maybe_a_person_acts(&mut self) {
         if !self.healthy && self.chance.percent(self.rates.people) {
             let act = self.chance.pick(&[
-                Act::Reconnect,
-                Act::Disconnect,
-                Act::Edit,
-                Act::Edit,
-                Act::Check,
-                Act::Check,
+                PersonAction::Reconnect,
+                PersonAction::Disconnect,
+                PersonAction::Edit,
+                PersonAction::Edit,
+                PersonAction::Check,
+                PersonAction::Check,
             ]);
             let after = self.chance.millis(0, 10_000);
-            self.push(after, Action::Person(act));
+            self.push(after, AgendaItem::Person(act));
         }
     }
 
-    pub(super) fn person_acts(&mut self, act: Act) {
-        self.say(|| format!("a person: {act:?}"));
+    pub(super) fn person_acts(&mut self, act: PersonAction) {
+        self.narrate(|| format!("a person: {act:?}"));
         let now = self.now.trunc_subsecs(0);
         match act {
-            Act::Edit => self.edit(),
-            Act::Check => self.check(),
-            Act::Disconnect if matches!(self.row.state, State::Disconnected { .. }) => {}
-            Act::Disconnect => {
+            PersonAction::Edit => self.edit(),
+            PersonAction::Check => self.check(),
+            PersonAction::Disconnect if matches!(self.row.state, State::Disconnected { .. }) => {}
+            PersonAction::Disconnect => {
                 let mut row = self.row.clone();
                 row.disconnect(now);
                 self.wanted = None;
                 self.person_writes(row);
-                self.count(Topic::People, "disconnects");
+                self.count(Section::People, "disconnects");
             }
-            Act::Reconnect => {
+            PersonAction::Reconnect => {
                 let tokens = self.platform.consent(self.now);
                 let before = self.row.clone();
                 let mut row = Integration {
@@ -238,7 +241,7 @@ impl World {
                 self.wanted = Some(tokens.grant);
                 self.concluded_at = None;
                 self.person_writes(row.following(&before, now));
-                self.count(Topic::People, "reconnects");
+                self.count(Section::People, "reconnects");
             }
         }
     }
@@ -247,7 +250,7 @@ impl World {
         let mut row = self.row.clone();
         row.account.username.push('+');
         self.person_writes(row);
-        self.count(Topic::People, "edits");
+        self.count(Section::People, "edits");
     }
 
     fn person_writes(&mut self, mut row: Integration) {

@@ -2,21 +2,20 @@
 //! loss is judged.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use test_support::Random;
 
-use crate::Platform as Name;
+use crate::Platform;
 use crate::platforms::catalog::RefreshModel;
-
-use super::random::Random;
 
 /// The tokens of one answer, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tokens {
+pub(super) struct SimulatedTokens {
     pub(super) grant: usize,
     pub(super) access: u32,
     pub(super) refresh: Option<u32>,
 }
 
-/// How a request came to the platform.
+/// How a request reached the platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Via {
     /// Once, while its sender waited.
@@ -39,8 +38,8 @@ pub(super) struct Kill {
 
 /// What the platform gave for a token.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Given {
-    pub(super) tokens: Tokens,
+pub(super) struct ExchangeAnswer {
+    pub(super) tokens: SimulatedTokens,
     /// The old token is used up by this.
     pub(super) rotated: bool,
     /// It had been used up before, and the grace window allowed it.
@@ -55,8 +54,8 @@ struct Refresh {
 }
 
 #[derive(Debug)]
-pub(super) struct Platform {
-    pub(super) name: Name,
+pub(super) struct SimulatedPlatform {
+    pub(super) name: Platform,
     pub(super) model: RefreshModel,
     pub(super) family_kill: bool,
     pub(super) grace: Option<TimeDelta>,
@@ -72,17 +71,17 @@ pub(super) struct Platform {
     grants: Vec<Option<Kill>>,
 }
 
-impl Platform {
+impl SimulatedPlatform {
     pub(super) fn new(chance: &mut Random) -> Self {
         use RefreshModel::{Extend, Rotating, Static};
         let (name, model) = match chance.below(20) {
-            0..8 => (Name::Twitter, Rotating),
-            8..13 => (Name::Tiktok, Rotating),
-            13..16 => (Name::Snapchat, Rotating),
-            16 => (Name::Google, Static),
-            17 => (Name::Linkedin, Static),
-            18 => (Name::Meta, Extend),
-            _ => (Name::Instagram, Extend),
+            0..8 => (Platform::Twitter, Rotating),
+            8..13 => (Platform::Tiktok, Rotating),
+            13..16 => (Platform::Snapchat, Rotating),
+            16 => (Platform::Google, Static),
+            17 => (Platform::Linkedin, Static),
+            18 => (Platform::Meta, Extend),
+            _ => (Platform::Instagram, Extend),
         };
         let grace = chance.percent(35);
         Self {
@@ -102,14 +101,14 @@ impl Platform {
     }
 
     /// A person consents.
-    pub(super) fn consent(&mut self, now: DateTime<Utc>) -> Tokens {
+    pub(super) fn consent(&mut self, now: DateTime<Utc>) -> SimulatedTokens {
         self.grants.push(None);
         self.issue(self.grants.len() - 1, now)
     }
 
-    fn issue(&mut self, grant: usize, now: DateTime<Utc>) -> Tokens {
+    fn issue(&mut self, grant: usize, now: DateTime<Utc>) -> SimulatedTokens {
         let refresh = (self.model != RefreshModel::Extend).then(|| self.issue_refresh(grant));
-        Tokens {
+        SimulatedTokens {
             grant,
             access: self.issue_access(grant, now),
             refresh,
@@ -133,18 +132,18 @@ impl Platform {
     /// Exchanges tokens for new ones; `None` is a refusal.
     pub(super) fn exchange(
         &mut self,
-        with: Tokens,
+        with: SimulatedTokens,
         via: Via,
         looked_at: (DateTime<Utc>, DateTime<Utc>),
         now: DateTime<Utc>,
         chance: &mut Random,
-    ) -> Option<Given> {
+    ) -> Option<ExchangeAnswer> {
         let grant = with.grant;
         if !self.can_refresh(with, now) {
             return self.replayed(with, via, looked_at, now);
         }
-        let mut given = Given {
-            tokens: Tokens {
+        let mut given = ExchangeAnswer {
+            tokens: SimulatedTokens {
                 access: self.issue_access(grant, now),
                 ..with
             },
@@ -165,11 +164,11 @@ impl Platform {
     /// after that it may kill the whole family.
     fn replayed(
         &mut self,
-        with: Tokens,
+        with: SimulatedTokens,
         via: Via,
         looked_at: (DateTime<Utc>, DateTime<Utc>),
         now: DateTime<Utc>,
-    ) -> Option<Given> {
+    ) -> Option<ExchangeAnswer> {
         let replayed = with.refresh?;
         let old = &self.refresh[replayed as usize];
         if self.grants[with.grant].is_some() {
@@ -183,12 +182,12 @@ impl Platform {
                 true => self.issue_refresh(with.grant),
                 false => successor,
             };
-            let tokens = Tokens {
+            let tokens = SimulatedTokens {
                 access: self.issue_access(with.grant, now),
                 refresh: Some(refresh),
                 ..with
             };
-            return Some(Given {
+            return Some(ExchangeAnswer {
                 tokens,
                 rotated: true,
                 grace: true,
@@ -205,7 +204,7 @@ impl Platform {
     }
 
     /// Whether these tokens can still be exchanged.
-    pub(super) fn can_refresh(&self, tokens: Tokens, now: DateTime<Utc>) -> bool {
+    pub(super) fn can_refresh(&self, tokens: SimulatedTokens, now: DateTime<Utc>) -> bool {
         self.grants[tokens.grant].is_none()
             && match tokens.refresh {
                 Some(refresh) => self.refresh[refresh as usize].used_at.is_none(),

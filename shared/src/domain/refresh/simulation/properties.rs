@@ -1,20 +1,26 @@
 //! What must hold of every row that renewals, failures, doubts, probes and
-//! people can lead to. A failing sequence is shortened before it is shown.
+//! people can lead to.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use proptest::bool;
+use proptest::collection::vec;
+use proptest::option::weighted;
+use proptest::prelude::{Just, Strategy, prop_oneof};
+use proptest::sample::{select, subsequence};
+use proptest::strategy::Union;
+use test_support::{Seeds, check_property};
 
 use crate::Platform;
 use crate::domain::alert_policy::AlertPolicy;
 use crate::domain::integration::{Integration, Intent, Lease, Sealed, State};
-use crate::domain::refresh::attempt::LEASE;
+use crate::domain::refresh::attempt::LEASE_DURATION;
 use crate::domain::refresh::{Ends, Lifetimes, ProbeResult, Renewed};
 use crate::domain::schedule::tests::{at, integration};
 use crate::domain::severity::{Severity, WarningWindow};
 use crate::domain::verdict::{PlatformAction, ReconnectReason, Throttled, Transient, Verdict};
 use crate::platforms::catalog::RefreshModel;
 
-use super::random::Random;
-
+/// What an ordinary test run takes.
 const SEQUENCES: u64 = 3_000;
 
 #[derive(Debug, Clone)]
@@ -23,15 +29,15 @@ enum Operation {
     Fail(Verdict, bool, f64),
     Doubt(Verdict, bool, f64),
     LoseRotation(Option<Result<ProbeResult, Verdict>>),
-    See(ProbeResult),
-    SeeExtended(ProbeResult),
+    ApplyProbe(ProbeResult),
+    ApplyProbeOfExtension(ProbeResult),
     Probe(Result<ProbeResult, Verdict>, bool, f64),
     Disconnect,
     Reconnect,
     Claim,
     Release(bool, f64),
     Damage,
-    Tell,
+    SendAlerts,
 }
 
 /// Where it begins, and what happens after which pause.
@@ -43,88 +49,89 @@ struct Sequence {
     operations: Vec<(TimeDelta, Operation)>,
 }
 
-fn sequence(chance: &mut Random) -> Sequence {
-    let operations = (0..1 + chance.below(12)).map(|_| (pause(chance), operation(chance)));
-    Sequence {
-        operations: operations.collect(),
-        platform: chance.pick(&Platform::ALL),
-        has_refresh_token: chance.percent(70),
-        ends: chance
-            .percent(90)
-            .then(|| chance.millis(-100_000, 6_000_000).num_milliseconds()),
-    }
+fn sequences() -> impl Strategy<Value = Sequence> {
+    let operations = vec((pauses(), operations()), 1..13);
+    let ends = weighted(0.9, -100_000..6_000_000_i64);
+    (
+        select(&Platform::ALL[..]),
+        bool::weighted(0.7),
+        ends,
+        operations,
+    )
+        .prop_map(|(platform, has_refresh_token, ends, operations)| Sequence {
+            platform,
+            has_refresh_token,
+            ends,
+            operations,
+        })
 }
 
 /// From seconds to months.
-fn pause(chance: &mut Random) -> TimeDelta {
-    let most = chance.pick(&[1, 60, 3_600, 86_400, 40 * 86_400]);
-    TimeDelta::seconds(chance.millis(0, most).num_milliseconds())
+fn pauses() -> impl Strategy<Value = TimeDelta> + Clone {
+    let lengths = [1_i64, 60, 3_600, 86_400, 40 * 86_400].map(|most| (0..=most).boxed());
+    Union::new(lengths).prop_map(TimeDelta::seconds)
 }
 
-fn operation(chance: &mut Random) -> Operation {
-    let jitter = chance.unit();
-    match chance.below(17) {
-        0..3 => Operation::Renew(Lifetimes {
-            access: chance.percent(80).then(|| pause(chance)),
-            refresh: chance.percent(40).then(|| pause(chance)),
-            scopes: scopes(chance),
-        }),
-        3..5 => Operation::Fail(verdict(chance), chance.percent(80), jitter),
-        5 => Operation::Doubt(verdict(chance), chance.percent(80), jitter),
-        6 => Operation::LoseRotation(match chance.below(3) {
-            0 => None,
-            1 => Some(Err(verdict(chance))),
-            _ => Some(Ok(seen(chance))),
-        }),
-        7 => Operation::See(seen(chance)),
-        8 => Operation::Disconnect,
-        9 => Operation::Reconnect,
-        10 => Operation::Claim,
-        11 => Operation::Release(chance.percent(50), jitter),
-        12 => Operation::Tell,
-        13 => Operation::SeeExtended(seen(chance)),
-        14 => Operation::Probe(Ok(seen(chance)), true, jitter),
-        15 => Operation::Probe(Err(verdict(chance)), chance.percent(80), jitter),
-        _ if chance.percent(20) => Operation::Damage,
-        _ => Operation::Tell,
-    }
-}
-
-fn scopes(chance: &mut Random) -> Vec<String> {
-    let all = ["read", "write"].map(str::to_owned);
-    all[..chance.below(3)].to_vec()
-}
-
-fn seen(chance: &mut Random) -> ProbeResult {
-    let mut instant = || {
-        let after = pause(chance);
-        match chance.below(10) {
-            0..6 => Ends::At(at(0) + after),
-            6 => Ends::Never,
-            _ => Ends::NotSaid,
-        }
-    };
-    ProbeResult {
-        access: instant(),
-        data_access: instant(),
-        scopes: scopes(chance),
-    }
-}
-
-fn verdict(chance: &mut Random) -> Verdict {
-    match chance.below(7) {
-        0 => Verdict::Transient(Transient::NoAnswer),
-        1 => Verdict::Throttled {
-            wait: chance.percent(50).then(|| pause(chance)),
-            whom: Throttled::Integration,
+fn operations() -> impl Strategy<Value = Operation> {
+    let jitter = || 0.0..1.0_f64;
+    let lifetimes = (weighted(0.8, pauses()), weighted(0.4, pauses()), scopes()).prop_map(
+        |(access, refresh, scopes)| Lifetimes {
+            access,
+            refresh,
+            scopes,
         },
-        2 | 3 => Verdict::ReconnectNeeded(
-            chance.pick(&[ReconnectReason::GrantRefused, ReconnectReason::Revoked]),
-        ),
-        4 => Verdict::PlatformActionNeeded(PlatformAction::LogIn),
-        5 => Verdict::PermissionLost(scopes(chance)),
-        _ => Verdict::AppMisconfigured,
-    }
+    );
+    let conclusive = || bool::weighted(0.8);
+    let results = || prop_oneof![1 => probe_results().prop_map(Ok), 1 => verdicts().prop_map(Err)];
+    prop_oneof![
+        15 => lifetimes.prop_map(Operation::Renew),
+        10 => (verdicts(), conclusive(), jitter()).prop_map(|(v, c, j)| Operation::Fail(v, c, j)),
+        5 => (verdicts(), conclusive(), jitter()).prop_map(|(v, c, j)| Operation::Doubt(v, c, j)),
+        5 => weighted(0.66, results()).prop_map(Operation::LoseRotation),
+        5 => probe_results().prop_map(Operation::ApplyProbe),
+        5 => probe_results().prop_map(Operation::ApplyProbeOfExtension),
+        10 => (results(), conclusive(), jitter()).prop_map(|(r, c, j)| Operation::Probe(r, c, j)),
+        5 => Just(Operation::Disconnect),
+        5 => Just(Operation::Reconnect),
+        5 => Just(Operation::Claim),
+        5 => (bool::ANY, jitter()).prop_map(|(unknown, j)| Operation::Release(unknown, j)),
+        1 => Just(Operation::Damage),
+        9 => Just(Operation::SendAlerts),
+    ]
+}
+
+fn scopes() -> impl Strategy<Value = Vec<String>> {
+    subsequence(vec!["read".to_owned(), "write".to_owned()], 0..=2)
+}
+
+fn probe_results() -> impl Strategy<Value = ProbeResult> {
+    let ends = || {
+        prop_oneof![
+            6 => pauses().prop_map(|after| Ends::At(at(0) + after)),
+            1 => Just(Ends::Never),
+            3 => Just(Ends::NotSaid),
+        ]
+    };
+    (ends(), ends(), scopes()).prop_map(|(access, data_access, scopes)| ProbeResult {
+        access,
+        data_access,
+        scopes,
+    })
+}
+
+fn verdicts() -> impl Strategy<Value = Verdict> {
+    prop_oneof![
+        1 => Just(Verdict::Transient(Transient::NoAnswer)),
+        1 => weighted(0.5, pauses()).prop_map(|wait| Verdict::Throttled {
+            wait,
+            whom: Throttled::Integration,
+        }),
+        2 => select(&[ReconnectReason::GrantRefused, ReconnectReason::Revoked][..])
+            .prop_map(Verdict::ReconnectNeeded),
+        1 => Just(Verdict::PlatformActionNeeded(PlatformAction::LogIn)),
+        1 => scopes().prop_map(Verdict::PermissionLost),
+        1 => Just(Verdict::AppMisconfigured),
+    ]
 }
 
 impl Operation {
@@ -149,7 +156,7 @@ impl Operation {
                 row.sent_alerts = crate::domain::sent_alerts::SentAlerts::default();
                 *row = row.clone().following(&before, now);
             }
-            Self::Tell => {
+            Self::SendAlerts => {
                 for (begins, what) in row.pending_alerts(now, AlertPolicy::default()) {
                     if begins <= now {
                         row.record_sent(&what);
@@ -176,19 +183,19 @@ impl Operation {
             Self::LoseRotation(probed) if row.refresh.intent.is_some() => {
                 row.lose_rotation(probed.as_ref(), now);
             }
-            Self::See(seen) => row.see(seen, now),
+            Self::ApplyProbe(seen) => row.apply_probe(seen, now),
             // Only of a token that an extension brought.
-            Self::SeeExtended(seen)
+            Self::ApplyProbeOfExtension(seen)
                 if row.refresh_model() == RefreshModel::Extend
                     && matches!(row.state, State::Active)
                     && row.refresh.attempted_at.is_some() =>
             {
-                row.see_extended(seen, now);
+                row.apply_probe_of_extension(seen, now);
             }
             // Only of what nothing refreshes.
             Self::Probe(..) if row.is_refreshable(now) => {}
-            Self::Probe(said, conclusive, jitter) => {
-                row.probed(said.as_ref(), *conclusive, now, *jitter);
+            Self::Probe(result, conclusive, jitter) => {
+                row.probed(result.as_ref(), *conclusive, now, *jitter);
             }
             Self::Disconnect => row.disconnect(now),
             Self::Claim if !row.is_leased(now) => {
@@ -196,7 +203,7 @@ impl Operation {
                 let in_doubt = row.is_in_doubt();
                 row.refresh.lease = Some(Lease {
                     attempt: format!("a{}", now.timestamp()),
-                    until: now + LEASE,
+                    until: now + LEASE_DURATION,
                 });
                 if row.refresh_model() == RefreshModel::Rotating && !in_doubt {
                     row.refresh.intent = Some(Intent {
@@ -211,7 +218,7 @@ impl Operation {
                 row.release(*unknown, now, *jitter);
             }
             Self::Damage => row.damage(now),
-            Self::SeeExtended(_)
+            Self::ApplyProbeOfExtension(_)
             | Self::Doubt(..)
             | Self::LoseRotation(_)
             | Self::Claim
@@ -221,7 +228,7 @@ impl Operation {
 }
 
 fn due(row: &Integration, now: DateTime<Utc>) -> Vec<&'static str> {
-    let told = row.pending_alerts(now, AlertPolicy::default());
+    let pending = row.pending_alerts(now, AlertPolicy::default());
     let in_vain = row.stale_fallback().and(row.refresh.intent.as_ref());
     [
         (
@@ -233,9 +240,9 @@ fn due(row: &Integration, now: DateTime<Utc>) -> Vec<&'static str> {
             "refresh",
         ),
         (row.probe_due_at(now).is_some_and(|at| at <= now), "probe"),
-        (told.iter().any(|(at, _)| *at <= now), "pending alert"),
+        (pending.iter().any(|(at, _)| *at <= now), "pending alert"),
         (
-            in_vain.is_some_and(|it| it.at + LEASE <= now),
+            in_vain.is_some_and(|it| it.at + LEASE_DURATION <= now),
             "left in the fallback",
         ),
     ]
@@ -281,9 +288,9 @@ fn holds_at(row: &Integration, now: DateTime<Utc>) -> Result<(), String> {
         _ => {
             row.next_attempt_at(now).is_none()
                 && row.reconnect_by(now).is_none_or(|reconnect_by| {
-                    let told = row.sent_alerts.threshold.as_ref();
-                    told.is_some_and(|told| {
-                        (told.reconnect_by, told.threshold) == (reconnect_by, Severity::Expired)
+                    let sent = row.sent_alerts.threshold.as_ref();
+                    sent.is_some_and(|sent| {
+                        (sent.reconnect_by, sent.threshold) == (reconnect_by, Severity::Expired)
                     })
                 })
         }
@@ -303,20 +310,20 @@ fn holds_at(row: &Integration, now: DateTime<Utc>) -> Result<(), String> {
         return Err("nobody confirms or refutes a refusal".to_owned());
     }
     if row.next_action_at.is_some() != row.next_action_shard.is_some() {
-        return Err("attention without a shard".to_owned());
+        return Err("next action without a shard".to_owned());
     }
     if row.credential.access_token.is_none() != matches!(row.state, State::Disconnected { .. }) {
         return Err("tokens and state contradict each other".to_owned());
     }
-    let told: Vec<_> = row.pending_alerts(now, AlertPolicy::default());
+    let pending: Vec<_> = row.pending_alerts(now, AlertPolicy::default());
     let mut silent = row.clone();
-    for (begins, what) in told.iter().filter(|(begins, _)| *begins <= now) {
+    for (begins, what) in pending.iter().filter(|(begins, _)| *begins <= now) {
         silent.record_sent(what);
         if silent
             .pending_alerts(now, AlertPolicy::default())
             .contains(&(*begins, what.clone()))
         {
-            return Err(format!("{what:?} would be told twice"));
+            return Err(format!("{what:?} would be alerted twice"));
         }
     }
     Ok(())
@@ -344,37 +351,9 @@ fn holds_until(row: &Integration, from: DateTime<Utc>, end: DateTime<Utc>) -> Re
     Ok(())
 }
 
-/// The same failure with as few operations as possible.
-fn shortened(mut sequence: Sequence) -> Sequence {
-    let mut n = 0;
-    while n < sequence.operations.len() {
-        let mut shorter = sequence.clone();
-        let (pause, _) = shorter.operations.remove(n);
-        if let Some((next, _)) = shorter.operations.get_mut(n) {
-            *next += pause;
-        }
-        if check(&shorter).is_err() {
-            sequence = shorter;
-        } else {
-            n += 1;
-        }
-    }
-    sequence
-}
-
 #[test]
 fn every_row_is_looked_at_in_time_and_for_a_reason() {
-    let first = super::setting("SIMULATION_SEED").unwrap_or(1);
-    let runs = super::setting("SIMULATION_RUNS").unwrap_or(SEQUENCES);
-    for seed in first..first + runs {
-        let sequence = sequence(&mut Random::new(seed));
-        if check(&sequence).is_err() {
-            let sequence = shortened(sequence);
-            let error = check(&sequence).unwrap_err();
-            panic!(
-                "SIMULATION_SEED={seed} SIMULATION_RUNS=1 cargo test -p shared --lib properties\n\
-                 {sequence:#?}\n{error}"
-            );
-        }
-    }
+    let command = "cargo test -p shared --lib properties";
+    let seeds = Seeds::from_environment("SIMULATION_RUNS", SEQUENCES, command);
+    check_property(&seeds, &sequences(), |sequence| check(&sequence));
 }

@@ -4,24 +4,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use test_support::{Random, Section, Tally};
 
 use crate::domain::integration::{Integration, Sealed};
 use crate::domain::refresh::Renewed;
-use crate::domain::refresh::attempt::{Attempt, Event, Rule};
+use crate::domain::refresh::attempt::Event;
 use crate::domain::schedule::tests::{at, integration};
 use crate::platforms::catalog::RefreshModel;
 
-use super::driver::Action;
-use super::platform::{Platform, Tokens, Via};
-use super::random::Random;
-use super::tally::{CutKind, Tally, Topic, loss};
+use super::driver::AgendaItem;
+use super::loss;
+use super::platform::{SimulatedPlatform, SimulatedTokens, Via};
+use super::sabotage::{DrivenAttempt, ProtocolRule};
+use super::step_kind::StepKind;
 
 /// A run in which nothing settles within so many more sweeps never does.
 const SETTLING: usize = 60;
 
 /// What must not happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum Violation {
     LostOutside,
     PersonOverwritten,
     Unlabelled,
@@ -31,13 +33,13 @@ pub(super) enum Fault {
 /// How often things go wrong in this run, in percent.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rates {
-    pub(super) cut: usize,
-    pub(super) store: usize,
-    pub(super) fallback: usize,
-    pub(super) key: usize,
-    pub(super) platform: usize,
-    pub(super) pause: usize,
-    pub(super) people: usize,
+    pub(super) crash: u32,
+    pub(super) store: u32,
+    pub(super) fallback: u32,
+    pub(super) key: u32,
+    pub(super) platform: u32,
+    pub(super) pause: u32,
+    pub(super) people: u32,
     /// Somebody else writes the row all the time.
     pub(super) storm: bool,
 }
@@ -49,9 +51,9 @@ pub(super) struct Sweeper {
     pub(super) skew: TimeDelta,
     /// It makes one attempt, and has no successor.
     pub(super) leaves: bool,
-    pub(super) attempt: Option<Attempt>,
+    pub(super) attempt: Option<DrivenAttempt>,
     pub(super) row: Option<Integration>,
-    pub(super) tokens: Option<Tokens>,
+    pub(super) tokens: Option<SimulatedTokens>,
     pub(super) in_doubt: bool,
     pub(super) by_grace: bool,
     pub(super) probed: Option<bool>,
@@ -69,7 +71,7 @@ pub(super) struct Exchange {
     pub(super) access: Sealed,
     pub(super) via: Via,
     /// What its holder began between the commit and the first durable copy.
-    pub(super) steps: BTreeSet<CutKind>,
+    pub(super) steps: BTreeSet<StepKind>,
     /// When it was first stored in the fallback, and in the row.
     pub(super) stored_in_fallback_at: Option<DateTime<Utc>>,
     pub(super) stored_at: Option<DateTime<Utc>>,
@@ -85,14 +87,14 @@ pub(super) struct Wire {
     pub(super) until: DateTime<Utc>,
 }
 
-pub(super) struct World {
+pub(super) struct ProtocolWorld {
     pub(super) chance: Random,
     pub(super) now: DateTime<Utc>,
-    pub(super) platform: Platform,
+    pub(super) platform: SimulatedPlatform,
     pub(super) row: Integration,
     pub(super) in_fallback: BTreeMap<u64, Renewed>,
     pub(super) sweepers: Vec<Sweeper>,
-    agenda: BTreeMap<(DateTime<Utc>, u64), Action>,
+    agenda: BTreeMap<(DateTime<Utc>, u64), AgendaItem>,
     serial: u64,
     in_flight: usize,
     pub(super) exchanges: Vec<Exchange>,
@@ -100,7 +102,7 @@ pub(super) struct World {
     /// The grant that the person wants, or none.
     pub(super) wanted: Option<usize>,
     pub(super) rates: Rates,
-    pub(super) broken: Option<Rule>,
+    pub(super) broken: Option<ProtocolRule>,
     wakes: usize,
     budget: usize,
     pub(super) healthy: bool,
@@ -110,36 +112,36 @@ pub(super) struct World {
     /// When the present grant was first given up.
     pub(super) concluded_at: Option<DateTime<Utc>>,
     nonce: u32,
-    pub(super) found: Vec<(Fault, String)>,
-    pub(super) tally: Tally,
+    pub(super) found: Vec<(Violation, String)>,
+    pub(super) tally: Tally<StepKind>,
     story: Option<Vec<String>>,
 }
 
 /// What a run left behind.
-pub(super) struct Ended {
-    pub(super) found: Vec<(Fault, String)>,
-    pub(super) tally: Tally,
+pub(super) struct EndedRun {
+    pub(super) found: Vec<(Violation, String)>,
+    pub(super) tally: Tally<StepKind>,
     pub(super) story: Vec<String>,
 }
 
 /// Runs one seed to its end.
-pub(super) fn run(seed: u64, broken: Option<Rule>, policy: bool) -> Ended {
-    let mut world = World::new(seed, broken, policy);
+pub(super) fn run(seed: u64, broken: Option<ProtocolRule>, with_story: bool) -> EndedRun {
+    let mut world = ProtocolWorld::new(seed, broken, with_story);
     world.play();
     world.judge();
-    Ended {
+    EndedRun {
         found: world.found,
         tally: world.tally,
         story: world.story.unwrap_or_default(),
     }
 }
 
-impl World {
-    fn new(seed: u64, broken: Option<Rule>, policy: bool) -> Self {
+impl ProtocolWorld {
+    fn new(seed: u64, broken: Option<ProtocolRule>, with_story: bool) -> Self {
         let mut chance = Random::new(seed);
-        let mut platform = Platform::new(&mut chance);
+        let mut platform = SimulatedPlatform::new(&mut chance);
         let rates = Rates {
-            cut: chance.pick(&[0, 5, 12]),
+            crash: chance.pick(&[0, 5, 12]),
             store: chance.pick(&[0, 15, 60, 60]),
             fallback: chance.pick(&[0, 0, 15, 50]),
             key: chance.pick(&[0, 10]),
@@ -183,7 +185,7 @@ impl World {
             nonce: 0,
             found: Vec::new(),
             tally: Tally::default(),
-            story: policy.then(Vec::new),
+            story: with_story.then(Vec::new),
             chance,
         };
         world.seal_into(&mut row, tokens);
@@ -217,11 +219,11 @@ impl World {
         self.wakes += 1;
         if self.wakes > self.budget && !self.healthy {
             self.healthy = true;
-            self.say(|| "from here on nothing goes wrong".to_owned());
+            self.narrate(|| "from here on nothing goes wrong".to_owned());
         }
         if self.wakes > self.budget + SETTLING {
             let state = format!("it does not settle: {:?}", self.row);
-            self.find(Fault::Invariant, state);
+            self.find(Violation::Invariant, state);
         }
     }
 
@@ -238,7 +240,7 @@ impl World {
         }
     }
 
-    pub(super) fn push(&mut self, after: TimeDelta, action: Action) {
+    pub(super) fn push(&mut self, after: TimeDelta, action: AgendaItem) {
         self.serial += 1;
         self.in_flight += usize::from(action.is_in_flight());
         self.agenda.insert((self.now + after, self.serial), action);
@@ -261,7 +263,7 @@ impl World {
             true => self.chance.millis(0, 3_600_000),
             false => self.chance.millis(0, 20_000),
         };
-        self.push(wait + late, Action::Wake(who));
+        self.push(wait + late, AgendaItem::Wake(who));
     }
 
     /// What an instance takes for now.
@@ -271,7 +273,7 @@ impl World {
 
     /// The end of an instance, at any point; another one takes its place.
     pub(super) fn die(&mut self, who: usize) {
-        self.say(|| format!("instance {who} dies"));
+        self.narrate(|| format!("instance {who} dies"));
         let skew = self.chance.millis(-10_000, 10_000);
         let Sweeper { life, leaves, .. } = self.sweepers[who];
         self.sweepers[who] = Sweeper {
@@ -283,21 +285,21 @@ impl World {
         self.wake_later(who);
     }
 
-    pub(super) fn find(&mut self, fault: Fault, what: String) {
-        self.say(|| format!("FOUND {fault:?}: {what}"));
-        match fault {
-            Fault::LostOutside => self.count(Topic::Losses, loss::OUTSIDE),
-            Fault::Unlabelled => self.count(Topic::Losses, loss::UNLABELLED),
-            Fault::PersonOverwritten | Fault::Invariant => {}
+    pub(super) fn find(&mut self, violation: Violation, what: String) {
+        self.narrate(|| format!("FOUND {violation:?}: {what}"));
+        match violation {
+            Violation::LostOutside => self.count(Section::Losses, loss::OUTSIDE),
+            Violation::Unlabelled => self.count(Section::Losses, loss::UNLABELLED),
+            Violation::PersonOverwritten | Violation::Invariant => {}
         }
-        self.found.push((fault, what));
+        self.found.push((violation, what));
     }
 
-    pub(super) fn count(&mut self, topic: Topic, what: &'static str) {
+    pub(super) fn count(&mut self, topic: Section, what: &'static str) {
         self.tally.count(topic, what);
     }
 
-    pub(super) fn say(&mut self, what: impl FnOnce() -> String) {
+    pub(super) fn narrate(&mut self, what: impl FnOnce() -> String) {
         let since = self.now - at(0);
         if let Some(story) = &mut self.story {
             let seconds = since.num_milliseconds() / 1000;
@@ -318,7 +320,7 @@ impl World {
         Sealed(bytes)
     }
 
-    pub(super) fn seal_into(&mut self, row: &mut Integration, tokens: Tokens) {
+    pub(super) fn seal_into(&mut self, row: &mut Integration, tokens: SimulatedTokens) {
         let generation = row.credential.generation;
         row.credential.access_token = Some(self.seal(tokens.access, generation));
         row.credential.refresh_token = tokens.refresh.map(|token| self.seal(token, generation));
@@ -330,7 +332,7 @@ impl World {
         access: Option<&Sealed>,
         refresh: Option<&Sealed>,
         generation: u64,
-    ) -> Result<Option<Tokens>, ()> {
+    ) -> Result<Option<SimulatedTokens>, ()> {
         let Some(access) = access else {
             return refresh.map_or(Ok(None), |_| Err(()));
         };
@@ -340,14 +342,14 @@ impl World {
         if refresh.is_some_and(|token| self.platform.grant_of_refresh(token) != grant) {
             return Err(());
         }
-        Ok(Some(Tokens {
+        Ok(Some(SimulatedTokens {
             grant,
             access,
             refresh,
         }))
     }
 
-    pub(super) fn tokens_of(&self, row: &Integration) -> Result<Option<Tokens>, ()> {
+    pub(super) fn tokens_of(&self, row: &Integration) -> Result<Option<SimulatedTokens>, ()> {
         let (access, refresh) = (
             row.credential.access_token.as_ref(),
             row.credential.refresh_token.as_ref(),
