@@ -15,7 +15,7 @@ pub struct Clock(Source);
 enum Source {
     /// The system's clock, shifted by so many milliseconds.
     System(Arc<AtomicI64>),
-    /// A clock that stands still until it is told otherwise.
+    /// A clock that stands still until it is moved.
     Frozen(Arc<Frozen>),
 }
 
