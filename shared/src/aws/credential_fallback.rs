@@ -11,7 +11,7 @@ use crate::aws::AwsError;
 use crate::domain::refresh::Renewed;
 
 /// The most that is read of an object: real ones are under 8 kB.
-const MAX_OBJECT: usize = 64 * 1024;
+const MAX_OBJECT_BYTES: usize = 64 * 1024;
 
 /// What an id may hold and a path had better not: `.` and `..` would be
 /// normalised away.
@@ -24,7 +24,7 @@ pub struct CredentialFallback {
     bucket: String,
 }
 
-/// Why nothing can be said of the fallback.
+/// Why the fallback cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum FallbackError {
     /// S3 did not answer.
@@ -102,7 +102,7 @@ impl CredentialFallback {
         let mut bytes = Vec::new();
         while let Some(chunk) = body.next().await {
             let chunk = chunk.map_err(|e| AwsError::failed("s3:GetObject", &e))?;
-            if bytes.len() + chunk.len() > MAX_OBJECT {
+            if bytes.len() + chunk.len() > MAX_OBJECT_BYTES {
                 return Err(FallbackError::Damaged("it is too large".to_owned()));
             }
             bytes.extend_from_slice(&chunk);

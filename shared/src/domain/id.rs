@@ -18,7 +18,7 @@ pub struct InvalidId {
 }
 
 impl InvalidId {
-    /// What it must be, to follow the name of the field that it stands in.
+    /// What it must be, to follow the name of its field.
     #[must_use]
     pub fn rule(&self) -> &'static str {
         RULE

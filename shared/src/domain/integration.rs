@@ -29,7 +29,7 @@ impl fmt::Debug for Sealed {
 }
 
 /// A salted digest of a credential as it was handed over, first of its platform
-/// and tokens, then of what was said of them. It lies in the clear beside the
+/// and tokens, then of its dates and scopes. It lies in the clear beside the
 /// sealed tokens: a token is long and random, so that nobody finds it by
 /// guessing, and the salt is this row's own, so that no two rows can be compared.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,7 +128,7 @@ pub struct Credential {
     pub generation: u64,
     /// Counts grants: only a person's acts advance it.
     pub grant: u64,
-    /// When the current grant came to us.
+    /// When we took over the current grant.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub granted_at: DateTime<Utc>,
     /// The access token; absent once disconnected.
@@ -138,7 +138,7 @@ pub struct Credential {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<Sealed>,
     /// A digest of the credential last imported, sealed: it recognises the
-    /// same line in the next import, and tells a reader of the table nothing.
+    /// same line in the next import, and shows a reader of the table nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported: Option<Sealed>,
     /// Recognises the credential that was last registered or imported: handed
@@ -216,13 +216,13 @@ pub struct RefreshState {
     /// The last refresh of this grant that proved it renewable.
     #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
     pub renewed_at: Option<DateTime<Utc>>,
-    /// The last attempt at refreshing this grant, whatever came of it.
+    /// The last attempt at refreshing this grant, whatever its outcome.
     #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
     pub attempted_at: Option<DateTime<Utc>>,
     /// When the platform was last asked, beside a refresh, whether the access token lives.
     #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
     pub probed_at: Option<DateTime<Utc>>,
-    /// When it last said so.
+    /// When the platform last confirmed that.
     #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
     pub alive_at: Option<DateTime<Utc>>,
     /// Someone is refreshing it right now.
@@ -250,7 +250,7 @@ pub enum State {
     Retrying {
         /// Failures in a row.
         failures: u32,
-        /// Since when.
+        /// When this began.
         #[serde(with = "chrono::serde::ts_seconds")]
         since: DateTime<Utc>,
         /// Of what kind the last one was.
@@ -262,23 +262,23 @@ pub enum State {
         /// earlier all the same.
         #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
         wait_until: Option<DateTime<Utc>>,
-        /// What came last: the platform's error code, or what stood in its place.
+        /// The last error code, the platform's or one of ours.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<String>,
     },
     /// The grant is dead; only reconnecting helps.
     ReconnectRequired {
-        /// Why.
+        /// What ended the grant.
         reason: ReconnectReason,
-        /// Since when.
+        /// When this began.
         #[serde(with = "chrono::serde::ts_seconds")]
         since: DateTime<Utc>,
     },
     /// The person must first do something on the platform.
     PlatformActionRequired {
-        /// What.
+        /// What they must do.
         action: PlatformAction,
-        /// Since when.
+        /// When this began.
         #[serde(with = "chrono::serde::ts_seconds")]
         since: DateTime<Utc>,
         /// When we look again whether they have.
@@ -287,7 +287,7 @@ pub enum State {
     },
     /// Switched off by a person, tokens erased.
     Disconnected {
-        /// Since when.
+        /// When this began.
         #[serde(with = "chrono::serde::ts_seconds")]
         since: DateTime<Utc>,
     },
@@ -312,7 +312,7 @@ pub enum RetryReason {
 pub struct Lease {
     /// The attempt that holds it.
     pub attempt: String,
-    /// Until when.
+    /// When it ends, unless it is released before.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub until: DateTime<Utc>,
 }
@@ -322,7 +322,7 @@ pub struct Lease {
 pub struct Intent {
     /// The attempt that began it.
     pub attempt: String,
-    /// When.
+    /// When it began.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub at: DateTime<Utc>,
     /// The generation of the credential that it sent.

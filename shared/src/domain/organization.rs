@@ -31,7 +31,7 @@ pub struct Member {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Permission {
-    /// Register, reconnect, check and disconnect integrations, and be told about them.
+    /// Register, reconnect, check and disconnect integrations, and get their alerts.
     ManageIntegrations,
     /// Another permission of the system that the members came from.
     Other(String),

@@ -56,7 +56,7 @@ impl RouteParameters {
         })
     }
 
-    /// What the authorizer tells the API that it authorized, by name.
+    /// What the authorizer passes to the API in its context, by name.
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
         [
             Some(("org_id", self.org.as_str())),
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn any_other_spelling_is_no_place() {
+    fn any_other_spelling_is_refused() {
         for path in [
             "/api/platforms/facebook/acme/7/permits",
             "/api/platforms/%6Deta/acme/7/permits",

@@ -87,11 +87,11 @@ impl Fields {
             if error.is_syntax() || error.is_eof() {
                 let text = error.to_string();
                 let what = text.split(" at line ").next().unwrap_or_default();
-                let place = match error.line() {
+                let position = match error.line() {
                     0 | 1 => format!("column {}", error.column()),
                     line => format!("line {line}, column {}", error.column()),
                 };
-                format!("not valid JSON: {what} ({place})")
+                format!("not valid JSON: {what} ({position})")
             } else {
                 "not a JSON object".to_owned()
             }
@@ -225,7 +225,7 @@ impl Fields {
             .unwrap_or_default()
     }
 
-    /// Yes or no; `None` if nothing, or nothing understandable, is said.
+    /// Yes or no; `None` where there is none, or none that can be understood.
     pub(crate) fn truth(&mut self, name: &str) -> Option<bool> {
         self.optional(name, |value| truth(&value).map(Some))
     }

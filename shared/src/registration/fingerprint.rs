@@ -74,12 +74,12 @@ fn tokens(of: &Registration, access: &SecretString) -> Vec<u8> {
 }
 
 fn rest(of: &Registration) -> Vec<u8> {
-    let said = (
+    let fields = (
         of.token_issued_at,
         of.token_expires_at,
         of.refresh_token_expires_at,
         of.data_access_expires_at,
         &of.scopes,
     );
-    format!("{said:?}").into_bytes()
+    format!("{fields:?}").into_bytes()
 }

@@ -46,7 +46,7 @@ pub struct Registered {
 pub enum Change {
     /// The integration's first.
     Created,
-    /// It took the place of another.
+    /// It replaced another.
     Replaced,
     /// It is the stored one, or the stored one was exchanged for it.
     Unchanged,

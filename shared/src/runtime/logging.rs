@@ -5,7 +5,7 @@ use tracing_subscriber::EnvFilter;
 use crate::Variables;
 
 /// Logs as JSON lines to standard output, as Lambda collects them. `RUST_LOG`
-/// filters, `info` unless said otherwise; whatever it says, the Lambda runtime
+/// filters, `info` by default; whatever it says, the Lambda runtime
 /// is kept from tracing whole events, which carry callers' bearer tokens.
 pub fn to_stdout_as_json(variables: &Variables) {
     let wanted = variables.get("RUST_LOG").unwrap_or("info");

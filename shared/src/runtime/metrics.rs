@@ -10,7 +10,7 @@ use metrique_writer_format_emf::Emf;
 use crate::Variables;
 
 /// The most observations that one value may hold.
-const OBSERVATIONS: usize = 100;
+const MAX_OBSERVATIONS: usize = 100;
 
 /// Where metrics go. Nowhere, unless a Lambda `main` says otherwise: only there
 /// does stdout belong to CloudWatch.
@@ -117,7 +117,7 @@ impl<'a> Metric<'a> {
     fn parts(self) -> usize {
         match self {
             Self::Count(_) => 1,
-            Self::Milliseconds(of) | Self::Seconds(of) => of.len().div_ceil(OBSERVATIONS),
+            Self::Milliseconds(of) | Self::Seconds(of) => of.len().div_ceil(MAX_OBSERVATIONS),
         }
     }
 
@@ -146,7 +146,7 @@ impl Value for Part<'_> {
             Metric::Milliseconds(_) => (Unit::Second(NegativeScale::Milli), None),
             Metric::Seconds(_) => (Unit::Second(NegativeScale::One), None),
         };
-        let observations = metric.observations().chunks(OBSERVATIONS).nth(*part);
+        let observations = metric.observations().chunks(MAX_OBSERVATIONS).nth(*part);
         let observations = count.into_iter().chain(observations.unwrap_or_default());
         let observations = observations.map(|observed| Observation::Unsigned(*observed));
         writer.metric(observations, unit, [], MetricFlags::empty());

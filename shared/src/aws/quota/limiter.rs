@@ -1,6 +1,5 @@
-//! The limiter: what a caller asks, and what it costs DynamoDB.
+//! The limiter: decisions, and the requests that they take.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,11 +11,12 @@ use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::attributes::{Stored, decode};
+use super::memory::Memory;
 use super::write::{self, Write};
 use crate::Clock;
 use crate::aws::AwsError;
 use crate::aws::attributes::{Attributes, text};
-use crate::domain::quota::item::{Epoch, Item, Judgement, seconds};
+use crate::domain::quota::item::{Item, Judgement, seconds};
 use crate::domain::quota::{
     Decision, Denial, PERMIT_SECONDS, Permit, Policies, Policy, QuotaKey, QuotaStatus,
 };
@@ -24,10 +24,6 @@ use crate::domain::quota::{
 /// Within this a decision is made, or the store counts as unavailable.
 const TRY_TIMEOUT: Duration = Duration::from_millis(300);
 const MAX_TRIES: u32 = 2;
-/// For how long a denial is repeated without asking, at most: a reset is seen then.
-const MAX_DENIAL_AGE: u64 = 60;
-/// How many denials and stale names an instance remembers.
-const CACHE_CAPACITY: usize = 10_000;
 /// How often one decision may begin anew because others were quicker.
 const MAX_ROUNDS: u32 = 6;
 
@@ -54,14 +50,6 @@ pub struct Limiter {
     clock: Clock,
     memory: Arc<Mutex<Memory>>,
     calls: Arc<AtomicU64>,
-}
-
-#[derive(Debug, Default)]
-struct Memory {
-    /// Denials that need not be asked for again, with the second until which.
-    denied: HashMap<QuotaKey, (u64, Denial)>,
-    /// Snapshots that were seen to be of no use any more.
-    stale: HashMap<QuotaKey, Vec<Epoch>>,
 }
 
 enum Sent {
@@ -112,11 +100,11 @@ impl Limiter {
     /// [`QuotaError`]: no decision, which is no allowance.
     pub async fn attempt(&self, key: &QuotaKey) -> Result<Decision, QuotaError> {
         let policy = self.policies.of(key.platform());
-        if let Some(denial) = self.remembered(key) {
+        if let Some(denial) = self.memory().denial(key, seconds(self.clock.now())) {
             return Ok(Decision::Denied(denial));
         }
         for _ in 0..MAX_ROUNDS {
-            let stale = self.memory().stale.remove(key).unwrap_or_default();
+            let stale = self.memory().take_stale(key);
             let sent = self
                 .send(key, |now| write::grant(&policy, now, &stale))
                 .await?;
@@ -138,11 +126,11 @@ impl Limiter {
                 }
                 (Sent::Refused(Some(old)), sent_at) => match decode(&old, &policy) {
                     Stored::Current(item) => {
-                        // By the clock of the write that was refused: a race with the
-                        // turn of an epoch begins anew.
+                        // By the clock of the write that was refused: if a new epoch
+                        // has begun since, the decision begins anew.
                         if let Judgement::Until(retry_at) = item.judge(&policy, sent_at) {
-                            // SentAlerts by that instant too, or the window that refused
-                            // could be told as free.
+                            // The status is of that instant too, or the window that
+                            // refused could be shown as free.
                             let status = QuotaStatus::of(&item, &policy, sent_at);
                             let denial = Denial { retry_at, status };
                             return Ok(self.deny(key, denial, now));
@@ -161,7 +149,7 @@ impl Limiter {
         Err(QuotaError::Contended)
     }
 
-    /// How a key stands, by one eventually consistent read; takes nothing.
+    /// The status of a key, by one eventually consistent read; takes no permit.
     ///
     /// # Errors
     /// [`QuotaError::Unavailable`].
@@ -229,7 +217,7 @@ impl Limiter {
             .send()
             .await
             .map_err(|e| QuotaError::Unavailable(AwsError::new("dynamodb:DeleteItem", e)))?;
-        self.memory().denied.remove(key);
+        self.memory().forget_denial(key);
         Ok(())
     }
 
@@ -301,26 +289,8 @@ impl Limiter {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn remembered(&self, key: &QuotaKey) -> Option<Denial> {
-        let now = seconds(self.clock.now());
-        let mut memory = self.memory();
-        let (until, denial) = *memory.denied.get(key)?;
-        if now < until {
-            return Some(denial);
-        }
-        memory.denied.remove(key);
-        None
-    }
-
     fn admit(&self, key: &QuotaKey, policy: &Policy, item: &Item, now: DateTime<Utc>) -> Decision {
-        // A key used rarely leaves more behind than the next write clears by itself.
-        let stale = item.stale(policy, now);
-        if stale.len() > 4 {
-            let mut memory = self.memory();
-            if memory.stale.len() < CACHE_CAPACITY {
-                memory.stale.insert(key.clone(), stale);
-            }
-        }
+        self.memory().hold_stale(key, item.stale(policy, now));
         Decision::Admitted(Permit {
             use_by: now + TimeDelta::seconds(i64::from(PERMIT_SECONDS)),
             status: QuotaStatus::of(item, policy, now),
@@ -328,15 +298,7 @@ impl Limiter {
     }
 
     fn deny(&self, key: &QuotaKey, denial: Denial, now: DateTime<Utc>) -> Decision {
-        let mut memory = self.memory();
-        if memory.denied.len() >= CACHE_CAPACITY {
-            let now = seconds(now);
-            memory.denied.retain(|_, (until, _)| *until > now);
-        }
-        if memory.denied.len() < CACHE_CAPACITY {
-            let until = denial.retry_at.min(seconds(now) + MAX_DENIAL_AGE);
-            memory.denied.insert(key.clone(), (until, denial));
-        }
+        self.memory().hold_denial(key, denial, seconds(now));
         Decision::Denied(denial)
     }
 
@@ -357,7 +319,7 @@ impl Limiter {
     }
 
     /// Sends a write, built anew for each try so that its epoch is that of the
-    /// instant at which it is sent; tells that instant. A retried write whose
+    /// instant at which it is sent; returns that instant. A retried write whose
     /// first try did arrive consumes one permit too many: the safe side.
     async fn send(
         &self,

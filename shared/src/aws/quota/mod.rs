@@ -10,6 +10,7 @@
 
 mod attributes;
 mod limiter;
+mod memory;
 mod write;
 
 pub use limiter::{Limiter, QuotaError};

@@ -88,7 +88,7 @@ pub(super) fn create(policy: &Policy, now: DateTime<Utc>) -> Write {
     write
 }
 
-/// Puts `item` in the place of what was read, if that is still there: its `n`
+/// Replaces what was read by `item`, if that is still there: its `n`
 /// and its lagged copies unchanged, however damaged.
 pub(super) fn replace(item: &Item, policy: &Policy, old: &Attributes) -> Write {
     let mut values = HashMap::new();

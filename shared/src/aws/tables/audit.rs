@@ -37,9 +37,9 @@ pub enum AuditStream {
 /// What a person did to an integration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberAction {
-    /// What.
+    /// What they did.
     pub action: Action,
-    /// Who.
+    /// The person.
     pub by: UserId,
 }
 
@@ -62,7 +62,7 @@ pub enum Action {
 pub struct AuditEntry {
     /// When it was recorded.
     pub at: DateTime<Utc>,
-    /// What.
+    /// The attempt or the action.
     #[serde(flatten)]
     pub event: AuditEvent,
 }
@@ -78,7 +78,7 @@ pub enum AuditEvent {
 }
 
 impl AuditEntry {
-    fn read(key: &IntegrationKey, item: Attributes) -> Result<Self, TableError> {
+    fn from_item(key: &IntegrationKey, item: Attributes) -> Result<Self, TableError> {
         let millis = match item.get("at") {
             Some(AttributeValue::S(at)) => at.split('#').next().and_then(|at| at.parse().ok()),
             _ => None,
@@ -192,7 +192,7 @@ impl AuditTable {
                 .await
                 .map_err(|e| AwsError::new("dynamodb:Query", e))?;
             for item in answer.items.unwrap_or_default() {
-                entries.push(AuditEntry::read(key, item)?);
+                entries.push(AuditEntry::from_item(key, item)?);
             }
             from_key = answer.last_evaluated_key;
             if from_key.is_none() {

@@ -1,4 +1,4 @@
-//! What the limiter decides, and how a key stands.
+//! A decision about a quota, and the status of its windows.
 
 use chrono::{DateTime, Utc};
 
@@ -28,11 +28,11 @@ pub struct Permit {
 pub struct Denial {
     /// Epoch seconds at which the next permit frees, if nobody takes it before.
     pub retry_at: u64,
-    /// How both windows stand.
+    /// The status of both windows.
     pub status: QuotaStatus,
 }
 
-/// How both windows of a key stand.
+/// The status of both windows of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct QuotaStatus {
     /// The long window.
@@ -51,13 +51,13 @@ impl QuotaStatus {
 
     /// How many calls may be made right now: the smaller of both windows'
     /// remainders. Beside a limit or a reset it would belong to another window:
-    /// [`Self::shown`] is told there.
+    /// those go with [`Self::shown`].
     #[must_use]
     pub fn remaining(&self) -> u32 {
         self.period.remaining.min(self.burst.remaining)
     }
 
-    /// The one window whose limit, remainder and reset are told together where
+    /// The one window whose limit, remainder and reset are shown together where
     /// nobody took a permit: the one that would refuse the next call, else the
     /// period.
     #[must_use]
@@ -76,7 +76,7 @@ impl QuotaStatus {
 }
 
 impl Permit {
-    /// The one window whose limit, remainder and reset are told together: the
+    /// The one window whose limit, remainder and reset are shown together: the
     /// period, also where this permit was the last of the burst.
     #[must_use]
     pub const fn shown(&self) -> WindowStatus {
@@ -85,7 +85,7 @@ impl Permit {
 }
 
 impl Denial {
-    /// The one window whose limit, remainder and reset are told together: the
+    /// The one window whose limit, remainder and reset are shown together: the
     /// one that refuses. Its reset is `retry_at`.
     #[must_use]
     pub fn shown(&self) -> WindowStatus {

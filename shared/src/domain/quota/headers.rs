@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(Metering::parse(|_| Some("Admitted")), None);
     }
 
-    /// What is told as the limit, what is left of it, and when more is.
+    /// The limit, what is left of it, and when more is.
     fn triple(fields: &[HeaderField], prefix: &str) -> [String; 3] {
         ["limit", "remaining", "reset"].map(|name| {
             let name = format!("{prefix}{name}");
@@ -320,15 +320,15 @@ mod tests {
             };
             assert!(both.contains(&status.shown()));
             let denial = Denial { retry_at, status }.fields(now());
-            let told = triple(&denial, "");
+            let shown = triple(&denial, "");
             let of_windows = [triple(&denial, "period_"), triple(&denial, "burst_")];
-            assert!(of_windows.contains(&told), "{told:?} of {of_windows:?}");
-            assert_eq!(told[1..], ["0".to_owned(), retry_at.to_string()]);
+            assert!(of_windows.contains(&shown), "{shown:?} of {of_windows:?}");
+            assert_eq!(shown[1..], ["0".to_owned(), retry_at.to_string()]);
         }
     }
 
     #[test]
-    fn a_denial_by_the_burst_tells_the_bursts_numbers() {
+    fn a_denial_by_the_burst_shows_the_bursts_numbers() {
         let mut status = status(150);
         status.burst.remaining = 0;
         let denial = Denial {
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_denial_is_told_as_the_original_did() {
+    fn a_denial_reads_as_the_original_did() {
         let denial = Denial {
             retry_at: NOW as u64 + 3_600,
             status: status(0),

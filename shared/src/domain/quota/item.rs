@@ -173,7 +173,7 @@ impl Item {
         violated.max().map_or(Judgement::Free, Judgement::Until)
     }
 
-    /// The grant: the write's update, evaluated here. Tells whether it passed.
+    /// The grant: the write's update, evaluated here. Returns whether it passed.
     #[cfg(test)] // DynamoDB does it; the proofs do it here
     pub(crate) fn grant(&mut self, policy: &Policy, now: DateTime<Utc>) -> bool {
         if self.judge(policy, now) != Judgement::Free {
@@ -190,7 +190,7 @@ impl Item {
         true
     }
 
-    /// How one window stands.
+    /// The status of one window.
     pub(crate) fn status(&self, span: Span, policy: &Policy, now: DateTime<Utc>) -> WindowStatus {
         let window = span.window(policy);
         let oldest = self.in_range(span, window, now).next();

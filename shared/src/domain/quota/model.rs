@@ -198,17 +198,17 @@ fn it_does_not_grow_and_frees_up_in_time() {
     let status = item.status(Span::Period, &policy, at(now));
     assert_eq!(status.remaining, 0);
     let free = i64::try_from(status.reset).unwrap();
-    // At the instant that was told, and not a second before, one is free.
-    let told = DateTime::from_timestamp(free, 0).unwrap();
-    assert!(!item.clone().grant(&policy, told - TimeDelta::seconds(1)));
-    assert!(item.grant(&policy, told));
+    // At the reset, and not a second before, one is free.
+    let reset = DateTime::from_timestamp(free, 0).unwrap();
+    assert!(!item.clone().grant(&policy, reset - TimeDelta::seconds(1)));
+    assert!(item.grant(&policy, reset));
     // At most an epoch and the guard late.
     let window = policy.period;
     assert!(free - seconds(at(0)) as i64 <= i64::from((window.behind + 1) * window.epoch));
     // Used at whatever pace, it holds little more than its ranges.
     for pace in [1, 7, 30, 100] {
         for step in 0..2_000 {
-            let now = told + TimeDelta::seconds(step * pace);
+            let now = reset + TimeDelta::seconds(step * pace);
             item.grant(&policy, now);
             // As the limiter does with what it sees.
             let stale = item.stale(&policy, now);

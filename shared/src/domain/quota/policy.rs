@@ -1,5 +1,4 @@
-//! How many calls a platform takes: the one table of defaults, and what a
-//! deployment puts in their place.
+//! How many calls a platform takes: the defaults, and a deployment's own.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -19,22 +18,22 @@ pub struct Policy {
     pub burst: Window,
 }
 
-/// Why a policy cannot be.
+/// Why there can be no such policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPolicy {
-    /// How many calls the long window takes.
+    /// The limit of the long window.
     #[error("limit: {0}")]
     Limit(InvalidWindow),
-    /// How long the long window is.
+    /// The length of the long window.
     #[error("period: {0}")]
     Period(InvalidWindow),
-    /// The short window.
+    /// The limit of the short window.
     #[error("burst: {0}")]
     Burst(InvalidWindow),
-    /// More in a minute than in all.
+    /// The burst is above the limit of the long window.
     #[error("burst must not be above limit")]
     BurstAboveLimit,
-    /// The long window is the shorter one.
+    /// The long window is shorter than the burst window.
     #[error("period must be at least {BURST_SECONDS} seconds, the length of the burst window")]
     PeriodBelowBurst,
 }

@@ -115,7 +115,7 @@ impl Importer {
         for line in lines {
             match self.register(line, None, 1, now).await {
                 Ok(row) => rows.push(row),
-                Err(_) => return false, // one by one it is told of whom it is
+                Err(_) => return false, // one by one, it is clear whose fault it is
             }
         }
         self.integrations

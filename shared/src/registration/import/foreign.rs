@@ -1,5 +1,5 @@
-//! Recognises a file that is no list of records as a whole, so that it is told
-//! once what it is and what to do, and not for each of its lines.
+//! Recognises a file that is no list of records as a whole. So one message says
+//! what it is and what to do, and not one for each of its lines.
 
 /// How the records of a file follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! One line of an import: what it may hold, and what is said of one that may not.
+//! One line of an import: what it may hold, and what is wrong with it.
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
@@ -135,7 +135,7 @@ impl IntegrationLine {
         let is_active = fields.truth("is_active").unwrap_or(true);
         let registration = Registration::from_fields(fields, is_active);
         let mut registration = registration?;
-        // A line says all there is to be said.
+        // A line is complete: metadata that it does not have is none.
         registration.metadata.get_or_insert_default();
         Some(Self {
             key: IntegrationKey {
@@ -166,7 +166,7 @@ impl IntegrationLine {
         [token(&of.access_token), token(&of.refresh_token), rest].concat()
     }
 
-    /// Takes over what the line says beside the credential; tells whether that
+    /// Takes over what the line says beside the credential; returns whether that
     /// changed anything.
     pub(super) fn describe(&self, stored: &mut Integration) -> bool {
         let before = stored.clone();

@@ -11,7 +11,7 @@ use super::record::{MAX_LINE, too_long};
 /// How much is looked at to see what a file is.
 const MAX_HEAD_BYTES: usize = 4096;
 
-/// Where a record stands, for people.
+/// The position of a record in its file, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// The line on which it begins, from 1.
@@ -30,7 +30,7 @@ impl std::fmt::Display for Position {
     }
 }
 
-/// A record as it stands in the file, or why it could not be had.
+/// The text of a record, or why it could not be read.
 pub(super) struct RawText {
     pub(super) at: Position,
     pub(super) text: Result<Vec<u8>, String>,
@@ -111,7 +111,7 @@ pub(super) async fn open(
 
 fn holds_a_line(head: &[u8]) -> bool {
     let text = foreign::without_mark(head).trim_ascii_start();
-    // A lone brace tells nothing of what follows it.
+    // A lone brace does not show what follows it.
     let end = text.iter().position(|b| *b == b'\n');
     end.is_some_and(|end| text.get(end + 1).is_some() || text.get(..end) != Some(b"{"))
 }
@@ -172,7 +172,7 @@ impl<R: AsyncBufRead + Unpin> Records<R> {
         }
     }
 
-    /// The next element of the array: what stands between two of its commas.
+    /// The next element of the array: the text between two of its commas.
     async fn next_element(&mut self) -> io::Result<Option<RawText>> {
         let mut element = Vec::new();
         let mut length = 0;

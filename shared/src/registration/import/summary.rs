@@ -1,4 +1,4 @@
-//! What an import did, and what is said while it does it.
+//! What an import did, and its progress.
 
 use serde::Serialize;
 
@@ -36,7 +36,7 @@ pub enum Progress<'a> {
     Read(u64),
     /// A record has a problem; the rest goes on.
     Problem {
-        /// Where it stands.
+        /// Its position in the file.
         at: Position,
         /// What is wrong, and what became of it.
         reason: &'a str,
@@ -45,7 +45,7 @@ pub enum Progress<'a> {
     },
 }
 
-/// A record as it stands in the file. It holds tokens, so it cannot print.
+/// The text of a record. It holds tokens, so it cannot print.
 #[derive(Clone, Copy)]
 pub struct RawRecord<'a>(&'a [u8]);
 

@@ -1,0 +1,58 @@
+//! What an instance remembers of the keys that it has decided about.
+
+use std::collections::HashMap;
+
+use crate::domain::quota::item::Epoch;
+use crate::domain::quota::{Denial, QuotaKey};
+
+/// For how long a denial is repeated without asking, at most: a reset is seen then.
+const MAX_DENIAL_AGE: u64 = 60;
+/// How many denials and lists of stale snapshots an instance remembers.
+const CACHE_CAPACITY: usize = 10_000;
+/// As many stale snapshots as the next write clears by itself.
+const CLEARED_BY_ITSELF: usize = 4;
+
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Denials that need no request, with the second until which.
+    denied: HashMap<QuotaKey, (u64, Denial)>,
+    /// Snapshots that restrict nothing any more.
+    stale: HashMap<QuotaKey, Vec<Epoch>>,
+}
+
+impl Memory {
+    /// The denial that still holds at `now`, in epoch seconds.
+    pub(super) fn denial(&mut self, key: &QuotaKey, now: u64) -> Option<Denial> {
+        let (until, denial) = *self.denied.get(key)?;
+        if now < until {
+            return Some(denial);
+        }
+        self.denied.remove(key);
+        None
+    }
+
+    pub(super) fn hold_denial(&mut self, key: &QuotaKey, denial: Denial, now: u64) {
+        if self.denied.len() >= CACHE_CAPACITY {
+            self.denied.retain(|_, (until, _)| *until > now);
+        }
+        if self.denied.len() < CACHE_CAPACITY {
+            let until = denial.retry_at.min(now + MAX_DENIAL_AGE);
+            self.denied.insert(key.clone(), (until, denial));
+        }
+    }
+
+    pub(super) fn forget_denial(&mut self, key: &QuotaKey) {
+        self.denied.remove(key);
+    }
+
+    pub(super) fn take_stale(&mut self, key: &QuotaKey) -> Vec<Epoch> {
+        self.stale.remove(key).unwrap_or_default()
+    }
+
+    /// A key that is seldom used leaves more behind than the next write clears.
+    pub(super) fn hold_stale(&mut self, key: &QuotaKey, stale: Vec<Epoch>) {
+        if stale.len() > CLEARED_BY_ITSELF && self.stale.len() < CACHE_CAPACITY {
+            self.stale.insert(key.clone(), stale);
+        }
+    }
+}
