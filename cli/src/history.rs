@@ -1,4 +1,4 @@
-//! What happened to an integration, for people and programs.
+//! The history of an integration, for people and programs.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::CellAlignment;
@@ -9,7 +9,7 @@ use shared::domain::report::AttemptRecord;
 
 use crate::table;
 
-/// An integration's history, newest first.
+/// The audit events of an integration, newest first.
 #[derive(Debug, Serialize)]
 pub(crate) struct History<'a> {
     #[serde(flatten)]
@@ -62,8 +62,8 @@ fn cells(entry: &AuditEntry) -> [String; 7] {
     let at = exact(entry.at);
     match &entry.event {
         AuditEvent::Action(done) => {
-            let what = format!("{} by {}", action(done.action), done.by);
-            [at, what, dash(), dash(), dash(), dash(), dash()]
+            let action = format!("{} by {}", action_name(done.action), done.by);
+            [at, action, dash(), dash(), dash(), dash(), dash()]
         }
         AuditEvent::Attempt(attempt) => [
             at,
@@ -72,12 +72,12 @@ fn cells(entry: &AuditEntry) -> [String; 7] {
             attempt.answer.code.clone().unwrap_or_else(dash),
             (attempt.answer.platform_request_id.clone()).unwrap_or_else(dash),
             format!("{} ms", attempt.answer.duration_ms),
-            ends(attempt),
+            render_ends(attempt),
         ],
     }
 }
 
-const fn action(action: Action) -> &'static str {
+const fn action_name(action: Action) -> &'static str {
     match action {
         Action::Registered => "registered",
         Action::Replaced => "credential replaced",
@@ -86,8 +86,8 @@ const fn action(action: Action) -> &'static str {
     }
 }
 
-/// Its end before, and after.
-fn ends(attempt: &AttemptRecord) -> String {
+/// Renders the end of the access token before and after an attempt.
+fn render_ends(attempt: &AttemptRecord) -> String {
     let end = |at: Option<DateTime<Utc>>| at.map_or_else(|| "no known end".to_owned(), exact);
     let (before, after) = (end(attempt.expired_at), end(attempt.expires_at));
     if before == after {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_and_acts_are_rows_of_one_table() {
+    fn attempts_and_actions_are_rows_of_one_table() {
         let key = integration("acme/7").unwrap();
         let text = History::new(&key, entries()).render();
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -157,14 +157,17 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_did_not_move_is_said_once() {
+    fn an_end_that_did_not_move_is_rendered_once() {
         let AuditEvent::Attempt(mut attempt) = entries().remove(0).event else {
             panic!()
         };
         attempt.expires_at = attempt.expired_at;
-        assert_eq!(ends(&attempt), "2027-01-15T08:10:00Z");
+        assert_eq!(render_ends(&attempt), "2027-01-15T08:10:00Z");
         attempt.expired_at = None;
-        assert_eq!(ends(&attempt), "no known end -> 2027-01-15T08:10:00Z");
+        assert_eq!(
+            render_ends(&attempt),
+            "no known end -> 2027-01-15T08:10:00Z"
+        );
     }
 
     #[test]
@@ -175,10 +178,10 @@ mod tests {
             (&object["org_id"], &object["integration_id"]),
             (&json!("acme"), &json!("7"))
         );
-        let [attempt, act] = [0, 1].map(|index| object["history"][index].clone());
+        let [attempt, action] = [0, 1].map(|index| object["history"][index].clone());
         assert_eq!(attempt["kind"], "attempt");
         assert_eq!(attempt["verdict"], "reconnect_needed");
         let expected = json!({"at": "2027-01-15T08:00:00Z", "kind": "action", "action": "replaced", "by": "ian"});
-        assert_eq!(act, expected);
+        assert_eq!(action, expected);
     }
 }

@@ -108,7 +108,7 @@ async fn a_refused_token_is_dead_once_a_later_sweep_is_refused_again() {
             "{state:?}"
         );
     }
-    assert!(world.told("olga").await.is_empty());
+    assert!(world.notification_kinds("olga").await.is_empty());
 
     world.pass(TimeDelta::hours(1));
     assert_eq!(world.check(json!({})).await.examined, 1);
@@ -118,7 +118,10 @@ async fn a_refused_token_is_dead_once_a_later_sweep_is_refused_again() {
         matches!(state, State::ReconnectRequired { reason: why, .. } if why == reason),
         "{state:?}"
     );
-    assert_eq!(world.told("olga").await, ["integration_reconnect_required"]);
+    assert_eq!(
+        world.notification_kinds("olga").await,
+        ["integration_reconnect_required"]
+    );
     world.pass(TimeDelta::days(1));
     assert_eq!(world.check(json!({})).await.examined, 0, "it is final");
 
@@ -127,7 +130,7 @@ async fn a_refused_token_is_dead_once_a_later_sweep_is_refused_again() {
     assert_eq!(post(&world, "l").await["verdict"], "alive");
     assert_eq!(world.row("acme", "l").await.state, State::Active);
     assert_eq!(
-        world.told("olga").await,
+        world.notification_kinds("olga").await,
         [
             "integration_token_refreshed",
             "integration_reconnect_required"
@@ -149,7 +152,7 @@ async fn a_refusal_that_was_a_bad_hour_is_cleared_by_the_sweep() {
     assert_eq!(world.row("acme", "l").await.state, State::Active);
     let told = ["reconnect_needed", "transient", "alive"];
     assert_eq!(attempts(&world, "l").await, told);
-    assert!(world.told("olga").await.is_empty());
+    assert!(world.notification_kinds("olga").await.is_empty());
     world.pass(TimeDelta::hours(1));
     assert_eq!(world.check(json!({})).await.examined, 0);
 }
@@ -178,7 +181,7 @@ async fn what_its_owner_must_do_is_looked_after_daily_until_it_is_done() {
     }
     assert_eq!(world.row("acme", "g").await.state, State::Active);
     assert_eq!(
-        world.told("olga").await,
+        world.notification_kinds("olga").await,
         [
             "integration_token_refreshed",
             "integration_platform_action_required"
@@ -212,7 +215,7 @@ async fn an_application_that_is_refused_is_the_operators_and_no_integrations() {
     let heard = world.audit("operations").await;
     assert_eq!(heard.len(), 1, "{heard:?}");
     assert_eq!(heard[0]["kind"], "breaker_opened");
-    assert!(world.told("olga").await.is_empty());
+    assert!(world.notification_kinds("olga").await.is_empty());
 }
 
 #[tokio::test]
@@ -315,7 +318,10 @@ async fn a_permission_that_a_refresh_misses_is_told_and_tried_for_daily() {
     let row = world.row("acme", "m").await;
     assert_eq!(row.state, State::Active);
     assert_eq!(row.permissions.missing, ["pages_manage_posts"]);
-    assert_eq!(world.told("olga").await, ["integration_permission_lost"]);
+    assert_eq!(
+        world.notification_kinds("olga").await,
+        ["integration_permission_lost"]
+    );
     let shown = world
         .get_as("mia", "/api/dashboard/acme/integrations/m")
         .await
@@ -336,7 +342,10 @@ async fn a_permission_that_a_probe_misses_is_told_until_it_is_back() {
     let row = world.row("acme", "g").await;
     assert_eq!(row.state, State::Active);
     assert_eq!(row.permissions.lost_at, Some(world.now()));
-    assert_eq!(world.told("olga").await, ["integration_permission_lost"]);
+    assert_eq!(
+        world.notification_kinds("olga").await,
+        ["integration_permission_lost"]
+    );
     assert_eq!(post(&world, "g").await["verdict"], "alive");
     assert_eq!(world.row("acme", "g").await.permissions.lost_at, None);
 }
@@ -358,7 +367,7 @@ async fn a_google_check_asks_for_no_more_than_the_grant_allows() {
         let row = world.row("acme", "g").await;
         assert_eq!((row.permissions.lost_at, row.state), (None, State::Active));
         assert_eq!(row.permissions.granted, [youtube]);
-        let told = world.told("olga").await;
+        let told = world.notification_kinds("olga").await;
         assert!(
             !told.contains(&"integration_permission_lost".to_owned()),
             "{told:?}"
@@ -381,7 +390,7 @@ async fn a_google_check_asks_for_no_more_than_the_grant_allows() {
         let same = (row.state, row.permissions.lost_at, row.expiry.access_token);
         let expected = (before.state, None, before.expiry.access_token);
         assert_eq!(same, expected, "{error}");
-        assert!(world.told("olga").await.is_empty(), "{error}");
+        assert!(world.notification_kinds("olga").await.is_empty(), "{error}");
         assert!(world.audit("operations").await.is_empty(), "{error}");
     }
 }

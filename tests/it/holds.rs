@@ -267,18 +267,24 @@ async fn whoever_will_end_in_a_hold_is_warned_before() {
     while world.now() < end {
         world.pass(TimeDelta::minutes(5));
         world.check(json!({})).await;
-        if warned_at.is_none() && !world.told("olga").await.is_empty() {
+        if warned_at.is_none() && !world.notification_kinds("olga").await.is_empty() {
             warned_at = Some(world.now());
         }
     }
-    assert_eq!(world.told("olga").await[..1], ["integration_token_expired"]);
+    assert_eq!(
+        world.notification_kinds("olga").await[..1],
+        ["integration_token_expired"]
+    );
     assert!(warned_at < Some(end), "{warned_at:?}");
     assert!(asked() - before >= 2, "asked again before its end");
     // And that it is over.
     world.stack.platforms().clear_scripts();
     world.pass(HOUR);
     assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
-    assert_eq!(world.told("olga").await[0], "integration_token_refreshed");
+    assert_eq!(
+        world.notification_kinds("olga").await[0],
+        "integration_token_refreshed"
+    );
 }
 
 #[tokio::test]
@@ -419,7 +425,10 @@ async fn a_token_without_an_end_is_asked_about_once_a_day() {
         matches!(state, State::ReconnectRequired { .. }),
         "{state:?}"
     );
-    assert_eq!(world.told("olga").await, ["integration_reconnect_required"]);
+    assert_eq!(
+        world.notification_kinds("olga").await,
+        ["integration_reconnect_required"]
+    );
 }
 
 #[tokio::test]

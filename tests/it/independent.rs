@@ -378,7 +378,7 @@ impl Scene {
         };
         let row = self.row(id).await;
         assert!(row.expiry.access_token > Some(next_attempt_at), "in time");
-        assert_eq!(self.world.told("olga").await, [""; 0]);
+        assert_eq!(self.world.notification_kinds("olga").await, [""; 0]);
         self.world.clock.set(next_attempt_at);
     }
 
@@ -410,7 +410,7 @@ async fn a_grant_outlives_two_hundred_refreshes() {
         scene.world.pass(ROUND);
     }
     scene.assert_unharmed("x0", 200).await;
-    assert_eq!(scene.world.told("olga").await, [""; 0]);
+    assert_eq!(scene.world.notification_kinds("olga").await, [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -427,7 +427,7 @@ async fn concurrent_sweeps_use_no_token_twice() {
         }
         scene.world.pass(ROUND);
     }
-    assert_eq!(scene.world.told("olga").await, [""; 0]);
+    assert_eq!(scene.world.notification_kinds("olga").await, [""; 0]);
 }
 
 #[tokio::test]
@@ -473,7 +473,7 @@ async fn a_crash_between_answer_and_write_is_labelled() {
         ["renewed", "in_doubt", "rotation_lost"]
     );
     assert_eq!(
-        scene.world.told("olga").await,
+        scene.world.notification_kinds("olga").await,
         ["integration_reconnect_required"]
     );
     let operations = scene.world.audit("operations").await;
@@ -509,7 +509,7 @@ async fn an_answer_that_breaks_off_is_labelled() {
         panic!("{:?}", scene.row("x0").await.state)
     };
     assert_eq!(
-        scene.world.told("olga").await,
+        scene.world.notification_kinds("olga").await,
         [""; 0],
         "nothing is known yet"
     );
@@ -521,7 +521,7 @@ async fn an_answer_that_breaks_off_is_labelled() {
     scene.check().await;
     scene.assert_labelled("x0").await;
     assert_eq!(
-        scene.world.told("olga").await,
+        scene.world.notification_kinds("olga").await,
         ["integration_reconnect_required"]
     );
 }
@@ -544,7 +544,7 @@ async fn a_crash_before_anything_is_sent_costs_nothing() {
     scene.world.pass(ROUND);
     assert_eq!(scene.check().await.auto_refreshed, 1);
     scene.assert_unharmed("x0", 3).await;
-    assert_eq!(scene.world.told("olga").await, [""; 0]);
+    assert_eq!(scene.world.notification_kinds("olga").await, [""; 0]);
 }
 
 #[tokio::test]
@@ -572,7 +572,7 @@ async fn a_table_that_takes_nothing_costs_nothing() {
     scene.world.pass(ROUND);
     assert_eq!(scene.check().await.auto_refreshed, 1);
     scene.assert_unharmed("x0", 3).await;
-    assert_eq!(scene.world.told("olga").await, [""; 0]);
+    assert_eq!(scene.world.notification_kinds("olga").await, [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -627,9 +627,9 @@ async fn a_sweep_that_dies_amid_many_loses_what_was_exposed_and_no_more() {
     }
     let operations = scene.world.audit("operations").await;
     assert!(operations.iter().all(|one| one["kind"] != "breaker_opened"));
-    let told = scene.world.told("olga").await;
+    let kinds = scene.world.notification_kinds("olga").await;
     let reconnect = |kind: &&String| *kind == "integration_reconnect_required";
-    assert_eq!(told.iter().filter(reconnect).count(), exposed.len());
+    assert_eq!(kinds.iter().filter(reconnect).count(), exposed.len());
     eprintln!(
         "{} of 20 were exposed; all were labelled within {} minutes",
         exposed.len(),

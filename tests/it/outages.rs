@@ -111,7 +111,7 @@ async fn what_metas_application_lacks_is_the_operators() {
         assert!(all.iter().all(|state| *state == State::Active), "{all:?}");
         assert_eq!(world.row("acme", "acme-0").await.permissions.lost_at, None);
         assert_eq!(operations(&world, "breaker_opened").await, 1, "{error}");
-        assert!(world.told("olga").await.is_empty(), "{error}");
+        assert!(world.notification_kinds("olga").await.is_empty(), "{error}");
     }
 }
 
@@ -181,7 +181,7 @@ async fn another_applications_secret_ends_nothing_that_is_only_asked_about() {
     assert_eq!(operations(&world, "breaker_closed").await, 1);
     let all = states(&world, 60).await;
     assert!(all.iter().all(|state| *state == State::Active), "{all:?}");
-    assert_eq!(world.told("olga").await.len(), 0);
+    assert_eq!(world.notification_kinds("olga").await.len(), 0);
 }
 
 /// The platform's own errors have left everybody in doubt, and then the secret is
@@ -219,7 +219,7 @@ async fn a_rotated_client_secret_flips_no_integration_in_doubt() {
         }
         assert_eq!(operations(&world, "breaker_opened").await, 1, "{name}");
         // Nobody was told but of the token's end, once it was ten minutes away.
-        let told = world.told("olga").await;
+        let told = world.notification_kinds("olga").await;
         let of_the_end = ["integration_token_expiring", "integration_token_expired"];
         assert!(
             told.iter().all(|kind| of_the_end.contains(&kind.as_str())),
@@ -477,7 +477,10 @@ async fn a_credential_that_cannot_be_opened_is_told_at_once() {
         matches!(state, State::ReconnectRequired { reason: why, .. } if why == reason),
         "{state:?}"
     );
-    assert_eq!(world.told("olga").await, ["integration_reconnect_required"]);
+    assert_eq!(
+        world.notification_kinds("olga").await,
+        ["integration_reconnect_required"]
+    );
     let again = world.check(json!({})).await;
     assert_eq!((again.examined, again.failures.len()), (0, 0));
     let attempts = world.audit("integration#acme#acme-0").await;

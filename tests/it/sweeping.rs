@@ -137,7 +137,7 @@ async fn an_outage_that_lasts_reaches_people_and_so_does_its_end() {
         world.pass(TimeDelta::minutes(5));
         world.check(json!({})).await;
     }
-    let types = world.told("olga").await;
+    let types = world.notification_kinds("olga").await;
     assert_eq!(
         types,
         ["integration_token_refreshed", "integration_token_expired"]
@@ -171,7 +171,7 @@ async fn a_refused_grant_is_concluded_when_confirmed_and_told_once() {
     assert_eq!(row.next_action_at, None);
     world.pass(TimeDelta::days(3));
     assert_eq!(world.check(json!({})).await.examined, 0);
-    let types = world.told("olga").await;
+    let types = world.notification_kinds("olga").await;
     assert_eq!(types[0], "integration_reconnect_required");
     // Unproven, within an hour of its end: people had been warned as well.
     assert_eq!(types[1..], ["integration_token_expiring"]);
@@ -350,7 +350,10 @@ async fn a_code_that_names_no_end_kills_nothing_at_once() {
             "{error}: {state:?}"
         );
         let dead = "integration_reconnect_required".to_owned();
-        assert!(!world.told("olga").await.contains(&dead), "{error}");
+        assert!(
+            !world.notification_kinds("olga").await.contains(&dead),
+            "{error}"
+        );
         let before = world.clock.now();
         // A bad hour of the platform ends; or the second refusal decides.
         world.pass(TimeDelta::hours(1));
@@ -369,7 +372,10 @@ async fn a_code_that_names_no_end_kills_nothing_at_once() {
             world.pass(TimeDelta::hours(1));
         }
         assert_eq!(world.row("acme", "c").await.state, State::Active, "{error}");
-        assert!(!world.told("olga").await.contains(&dead), "{error}");
+        assert!(
+            !world.notification_kinds("olga").await.contains(&dead),
+            "{error}"
+        );
     }
 }
 
@@ -390,7 +396,10 @@ async fn people_are_warned_of_the_end_of_data_access_that_only_a_probe_tells() {
     let end = Some(start() + TimeDelta::days(5));
     assert_eq!((row.expiry.data_access, row.reconnect_by), (end, end));
     assert!(row.expiry.access_token > Some(start() + TimeDelta::days(50)));
-    assert_eq!(world.told("olga").await, ["integration_token_expiring"]);
+    assert_eq!(
+        world.notification_kinds("olga").await,
+        ["integration_token_expiring"]
+    );
     let listed = world.expiring("olga", "acme", 7).await;
     assert_eq!(listed["expiring_tokens"][0]["integration_id"], "m");
 }
@@ -853,7 +862,7 @@ async fn a_reconnect_that_fails_at_once_is_no_good_news() {
     line["access_token"] = json!("at-m-again");
     world.import(&[line]).await;
     world.check(json!({})).await;
-    let types = world.told("olga").await;
+    let types = world.notification_kinds("olga").await;
     assert!(
         types
             .iter()

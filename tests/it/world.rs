@@ -255,8 +255,8 @@ impl World {
         }
     }
 
-    /// Of what kinds a person's notifications in `acme` are, newest first.
-    pub(crate) async fn told(&self, user: &str) -> Vec<String> {
+    /// The kinds of a person's notifications in `acme`, newest first.
+    pub(crate) async fn notification_kinds(&self, user: &str) -> Vec<String> {
         let all = self.notifications(user, "acme").await;
         all.iter()
             .map(|n| n["type"].as_str().unwrap().to_owned())

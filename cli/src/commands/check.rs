@@ -25,12 +25,12 @@ use crate::{progress, report};
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     /// Look this many days ahead and warn that early, 1 to 365; up to 7 changes nothing
-    #[arg(long, value_name = "N", value_parser = days, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = parse_days, allow_negative_numbers = true)]
     days: Option<u32>,
     /// Only alert, refresh nothing
     #[arg(long)]
     no_auto_refresh: bool,
-    /// Only this integration, now: wait for the function, and say what came of it; exit
+    /// Only this integration, now: wait for the function, and print the result; exit
     /// code 0 if it was refreshed, or its token is alive
     #[arg(
         long,
@@ -46,7 +46,7 @@ pub(crate) struct Check {
     stack: StackArguments,
 }
 
-fn days(text: &str) -> Result<u32, InvalidWarningWindow> {
+fn parse_days(text: &str) -> Result<u32, InvalidWarningWindow> {
     text.parse::<WarningWindow>()?; // which knows the limits
     text.parse().map_err(|_| InvalidWarningWindow)
 }
@@ -54,15 +54,15 @@ fn days(text: &str) -> Result<u32, InvalidWarningWindow> {
 impl Check {
     pub(crate) async fn run(self, output: &Output) -> anyhow::Result<Outcome> {
         if let Some(key) = &self.integration {
-            self.one(key, output).await
+            self.check_one(key, output).await
         } else if self.sync {
-            self.here(output).await
+            self.sweep_here(output).await
         } else {
-            self.in_the_background(output).await
+            self.sweep_in_background(output).await
         }
     }
 
-    /// What the function is invoked with.
+    /// The payload with which the function is invoked.
     fn payload(&self) -> Value {
         let mut payload = Map::new();
         if let Some(days) = self.days {
@@ -77,7 +77,7 @@ impl Check {
         Value::Object(payload)
     }
 
-    async fn one(&self, key: &IntegrationKey, output: &Output) -> anyhow::Result<Outcome> {
+    async fn check_one(&self, key: &IntegrationKey, output: &Output) -> anyhow::Result<Outcome> {
         let target = Target::of(&self.stack, &["CHECK_TOKENS_FUNCTION"]).await?;
         let function = target.check_tokens_function()?;
         let config = aws_sdk_lambda::config::Builder::from(target.sdk())
@@ -105,16 +105,16 @@ impl Check {
         }
         let checked: Checked = serde_json::from_slice(&payload)
             .with_context(|| format!("{function} did not answer what it checked"))?;
-        output.answer(&checked, || words(&checked))?;
+        output.answer(&checked, || render(&checked))?;
         Ok(Outcome::fine_if(checked.verdict.is_accepted()))
     }
 
-    async fn here(self, output: &Output) -> anyhow::Result<Outcome> {
+    async fn sweep_here(self, output: &Output) -> anyhow::Result<Outcome> {
         let request = Request::parse(&self.payload())?;
         let target = Target::of(&self.stack, &Target::CHECK_TOKENS_NEEDS).await?;
         let check_tokens = target.check_tokens(Clock::system()).await?;
         let spinner = progress::spinner();
-        let swept = check_tokens
+        let report = check_tokens
             .sweep(request, None, |so_far| {
                 spinner.set_message(format!(
                     "{} examined, {} refreshed, {} failed, {} alerts",
@@ -126,12 +126,12 @@ impl Check {
             })
             .await;
         spinner.finish_and_clear();
-        let swept = swept?;
-        output.answer(&swept, || report::render(&swept))?;
-        Ok(Outcome::fine_if(!report::needs_attention(&swept)))
+        let report = report?;
+        output.answer(&report, || report::render(&report))?;
+        Ok(Outcome::fine_if(!report::needs_attention(&report)))
     }
 
-    async fn in_the_background(self, output: &Output) -> anyhow::Result<Outcome> {
+    async fn sweep_in_background(self, output: &Output) -> anyhow::Result<Outcome> {
         let target = Target::of(&self.stack, &["CHECK_TOKENS_FUNCTION"]).await?;
         let function = target.check_tokens_function()?;
         aws_sdk_lambda::Client::new(target.sdk())
@@ -153,8 +153,8 @@ impl Check {
     }
 }
 
-/// What came of a check, in words.
-fn words(checked: &Checked) -> String {
+/// Renders the result of a check, for people.
+fn render(checked: &Checked) -> String {
     let Checked {
         org_id,
         integration_id,
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_function_is_asked_what_the_command_line_says() {
+    fn the_payload_is_what_the_command_line_says() {
         for (line, payload) in [
             ("check", json!({})),
             ("check --days 30", json!({"days": 30})),
@@ -199,14 +199,14 @@ mod tests {
     }
 
     #[test]
-    fn one_integration_is_asked_for_by_its_key() {
+    fn one_integration_is_checked_by_its_key() {
         let line = Line::parse_from("check --integration acme/auth0|7".split(' '));
         let integration = json!({"org_id": "acme", "integration_id": "auth0|7"});
         assert_eq!(line.check.payload(), json!({ "integration": integration }));
     }
 
     #[test]
-    fn a_verdict_is_said_in_words() {
+    fn a_result_is_rendered_in_words() {
         let checked: Checked = serde_json::from_value(json!({
             "org_id": "acme", "integration_id": "7", "verdict": "held_back",
             "message": "The platform asked us to wait.", "expires_at": "2027-01-15T08:00:00Z",
@@ -216,6 +216,6 @@ mod tests {
         let expected = "acme/7: held back\nThe platform asked us to wait.\n\
             the access token ends at 2027-01-15T08:00:00Z\n\
             the next attempt is due at 2027-01-15T07:00:00Z";
-        assert_eq!(words(&checked), expected);
+        assert_eq!(render(&checked), expected);
     }
 }

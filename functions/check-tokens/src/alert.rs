@@ -8,7 +8,7 @@ use shared::domain::integration::Integration;
 use shared::domain::report::SweepReport;
 
 use crate::run::Run;
-use crate::sweep::ProcessError;
+use crate::stage::ProcessError;
 
 /// The way of an alert to the topic.
 #[derive(Debug, Clone)]

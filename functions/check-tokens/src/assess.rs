@@ -1,8 +1,9 @@
 //! Assesses answers by the health of their platform.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use shared::domain::integration::{Integration, RetryReason, State};
 use shared::domain::platform_health::Observation;
-use shared::domain::refresh::{ProbeResult, Unbelieved};
+use shared::domain::refresh::{Lifetimes, ProbeResult, Unbelieved};
 use shared::domain::report::AnswerRecord;
 use shared::domain::verdict::{Throttled, Verdict};
 use shared::oauth::Unsuccessful;
@@ -11,6 +12,9 @@ use shared::{IntegrationKey, Platform};
 
 use crate::operator_events::OperatorEvent;
 use crate::run::Run;
+
+/// Ends of tokens that agree within this time are one.
+const EXPIRY_TOLERANCE: TimeDelta = TimeDelta::hours(1);
 
 impl Run<'_> {
     /// Says what a failure means, given the platform's health, and whether a refusal may
@@ -115,4 +119,29 @@ impl Run<'_> {
 fn had_worked(row: &Integration) -> bool {
     let is_all_that_shows = row.refresh_model() == RefreshModel::None;
     row.refresh.renewed_at.is_some() || is_all_that_shows && row.refresh.alive_at.is_some()
+}
+
+/// What a success shows of the platform: the lifetimes of its tokens, where it was
+/// free to choose them.
+pub(crate) fn success(
+    row: &Integration,
+    lifetimes: &Lifetimes,
+    sent_at: DateTime<Utc>,
+) -> Observation {
+    let model = row.refresh_model();
+    // An extension that moved nothing says how much is left, and no access token
+    // outlives a refresh token that does not slide (LinkedIn).
+    let unmoved = model == RefreshModel::Extend && row.refresh.renewed_at.is_none();
+    let clipped = match (row.expiry.access_token, row.expiry.refresh_token) {
+        (Some(access), Some(refresh)) => (access - refresh).abs() < EXPIRY_TOLERANCE,
+        _ => false,
+    };
+    Observation::Success {
+        key: IntegrationKey::from(row),
+        sent_at,
+        access_life: lifetimes.access.filter(|_| !unmoved && !clipped),
+        refresh_life: lifetimes
+            .refresh
+            .filter(|_| model == RefreshModel::Rotating),
+    }
 }

@@ -3,24 +3,23 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use shared::IntegrationKey;
 use shared::aws::credential_fallback::FallbackError;
 use shared::aws::tables::Conflict;
 use shared::aws::token_cipher::{CipherError, DataKey, SealedField};
 use shared::domain::check_result::CheckResult;
 use shared::domain::integration::Integration;
-use shared::domain::platform_health::Observation;
 use shared::domain::refresh::attempt::{Answered, Attempt, End, Event, Outcome, Step};
 use shared::domain::refresh::{Lifetimes, ProbeResult, Renewed};
 use shared::domain::report::{AnswerRecord, AttemptRecord};
 use shared::domain::verdict::Verdict;
-use shared::oauth::{Answer, Came, Credentials, Granted, Tokens};
-use shared::platforms::catalog::RefreshModel;
+use shared::oauth::{Answer, Credentials, Granted, Tokens};
 use tokio::time::timeout;
 use tracing::{error, warn};
 
-use crate::attempt_log::random_id;
+use crate::assess::success;
+use crate::attempt_log::{answer_record, random_id};
 use crate::opening::encryption_context;
 use crate::refresh::Refresher;
 use crate::run::Run;
@@ -30,8 +29,6 @@ use crate::run::Run;
 /// process that was frozen for minutes still reads an answer that has come, and so does
 /// one in a test whose clock is moved in the middle of a call.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Clocks given as "seconds left" that agree within this are one.
-const EXPIRY_TOLERANCE: TimeDelta = TimeDelta::hours(1);
 
 /// What drives one attempt, and what it gathers meanwhile.
 struct Driver<'a> {
@@ -206,11 +203,11 @@ impl Driver<'_> {
         let Answer {
             result,
             request_id,
-            came,
+            came: outside,
         } = oauth
             .refresh(self.before.platform, model, self.credentials, self.tokens)
             .await;
-        self.answer = answer_record(came, request_id, clock.precise() - began);
+        self.answer = answer_record(outside, request_id, clock.precise() - began);
         match result {
             // Sealed with the key at hand, and handed over to be stored: between
             // the answer and its being stored nothing else may be done.
@@ -311,45 +308,5 @@ impl Driver<'_> {
             expires_at: after,
             ..AttemptRecord::new(self.before, id, result, self.answer)
         }
-    }
-}
-
-/// The outside of an answer, if there was one.
-pub(crate) fn answer_record(
-    outside: Option<Came>,
-    request_id: Option<String>,
-    took: TimeDelta,
-) -> AnswerRecord {
-    let mut record = AnswerRecord {
-        platform_request_id: request_id,
-        duration_ms: took.num_milliseconds(),
-        ..AnswerRecord::default()
-    };
-    if let Some(outside) = outside {
-        record.http_status = Some(outside.status);
-        record.content_type = outside.content_type;
-        record.body_bytes = u64::try_from(outside.length).ok();
-    }
-    record
-}
-
-/// What a success shows of the platform: the lifetimes of its tokens, where it was
-/// free to choose them.
-fn success(row: &Integration, lifetimes: &Lifetimes, sent_at: DateTime<Utc>) -> Observation {
-    let model = row.refresh_model();
-    // An extension that moved nothing says how much is left, and no access token
-    // outlives a refresh token that does not slide (LinkedIn).
-    let unmoved = model == RefreshModel::Extend && row.refresh.renewed_at.is_none();
-    let clipped = match (row.expiry.access_token, row.expiry.refresh_token) {
-        (Some(access), Some(refresh)) => (access - refresh).abs() < EXPIRY_TOLERANCE,
-        _ => false,
-    };
-    Observation::Success {
-        key: IntegrationKey::from(row),
-        sent_at,
-        access_life: lifetimes.access.filter(|_| !unmoved && !clipped),
-        refresh_life: lifetimes
-            .refresh
-            .filter(|_| model == RefreshModel::Rotating),
     }
 }

@@ -1,7 +1,9 @@
 //! One log line and one audit row for every attempt, also one that never sent anything.
 
+use chrono::TimeDelta;
 use shared::aws::tables::{AuditStream, AuditTable};
 use shared::domain::report::{AnswerRecord, AttemptRecord};
+use shared::oauth::Came;
 use shared::{IntegrationKey, Platform};
 use tracing::{info, warn};
 
@@ -55,4 +57,23 @@ impl AttemptLog {
 /// An id that no other attempt or audit row has.
 pub(crate) fn random_id() -> String {
     format!("{:016x}", rand::random::<u64>())
+}
+
+/// The outside of an answer, if there was one.
+pub(crate) fn answer_record(
+    outside: Option<Came>,
+    request_id: Option<String>,
+    took: TimeDelta,
+) -> AnswerRecord {
+    let mut record = AnswerRecord {
+        platform_request_id: request_id,
+        duration_ms: took.num_milliseconds(),
+        ..AnswerRecord::default()
+    };
+    if let Some(outside) = outside {
+        record.http_status = Some(outside.status);
+        record.content_type = outside.content_type;
+        record.body_bytes = u64::try_from(outside.length).ok();
+    }
+    record
 }

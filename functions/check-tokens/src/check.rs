@@ -12,7 +12,8 @@ use shared::domain::time_left::{exactly, humanly};
 
 use crate::decide::{self, Trigger};
 use crate::run::Run;
-use crate::sweep::{Pipeline, ProcessError, Processed};
+use crate::stage::{ProcessError, Processed};
+use crate::sweep::Pipeline;
 use crate::{Request, SweepError};
 
 /// Checks one integration now.

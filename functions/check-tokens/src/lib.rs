@@ -18,6 +18,7 @@ mod refresh;
 mod report;
 mod request;
 mod run;
+mod stage;
 mod sweep;
 
 use chrono::{DateTime, Utc};

@@ -12,7 +12,7 @@ use shared::{Clock, IntegrationKey};
 use crate::attempt_log::{AttemptLog, random_id};
 use crate::operator_events::OperatorEvent;
 use crate::run::Run;
-use crate::sweep::ProcessError;
+use crate::stage::ProcessError;
 
 /// The verdict for a credential that could not be opened for want of its key.
 const UNOPENABLE: Verdict = Verdict::Transient(Transient::Unopenable);

@@ -10,11 +10,10 @@ use shared::domain::report::{AttemptRecord, SweepReport};
 use shared::domain::verdict::Verdict;
 use shared::oauth::{Credentials, OAuthClient};
 
-use crate::attempt::answer_record;
-use crate::attempt_log::random_id;
+use crate::attempt_log::{answer_record, random_id};
 use crate::opening::CredentialOpener;
 use crate::run::Run;
-use crate::sweep::{ProcessError, Processed, StageEnd};
+use crate::stage::{ProcessError, Processed, StageEnd};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Prober {

@@ -13,7 +13,7 @@ use crate::attempt;
 use crate::opening::CredentialOpener;
 use crate::operator_events::OperatorEvent;
 use crate::run::Run;
-use crate::sweep::{ProcessError, Processed, StageEnd};
+use crate::stage::{ProcessError, Processed, StageEnd};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Refresher {

@@ -1,4 +1,4 @@
-//! The message that goes out when something happens to an integration.
+//! The alert: the message on SNS that something about an integration must be known.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,28 +8,28 @@ use crate::domain::integration::Integration;
 use crate::domain::severity::Severity;
 use crate::{IntegrationId, OrgId, Platform, UserId, domain::digest, domain::time_left};
 
-/// The version of [`Alert`]'s JSON.
+/// The version of the JSON of an [`Alert`].
 pub const SCHEMA: u32 = 1;
 
-/// What happened.
+/// The kind of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum AlertKind {
-    /// It will stop working unless a person acts.
+    /// The integration will stop working unless a person acts.
     #[serde(rename = "integration_token_expiring")]
     TokenExpiring,
-    /// It expired.
+    /// `reconnect_by` is over.
     #[serde(rename = "integration_token_expired")]
     TokenExpired,
-    /// It is safe again.
+    /// The integration is safe again: a recovery.
     #[serde(rename = "integration_token_refreshed")]
     TokenRefreshed,
-    /// Its grant is dead.
+    /// The grant is dead.
     #[serde(rename = "integration_reconnect_required")]
     ReconnectRequired,
-    /// It waits for its owner to act on the platform.
+    /// The grant waits for its owner to act on the platform.
     #[serde(rename = "integration_platform_action_required")]
     PlatformActionRequired,
-    /// It lost permissions.
+    /// The grant lost permissions.
     #[serde(rename = "integration_permission_lost")]
     PermissionLost,
 }
@@ -38,31 +38,32 @@ pub enum AlertKind {
 /// `org_id` as message attributes to filter on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
-    /// The version of this format: [`SCHEMA`].
+    /// [`SCHEMA`].
     pub schema: u32,
-    /// The same however often the alert is published.
+    /// Derived from what the alert is about, so that it is the same however often it is
+    /// published.
     pub alert_id: String,
-    /// What happened.
+    /// A message attribute, too.
     pub kind: AlertKind,
-    /// How pressing it is.
+    /// A message attribute, too.
     pub severity: Severity,
-    /// The organisation.
+    /// A message attribute, too.
     pub org_id: OrgId,
-    /// The integration.
+    /// Unique within the organisation.
     pub integration_id: IntegrationId,
-    /// Its platform.
+    /// A message attribute, too.
     pub platform: Platform,
-    /// The platform's name, as people know it.
+    /// The name of the platform, as people know it.
     pub platform_name: String,
-    /// The account's name.
+    /// The name of the account on the platform.
     pub username: String,
-    /// Who made the integration, and hears of it whatever becomes of its row.
+    /// Who made the integration, and hears of it even if it is deleted meanwhile.
     pub created_by: UserId,
     /// When the integration ends; after a recovery, when its new token does.
     pub expires_at: Option<DateTime<Utc>>,
     /// Days until then when this was published, to one decimal; negative when past.
     pub days_until_expiry: Option<f64>,
-    /// Why, in words, where there is more to say.
+    /// The reason in words, where the kind does not say enough.
     pub reason: Option<String>,
     /// Where the reader can do something about it.
     pub action_url: String,
@@ -71,7 +72,7 @@ pub struct Alert {
 }
 
 impl AlertKind {
-    /// Its name, as serialised.
+    /// The name, as serialised.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -85,28 +86,28 @@ impl AlertKind {
     }
 }
 
-/// The page of an integration.
+/// The path of an integration's page.
 #[must_use]
 pub fn integration_url(org: &OrgId, integration: &IntegrationId) -> String {
     format!("/dashboard/{org}/integrations/{integration}")
 }
 
-/// The page on which a person reconnects an integration.
+/// The path of the page on which a person reconnects an integration.
 #[must_use]
 pub fn reconnect_url(org: &OrgId, integration: &IntegrationId) -> String {
     format!("{}/reconnect", integration_url(org, integration))
 }
 
 impl Alert {
-    /// Words a pending alert that holds since `occurred_at`.
+    /// Makes the alert for what is pending about `row` since `occurred_at`.
     #[must_use]
     pub fn new(
-        of: &Integration,
-        what: &PendingAlert,
+        row: &Integration,
+        pending: &PendingAlert,
         occurred_at: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Self {
-        let (kind, severity, expires_at, expiry, reason) = match what {
+        let (kind, severity, expires_at, expiry, reason) = match pending {
             PendingAlert::Expiry {
                 reconnect_by,
                 threshold: Severity::Expired,
@@ -130,58 +131,58 @@ impl Alert {
             PendingAlert::ReconnectRequired { reason } => (
                 AlertKind::ReconnectRequired,
                 Severity::Critical,
-                of.expiry.access_token,
+                row.expiry.access_token,
                 Some(occurred_at),
                 Some(reason.to_string()),
             ),
             PendingAlert::PlatformActionRequired { action } => (
                 AlertKind::PlatformActionRequired,
                 Severity::Critical,
-                of.expiry.access_token,
+                row.expiry.access_token,
                 Some(occurred_at),
                 Some(action.to_string()),
             ),
             PendingAlert::Refreshed { expiry } => (
                 AlertKind::TokenRefreshed,
                 Severity::Info,
-                of.expiry.access_token,
+                row.expiry.access_token,
                 *expiry,
                 None,
             ),
             PendingAlert::PermissionLost => (
                 AlertKind::PermissionLost,
                 Severity::Warning,
-                of.reconnect_by,
+                row.reconnect_by,
                 Some(occurred_at),
-                Some(if of.permissions.missing.is_empty() {
+                Some(if row.permissions.missing.is_empty() {
                     "the platform refuses for want of a permission".to_owned()
                 } else {
-                    format!("missing: {}", of.permissions.missing.join(", "))
+                    format!("missing: {}", row.permissions.missing.join(", "))
                 }),
             ),
         };
         let action_url = match kind {
-            AlertKind::TokenRefreshed => integration_url(&of.org_id, &of.integration_id),
-            _ => reconnect_url(&of.org_id, &of.integration_id),
+            AlertKind::TokenRefreshed => integration_url(&row.org_id, &row.integration_id),
+            _ => reconnect_url(&row.org_id, &row.integration_id),
         };
         let expiry = expiry.map_or_else(String::new, |at| at.timestamp().to_string());
         Self {
             schema: SCHEMA,
             alert_id: digest::hex128(&[
-                of.org_id.as_str(),
-                of.integration_id.as_str(),
+                row.org_id.as_str(),
+                row.integration_id.as_str(),
                 kind.name(),
                 &expiry,
                 severity.name(),
             ]),
             kind,
             severity,
-            org_id: of.org_id.clone(),
-            integration_id: of.integration_id.clone(),
-            platform: of.platform,
-            platform_name: of.platform.display_name().to_owned(),
-            username: of.account.username.clone(),
-            created_by: of.created_by.clone(),
+            org_id: row.org_id.clone(),
+            integration_id: row.integration_id.clone(),
+            platform: row.platform,
+            platform_name: row.platform.display_name().to_owned(),
+            username: row.account.username.clone(),
+            created_by: row.created_by.clone(),
             expires_at,
             days_until_expiry: expires_at.map(|at| time_left::days_until(at, now)),
             reason,

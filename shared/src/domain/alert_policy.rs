@@ -1,5 +1,4 @@
-//! What people are to be told about an integration, and what they have been:
-//! each thing once.
+//! Pending and sent alerts: people hear of each thing about an integration once.
 
 use chrono::{DateTime, Utc};
 
@@ -8,32 +7,32 @@ use crate::domain::sent_alerts::SentThreshold;
 use crate::domain::severity::{Severity, WarningWindow};
 use crate::domain::verdict::{PlatformAction, ReconnectReason};
 
-/// One thing to tell people about an integration.
+/// An alert that is not sent yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PendingAlert {
-    /// It crossed a threshold before `reconnect_by`.
+    /// The integration crossed an alert threshold.
     Expiry {
-        /// The expiry.
+        /// The end that it comes near.
         reconnect_by: DateTime<Utc>,
-        /// The threshold: never [`Severity::Info`].
+        /// Never [`Severity::Info`].
         threshold: Severity,
     },
-    /// Its grant died.
+    /// The grant died.
     ReconnectRequired {
-        /// Why.
+        /// The evidence that it is dead.
         reason: ReconnectReason,
     },
-    /// It waits for its owner to act on the platform.
+    /// The grant waits for its owner.
     PlatformActionRequired {
-        /// What they must do.
+        /// What the owner must do on the platform.
         action: PlatformAction,
     },
-    /// It is safe again after people were told, or would have been.
+    /// The integration is safe again after an alert, or before one that was due.
     Refreshed {
-        /// The expiry that this ended.
+        /// The expiry that the recovery ended.
         expiry: Option<DateTime<Utc>>,
     },
-    /// It lost permissions.
+    /// The grant lost permissions.
     PermissionLost,
 }
 
@@ -48,13 +47,13 @@ impl PendingAlert {
     }
 }
 
-/// On what terms people are told.
+/// The terms on which alerts become due.
 #[derive(Debug, Clone, Copy)]
 pub struct AlertPolicy {
-    /// How early they are warned.
+    /// How long before `reconnect_by` the first alert is due.
     pub window: WarningWindow,
-    /// Whether refreshes are attempted: then a grant's first verdict is
-    /// awaited before anybody hears that its access token ends.
+    /// Whether refreshes are attempted. Then an alert that the access token ends waits for
+    /// the grant's first verdict.
     pub refreshing: bool,
 }
 
@@ -68,8 +67,8 @@ impl Default for AlertPolicy {
 }
 
 impl Integration {
-    /// What is still to be told, each with the instant from which it holds;
-    /// what lies in the future is not due yet.
+    /// The pending alerts, each with the instant from which it holds. One that lies in the
+    /// future is not due yet.
     #[must_use]
     pub fn pending_alerts(
         &self,
@@ -103,10 +102,10 @@ impl Integration {
         let condition = match self.state {
             State::Active | State::Retrying { .. } => self.next_threshold(now, policy),
             State::ReconnectRequired { reason, since } => {
-                self.unsent(since, PendingAlert::ReconnectRequired { reason })
+                self.unsent_state(since, PendingAlert::ReconnectRequired { reason })
             }
             State::PlatformActionRequired { action, since, .. } => self
-                .unsent(since, PendingAlert::PlatformActionRequired { action })
+                .unsent_state(since, PendingAlert::PlatformActionRequired { action })
                 .or_else(|| self.unsent_end(now)),
             State::Disconnected { .. } => None,
         };
@@ -116,12 +115,12 @@ impl Integration {
             .collect()
     }
 
-    fn unsent(
+    fn unsent_state(
         &self,
         since: DateTime<Utc>,
-        what: PendingAlert,
+        alert: PendingAlert,
     ) -> Option<(DateTime<Utc>, PendingAlert)> {
-        (self.sent_alerts.state_since != Some(since)).then_some((since, what))
+        (self.sent_alerts.state_since != Some(since)).then_some((since, alert))
     }
 
     /// The end of an integration that waited for its owner in vain: nothing can
@@ -145,7 +144,7 @@ impl Integration {
         ))
     }
 
-    /// The threshold it is on, if people have not heard of it; else the next one.
+    /// The threshold that the integration is on, if its alert is not sent; else the next one.
     fn next_threshold(
         &self,
         now: DateTime<Utc>,
@@ -155,20 +154,20 @@ impl Integration {
         if policy.refreshing && self.verdict_awaited_until(now).is_some() {
             return None;
         }
-        let told = self
+        let sent = self
             .sent_alerts
             .threshold
             .as_ref()
-            .filter(|told| told.reconnect_by == reconnect_by)
-            .map(|told| told.threshold);
+            .filter(|sent| sent.reconnect_by == reconnect_by)
+            .map(|sent| sent.threshold);
         let on = Severity::of(reconnect_by, now, policy.window);
-        let threshold = if on > told {
+        let threshold = if on > sent {
             on
         } else {
-            // `None` is below every threshold, so this is the first one where nothing was told.
+            // `None` is below every threshold, so this is the first one where nothing is sent.
             Severity::THRESHOLDS
                 .into_iter()
-                .find(|threshold| Some(*threshold) > told)
+                .find(|threshold| Some(*threshold) > sent)
         }?;
         // A threshold that has begun by the usual window began then, whatever window
         // was asked for: the same alert must always have begun at the same instant.
@@ -187,9 +186,9 @@ impl Integration {
         ))
     }
 
-    /// Records that people have been told.
-    pub fn record_sent(&mut self, what: &PendingAlert) {
-        match what {
+    /// Records that an alert is sent.
+    pub fn record_sent(&mut self, alert: &PendingAlert) {
+        match alert {
             PendingAlert::Expiry {
                 reconnect_by,
                 threshold,
@@ -212,7 +211,7 @@ impl Integration {
 }
 
 impl State {
-    /// Since when it lasts; an active integration has no such instant.
+    /// Since when the state lasts; an active integration has no such instant.
     #[must_use]
     pub const fn since(&self) -> Option<DateTime<Utc>> {
         match self {
@@ -236,24 +235,24 @@ mod tests {
     fn due(row: &Integration, now: i64) -> Vec<PendingAlert> {
         let mut all = row.pending_alerts(at(now), AlertPolicy::default());
         all.retain(|(when, _)| *when <= at(now));
-        all.into_iter().map(|(_, what)| what).collect()
+        all.into_iter().map(|(_, alert)| alert).collect()
     }
 
     #[test]
-    fn each_threshold_of_an_expiry_is_told_once() {
+    fn each_threshold_of_an_expiry_is_sent_once() {
         let mut row = integration(Platform::Linkedin, false, -50 * DAY, Some(10 * DAY));
-        let mut told = Vec::new();
+        let mut sent = Vec::new();
         for hour in 0..=24 * 12 {
-            for what in due(&row, hour * 3_600) {
-                row.record_sent(&what);
-                let PendingAlert::Expiry { threshold, .. } = what else {
-                    panic!("{what:?}")
+            for alert in due(&row, hour * 3_600) {
+                row.record_sent(&alert);
+                let PendingAlert::Expiry { threshold, .. } = alert else {
+                    panic!("{alert:?}")
                 };
-                told.push((hour / 24, threshold));
+                sent.push((hour / 24, threshold));
             }
         }
         assert_eq!(
-            told,
+            sent,
             [
                 (3, Severity::Warning),
                 (7, Severity::Urgent),
@@ -276,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_hears_of_a_expire_before_the_first_verdict_unless_nothing_is_refreshed() {
+    fn no_alert_precedes_the_first_verdict_unless_nothing_is_refreshed() {
         let row = integration(Platform::Google, true, -1_800, Some(1_800));
         assert_eq!(due(&row, 0), []);
         let policy = AlertPolicy {
@@ -287,21 +286,21 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_grant_is_told_once_and_silences_the_thresholds() {
+    fn a_dead_grant_is_sent_once_and_silences_the_thresholds() {
         let mut row = integration(Platform::Linkedin, true, -50 * DAY, Some(2 * DAY));
         row.refresh.attempted_at = Some(at(0));
         row.state = State::ReconnectRequired {
             reason: ReconnectReason::Revoked,
             since: at(0),
         };
-        let what = due(&row, 0);
+        let alerts = due(&row, 0);
         assert_eq!(
-            what,
+            alerts,
             [PendingAlert::ReconnectRequired {
                 reason: ReconnectReason::Revoked
             }]
         );
-        row.record_sent(&what[0]);
+        row.record_sent(&alerts[0]);
         assert_eq!(due(&row, 30 * DAY), []);
     }
 }

@@ -1,4 +1,4 @@
-//! What one person reads about one alert.
+//! The notification: what one person reads about one alert.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,19 +9,19 @@ use crate::domain::severity::Severity;
 use crate::{OrgId, UserId};
 
 /// How long a notification is kept.
-const KEPT: TimeDelta = TimeDelta::days(90);
+const RETENTION: TimeDelta = TimeDelta::days(90);
 
 /// A notification, as one row of the notifications table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notification {
-    /// Whose it is.
+    /// The reader.
     pub user_id: UserId,
     /// `{org_id}#{id}`: a person's notifications of one organisation lie
     /// together, in the order of time. See [`Notification::id`].
     pub notification_id: String,
-    /// The organisation it is about.
+    /// The organisation of the integration.
     pub org_id: OrgId,
-    /// What happened.
+    /// The kind of the alert.
     #[serde(rename = "type")]
     pub kind: AlertKind,
     /// One line.
@@ -30,16 +30,16 @@ pub struct Notification {
     pub message: String,
     /// The same for machines.
     pub data: serde_json::Value,
-    /// How pressing it is.
+    /// The severity of the alert.
     pub severity: Severity,
     /// Whether its reader has seen it.
     pub is_read: bool,
     /// Where the reader can do something about it.
     pub action_url: String,
-    /// When what it tells of began.
+    /// When the threshold or state began that the alert is about.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub created_at: DateTime<Utc>,
-    /// When DynamoDB deletes it.
+    /// When DynamoDB deletes the row.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub ttl: DateTime<Utc>,
 }
@@ -61,7 +61,7 @@ impl Notification {
             .map_or(self.notification_id.as_str(), |(_, id)| id)
     }
 
-    /// What `user` reads about `alert`.
+    /// Puts `alert` into words for `user`.
     #[must_use]
     pub fn new(user: &UserId, alert: &Alert, now: DateTime<Utc>) -> Self {
         let (title, message) = words(alert, now);
@@ -93,7 +93,7 @@ impl Notification {
             is_read: false,
             action_url: alert.action_url.clone(),
             created_at: alert.occurred_at,
-            ttl: now + KEPT,
+            ttl: now + RETENTION,
         }
     }
 }
