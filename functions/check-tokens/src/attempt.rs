@@ -15,11 +15,12 @@ use shared::domain::refresh::{Lifetimes, ProbeResult, Renewed};
 use shared::domain::report::{AnswerRecord, AttemptRecord};
 use shared::domain::verdict::Verdict;
 use shared::oauth::{Answer, Credentials, Granted, Tokens};
+use shared::runtime::random_id;
 use tokio::time::timeout;
 use tracing::{error, warn};
 
 use crate::assess::success;
-use crate::attempt_log::{answer_record, random_id};
+use crate::attempt_log::answer_record;
 use crate::opening::encryption_context;
 use crate::refresh::Refresher;
 use crate::run::Run;

@@ -54,11 +54,6 @@ impl AttemptLog {
     }
 }
 
-/// An id that no other attempt or audit row has.
-pub(crate) fn random_id() -> String {
-    format!("{:016x}", rand::random::<u64>())
-}
-
 /// The outside of an answer, if there was one.
 pub(crate) fn answer_record(
     outside: Option<Came>,

@@ -7,9 +7,10 @@ use shared::domain::integration::{Integration, Sealed};
 use shared::domain::report::{AnswerRecord, AttemptRecord, SweepReport};
 use shared::domain::verdict::{Transient, Verdict};
 use shared::oauth::Tokens;
+use shared::runtime::random_id;
 use shared::{Clock, IntegrationKey};
 
-use crate::attempt_log::{AttemptLog, random_id};
+use crate::attempt_log::AttemptLog;
 use crate::operator_events::OperatorEvent;
 use crate::run::Run;
 use crate::stage::ProcessError;

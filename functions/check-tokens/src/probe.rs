@@ -9,8 +9,9 @@ use shared::domain::integration::Integration;
 use shared::domain::report::{AttemptRecord, SweepReport};
 use shared::domain::verdict::Verdict;
 use shared::oauth::{Credentials, OAuthClient};
+use shared::runtime::random_id;
 
-use crate::attempt_log::{answer_record, random_id};
+use crate::attempt_log::answer_record;
 use crate::opening::CredentialOpener;
 use crate::run::Run;
 use crate::stage::{ProcessError, Processed, StageEnd};

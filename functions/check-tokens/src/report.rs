@@ -5,9 +5,9 @@ use shared::Clock;
 use shared::aws::tables::{AuditStream, AuditTable};
 use shared::domain::report::SweepReport;
 use shared::runtime::metrics::{Metric, Metrics};
+use shared::runtime::random_id;
 use tracing::{error, info, warn};
 
-use crate::attempt_log::random_id;
 use crate::metrics::write_sweep;
 use crate::operator_events::OperatorEvent;
 use crate::run::Run;

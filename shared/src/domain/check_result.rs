@@ -107,6 +107,14 @@ impl CheckResult {
     }
 }
 
+impl Verdict {
+    /// The name, as that of the [`CheckResult`] that it becomes.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        CheckResult::from(self).name()
+    }
+}
+
 impl From<&Verdict> for CheckResult {
     fn from(verdict: &Verdict) -> Self {
         match verdict {

@@ -5,8 +5,6 @@ use std::fmt;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::check_result::CheckResult;
-
 /// Why a refresh brought no new token. Status codes alone decide nothing, and
 /// what we do not understand is transient: no integration changes its state
 /// without evidence that its grant is dead.
@@ -130,12 +128,6 @@ impl Verdict {
             | Self::AppMisconfigured
             | Self::Unanswered => false,
         }
-    }
-
-    /// The name, as that of the [`CheckResult`] that it becomes.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        CheckResult::from(self).name()
     }
 }
 

@@ -259,7 +259,7 @@ impl Comparison<'_> {
     async fn operate(&mut self, pace: i64) {
         let pause = self.random.below(pace + 1);
         self.set(self.now + pause);
-        let by = usize::try_from(self.random.below(3)).unwrap();
+        let by = self.random.below(3_usize);
         match self.random.below(1_000) {
             0..4 => {
                 self.assert_used_within();
@@ -311,7 +311,7 @@ async fn run(engine: &Engine, seed: u64) -> (usize, usize) {
     } else {
         MAX_SKEW_MILLIS
     };
-    let pace = [5, 400, 3_000, 20_000][usize::try_from(random.below(4)).unwrap()];
+    let pace = [5, 400, 3_000, 20_000][random.below(4_usize)];
     let mut world = Comparison {
         engine,
         instances: Comparison::instances(engine, &client, limits, skew, &mut random),

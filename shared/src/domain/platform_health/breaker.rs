@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
 
-use super::{Assessment, EVIDENCE_THRESHOLD, HealthEvent, PlatformHealth, Sighting};
+use super::row::{self, Breaker, BreakerCause, EVIDENCE_THRESHOLD, PlatformHealth, Sighting};
+use super::{Assessment, HealthEvent};
 use crate::domain::IntegrationKey;
 
 /// Refusals within this time, with no success in between, count together.
@@ -19,29 +19,6 @@ pub(super) const TRIALS_PER_INTERVAL: u8 = 3;
 /// An application that worked within this time is not what is wrong with a
 /// credential that never did.
 const TRUST_PERIOD: TimeDelta = TimeDelta::days(7);
-
-/// A circuit breaker that has opened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Breaker {
-    /// The evidence that opened it.
-    pub cause: BreakerCause,
-    /// When it opened.
-    #[serde(with = "chrono::serde::ts_seconds")]
-    pub since: DateTime<Utc>,
-    /// When it next turns half-open.
-    #[serde(with = "chrono::serde::ts_seconds")]
-    pub next_try_at: DateTime<Utc>,
-}
-
-/// Why a circuit breaker opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BreakerCause {
-    /// The platform says that our client id, secret or application is wrong.
-    Misconfigured,
-    /// The platform refuses many grants at once that had worked, and accepts none.
-    Refusals,
-}
 
 impl PlatformHealth {
     /// The breaker, while it is open. Refusals alone keep it open for six hours; then
@@ -109,7 +86,7 @@ impl PlatformHealth {
         now: DateTime<Utc>,
         assessment: &mut Assessment,
     ) {
-        assessment.is_urgent = super::record_sighting(&mut self.refused, key, REFUSAL_WINDOW, now);
+        assessment.is_urgent = row::record_sighting(&mut self.refused, key, REFUSAL_WINDOW, now);
         if self.is_suspicious() && self.breaker.is_none() {
             self.open(BreakerCause::Refusals, now, assessment);
             assessment.conclusive = false;

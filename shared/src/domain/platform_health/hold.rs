@@ -1,9 +1,8 @@
 //! Holds and outages: reasons why all integrations of a platform wait.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
 
-use super::{EVIDENCE_THRESHOLD, PlatformHealth, Sighting};
+use super::row::{self, EVIDENCE_THRESHOLD, Hold, Outage, PlatformHealth, Sighting};
 use crate::domain::IntegrationKey;
 
 /// A hold lasts this long at most: there are tokens that live two hours.
@@ -14,31 +13,6 @@ const DEFAULT_HOLD: TimeDelta = TimeDelta::minutes(1);
 const OUTAGE_WINDOW: TimeDelta = TimeDelta::minutes(10);
 /// Other instances need not hear at once of an end that moves by less.
 const MIN_EXTENSION: TimeDelta = TimeDelta::seconds(10);
-
-/// A platform's word that all integrations must wait.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hold {
-    /// The latest end that the platform has named.
-    #[serde(with = "chrono::serde::ts_seconds")]
-    pub until: DateTime<Utc>,
-    /// When the platform first asked.
-    #[serde(with = "chrono::serde::ts_seconds")]
-    pub since: DateTime<Utc>,
-    /// The integration that the platform last asked.
-    #[serde(flatten)]
-    pub by: IntegrationKey,
-}
-
-/// A platform that fails several integrations. The first success refutes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outage {
-    /// The latest end that the platform has named.
-    #[serde(with = "chrono::serde::ts_seconds")]
-    pub until: DateTime<Utc>,
-    /// When the platform last failed.
-    #[serde(with = "chrono::serde::ts_seconds")]
-    pub since: DateTime<Utc>,
-}
 
 impl PlatformHealth {
     /// Until when all integrations must wait, if they must.
@@ -86,7 +60,7 @@ impl PlatformHealth {
         wait: Option<TimeDelta>,
         now: DateTime<Utc>,
     ) -> bool {
-        let mut is_urgent = super::record_sighting(&mut self.failing, key, OUTAGE_WINDOW, now);
+        let mut is_urgent = row::record_sighting(&mut self.failing, key, OUTAGE_WINDOW, now);
         if self.failing.len() >= EVIDENCE_THRESHOLD {
             let until = hold_end(wait, now);
             let before = self.outage.map(|outage| outage.until);

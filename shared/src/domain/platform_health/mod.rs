@@ -4,77 +4,18 @@
 mod breaker;
 mod hold;
 mod observation;
+mod row;
 mod success;
 mod surprises;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 
-pub use self::breaker::{Breaker, BreakerCause};
-pub use self::hold::{Hold, Outage};
 pub use self::observation::{Assessment, HealthEvent, Observation};
+pub use self::row::{Breaker, BreakerCause, Hold, Outage, PlatformHealth, Sighting};
 use crate::domain::IntegrationKey;
 use crate::domain::verdict::{ReconnectReason, Throttled, Transient, Verdict};
-use crate::platforms::catalog::Platform;
-
-/// How many integrations must meet the same trouble before it counts as the platform's.
-const EVIDENCE_THRESHOLD: usize = 3;
-
-/// The health of one platform, as one row of the quotas table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PlatformHealth {
-    /// The key of the row.
-    pub platform: Platform,
-    /// Counts writes: every write is conditional on the one it read.
-    pub version: u64,
-    /// The platform's own word that all must wait: a 429, or a code that names the
-    /// application. Kept when it is over.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hold: Option<Hold>,
-    /// The platform fails several integrations, and none succeeds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outage: Option<Outage>,
-    /// Integrations that the platform failed since the last success, asking them to come
-    /// back later.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub failing: Vec<Sighting>,
-    /// The circuit breaker, if it has opened since the last success. Otherwise it is
-    /// closed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub breaker: Option<Breaker>,
-    /// Integrations that had refreshed, and were refused since the last success.
-    #[serde(default)]
-    pub refused: Vec<Sighting>,
-    /// The integrations that refreshed most recently, the last one first, of
-    /// different organisations where possible.
-    #[serde(default)]
-    pub succeeded: Vec<Sighting>,
-    /// When the operator last heard of each surprise, by its name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub surprises: BTreeMap<String, DateTime<Utc>>,
-    /// The lifetimes of access tokens that were seen, in seconds, each unlike the
-    /// others: accounts of different kinds may get different ones for ever.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub access_lives: Vec<i64>,
-    /// The same of single-use refresh tokens.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub refresh_lives: Vec<i64>,
-}
-
-/// An integration, and when it met something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sighting {
-    /// The integration.
-    #[serde(flatten)]
-    pub key: IntegrationKey,
-    /// In whole seconds.
-    #[serde(with = "chrono::serde::ts_seconds")]
-    pub at: DateTime<Utc>,
-}
 
 /// Whether an integration may be tried now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,24 +29,6 @@ pub enum Availability {
 }
 
 impl PlatformHealth {
-    /// The health of a platform of which nothing is known.
-    #[must_use]
-    pub const fn new(platform: Platform) -> Self {
-        Self {
-            platform,
-            version: 0,
-            hold: None,
-            outage: None,
-            failing: Vec::new(),
-            breaker: None,
-            refused: Vec::new(),
-            succeeded: Vec::new(),
-            surprises: BTreeMap::new(),
-            access_lives: Vec::new(),
-            refresh_lives: Vec::new(),
-        }
-    }
-
     /// Whether integrations may be tried.
     #[must_use]
     pub fn availability(&self, now: DateTime<Utc>) -> Availability {
@@ -213,21 +136,4 @@ impl PlatformHealth {
             }
         }
     }
-}
-
-/// Records that an integration met something, once for each, and forgets what is older
-/// than `window`. Returns whether others should hear of it at once.
-fn record_sighting(
-    sightings: &mut Vec<Sighting>,
-    key: &IntegrationKey,
-    window: chrono::TimeDelta,
-    now: DateTime<Utc>,
-) -> bool {
-    let known = sightings.iter().any(|seen| seen.key == *key);
-    sightings.retain(|seen| now - seen.at < window && seen.key != *key);
-    sightings.push(Sighting {
-        key: key.clone(),
-        at: now,
-    });
-    !known && sightings.len() <= EVIDENCE_THRESHOLD
 }

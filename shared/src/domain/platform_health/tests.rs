@@ -5,7 +5,7 @@ use super::success::MAX_SUCCESSES;
 use super::surprises::MAX_SURPRISES;
 use super::*;
 use crate::domain::refresh::Unbelieved;
-use crate::{IntegrationId, OrgId};
+use crate::{IntegrationId, OrgId, Platform};
 
 fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()

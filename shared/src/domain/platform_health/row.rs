@@ -1,0 +1,149 @@
+//! The health of one platform, as one row of the quotas table.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::IntegrationKey;
+use crate::platforms::catalog::Platform;
+
+/// How many integrations must meet the same trouble before it counts as the platform's.
+pub(super) const EVIDENCE_THRESHOLD: usize = 3;
+
+/// The health of one platform, as one row of the quotas table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlatformHealth {
+    /// The key of the row.
+    pub platform: Platform,
+    /// Counts writes: every write is conditional on the one it read.
+    pub version: u64,
+    /// The platform's own word that all must wait: a 429, or a code that names the
+    /// application. Kept when it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// The platform fails several integrations, and none succeeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outage: Option<Outage>,
+    /// Integrations that the platform failed since the last success, asking them to come
+    /// back later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failing: Vec<Sighting>,
+    /// The circuit breaker, if it has opened since the last success. Otherwise it is
+    /// closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<Breaker>,
+    /// Integrations that had refreshed, and were refused since the last success.
+    #[serde(default)]
+    pub refused: Vec<Sighting>,
+    /// The integrations that refreshed most recently, the last one first, of
+    /// different organisations where possible.
+    #[serde(default)]
+    pub succeeded: Vec<Sighting>,
+    /// When the operator last heard of each surprise, by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub surprises: BTreeMap<String, DateTime<Utc>>,
+    /// The lifetimes of access tokens that were seen, in seconds, each unlike the
+    /// others: accounts of different kinds may get different ones for ever.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub access_lives: Vec<i64>,
+    /// The same of single-use refresh tokens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refresh_lives: Vec<i64>,
+}
+
+/// An integration, and when it met something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sighting {
+    /// The integration.
+    #[serde(flatten)]
+    pub key: IntegrationKey,
+    /// In whole seconds.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub at: DateTime<Utc>,
+}
+
+/// A circuit breaker that has opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Breaker {
+    /// The evidence that opened it.
+    pub cause: BreakerCause,
+    /// When it opened.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub since: DateTime<Utc>,
+    /// When it next turns half-open.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub next_try_at: DateTime<Utc>,
+}
+
+/// Why a circuit breaker opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerCause {
+    /// The platform says that our client id, secret or application is wrong.
+    Misconfigured,
+    /// The platform refuses many grants at once that had worked, and accepts none.
+    Refusals,
+}
+
+/// A platform's word that all integrations must wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// The latest end that the platform has named.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub until: DateTime<Utc>,
+    /// When the platform first asked.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub since: DateTime<Utc>,
+    /// The integration that the platform last asked.
+    #[serde(flatten)]
+    pub by: IntegrationKey,
+}
+
+/// A platform that fails several integrations. The first success refutes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outage {
+    /// The latest end that the platform has named.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub until: DateTime<Utc>,
+    /// When the platform last failed.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub since: DateTime<Utc>,
+}
+
+impl PlatformHealth {
+    /// The health of a platform of which nothing is known.
+    #[must_use]
+    pub const fn new(platform: Platform) -> Self {
+        Self {
+            platform,
+            version: 0,
+            hold: None,
+            outage: None,
+            failing: Vec::new(),
+            breaker: None,
+            refused: Vec::new(),
+            succeeded: Vec::new(),
+            surprises: BTreeMap::new(),
+            access_lives: Vec::new(),
+            refresh_lives: Vec::new(),
+        }
+    }
+}
+
+/// Records that an integration met something, once for each, and forgets what is older
+/// than `window`. Returns whether others should hear of it at once.
+pub(super) fn record_sighting(
+    sightings: &mut Vec<Sighting>,
+    key: &IntegrationKey,
+    window: TimeDelta,
+    now: DateTime<Utc>,
+) -> bool {
+    let known = sightings.iter().any(|seen| seen.key == *key);
+    sightings.retain(|seen| now - seen.at < window && seen.key != *key);
+    sightings.push(Sighting {
+        key: key.clone(),
+        at: now,
+    });
+    !known && sightings.len() <= EVIDENCE_THRESHOLD
+}
