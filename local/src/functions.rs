@@ -55,7 +55,7 @@ pub fn handlers_of(
     let (sdk, variables) = configuration("RateLimitAuthorizerFunction");
     let authorizer = Arc::new(Authorizer::wire(&sdk, &variables, clock.clone())?);
     let (sdk, variables) = configuration("ApiFunction");
-    let router = api::router(App::wire(&sdk, &variables, clock.clone())?);
+    let router = api::router(App::from_environment(&sdk, &variables, clock.clone())?);
     // `lambda_http` makes futures that cannot change threads out of axum's
     // streaming bodies; ours are small, so they are collected first.
     let collected = service_fn(move |request: Request| {

@@ -1,133 +1,161 @@
-//! An organisation's integrations, and what happened to one.
+//! An organisation's integrations: list, show, register, disconnect.
 
+use axum::Json;
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
 use chrono::{DateTime, Utc};
+use http::{StatusCode, Uri};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use shared::IntegrationKey;
-use shared::aws::tables::{AuditEntry, AuditTable, Found, IntegrationsTable};
+use shared::aws::tables::{Action, AuditEntry, Found};
 use shared::domain::integration::Integration;
+use shared::domain::integration_status::IntegrationStatus;
+use shared::registration::import::MAX_LINE;
+use shared::registration::{self, Change, Disconnected, Registration};
 use shared::{IntegrationId, OrgId, Platform};
 
-use crate::expiring::{MOST_BYTES, escaped_length};
-use crate::permits::unknown_integration;
+use crate::app::App;
+use crate::integration_view::{DamagedIntegration, IntegrationView, ShownIntegration, StateName};
+use crate::member::Member;
+use crate::paging::{
+    CURSOR_SOURCE, LIMIT_RANGE, MAX_PAGE_BYTES, decode_cursor, encode_cursor, escaped_length,
+    parse_limit,
+};
 use crate::problem::Problem;
-use crate::query::{LIMITS, Parameters, cursor, limit, position};
-use crate::standing::{Damaged, Shown, Standing, StateName, View};
+use crate::query::QueryParameters;
 
-/// The usual number of rows in one answer.
-const USUAL: usize = 50;
-/// How many rows are looked at for one answer, whatever is sought among them,
-/// and how many of them at once.
-const EXAMINED: usize = 1_000;
-const AT_ONCE: usize = 200;
-/// How much of an integration's history is shown.
-const HISTORY: usize = 50;
+const DEFAULT_LIMIT: usize = 50;
+/// The most rows that one filtered request reads, however few match.
+const MAX_EXAMINED_ROWS: usize = 1_000;
+/// How many of them one query of the table reads.
+const FILTERED_PAGE_ROWS: usize = 200;
+/// The most audit events that are shown with an integration.
+const MAX_HISTORY: usize = 50;
 
-/// What is asked for.
 #[derive(Debug)]
-pub(crate) struct Query {
+struct IntegrationsQuery {
     platform: Option<Platform>,
     state: Option<StateName>,
-    view: Option<View>,
+    view: Option<IntegrationStatus>,
     limit: usize,
     next: Option<IntegrationId>,
 }
 
-/// One page, in the order of ids. Where something is sought it may be short,
-/// or empty, and yet not the last.
+/// One page, in the order of ids. A filtered one may be short, or empty, and yet
+/// not the last.
 #[derive(Debug, Serialize)]
-pub(crate) struct Listing {
-    integrations: Vec<Shown>,
-    /// What to ask for as `next` to get the following page; null on the last.
+pub(crate) struct IntegrationList {
+    integrations: Vec<ShownIntegration>,
+    /// The value of `next` for the following page; null on the last.
     next: Option<String>,
 }
 
-/// An integration with what happened to it last, newest first.
+/// An integration and its latest audit events, newest first.
 #[derive(Debug, Serialize)]
-pub(crate) struct One {
+pub(crate) struct IntegrationWithHistory {
     #[serde(flatten)]
-    shown: Shown,
+    integration: ShownIntegration,
     history: Vec<AuditEntry>,
 }
 
-impl Query {
-    pub(crate) fn parse(query: Option<&str>) -> Result<Self, Problem> {
+impl IntegrationsQuery {
+    fn parse(query: Option<&str>) -> Result<Self, Problem> {
         let known = ["platform", "state", "view", "limit", "next"];
-        let parameters = Parameters::parse(query, &known)?;
+        let parameters = QueryParameters::parse(query, &known)?;
         let platforms = format!("one of {}", Platform::names());
         let platform = parameters.get("platform", &platforms, |name| name.parse().ok())?;
         let states = "one of active, retrying, reconnect_required, platform_action_required, \
                       disconnected, damaged";
         let views =
             "one of healthy, not_monitored, renewing, expiring, failing, broken, disconnected";
-        let next = parameters.get("next", "what the page before said", position)?;
+        let next = parameters.get("next", CURSOR_SOURCE, decode_cursor)?;
         Ok(Self {
             platform,
-            state: parameters.get("state", states, named)?,
-            view: parameters.get("view", views, named)?,
-            limit: parameters.get("limit", LIMITS, limit)?.unwrap_or(USUAL),
+            state: parameters.get("state", states, from_name)?,
+            view: parameters.get("view", views, from_name)?,
+            limit: parameters
+                .get("limit", LIMIT_RANGE, parse_limit)?
+                .unwrap_or(DEFAULT_LIMIT),
             next,
         })
     }
 
-    fn seeks(&self) -> bool {
+    fn is_filtered(&self) -> bool {
         self.platform.is_some() || self.state.is_some() || self.view.is_some()
     }
 
-    fn wants(&self, row: &Integration, now: DateTime<Utc>) -> bool {
+    fn matches(&self, row: &Integration, now: DateTime<Utc>) -> bool {
         self.platform
             .is_none_or(|platform| platform == row.platform)
             && self
                 .state
-                .is_none_or(|state| state == StateName::of(&row.state))
-            && self.view.is_none_or(|view| view == View::of(row, now))
+                .is_none_or(|state| state == StateName::from_state(&row.state))
+            && self
+                .view
+                .is_none_or(|view| view == IntegrationStatus::of(row, now))
     }
 
-    /// Whether one that cannot be read is wanted: nobody knows its platform.
-    fn wants_damaged(&self) -> bool {
+    /// Whether a damaged integration matches: nobody knows its platform.
+    fn matches_damaged(&self) -> bool {
         self.platform.is_none()
             && self.state.is_none_or(|state| state == StateName::Damaged)
-            && self.view.is_none_or(|view| view == View::Broken)
+            && self
+                .view
+                .is_none_or(|view| view == IntegrationStatus::Broken)
     }
 }
 
-fn named<T: DeserializeOwned>(name: &str) -> Option<T> {
+fn from_name<T: DeserializeOwned>(name: &str) -> Option<T> {
     serde_json::from_value(Value::String(name.to_owned())).ok()
 }
 
-/// Reads one page.
+/// `GET .../integrations`: one page.
 pub(crate) async fn list(
-    integrations: &IntegrationsTable,
+    member: Member,
+    State(app): State<App>,
+    uri: Uri,
+) -> Result<Json<IntegrationList>, Problem> {
+    let query = IntegrationsQuery::parse(uri.query())?;
+    Ok(Json(find(&app, member.org(), &query).await?))
+}
+
+async fn find(
+    app: &App,
     org: &OrgId,
-    query: &Query,
-    now: DateTime<Utc>,
-) -> Result<Listing, Problem> {
-    let at_once = if query.seeks() { AT_ONCE } else { query.limit };
+    query: &IntegrationsQuery,
+) -> Result<IntegrationList, Problem> {
+    let now = app.clock.now();
+    let page_rows = match query.is_filtered() {
+        true => FILTERED_PAGE_ROWS,
+        false => query.limit,
+    };
     let mut found = Vec::new();
     let mut bytes = 0;
     let mut after = query.next.clone();
-    for _ in 0..EXAMINED / AT_ONCE {
-        let page = integrations.overview(org, at_once, after.as_ref()).await?;
+    for _ in 0..MAX_EXAMINED_ROWS / FILTERED_PAGE_ROWS {
+        let page = app
+            .integrations
+            .overview(org, page_rows, after.as_ref())
+            .await?;
         for row in page.rows {
             let (shown, id) = match row {
                 Ok(row) => {
-                    let shown = query.wants(&row, now).then(|| Standing::of(&row, now));
-                    let shown = shown.map(|standing| Shown::Standing(Box::new(standing)));
+                    let shown = query.matches(&row, now).then(|| shown(&row, now));
                     (shown, row.integration_id)
                 }
                 Err(id) => {
-                    let shown = query.wants_damaged().then(|| Damaged::of(org, &id));
-                    (shown.map(Shown::Damaged), id)
+                    let shown = query.matches_damaged().then(|| damaged(org, &id));
+                    (shown, id)
                 }
             };
             if let Some(shown) = shown {
                 bytes += escaped_length(&serde_json::to_string(&shown).map_err(Problem::internal)?);
                 // One is always shown, or no page would ever get past it.
-                if found.len() == query.limit || bytes > MOST_BYTES && !found.is_empty() {
-                    return Ok(Listing {
+                if found.len() == query.limit || bytes > MAX_PAGE_BYTES && !found.is_empty() {
+                    return Ok(IntegrationList {
                         integrations: found,
-                        next: after.as_ref().map(cursor),
+                        next: after.as_ref().map(encode_cursor),
                     });
                 }
                 found.push(shown);
@@ -142,56 +170,90 @@ pub(crate) async fn list(
             break;
         }
     }
-    Ok(Listing {
+    Ok(IntegrationList {
         integrations: found,
-        next: after.as_ref().map(cursor),
+        next: after.as_ref().map(encode_cursor),
     })
 }
 
-/// Reads one integration and its history.
-pub(crate) async fn one(
-    integrations: &IntegrationsTable,
-    audit: &AuditTable,
-    key: &IntegrationKey,
-    now: DateTime<Utc>,
-) -> Result<One, Problem> {
-    let (found, history) = tokio::try_join!(integrations.find(key), audit.history(key, HISTORY))?;
-    let shown = match found {
-        Found::Nothing => return Err(unknown_integration()),
-        Found::Row(row) => Shown::Standing(Box::new(Standing::of(&row, now))),
-        Found::Damaged { .. } => Shown::Damaged(Damaged::of(&key.org_id, &key.integration_id)),
+fn shown(row: &Integration, now: DateTime<Utc>) -> ShownIntegration {
+    ShownIntegration::Readable(Box::new(IntegrationView::new(row, now)))
+}
+
+fn damaged(org: &OrgId, id: &IntegrationId) -> ShownIntegration {
+    ShownIntegration::Damaged(DamagedIntegration::new(org, id))
+}
+
+/// `GET .../integrations/{integrationId}`: one integration and its history.
+pub(crate) async fn show(
+    member: Member,
+    State(app): State<App>,
+) -> Result<Json<IntegrationWithHistory>, Problem> {
+    let key = member.integration()?;
+    let (found, history) = tokio::try_join!(
+        app.integrations.find(&key),
+        app.audit.history(&key, MAX_HISTORY)
+    )?;
+    let integration = match found {
+        Found::Nothing => return Err(Problem::unknown_integration()),
+        Found::Row(row) => shown(&row, app.clock.now()),
+        Found::Damaged { .. } => damaged(&key.org_id, &key.integration_id),
     };
-    Ok(One { shown, history })
+    Ok(Json(IntegrationWithHistory {
+        integration,
+        history,
+    }))
+}
+
+/// `PUT .../integrations/{integrationId}`: registers a credential, or replaces the
+/// one that is there.
+pub(crate) async fn register(
+    member: Member,
+    State(app): State<App>,
+    request: Request,
+) -> Result<(StatusCode, Json<IntegrationView>), Problem> {
+    member.must_manage()?;
+    let key = member.integration()?;
+    let body = to_bytes(request.into_body(), MAX_LINE).await;
+    let body = body.map_err(|_| {
+        Problem::too_large(format!(
+            "The body must be at most {MAX_LINE} bytes of JSON."
+        ))
+    })?;
+    let registration = parse_registration(&body)?;
+    let now = app.clock.now();
+    let registered = registration
+        .store(&key, member.user(), &app.integrations, &app.sealer, now)
+        .await?;
+    let (status, action) = match registered.change {
+        Change::Created => (StatusCode::CREATED, Some(Action::Registered)),
+        Change::Replaced => (StatusCode::OK, Some(Action::Replaced)),
+        Change::Unchanged => (StatusCode::OK, None),
+    };
+    if let Some(action) = action {
+        app.record(&member, key, action).await;
+    }
+    Ok((status, Json(IntegrationView::new(&registered.row, now))))
+}
+
+fn parse_registration(body: &[u8]) -> Result<Registration, Problem> {
+    Registration::parse(body).map_err(|faults| Problem::bad_request(format!("{faults}.")))
+}
+
+/// `DELETE .../integrations/{integrationId}`: erases the tokens.
+pub(crate) async fn disconnect(
+    member: Member,
+    State(app): State<App>,
+) -> Result<StatusCode, Problem> {
+    member.must_manage()?;
+    let key = member.integration()?;
+    match registration::disconnect(&key, &app.integrations, app.clock.now()).await? {
+        Disconnected::Unknown => return Err(Problem::unknown_integration()),
+        Disconnected::Already => {}
+        Disconnected::Now => app.record(&member, key, Action::Disconnected).await,
+    }
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_sought_is_read_strictly() {
-        let query = Query::parse(None).unwrap();
-        assert!(!query.seeks() && query.limit == 50);
-        let query = "platform=x&state=active&view=healthy&limit=100&next=YXV0aDB8Nw";
-        let query = Query::parse(Some(query)).unwrap();
-        assert_eq!(query.platform, Some(Platform::Twitter));
-        assert_eq!(query.state, Some(StateName::Active));
-        assert_eq!(query.view, Some(View::Healthy));
-        assert_eq!(query.next.unwrap().as_str(), "auth0|7");
-        for bad in [
-            "platform=myspace",
-            "platform=Meta",
-            "state=broken",
-            "state=",
-            "view=active",
-            "view=Healthy",
-            "limit=0",
-            "limit=101",
-            "limit=+5",
-            "next=%00",
-            "page=2",
-        ] {
-            assert!(Query::parse(Some(bad)).is_err(), "{bad}");
-        }
-    }
-}
+mod tests;

@@ -9,6 +9,6 @@ async fn main() -> Result<(), Error> {
     let variables = Variables::of_process();
     logging::to_stdout_as_json(&variables);
     let sdk = aws::config::from_environment().await;
-    let app = App::wire(&sdk, &variables, Clock::system())?;
+    let app = App::from_environment(&sdk, &variables, Clock::system())?;
     run(api::router(app)).await
 }

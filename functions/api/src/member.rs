@@ -1,5 +1,5 @@
-//! The caller as the authorizer describes them: somebody with a valid token, or
-//! a member of the organisation in the path.
+//! The caller as the authorizer describes them: whoever has a valid token, or a
+//! member of the organisation in the path.
 
 use std::collections::HashMap;
 
@@ -13,75 +13,58 @@ use shared::domain::organization::Permission;
 use shared::domain::route::RouteParameters;
 use shared::{OrgId, UserId};
 
-use crate::permits::unknown_integration;
 use crate::problem::Problem;
 
-/// A member of the organisation in the path. There is no other way to the
-/// organisation's id, so no handler can forget to ask.
+/// A member of the organisation in the path. Only this type gives a handler the
+/// organisation's id, so none can omit the authorization.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
+pub(crate) struct Member {
     user: UserId,
-    place: RouteParameters,
+    route: RouteParameters,
     manages: bool,
 }
 
 impl Member {
-    /// Who calls.
-    #[must_use]
-    pub fn user(&self) -> &UserId {
+    pub(crate) fn user(&self) -> &UserId {
         &self.user
     }
 
     /// The organisation in the path, of which the caller is a member.
-    #[must_use]
-    pub fn org(&self) -> &OrgId {
-        &self.place.org
+    pub(crate) fn org(&self) -> &OrgId {
+        &self.route.org
     }
 
-    /// All that the path names.
-    #[must_use]
-    pub fn place(&self) -> &RouteParameters {
-        &self.place
+    /// All parameters of the path.
+    pub(crate) fn route(&self) -> &RouteParameters {
+        &self.route
     }
 
-    /// The integration in the path.
-    ///
-    /// # Errors
-    /// The 404 of a path that names none.
-    pub fn integration(&self) -> Result<IntegrationKey, Problem> {
-        let integration = self.place.integration.clone();
+    /// The integration in the path; a path that names none is a 404.
+    pub(crate) fn integration(&self) -> Result<IntegrationKey, Problem> {
+        let integration = self.route.integration.clone();
         Ok(IntegrationKey {
-            org_id: self.place.org.clone(),
-            integration_id: integration.ok_or_else(unknown_integration)?,
+            org_id: self.route.org.clone(),
+            integration_id: integration.ok_or_else(Problem::unknown_integration)?,
         })
     }
 
-    /// Whether the caller may register, reconnect, check and disconnect
-    /// integrations, and reset their quotas.
-    #[must_use]
-    pub fn manages(&self) -> bool {
-        self.manages
-    }
-
-    /// Lets only those pass who do.
-    ///
-    /// # Errors
-    /// The 403 for everybody else.
-    pub fn must_manage(&self) -> Result<(), Problem> {
+    /// The 403 for a member who may not register, reconnect, check and
+    /// disconnect integrations, and reset their quotas.
+    pub(crate) fn must_manage(&self) -> Result<(), Problem> {
         let problem = "You may not manage the integrations of this organisation.";
         self.manages
             .then_some(())
             .ok_or_else(|| Problem::forbidden(problem))
     }
 
-    /// The member that the authorizer's context describes, if it is about this
-    /// very place: any difference or absence, and there is none.
-    fn of(place: RouteParameters, context: &HashMap<String, Value>) -> Option<Self> {
+    /// The member whom the authorizer's context describes. Any difference from
+    /// the path, and any absence, is `None`.
+    fn from_context(route: RouteParameters, context: &HashMap<String, Value>) -> Option<Self> {
         let field = |name: &str| context.get(name).and_then(Value::as_str);
-        let same_place = place
+        let same_route = route
             .fields()
             .all(|(name, value)| field(name) == Some(value));
-        if !same_place || field("member") != Some("true") {
+        if !same_route || field("member") != Some("true") {
             return None;
         }
         let user = UserId::new(field("user_id")?).ok()?;
@@ -89,7 +72,7 @@ impl Member {
         let manages = field("permissions")?.split(',').any(|name| name == manage);
         Some(Self {
             user,
-            place,
+            route,
             manages,
         })
     }
@@ -101,35 +84,34 @@ impl<S: Sync> FromRequestParts<S> for Member {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         // Not axum's path extractors: even the raw one decodes, and a path that
         // had to be decoded is no spelling of an id.
-        let place = parts
+        let route = parts
             .extensions
             .get::<MatchedPath>()
-            .and_then(|route| RouteParameters::parse(route.as_str(), parts.uri.path()))
-            .ok_or_else(|| Problem::not_found("There is no such route."))?;
-        context(parts)
-            .and_then(|context| Self::of(place, context))
+            .and_then(|matched| RouteParameters::parse(matched.as_str(), parts.uri.path()))
+            .ok_or_else(Problem::no_such_route)?;
+        authorizer_context(parts)
+            .and_then(|context| Self::from_context(route, context))
             .ok_or_else(|| Problem::forbidden("You are not a member of this organisation."))
     }
 }
 
-/// What the authorizer has said of the caller. No authorizer stands before a
-/// function URL.
-pub(crate) fn context(parts: &Parts) -> Option<&HashMap<String, Value>> {
+/// The authorizer's context. A function URL has no authorizer, and so none.
+pub(crate) fn authorizer_context(parts: &Parts) -> Option<&HashMap<String, Value>> {
     match parts.request_context_ref()? {
         RequestContext::ApiGatewayV1(context) => Some(&context.authorizer.fields),
         _ => None,
     }
 }
 
-/// Somebody with a valid token, whatever they are a member of.
+/// A caller with a valid token, a member of any organisation or of none.
 #[derive(Debug)]
-pub(crate) struct Caller;
+pub(crate) struct AuthenticatedCaller;
 
-impl<S: Sync> FromRequestParts<S> for Caller {
+impl<S: Sync> FromRequestParts<S> for AuthenticatedCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let user = context(parts).and_then(|context| context.get("user_id")?.as_str());
+        let user = authorizer_context(parts).and_then(|context| context.get("user_id")?.as_str());
         user.filter(|user| UserId::new(*user).is_ok())
             .map(|_| Self)
             .ok_or_else(|| Problem::forbidden("Only a caller with a valid token may see this."))
@@ -156,8 +138,8 @@ mod tests {
                 None => context.remove(*name),
             };
         }
-        let place = RouteParameters::parse(TEMPLATE, "/api/acme/integrations/7").unwrap();
-        Member::of(place, &context)
+        let route = RouteParameters::parse(TEMPLATE, "/api/acme/integrations/7").unwrap();
+        Member::from_context(route, &context)
     }
 
     #[test]
@@ -181,10 +163,10 @@ mod tests {
 
     #[test]
     fn managing_takes_the_whole_permission() {
-        assert!(member(&[]).unwrap().manages());
+        assert!(member(&[]).unwrap().manages);
         for permissions in ["", "manage_integrations_not", "billing"] {
             let member = member(&[("permissions", Some(permissions))]).unwrap();
-            assert!(!member.manages(), "{permissions}");
+            assert!(!member.manages, "{permissions}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Calls that the authorizer has metered: what it said of the quota, and the
-//! headers that tell it on.
+//! Calls that the authorizer has metered: its decision about the quota, and the
+//! headers that show it to the client.
 
 use std::collections::HashMap;
 
@@ -13,37 +13,37 @@ use serde_json::Value;
 use shared::domain::quota::{HEADERS, Metering, Permit};
 use shared::{IntegrationId, OrgId, Platform};
 
-use crate::member::{Member, context};
+use crate::member::{Member, authorizer_context};
 use crate::problem::Problem;
-use crate::query::shown;
+use crate::query::quoted;
 
-/// A member's call that the quota admits. There is no other way to a metered
-/// route's parameters, so no handler can forget to ask.
+/// A member's call that the quota admits. Only this type gives a handler the
+/// parameters of a metered route, so none can omit the quota.
 #[derive(Debug, Clone)]
-pub(crate) struct Metered {
+pub(crate) struct MeteredCall {
     pub(crate) org: OrgId,
     pub(crate) platform: Platform,
     pub(crate) integration: IntegrationId,
     /// The call to the platform must be made before this instant.
     pub(crate) use_by: DateTime<Utc>,
-    /// The permit; none where the deployment lets calls pass without.
+    /// The permit; none where the deployment admits calls without.
     pub(crate) permit: Option<Permit>,
     headers: HeaderMap,
 }
 
-impl Metered {
-    fn of(member: &Member, context: &HashMap<String, Value>) -> Option<Self> {
+impl MeteredCall {
+    fn from_context(member: &Member, context: &HashMap<String, Value>) -> Option<Self> {
         let field = |name: &str| context.get(name).and_then(Value::as_str);
-        let place = member.place();
+        let route = member.route();
         let metering = Metering::parse(field)?;
         let headers = HEADERS.into_iter().filter_map(|(header, name)| {
             let value = HeaderValue::from_str(field(name)?).ok()?;
             Some((HeaderName::from_static(header), value))
         });
         Some(Self {
-            org: place.org.clone(),
-            platform: place.platform?,
-            integration: place.integration.clone()?,
+            org: route.org.clone(),
+            platform: route.platform?,
+            integration: route.integration.clone()?,
             use_by: metering.use_by()?,
             permit: metering.permit(),
             headers: headers.collect(),
@@ -51,22 +51,22 @@ impl Metered {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Metered {
+impl<S: Sync> FromRequestParts<S> for MeteredCall {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let member = Member::from_request_parts(parts, state).await;
         let member = member.map_err(|problem| unknown_platform(parts).unwrap_or(problem))?;
-        // Unavailable, absent, or not understood: no decision is no allowance.
-        context(parts)
-            .and_then(|context| Self::of(&member, context))
+        // Unavailable, absent, or not parsed: no decision is no permit.
+        authorizer_context(parts)
+            .and_then(|context| Self::from_context(&member, context))
             .ok_or_else(|| {
                 Problem::unavailable("The quota could not be checked. Please try again.")
             })
     }
 }
 
-/// What is wrong with the platform in the path, if that is what is wrong.
+/// The problem with the platform in the path, if there is one.
 fn unknown_platform(parts: &Parts) -> Option<Problem> {
     let route = parts.extensions.get::<MatchedPath>()?;
     let mut segments = route.as_str().split('/').zip(parts.uri.path().split('/'));
@@ -76,16 +76,16 @@ fn unknown_platform(parts: &Parts) -> Option<Problem> {
         Ok(platform) => format!("In paths this platform is called {platform}."),
         Err(_) => format!(
             "There is no platform {}; in paths there are {}.",
-            shown(name),
+            quoted(name),
             Platform::ALL.map(Platform::name).join(", ")
         ),
     };
     Some(Problem::not_found(detail))
 }
 
-/// Lets metered calls pass, and tells with every answer how the quota stands.
-pub(crate) async fn pass(metered: Metered, request: Request, next: Next) -> Response {
+/// Adds the quota's headers to every answer to a metered call, a problem included.
+pub(crate) async fn add_quota_headers(call: MeteredCall, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    response.headers_mut().extend(metered.headers);
+    response.headers_mut().extend(call.headers);
     response
 }

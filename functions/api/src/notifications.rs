@@ -1,21 +1,25 @@
 //! A person's own notifications of one organisation.
 
+use axum::Json;
+use axum::extract::State;
+use http::{StatusCode, Uri};
 use serde::Serialize;
 use serde_json::Value;
-use shared::aws::tables::{NotificationsTable, TableError};
+use shared::OrgId;
 use shared::domain::alert::AlertKind;
 use shared::domain::notification::Notification;
 use shared::domain::severity::Severity;
-use shared::{OrgId, UserId};
 
+use crate::app::App;
+use crate::member::Member;
+use crate::paging::{CURSOR_SOURCE, LIMIT_RANGE, parse_limit};
 use crate::problem::Problem;
-use crate::query::{LIMITS, Parameters, limit};
+use crate::query::QueryParameters;
 
-const USUAL: usize = 20;
+const DEFAULT_LIMIT: usize = 20;
 
-/// What is asked for.
 #[derive(Debug)]
-pub(crate) struct Query {
+struct NotificationsQuery {
     unread: bool,
     limit: usize,
     next: Option<String>,
@@ -23,16 +27,16 @@ pub(crate) struct Query {
 
 /// One page, newest first.
 #[derive(Debug, Serialize)]
-pub(crate) struct Listing {
-    notifications: Vec<Row>,
+pub(crate) struct NotificationPage {
+    notifications: Vec<NotificationView>,
     /// Of all pages.
     unread_count: u64,
-    /// What to ask for as `next` to get the following page; null on the last.
+    /// The value of `next` for the following page; null on the last.
     next: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct Row {
+struct NotificationView {
     notification_id: String,
     org_id: OrgId,
     #[serde(rename = "type")]
@@ -46,45 +50,66 @@ struct Row {
     created_at: String,
 }
 
-impl Query {
-    pub(crate) fn parse(query: Option<&str>) -> Result<Self, Problem> {
-        let parameters = Parameters::parse(query, &["unread", "limit", "next"])?;
+impl NotificationsQuery {
+    fn parse(query: Option<&str>) -> Result<Self, Problem> {
+        let parameters = QueryParameters::parse(query, &["unread", "limit", "next"])?;
         let unread = parameters.get("unread", "true or false", |value| value.parse().ok())?;
-        let limit = parameters.get("limit", LIMITS, limit)?;
-        let next = parameters.get("next", "what the page before said", position)?;
+        let limit = parameters.get("limit", LIMIT_RANGE, parse_limit)?;
+        let next = parameters.get("next", CURSOR_SOURCE, parse_cursor)?;
         Ok(Self {
             unread: unread.unwrap_or(false),
-            limit: limit.unwrap_or(USUAL),
+            limit: limit.unwrap_or(DEFAULT_LIMIT),
             next,
         })
     }
 }
 
-/// An id in a key: without the `#` that separates, whatever else it is.
-fn position(value: &str) -> Option<String> {
+/// Parses the id of a notification; without the `#` that separates parts of a key.
+fn parse_cursor(value: &str) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     ((1..=128).contains(&value.len()) && value.bytes().all(plain)).then(|| value.to_owned())
 }
 
-/// Reads one page.
+/// `GET .../notifications`: one page of the member's own.
 pub(crate) async fn list(
-    notifications: &NotificationsTable,
-    user: &UserId,
-    org: &OrgId,
-    query: &Query,
-) -> Result<Listing, TableError> {
+    member: Member,
+    State(app): State<App>,
+    uri: Uri,
+) -> Result<Json<NotificationPage>, Problem> {
+    let NotificationsQuery {
+        unread,
+        limit,
+        next,
+    } = NotificationsQuery::parse(uri.query())?;
+    let (user, org) = (member.user(), member.org());
     let (page, unread_count) = tokio::try_join!(
-        notifications.list(user, org, query.unread, query.limit, query.next.as_deref()),
-        notifications.count_unread(user, org),
+        app.notifications
+            .list(user, org, unread, limit, next.as_deref()),
+        app.notifications.count_unread(user, org),
     )?;
-    Ok(Listing {
-        notifications: page.rows.into_iter().map(Row::from).collect(),
+    Ok(Json(NotificationPage {
+        notifications: page.rows.into_iter().map(NotificationView::from).collect(),
         unread_count,
         next: page.next,
-    })
+    }))
 }
 
-impl From<Notification> for Row {
+/// `POST .../notifications/{notificationId}/read`.
+pub(crate) async fn mark_read(
+    member: Member,
+    State(app): State<App>,
+) -> Result<StatusCode, Problem> {
+    let id = member.route().notification.as_deref().unwrap_or_default();
+    let known = app
+        .notifications
+        .mark_read(member.user(), member.org(), id)
+        .await?;
+    known
+        .then_some(StatusCode::NO_CONTENT)
+        .ok_or_else(|| Problem::not_found("You have no such notification."))
+}
+
+impl From<Notification> for NotificationView {
     fn from(notification: Notification) -> Self {
         Self {
             notification_id: notification.id().to_owned(),
@@ -105,14 +130,15 @@ impl From<Notification> for Row {
 mod tests {
     use chrono::DateTime;
     use serde_json::json;
+    use shared::UserId;
 
     use super::*;
 
     #[test]
     fn defaults_and_limits() {
-        let query = Query::parse(None).unwrap();
+        let query = NotificationsQuery::parse(None).unwrap();
         assert!(!query.unread && query.limit == 20 && query.next.is_none());
-        let query = Query::parse(Some("unread=true&limit=100&next=001-a")).unwrap();
+        let query = NotificationsQuery::parse(Some("unread=true&limit=100&next=001-a")).unwrap();
         assert!(query.unread && query.limit == 100 && query.next.as_deref() == Some("001-a"));
         for bad in [
             "unread=1",
@@ -125,14 +151,14 @@ mod tests {
             "next=a%23b",
             "page=2",
         ] {
-            assert!(Query::parse(Some(bad)).is_err(), "{bad}");
+            assert!(NotificationsQuery::parse(Some(bad)).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn a_row_reads_as_the_original_said() {
         let at = DateTime::from_timestamp(1_764_061_200, 0).unwrap();
-        let row = Row::from(Notification {
+        let row = NotificationView::from(Notification {
             user_id: UserId::new("ian").unwrap(),
             notification_id: "acme#001764061200-abc".to_owned(),
             org_id: OrgId::new("acme").unwrap(),

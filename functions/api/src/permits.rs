@@ -1,30 +1,31 @@
 //! Permits: the caller will call the platform itself.
 
+use axum::Json;
+use axum::extract::State;
 use serde::Serialize;
-use shared::IntegrationKey;
-use shared::aws::tables::IntegrationsTable;
-use shared::domain::quota::{self, QuotaStatus, WindowStatus};
-use shared::{IntegrationId, OrgId, Platform};
+use shared::domain::quota::{Permit, QuotaStatus, WindowStatus};
+use shared::{IntegrationId, IntegrationKey, OrgId, Platform};
 
-use crate::metered::Metered;
+use crate::app::App;
+use crate::metered::MeteredCall;
 use crate::problem::Problem;
 
 /// One call to the platform, made before `use_by`. Where the quota store did
-/// not answer and the deployment lets calls pass then, there are no numbers.
+/// not answer and the deployment admits calls then, there are no numbers.
 #[derive(Debug, Serialize)]
-pub(crate) struct Permit {
+pub(crate) struct PermitView {
     platform: Platform,
     org_id: OrgId,
     integration_id: IntegrationId,
     use_by: String,
     #[serde(flatten)]
-    quota: Option<Quota>,
+    quota: Option<QuotaView>,
 }
 
-/// How a quota stands, as every answer shows it: one window's numbers, and both
-/// windows by name.
+/// What is left of a quota, as every answer shows it: one window's
+/// numbers, and both windows by name.
 #[derive(Debug, Serialize)]
-pub(crate) struct Quota {
+pub(crate) struct QuotaView {
     #[serde(flatten)]
     shown: WindowStatus,
     #[serde(flatten)]
@@ -32,7 +33,7 @@ pub(crate) struct Quota {
 }
 
 /// Where nobody took a permit.
-impl From<QuotaStatus> for Quota {
+impl From<QuotaStatus> for QuotaView {
     fn from(windows: QuotaStatus) -> Self {
         Self {
             shown: windows.shown(),
@@ -41,8 +42,8 @@ impl From<QuotaStatus> for Quota {
     }
 }
 
-impl From<quota::Permit> for Quota {
-    fn from(permit: quota::Permit) -> Self {
+impl From<Permit> for QuotaView {
+    fn from(permit: Permit) -> Self {
         Self {
             shown: permit.shown(),
             windows: permit.status,
@@ -52,33 +53,29 @@ impl From<quota::Permit> for Quota {
 
 /// Hands out the permit that the authorizer took. It is spent even where it is
 /// of no use: a refund would break exactness for little.
-pub(crate) async fn hand_out(
-    integrations: &IntegrationsTable,
-    metered: Metered,
-) -> Result<Permit, Problem> {
+pub(crate) async fn take(
+    call: MeteredCall,
+    State(app): State<App>,
+) -> Result<Json<PermitView>, Problem> {
     let key = IntegrationKey {
-        org_id: metered.org,
-        integration_id: metered.integration,
+        org_id: call.org,
+        integration_id: call.integration,
     };
-    match integrations.platform_of(&key).await? {
-        None => return Err(unknown_integration()),
-        Some(platform) if platform != metered.platform => {
+    match app.integrations.platform_of(&key).await? {
+        None => return Err(Problem::unknown_integration()),
+        Some(platform) if platform != call.platform => {
             return Err(Problem::conflict(format!(
                 "This integration is of {platform}, not of {}.",
-                metered.platform
+                call.platform
             )));
         }
         Some(_) => {}
     }
-    Ok(Permit {
-        platform: metered.platform,
+    Ok(Json(PermitView {
+        platform: call.platform,
         org_id: key.org_id,
         integration_id: key.integration_id,
-        use_by: metered.use_by.to_rfc3339(),
-        quota: metered.permit.map(Quota::from),
-    })
-}
-
-pub(crate) fn unknown_integration() -> Problem {
-    Problem::not_found("The organisation has no such integration.")
+        use_by: call.use_by.to_rfc3339(),
+        quota: call.permit.map(QuotaView::from),
+    }))
 }

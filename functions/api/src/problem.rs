@@ -7,13 +7,13 @@ use shared::aws::quota::QuotaError;
 use shared::aws::tables::TableError;
 use shared::registration::RegistrationError;
 
-/// Seconds; the gateway's own 503 says the same (`infra/template.yaml`).
-const RETRY_AFTER: u32 = 5;
+/// The `Retry-After` of a 503; the gateway's own has the same (`infra/template.yaml`).
+const RETRY_AFTER_SECONDS: u32 = 5;
 
-/// Why a request was not answered as asked. Rendered at the edge, where the
-/// request's id is known.
+/// Why a request failed. [`render`] gives it its body, where the request's id is
+/// known.
 #[derive(Debug, Clone)]
-pub struct Problem {
+pub(crate) struct Problem {
     status: StatusCode,
     detail: String,
     /// Seconds after which trying again makes sense.
@@ -23,7 +23,7 @@ pub struct Problem {
 }
 
 #[derive(Serialize)]
-struct Details<'a> {
+struct ProblemDetails<'a> {
     r#type: &'static str,
     title: &'a str,
     status: u16,
@@ -54,14 +54,22 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
+    pub(crate) fn no_such_route() -> Self {
+        Self::not_found("There is no such route.")
+    }
+
+    pub(crate) fn unknown_integration() -> Self {
+        Self::not_found("The organisation has no such integration.")
+    }
+
     pub(crate) fn conflict(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, detail)
     }
 
-    /// What is needed does not answer right now.
+    /// A service that the answer depends on does not answer right now.
     pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
         Self {
-            retry_after: Some(RETRY_AFTER),
+            retry_after: Some(RETRY_AFTER_SECONDS),
             ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
         }
     }
@@ -70,12 +78,12 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     }
 
-    /// What we asked in turn gave no answer that could be handed on.
+    /// A function that was invoked gave no usable answer.
     pub(crate) fn bad_gateway(detail: impl Into<String>, cause: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::BAD_GATEWAY, detail).because(cause)
     }
 
-    /// The same with what only operators see.
+    /// Adds what only operators see.
     pub(crate) fn because(self, cause: impl std::fmt::Display) -> Self {
         Self {
             cause: Some(cause.to_string()),
@@ -139,7 +147,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Gives a response that is a problem its body, and logs what clients don't see.
+/// Gives a response that is a problem its body, and logs its cause.
 pub(crate) fn render(mut response: Response, request_id: Option<&str>) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else {
         return response;
@@ -147,7 +155,7 @@ pub(crate) fn render(mut response: Response, request_id: Option<&str>) -> Respon
     if let Some(cause) = &problem.cause {
         tracing::error!(request_id, cause, "a request failed");
     }
-    let details = Details {
+    let details = ProblemDetails {
         r#type: "about:blank",
         title: problem.status.canonical_reason().unwrap_or_default(),
         status: problem.status.as_u16(),

@@ -1,30 +1,27 @@
-//! Query parameters, read strictly: what is misspelt is said, not ignored.
+//! Query parameters, parsed strictly: a misspelt one is a problem, not ignored.
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use shared::IntegrationId;
 use url::form_urlencoded;
 
 use crate::problem::Problem;
 
-/// How much of a bad value is repeated to the client.
-const SHOWN: usize = 40;
+/// The most characters of a bad value that are repeated to the client.
+const MAX_QUOTED: usize = 40;
 
 /// The parameters of one request.
 #[derive(Debug)]
-pub(crate) struct Parameters(BTreeMap<String, String>);
+pub(crate) struct QueryParameters(BTreeMap<String, String>);
 
-impl Parameters {
-    /// Reads a query string that may hold each of `known` once, and nothing else.
+impl QueryParameters {
+    /// Parses a query string that may hold each of `known` once, and nothing else.
     pub(crate) fn parse(query: Option<&str>, known: &[&str]) -> Result<Self, Problem> {
         let mut parameters = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             if !known.contains(&name.as_ref()) {
                 return Err(Problem::bad_request(format!(
                     "There is no query parameter {}; there are {}.",
-                    shown(&name),
+                    quoted(&name),
                     known.join(", ")
                 )));
             }
@@ -40,48 +37,27 @@ impl Parameters {
         Ok(Self(parameters))
     }
 
-    /// The value of `name` as `read` understands it; a value it does not
-    /// understand is a problem that says what is `allowed`.
+    /// The value of `name` as `parse` returns it; one that `parse` refuses is a
+    /// problem that says what is `allowed`.
     pub(crate) fn get<T>(
         &self,
         name: &str,
         allowed: &str,
-        read: impl FnOnce(&str) -> Option<T>,
+        parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Option<T>, Problem> {
         let Some(value) = self.0.get(name) else {
             return Ok(None);
         };
-        read(value).map(Some).ok_or_else(|| {
-            Problem::bad_request(format!("{name} must be {allowed}, not {}.", shown(value)))
+        parse(value).map(Some).ok_or_else(|| {
+            Problem::bad_request(format!("{name} must be {allowed}, not {}.", quoted(value)))
         })
     }
 }
 
-/// How many rows are asked for.
-pub(crate) const LIMITS: &str = "a whole number from 1 to 100";
-
-/// Reads a number of rows, as [`LIMITS`] says.
-pub(crate) fn limit(value: &str) -> Option<usize> {
-    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-    let limit = value.parse().ok().filter(|_| digits)?;
-    (1..=100).contains(&limit).then_some(limit)
-}
-
-/// What to ask for as `next` to go on after this integration.
-pub(crate) fn cursor(last: &IntegrationId) -> String {
-    BASE64.encode(last.as_str())
-}
-
-/// The integration that a cursor is about.
-pub(crate) fn position(cursor: &str) -> Option<IntegrationId> {
-    let id = String::from_utf8(BASE64.decode(cursor).ok()?).ok()?;
-    IntegrationId::new(id).ok()
-}
-
-/// A value as it is repeated to whoever sent it: quoted, without control
+/// A value as it is repeated to the client: in quotes, without control
 /// characters, and short.
-pub(crate) fn shown(value: &str) -> String {
-    let mut start: String = value.chars().take(SHOWN).collect();
+pub(crate) fn quoted(value: &str) -> String {
+    let mut start: String = value.chars().take(MAX_QUOTED).collect();
     if start.len() < value.len() {
         start.push('…');
     }
@@ -93,10 +69,10 @@ mod tests {
     use super::*;
 
     fn problem(query: &str) -> String {
-        let read = |parameters: Parameters| {
+        let read = |parameters: QueryParameters| {
             parameters.get("limit", "a digit", |value| value.parse::<u8>().ok())
         };
-        let problem = Parameters::parse(Some(query), &["limit", "next"]).and_then(read);
+        let problem = QueryParameters::parse(Some(query), &["limit", "next"]).and_then(read);
         format!("{:?}", problem.unwrap_err())
     }
 
@@ -127,10 +103,10 @@ mod tests {
 
     #[test]
     fn values_are_decoded_and_absent_ones_are_none() {
-        let parameters = Parameters::parse(Some("next=a%2Bb+c"), &["limit", "next"]).unwrap();
+        let parameters = QueryParameters::parse(Some("next=a%2Bb+c"), &["limit", "next"]).unwrap();
         let text = |value: &str| Some(value.to_owned());
         assert_eq!(parameters.get("next", "", text).unwrap().unwrap(), "a+b c");
         assert_eq!(parameters.get("limit", "", text).unwrap(), None);
-        assert!(Parameters::parse(None, &[]).is_ok());
+        assert!(QueryParameters::parse(None, &[]).is_ok());
     }
 }

@@ -5,6 +5,9 @@ use lambda_http::lambda_runtime::{Context, LambdaEvent};
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Service};
 
+use serde_json::{Value, json};
+use shared::Clock;
+
 use super::*;
 
 fn app() -> App {
@@ -21,7 +24,7 @@ fn app() -> App {
         "CHECK_TOKENS_FUNCTION",
     ];
     let variables = variables.map(|name| (name.to_owned(), "t".to_owned()));
-    App::wire(&sdk, &variables.into_iter().collect(), Clock::system()).unwrap()
+    App::from_environment(&sdk, &variables.into_iter().collect(), Clock::system()).unwrap()
 }
 
 /// A REST API's proxy event, as its stage `v1` sends it.
@@ -314,7 +317,7 @@ async fn nobodys_quota_is_spent_by_who_is_no_member_of_this_very_place() {
 }
 
 #[tokio::test]
-async fn only_who_manages_changes_a_integration() {
+async fn only_who_manages_changes_an_integration() {
     let one = "/api/dashboard/acme/integrations/7";
     for (method, path, passes) in [
         ("DELETE", format!("{one}/rate-limit"), 500),

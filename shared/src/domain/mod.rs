@@ -9,6 +9,7 @@ mod encoding;
 pub mod error_code;
 pub mod id;
 pub mod integration;
+pub mod integration_status;
 mod lease;
 pub mod notification;
 pub mod organization;
@@ -22,6 +23,7 @@ pub mod route;
 pub mod schedule;
 pub mod sent_alerts;
 pub mod severity;
+pub mod state_message;
 pub mod time_left;
 pub mod verdict;
 

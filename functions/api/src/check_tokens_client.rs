@@ -1,4 +1,4 @@
-//! Looking after one integration now, because somebody asks.
+//! The client of the function `check-tokens`.
 
 use std::time::Duration;
 
@@ -13,32 +13,31 @@ use shared::domain::report::Checked;
 
 use crate::problem::Problem;
 
-/// How long an answer is waited for: the gateway gives up after 29 s.
-const PATIENCE: Duration = Duration::from_secs(25);
+/// How long an answer may take: the gateway gives up after 29 s.
+const INVOKE_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// The function that checks tokens, as we ask it.
+/// Invokes `check-tokens` for one integration.
 #[derive(Debug, Clone)]
-pub(crate) struct CheckTokens {
+pub(crate) struct CheckTokensClient {
     lambda: aws_sdk_lambda::Client,
     function: String,
     clock: Clock,
 }
 
-/// What came of asking.
+/// How an invocation ended for us.
 #[derive(Debug)]
-pub(crate) enum Asked {
-    /// It has answered.
+pub(crate) enum CheckOutcome {
     Done(Checked),
-    /// It goes on without us.
+    /// No answer within [`INVOKE_TIMEOUT`]; the function goes on by itself.
     GoesOn,
 }
 
-impl CheckTokens {
+impl CheckTokensClient {
     pub(crate) fn new(sdk: &aws_config::SdkConfig, function: &str, clock: Clock) -> Self {
         let config = aws_sdk_lambda::config::Builder::from(sdk)
-            // Asked twice, it would ask the platform twice.
+            // A second invocation would send a second request to the platform.
             .retry_config(RetryConfig::disabled())
-            // Nothing flows while it works, and that is no stall.
+            // No bytes flow while the function works, and that is no stall.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
         Self {
@@ -48,18 +47,18 @@ impl CheckTokens {
         }
     }
 
-    /// Has one integration looked after. Lambda lets the function go on when we
-    /// no longer wait for it.
-    pub(crate) async fn ask(&self, key: &IntegrationKey) -> Result<Asked, Problem> {
+    /// Checks one integration. Lambda lets the function go on when we no longer
+    /// wait for it.
+    pub(crate) async fn check(&self, key: &IntegrationKey) -> Result<CheckOutcome, Problem> {
         let payload = json!({ "integration": key });
-        let asked = self
+        let invocation = self
             .lambda
             .invoke()
             .function_name(&self.function)
             .payload(Blob::new(payload.to_string()))
             .send();
-        let Some(answer) = self.clock.within(PATIENCE, asked).await else {
-            return Ok(Asked::GoesOn);
+        let Some(answer) = self.clock.within(INVOKE_TIMEOUT, invocation).await else {
+            return Ok(CheckOutcome::GoesOn);
         };
         let answer = answer.map_err(|error| {
             let detail = "The function that checks is busy, or its answer was lost on the way. \
@@ -68,21 +67,23 @@ impl CheckTokens {
         })?;
         let payload = answer.payload.map(Blob::into_inner).unwrap_or_default();
         if answer.function_error.is_some() {
-            return Err(failed(what_failed(&payload)));
+            return Err(check_failed(function_error(&payload)));
         }
         serde_json::from_slice(&payload)
-            .map(Asked::Done)
-            .map_err(|error| failed(format!("it did not answer what was checked: {error}")))
+            .map(CheckOutcome::Done)
+            .map_err(|error| {
+                check_failed(format!("its answer is not the result of a check: {error}"))
+            })
     }
 }
 
-fn failed(cause: String) -> Problem {
+fn check_failed(cause: String) -> Problem {
     let detail = "The check failed. Whatever is due is done by a later sweep by itself.";
     Problem::bad_gateway(detail, format!("check-tokens: {cause}"))
 }
 
 /// The error of a function, as Lambda reports it.
-fn what_failed(payload: &[u8]) -> String {
+fn function_error(payload: &[u8]) -> String {
     let error: Value = serde_json::from_slice(payload).unwrap_or_default();
     let part = |name: &str| error[name].as_str().unwrap_or("?").to_owned();
     format!("{}: {}", part("errorType"), part("errorMessage"))
@@ -102,8 +103,8 @@ mod tests {
 
     use super::*;
 
-    /// Asks a function that answers like this; tells too how often it was asked.
-    async fn ask<R>(
+    /// The outcome with a function that answers like this, and how often it was invoked.
+    async fn check_with<R>(
         clock: &Clock,
         answer: impl Fn() -> R + Clone + Send + Sync + 'static,
     ) -> (String, usize)
@@ -126,29 +127,29 @@ mod tests {
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .endpoint_url(endpoint)
             .build();
-        let check_tokens = CheckTokens::new(&sdk, "check", clock.clone());
+        let check_tokens = CheckTokensClient::new(&sdk, "check", clock.clone());
         let key = IntegrationKey {
             org_id: OrgId::new("acme").unwrap(),
             integration_id: IntegrationId::new("7").unwrap(),
         };
-        let asked = check_tokens.ask(&key).await;
-        (format!("{asked:?}"), count.load(Ordering::SeqCst))
+        let outcome = check_tokens.check(&key).await;
+        (format!("{outcome:?}"), count.load(Ordering::SeqCst))
     }
 
     #[tokio::test]
-    async fn whoever_takes_long_goes_on_alone_and_is_asked_once() {
+    async fn a_slow_check_goes_on_by_itself_and_is_invoked_once() {
         let clock = Clock::frozen(DateTime::UNIX_EPOCH);
         let passing = clock.clone();
-        let (asked, times) = ask(&clock, move || {
+        let (outcome, times) = check_with(&clock, move || {
             passing.advance(TimeDelta::seconds(25));
             std::future::pending()
         })
         .await;
-        assert_eq!((asked.as_str(), times), ("Ok(GoesOn)", 1));
+        assert_eq!((outcome.as_str(), times), ("Ok(GoesOn)", 1));
     }
 
     #[tokio::test]
-    async fn a_failure_is_told_without_its_cause_and_not_tried_again() {
+    async fn a_failure_shows_no_cause_and_is_not_retried() {
         let clock = Clock::frozen(DateTime::UNIX_EPOCH);
         for (status, failed, body, problem) in [
             (500, false, "{}", 503),
@@ -162,7 +163,7 @@ mod tests {
             (200, false, r#"{"examined":1}"#, 502),
             (200, false, "", 502),
         ] {
-            let (asked, times) = ask(&clock, move || async move {
+            let (outcome, times) = check_with(&clock, move || async move {
                 let status = StatusCode::from_u16(status).unwrap();
                 let mut response = (status, body).into_response();
                 if failed {
@@ -172,8 +173,11 @@ mod tests {
                 response
             })
             .await;
-            assert!(asked.contains(&format!("status: {problem},")), "{asked}");
-            let detail = asked.split("cause").next().unwrap();
+            assert!(
+                outcome.contains(&format!("status: {problem},")),
+                "{outcome}"
+            );
+            let detail = outcome.split("cause").next().unwrap();
             assert!(!detail.contains("internals"), "{detail}");
             assert_eq!(times, 1, "{status}");
         }

@@ -1,46 +1,43 @@
-//! How an integration stands, as everybody in its organisation may see it:
-//! nothing of its tokens, and nothing of what its owner keeps with it.
+//! An integration as everybody in its organisation may see it: without its
+//! tokens and its owner's metadata.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use shared::domain::alert::{integration_url, reconnect_url};
-use shared::domain::error_code;
 use shared::domain::integration::{Integration, RetryReason, State};
-use shared::domain::severity::{Severity, WarningWindow};
-use shared::domain::time_left::{exactly, humanly};
+use shared::domain::integration_status::{IntegrationStatus, alert_threshold};
+use shared::domain::severity::Severity;
+use shared::domain::state_message;
 use shared::domain::verdict::{PlatformAction, ReconnectReason};
 use shared::platforms::catalog::RefreshModel;
 use shared::{IntegrationId, OrgId, Platform, UserId};
 
 /// An integration as it is shown.
 #[derive(Debug, Serialize)]
-pub(crate) struct Standing {
+pub(crate) struct IntegrationView {
     integration_id: IntegrationId,
     platform: Platform,
     platform_name: &'static str,
     username: String,
     account_id: String,
     created_by: UserId,
-    /// How its credential is renewed.
     refresh_model: RefreshModel,
-    view: View,
+    view: IntegrationStatus,
     state: StateName,
     /// Since when; absent while it is active.
     since: Option<DateTime<Utc>>,
-    reason: Option<Reason>,
+    reason: Option<StateReason>,
     /// The state in words, and what to do.
     message: String,
     severity: Option<Severity>,
     access_expires_at: Option<DateTime<Utc>>,
     refresh_expires_at: Option<DateTime<Utc>>,
     data_access_expires_at: Option<DateTime<Utc>>,
-    /// When it stops working unless a person acts.
     reconnect_by: Option<DateTime<Utc>>,
-    /// When it is next refreshed, or asked about; past: it is due.
+    /// When it is next refreshed or probed; past: it is due.
     next_attempt_at: Option<DateTime<Utc>>,
     /// Until when the platform asks us to wait, if it does.
     wait_until: Option<DateTime<Utc>>,
-    /// When it next needs us at all.
     next_action_at: Option<DateTime<Utc>>,
     /// Failures in a row.
     failures: u32,
@@ -51,56 +48,36 @@ pub(crate) struct Standing {
     reconnect_url: String,
 }
 
-/// One of which nothing but its id can be read.
+/// An integration of whose row only the id can be read.
 #[derive(Debug, Serialize)]
-pub(crate) struct Damaged {
+pub(crate) struct DamagedIntegration {
     integration_id: IntegrationId,
-    view: View,
+    view: IntegrationStatus,
     state: StateName,
     message: &'static str,
     url: String,
     reconnect_url: String,
 }
 
-/// An integration as it is shown, whether it can be read or not.
+/// An integration as it is shown, whether its row can be read or not.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub(crate) enum Shown {
-    Standing(Box<Standing>),
-    Damaged(Damaged),
+pub(crate) enum ShownIntegration {
+    Readable(Box<IntegrationView>),
+    Damaged(DamagedIntegration),
 }
 
-impl Damaged {
-    pub(crate) fn of(org: &OrgId, id: &IntegrationId) -> Self {
+impl DamagedIntegration {
+    pub(crate) fn new(org: &OrgId, id: &IntegrationId) -> Self {
         Self {
             integration_id: id.clone(),
-            view: View::Broken,
+            view: IntegrationStatus::Broken,
             state: StateName::Damaged,
             message: "The stored integration cannot be read; connect the account anew.",
             url: integration_url(org, id),
             reconnect_url: reconnect_url(org, id),
         }
     }
-}
-
-/// What an integration's state comes to, now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum View {
-    /// Nothing is to be done.
-    Healthy,
-    /// Nothing would show that it has died: no refresh, no end, no free way to ask.
-    NotMonitored,
-    /// A refresh is due or under way.
-    Renewing,
-    /// It expires within a week unless a person acts.
-    Expiring,
-    /// Refreshing fails for now, or has not happened although it was due.
-    Failing,
-    /// Only a person can mend it.
-    Broken,
-    /// A person has switched it off.
-    Disconnected,
 }
 
 /// The name of a state.
@@ -112,20 +89,20 @@ pub(crate) enum StateName {
     ReconnectRequired,
     PlatformActionRequired,
     Disconnected,
-    /// None: the row cannot be read.
+    /// The row has no state that can be read.
     Damaged,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-enum Reason {
+enum StateReason {
     Retry(RetryReason),
     Reconnect(ReconnectReason),
     Action(PlatformAction),
 }
 
 impl StateName {
-    pub(crate) const fn of(state: &State) -> Self {
+    pub(crate) const fn from_state(state: &State) -> Self {
         match state {
             State::Active => Self::Active,
             State::Retrying { .. } => Self::Retrying,
@@ -136,51 +113,16 @@ impl StateName {
     }
 }
 
-impl View {
-    /// The most telling one that holds.
-    pub(crate) fn of(row: &Integration, now: DateTime<Utc>) -> Self {
-        let reconnect_by = row.reconnect_by(now);
-        let due = row.refresh_due_at(now).is_some_and(|at| at <= now);
-        let overdue = overdue_since(row, now).is_some();
-        match row.state {
-            State::Disconnected { .. } => Self::Disconnected,
-            State::ReconnectRequired { .. } | State::PlatformActionRequired { .. } => Self::Broken,
-            // Also past its end: a refresh token may yet bring it back.
-            State::Active if row.is_leased(now) || due && !overdue => Self::Renewing,
-            _ if reconnect_by.is_some_and(|at| at <= now) => Self::Broken,
-            State::Retrying { .. } => Self::Failing,
-            State::Active if overdue => Self::Failing,
-            State::Active if at_threshold(row, now).is_some() => Self::Expiring,
-            State::Active if !row.is_monitored(now) => Self::NotMonitored,
-            State::Active => Self::Healthy,
-        }
-    }
-}
-
-/// A refresh that is due happens in the next sweep, or the one after it.
-const OVERDUE: TimeDelta = TimeDelta::minutes(15);
-
-/// Since when a refresh has been due, if that is longer than it should be.
-fn overdue_since(row: &Integration, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let due = row.refresh_due_at(now)?;
-    (due + OVERDUE <= now).then_some(due)
-}
-
-fn at_threshold(row: &Integration, now: DateTime<Utc>) -> Option<Severity> {
-    Severity::of(row.reconnect_by(now)?, now, WarningWindow::default())
-}
-
-impl Standing {
-    pub(crate) fn of(row: &Integration, now: DateTime<Utc>) -> Self {
-        let view = View::of(row, now);
-        let severity = at_threshold(row, now);
+impl IntegrationView {
+    pub(crate) fn new(row: &Integration, now: DateTime<Utc>) -> Self {
+        let severity = alert_threshold(row, now);
         let (reason, failures) = match &row.state {
             State::Active | State::Disconnected { .. } => (None, 0),
             State::Retrying {
                 reason, failures, ..
-            } => (Some(Reason::Retry(*reason)), *failures),
-            State::ReconnectRequired { reason, .. } => (Some(Reason::Reconnect(*reason)), 0),
-            State::PlatformActionRequired { action, .. } => (Some(Reason::Action(*action)), 0),
+            } => (Some(StateReason::Retry(*reason)), *failures),
+            State::ReconnectRequired { reason, .. } => (Some(StateReason::Reconnect(*reason)), 0),
+            State::PlatformActionRequired { action, .. } => (Some(StateReason::Action(*action)), 0),
         };
         Self {
             integration_id: row.integration_id.clone(),
@@ -190,12 +132,12 @@ impl Standing {
             account_id: row.account.id.clone(),
             created_by: row.created_by.clone(),
             refresh_model: row.refresh_model(),
-            view,
-            state: StateName::of(&row.state),
+            view: IntegrationStatus::of(row, now),
+            state: StateName::from_state(&row.state),
             since: row.state.since(),
             reason,
-            message: message(row, view, now),
-            // What only a person can mend is as pressing as it was told.
+            message: state_message::sentences(row, now),
+            // What only a person can mend has the severity of its alert.
             severity: match row.state {
                 State::ReconnectRequired { .. } | State::PlatformActionRequired { .. } => {
                     severity.max(Some(Severity::Critical))
@@ -222,141 +164,6 @@ impl Standing {
     }
 }
 
-fn message(row: &Integration, view: View, now: DateTime<Utc>) -> String {
-    let mut text = match &row.state {
-        State::Disconnected { .. } => "Disconnected; its tokens are erased.".to_owned(),
-        State::ReconnectRequired { reason, .. } => format!("Reconnect it: {reason}."),
-        State::PlatformActionRequired { action, .. } => {
-            let action = action.to_string();
-            let (first, rest) = action.split_at(1);
-            format!("{}{rest}.", first.to_uppercase())
-        }
-        State::Retrying {
-            reason,
-            code,
-            wait_until,
-            failures,
-            ..
-        } => {
-            let platform = row.platform.display_name();
-            let wait = match wait_until {
-                Some(until) if *until > now => {
-                    format!(
-                        " {platform} asks us to wait until {}.",
-                        exactly(*until, now)
-                    )
-                }
-                _ => String::new(),
-            };
-            // Held back with all others, it goes on when they do.
-            let with_all = !wait.is_empty() && *failures == 0;
-            let next = match row.next_attempt_at(now) {
-                _ if with_all => {
-                    " It is tried again then, or once the platform accepts others.".to_owned()
-                }
-                Some(at) if at + OVERDUE <= now => format!(
-                    " It was to be tried again {} and was not: {}",
-                    humanly(at, now),
-                    whose_fault(row)
-                ),
-                Some(at) if at <= now => " It is tried again now.".to_owned(),
-                Some(at) => format!(" It is tried again {}.", humanly(at, now)),
-                None => String::new(),
-            };
-            let ended = if view == View::Broken {
-                " It has expired meanwhile; reconnect it if that cannot wait."
-            } else {
-                ""
-            };
-            let failure = failure(platform, *reason, code.as_deref(), !wait.is_empty());
-            format!("{failure}{wait}{next}{ended}")
-                .trim_start()
-                .to_owned()
-        }
-        State::Active => active(row, view, now),
-    };
-    if row.permissions.lost_at.is_some() {
-        text += &match &row.permissions.missing[..] {
-            [] => " It has lost permissions; reconnect it to grant them again.".to_owned(),
-            missing => format!(
-                " It has lost permissions ({}); reconnect it to grant them again.",
-                missing.join(", ")
-            ),
-        };
-    }
-    text
-}
-
-fn active(row: &Integration, view: View, now: DateTime<Utc>) -> String {
-    let expires = row.reconnect_by(now).map(|at| humanly(at, now));
-    match (view, expires) {
-        (View::Renewing, _) => "A refresh is due or under way.".to_owned(),
-        (View::Failing, _) => {
-            let since = overdue_since(row, now).unwrap_or(now);
-            let since = humanly(since, now);
-            format!(
-                "Its refresh was due {since} and has not happened: {}",
-                whose_fault(row)
-            )
-        }
-        (View::NotMonitored, _) => format!(
-            "Not monitored: no end of it is known, and {}. It may have died unseen.",
-            match row.platform.has_free_probe() {
-                true => "the platform has not said lately that it lives",
-                false => "the platform has no free way to ask whether it lives",
-            }
-        ),
-        (View::Broken, Some(ago)) => format!("It expired {ago}; reconnect it."),
-        (View::Expiring, Some(left)) => {
-            format!("It expires {left} unless somebody reconnects it.")
-        }
-        _ if row.is_proven(now) => "It renews itself.".to_owned(),
-        (_, Some(left)) => format!("It works; it expires {left}."),
-        (_, None) => match row.refresh.alive_at {
-            Some(at) => format!(
-                "It works, {} said so {}; no end of it is known, and it is asked about once a day.",
-                row.platform.display_name(),
-                humanly(at, now)
-            ),
-            None => {
-                "No end of it is known; it is asked about once a day, the first time within a day."
-                    .to_owned()
-            }
-        },
-    }
-}
-
-fn whose_fault(row: &Integration) -> String {
-    format!(
-        "either no sweep runs, or {} refuses our application. Whoever runs this must look.",
-        row.platform.display_name()
-    )
-}
-
-/// Why it is tried again; nothing where only the wait is to be told.
-fn failure(platform: &str, reason: RetryReason, code: Option<&str>, must_wait: bool) -> String {
-    let what = code.map(error_code::in_words);
-    match (reason, what) {
-        (RetryReason::Throttled, _) if must_wait => String::new(),
-        (RetryReason::Throttled, _) => format!("{platform} asked us to wait."),
-        (RetryReason::Transient, Some(what)) => {
-            format!("{platform}, or the way to it, failed: {what}.")
-        }
-        (RetryReason::Transient, None) => format!("{platform}, or the way to it, failed."),
-        (RetryReason::Refused, what) => {
-            let what = what.map_or_else(String::new, |what| format!(" ({what})"));
-            format!("{platform} refused it once{what}; a second refusal would confirm it.")
-        }
-        (RetryReason::InDoubt, Some(what)) => format!(
-            "{platform} gave no clear answer ({what}), so nobody knows yet whether it has replaced \
-             the token."
-        ),
-        (RetryReason::InDoubt, None) => {
-            format!("An answer of {platform} did not reach us; it may have replaced the token.")
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;
@@ -378,11 +185,11 @@ mod tests {
         }
         let row: Integration = serde_json::from_value(row).unwrap();
         let now = DateTime::from_timestamp(NOW, 0).unwrap();
-        serde_json::to_value(Standing::of(&row, now)).unwrap()
+        serde_json::to_value(IntegrationView::new(&row, now)).unwrap()
     }
 
     #[test]
-    fn a_view_is_the_most_telling_that_holds() {
+    fn a_view_is_the_one_that_matters_most() {
         let hours = |hours| NOW + TimeDelta::hours(hours).num_seconds();
         let retrying = |next: i64| {
             json!({"kind": "retrying", "failures": 3, "since": NOW - 60, "reason": "transient",

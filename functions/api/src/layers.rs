@@ -1,4 +1,4 @@
-//! What holds for every request and every answer.
+//! The layers around the router: what holds for every request and every answer.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -11,29 +11,33 @@ use lambda_http::request::RequestContext;
 
 use crate::problem::{self, Problem};
 
-/// Routes on the path as it was sent, gives problems their body, and keeps
-/// answers out of caches.
-pub(crate) async fn pass(mut request: Request, next: Next) -> Response {
-    let id = request_id(&request);
+/// Gives problems their body, keeps answers out of caches, and answers `HEAD`
+/// as `GET` without a body.
+pub(crate) async fn complete_response(request: Request, next: Next) -> Response {
+    let request_id = request_id(&request);
     let is_head = request.method() == Method::HEAD;
-    let response = match path_as_sent(&request) {
-        Some(uri) => {
-            *request.uri_mut() = uri;
-            next.run(request).await
-        }
-        None => Problem::not_found("There is no such route.").into_response(),
-    };
-    let mut response = problem::render(response, id.as_deref());
-    // Nothing here stays true for long, or is everybody's, unless it says so.
+    let mut response = problem::render(next.run(request).await, request_id.as_deref());
+    // An answer is true for a moment and for one caller, unless it says otherwise.
     response
         .headers_mut()
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
     if is_head {
-        // As GET's, without its body: a problem got one only here.
+        // axum has dropped GET's body; a problem got its body only here.
         *response.body_mut() = Body::empty();
     }
     response
+}
+
+/// Routes on the path as the client sent it.
+pub(crate) async fn normalize_path(mut request: Request, next: Next) -> Response {
+    match path_as_sent(&request) {
+        Some(uri) => {
+            *request.uri_mut() = uri;
+            next.run(request).await
+        }
+        None => Problem::no_such_route().into_response(),
+    }
 }
 
 /// The request's path without the stage and just as the client spelled it.
@@ -57,10 +61,10 @@ fn path_as_sent(request: &Request) -> Option<Uri> {
 
 /// The id by which client, gateway and logs know this request.
 fn request_id(request: &Request) -> Option<String> {
-    let of_gateway = match request.request_context_ref() {
+    let from_gateway = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV1(context)) => context.request_id.clone(),
         Some(RequestContext::ApiGatewayV2(context)) => context.request_id.clone(),
         _ => None,
     };
-    of_gateway.or_else(|| Some(request.lambda_context_ref()?.request_id.clone()))
+    from_gateway.or_else(|| Some(request.lambda_context_ref()?.request_id.clone()))
 }

@@ -74,8 +74,8 @@ fn ten_thousand_rows_are_all_and_one_more_is_next() {
     rows.push(integration("last", 2 * DAY));
     let part = page(&rows, WarningWindow::default(), now()).unwrap();
     assert_eq!(part.expiring_tokens.len(), 10_000);
-    let next = Position::read(&part.next.unwrap()).unwrap();
-    assert_eq!(Some(next), Position::of(&rows[9_999]));
+    let next = ExpiryCursor::decode(&part.next.unwrap()).unwrap();
+    assert_eq!(Some(next), ExpiryCursor::after(&rows[9_999]));
 }
 
 #[test]
@@ -92,11 +92,14 @@ fn an_answer_stays_within_what_lambda_can_return() {
 
 #[test]
 fn days_are_whole_from_1_to_365() {
-    assert_eq!(Query::parse(None).unwrap().window, WarningWindow::default());
-    let year = Query::parse(Some("days=365")).unwrap();
+    assert_eq!(
+        ExpiringQuery::parse(None).unwrap().window,
+        WarningWindow::default()
+    );
+    let year = ExpiringQuery::parse(Some("days=365")).unwrap();
     assert_eq!(year.window, WarningWindow::days(365).unwrap());
     for bad in ["0", "-1", "1.5", "abc", "100000", "366", "", "%207", "1e2"] {
-        let problem = Query::parse(Some(&format!("days={bad}"))).unwrap_err();
+        let problem = ExpiringQuery::parse(Some(&format!("days={bad}"))).unwrap_err();
         let text = format!("{problem:?}");
         let expected = "days must be a whole number from 1 to 365, not ";
         assert!(text.contains(expected), "{bad}: {text}");
@@ -105,8 +108,8 @@ fn days_are_whole_from_1_to_365() {
 
 #[test]
 fn a_cursor_round_trips_and_a_made_up_one_is_refused() {
-    let position = Position::of(&integration("a.b|c", 5)).unwrap();
-    assert_eq!(Position::read(&position.write()), Some(position));
+    let cursor = ExpiryCursor::after(&integration("a.b|c", 5)).unwrap();
+    assert_eq!(ExpiryCursor::decode(&cursor.encode()), Some(cursor));
     for bad in [
         "",
         "x",
@@ -115,6 +118,6 @@ fn a_cursor_round_trips_and_a_made_up_one_is_refused() {
         &BASE64.encode("1.a#b"),
         &BASE64.encode("x.a"),
     ] {
-        assert_eq!(Position::read(bad), None, "{bad}");
+        assert_eq!(ExpiryCursor::decode(bad), None, "{bad}");
     }
 }

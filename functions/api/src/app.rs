@@ -1,0 +1,87 @@
+//! What the handlers work with.
+
+use shared::aws::quota::Limiter;
+use shared::aws::tables::{
+    Action, AuditTable, IntegrationsTable, MemberAction, NotificationsTable,
+};
+use shared::aws::token_cipher::TokenCipher;
+use shared::domain::quota::Policies;
+use shared::runtime::variables::InvalidVariable;
+use shared::{Clock, IntegrationKey, Variables};
+
+use crate::check_tokens_client::CheckTokensClient;
+use crate::member::Member;
+
+/// The tables, clients and settings of the function. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App {
+    pub(crate) integrations: IntegrationsTable,
+    pub(crate) notifications: NotificationsTable,
+    pub(crate) audit: AuditTable,
+    pub(crate) limiter: Limiter,
+    /// Only to seal: nothing here may open a token.
+    pub(crate) sealer: TokenCipher,
+    pub(crate) check_tokens: CheckTokensClient,
+    pub(crate) clock: Clock,
+}
+
+impl App {
+    /// Reads `INTEGRATIONS_TABLE`, `NOTIFICATIONS_TABLE`, `AUDIT_TABLE`,
+    /// `QUOTAS_TABLE`, `TOKEN_KEY_ID`, `CHECK_TOKENS_FUNCTION`, and optionally
+    /// `QUOTA_POLICIES` (the authorizer's).
+    ///
+    /// # Errors
+    /// Names the variable that is missing or unusable.
+    pub fn from_environment(
+        sdk: &aws_config::SdkConfig,
+        variables: &Variables,
+        clock: Clock,
+    ) -> Result<Self, InvalidVariable> {
+        let dynamodb = aws_sdk_dynamodb::Client::new(sdk);
+        Ok(Self {
+            integrations: IntegrationsTable::new(
+                dynamodb.clone(),
+                variables.required("INTEGRATIONS_TABLE")?,
+            ),
+            notifications: NotificationsTable::new(
+                dynamodb.clone(),
+                variables.required("NOTIFICATIONS_TABLE")?,
+            ),
+            audit: AuditTable::new(
+                dynamodb.clone(),
+                variables.required("AUDIT_TABLE")?,
+                clock.clone(),
+            ),
+            limiter: Limiter::new(
+                dynamodb,
+                variables.required("QUOTAS_TABLE")?,
+                variables.parsed("QUOTA_POLICIES", Policies::default())?,
+                clock.clone(),
+            ),
+            sealer: TokenCipher::new(
+                aws_sdk_kms::Client::new(sdk),
+                variables.required("TOKEN_KEY_ID")?,
+                clock.clone(),
+            ),
+            check_tokens: CheckTokensClient::new(
+                sdk,
+                variables.required("CHECK_TOKENS_FUNCTION")?,
+                clock.clone(),
+            ),
+            clock,
+        })
+    }
+
+    /// Records an action that `member` has completed; a failure to record it is
+    /// logged and does not undo the action.
+    pub(crate) async fn record(&self, member: &Member, key: IntegrationKey, action: Action) {
+        let by = member.user().clone();
+        if let Err(error) = self
+            .audit
+            .record_action(key, MemberAction { action, by })
+            .await
+        {
+            tracing::error!(%error, ?action, "the audit row of an action could not be written");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What an integration's state amounts to now, in one word.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::integration::{Integration, State};
+use super::severity::{Severity, WarningWindow};
+
+/// Two sweeps: a refresh that is due happens in the next one, or the one after it.
+pub(super) const OVERDUE_AFTER: TimeDelta = TimeDelta::minutes(15);
+
+/// What an integration's state amounts to at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntegrationStatus {
+    /// Nothing is to be done.
+    Healthy,
+    /// Nothing would show that it has died: no refresh, no end, no free probe.
+    NotMonitored,
+    /// A refresh is due or under way.
+    Renewing,
+    /// It expires within a week unless a person acts.
+    Expiring,
+    /// A refresh fails for now, or has not happened although it was due.
+    Failing,
+    /// Only a person can mend it.
+    Broken,
+    /// A person has switched it off.
+    Disconnected,
+}
+
+impl IntegrationStatus {
+    /// The status of `row`; of several that hold, the one that matters most.
+    #[must_use]
+    pub fn of(row: &Integration, now: DateTime<Utc>) -> Self {
+        let reconnect_by = row.reconnect_by(now);
+        let due = row.refresh_due_at(now).is_some_and(|at| at <= now);
+        let overdue = overdue_since(row, now).is_some();
+        match row.state {
+            State::Disconnected { .. } => Self::Disconnected,
+            State::ReconnectRequired { .. } | State::PlatformActionRequired { .. } => Self::Broken,
+            // Also past its end: a refresh token may yet bring it back.
+            State::Active if row.is_leased(now) || due && !overdue => Self::Renewing,
+            _ if reconnect_by.is_some_and(|at| at <= now) => Self::Broken,
+            State::Retrying { .. } => Self::Failing,
+            State::Active if overdue => Self::Failing,
+            State::Active if alert_threshold(row, now).is_some() => Self::Expiring,
+            State::Active if !row.is_monitored(now) => Self::NotMonitored,
+            State::Active => Self::Healthy,
+        }
+    }
+}
+
+/// The alert threshold that `row` has crossed, by the default warning window.
+#[must_use]
+pub fn alert_threshold(row: &Integration, now: DateTime<Utc>) -> Option<Severity> {
+    Severity::of(row.reconnect_by(now)?, now, WarningWindow::default())
+}
+
+/// Since when a refresh has been due, once that is longer than [`OVERDUE_AFTER`].
+pub(super) fn overdue_since(row: &Integration, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let due = row.refresh_due_at(now)?;
+    (due + OVERDUE_AFTER <= now).then_some(due)
+}
