@@ -13,7 +13,7 @@ use shared::Variables;
 
 use crate::addresses::Addresses;
 use crate::template::{EMBEDDED, Inputs, Model, REGION, Template};
-use crate::{guard, issuer, platforms};
+use crate::{issuer, platforms};
 
 /// The other half of the credentials: nothing here looks at it.
 const SECRET_KEY: &str = "local";
@@ -64,7 +64,8 @@ impl Environment {
                 .collect(),
             sqs: addresses.sqs.clone(),
         };
-        let endpoints = guard::services(addresses)
+        let endpoints = addresses
+            .services()
             .map(|(service, url)| (format!("AWS_ENDPOINT_URL_{service}"), url));
         Ok(Self {
             model: Arc::new(template.resolve(&inputs)?),

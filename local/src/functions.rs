@@ -19,8 +19,8 @@ use serde_json::Value;
 use shared::{Clock, Variables};
 use tower::{ServiceExt, service_fn};
 
+use crate::aws::lambda::invoke::{FunctionError, Handler, Invocation, handler};
 use crate::environment::Environment;
-use crate::invoke::{FunctionError, Handler, Invocation, handler};
 
 /// The handlers by their logical ids in the template, each wired from its own
 /// environment variables.

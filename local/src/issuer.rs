@@ -23,16 +23,16 @@ use serde_json::{Value, json};
 use shared::{Clock, UserId};
 
 /// The audience of every token that [`Issuer::token`] makes.
-pub const AUDIENCE: &str = "warden-local";
+pub(crate) const AUDIENCE: &str = "warden-local";
 
 /// How long a local token lives, in seconds: a working day.
 const LIFE_SECONDS: i64 = 12 * 60 * 60;
 
 /// The issuer: a key pair, and the URL under which it is found. Cheap to clone.
 #[derive(Clone)]
-pub struct Issuer(Arc<Inner>);
+pub struct Issuer(Arc<IssuerState>);
 
-struct Inner {
+struct IssuerState {
     url: String,
     clock: Clock,
     key: EncodingKey,
@@ -61,7 +61,7 @@ impl Issuer {
         jwk.common.key_id = Some(key_id.clone());
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
         let url = url.trim_end_matches('/').to_owned();
-        Ok(Self(Arc::new(Inner {
+        Ok(Self(Arc::new(IssuerState {
             url,
             clock,
             key,

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use local::template::Call;
+use local::template::AwsCall;
 
 use crate::world::{CALLS, World};
 
@@ -30,7 +30,7 @@ const BY_LAMBDA: [&str; 5] = [
 ];
 
 /// What the functions called in a run of these tests, in a process of its own.
-fn calls_made() -> BTreeSet<(String, Call)> {
+fn calls_made() -> BTreeSet<(String, AwsCall)> {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("calls");
     let mut tests = Command::new(std::env::current_exe().unwrap());
@@ -117,7 +117,7 @@ async fn permissions_are_narrow() {
                 || is_nameable && statement.resources.iter().any(|of| of == "*");
             assert!(!wide, "{function}: {statement:?}");
         }
-        let decrypt = Call {
+        let decrypt = AwsCall {
             action: "kms:Decrypt".to_owned(),
             resource: token_key.clone(),
             leading_key: None,

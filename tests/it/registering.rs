@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use local::Options;
-use local::invoke::{FunctionError, handler};
+use local::aws::lambda::{FunctionError, handler};
 use local::platforms::Script;
 use serde_json::{Value, json};
 use shared::Platform;

@@ -8,8 +8,9 @@ use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use local::guard::Calls;
-use local::{Environment, Handler, Options, Stack};
+use local::aws::guard::Calls;
+use local::aws::lambda::Handler;
+use local::{Environment, Options, Stack};
 use serde_json::{Value, json};
 use shared::IntegrationKey;
 use shared::aws::tables::{IntegrationsTable, OrganizationsTable};

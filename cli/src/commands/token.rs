@@ -47,7 +47,7 @@ struct Answer<'a> {
 
 impl Token {
     pub(crate) async fn run(self, output: &Output) -> anyhow::Result<Outcome> {
-        let addresses = Addresses::read(&self.stack.data_dir.path)?;
+        let addresses = Addresses::of_running_stack(&self.stack.data_dir.path)?;
         let http = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())

@@ -20,7 +20,7 @@ use rand::RngExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{AwsError, answer_json, input};
+use super::protocol::{AwsError, answer_json, parse_input};
 
 /// The first byte of every ciphertext: its format.
 const FORMAT: u8 = 1;
@@ -30,9 +30,9 @@ const ID: usize = 16;
 pub(crate) const MATERIAL: usize = ID + 32;
 
 #[derive(Clone)]
-pub(crate) struct Kms(Arc<Inner>);
+pub(crate) struct Kms(Arc<KmsState>);
 
-struct Inner {
+struct KmsState {
     /// ARNs of the template's keys.
     arns: Vec<String>,
     id: [u8; ID],
@@ -41,7 +41,7 @@ struct Inner {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Request {
+struct KmsRequest {
     key_id: Option<String>,
     key_spec: Option<String>,
     number_of_bytes: Option<usize>,
@@ -55,7 +55,7 @@ impl Kms {
         let (mut id, key) = ([0; ID], &material[ID..]);
         id.copy_from_slice(&material[..ID]);
         let key = RandomizedNonceKey::new(&AES_256_GCM, key)?;
-        Ok(Self(Arc::new(Inner { arns, id, key })))
+        Ok(Self(Arc::new(KmsState { arns, id, key })))
     }
 
     pub(crate) fn router(self) -> Router {
@@ -63,7 +63,7 @@ impl Kms {
     }
 
     fn operation(&self, name: &str, request: Value) -> Result<Value, AwsError> {
-        let request: Request = input(request)?;
+        let request: KmsRequest = parse_input(request)?;
         match name {
             "GenerateDataKey" => self.generate_data_key(&request),
             "Decrypt" => self.decrypt(&request),
@@ -84,7 +84,7 @@ impl Kms {
         })
     }
 
-    fn generate_data_key(&self, request: &Request) -> Result<Value, AwsError> {
+    fn generate_data_key(&self, request: &KmsRequest) -> Result<Value, AwsError> {
         let arn = self.arn(request.key_id.as_deref().unwrap_or_default())?;
         let length = match (request.key_spec.as_deref(), request.number_of_bytes) {
             (Some("AES_256"), None) => 32,
@@ -112,7 +112,7 @@ impl Kms {
         }))
     }
 
-    fn decrypt(&self, request: &Request) -> Result<Value, AwsError> {
+    fn decrypt(&self, request: &KmsRequest) -> Result<Value, AwsError> {
         let invalid = || AwsError::new("InvalidCiphertextException", "");
         let blob = request.ciphertext_blob.as_deref().unwrap_or_default();
         let blob = BASE64.decode(blob).map_err(|_| invalid())?;

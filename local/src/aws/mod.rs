@@ -1,104 +1,14 @@
-//! Loopback endpoints of the AWS services that the functions call: as much of
-//! each as they use, in AWS's own protocols, so that the SDK's clients run unchanged.
+//! The AWS services of the template on loopback: as much of each as the functions
+//! use, in AWS's own protocols, so that the SDK's clients run unchanged.
 
-pub mod kms;
+pub(crate) mod dynamodb;
+pub mod guard;
+pub(crate) mod kms;
 pub mod lambda;
-pub mod s3;
-pub mod secrets;
-pub mod sns;
-pub mod sqs;
-
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
-use rand::RngExt;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
-
-/// An error in AWS's shape: the SDK turns `code` into its typed error.
-#[derive(Debug, Clone)]
-pub(crate) struct AwsError {
-    pub(crate) status: StatusCode,
-    pub(crate) code: &'static str,
-    pub(crate) message: String,
-}
-
-impl AwsError {
-    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            code,
-            message: message.into(),
-        }
-    }
-
-    pub(crate) fn unknown_operation(operation: &str) -> Self {
-        Self::new(
-            "UnknownOperationException",
-            format!("{operation} is not served on this machine"),
-        )
-    }
-}
-
-impl IntoResponse for AwsError {
-    fn into_response(self) -> Response {
-        json_response(
-            self.status,
-            &json!({"__type": self.code, "message": self.message}),
-        )
-    }
-}
-
-pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response {
-    let headers = [
-        (
-            header::CONTENT_TYPE,
-            "application/x-amz-json-1.1".to_owned(),
-        ),
-        (header::HeaderName::from_static("x-amzn-requestid"), uuid()),
-    ];
-    (status, headers, body.to_string()).into_response()
-}
-
-/// Answers a request of the AWS JSON protocols: `operation` is told the name
-/// behind the dot of `X-Amz-Target`.
-pub(crate) fn answer_json(
-    headers: &HeaderMap,
-    body: &Bytes,
-    operation: impl FnOnce(&str, Value) -> Result<Value, AwsError>,
-) -> Response {
-    let target = headers.get("x-amz-target").and_then(|t| t.to_str().ok());
-    let Some((_, name)) = target.and_then(|target| target.split_once('.')) else {
-        return AwsError::new("MissingAction", "no X-Amz-Target header").into_response();
-    };
-    let Ok(input) = serde_json::from_slice(body) else {
-        return AwsError::new("SerializationException", "the body is not JSON").into_response();
-    };
-    match operation(name, input) {
-        Ok(output) => json_response(StatusCode::OK, &output),
-        Err(error) => error.into_response(),
-    }
-}
-
-/// Reads an operation's input.
-pub(crate) fn input<T: DeserializeOwned>(input: Value) -> Result<T, AwsError> {
-    serde_json::from_value(input).map_err(|e| AwsError::new("ValidationException", e.to_string()))
-}
-
-/// A fresh id in UUID's form, as AWS names requests and messages.
-pub(crate) fn uuid() -> String {
-    uuid_of(rand::rng().random())
-}
-
-/// Bytes in UUID's form.
-pub(crate) fn uuid_of(bytes: [u8; 16]) -> String {
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let (a, b, c, d, e) = (
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    );
-    format!("{a}-{b}-{c}-{d}-{e}")
-}
+mod protocol;
+pub(crate) mod s3;
+pub(crate) mod scheduler;
+pub(crate) mod secrets;
+pub(crate) mod sns;
+pub(crate) mod sqs;
+pub(crate) mod tables;

@@ -15,7 +15,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 
-use super::uuid;
+use crate::uuid::random_uuid;
 
 /// Far more than what is kept here needs.
 const MAX_OBJECT: usize = 1024 * 1024;
@@ -90,7 +90,7 @@ impl Objects {
             // Whole or not at all.
             Self::Directory(directory) => {
                 let file = file(directory, bucket, key);
-                let new = file.with_extension(uuid());
+                let new = file.with_extension(random_uuid());
                 fs::write(&new, &content)?;
                 fs::File::open(&new)?.sync_all()?;
                 fs::rename(&new, &file)
@@ -187,7 +187,7 @@ fn error(status: StatusCode, code: &str, message: &str) -> Response {
     let body = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code>\
          <Message>{message}</Message><RequestId>{}</RequestId></Error>",
-        uuid()
+        random_uuid()
     );
     (status, [(header::CONTENT_TYPE, "application/xml")], body).into_response()
 }

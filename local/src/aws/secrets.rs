@@ -13,8 +13,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use shared::Platform;
 
-use super::{AwsError, answer_json, input, uuid};
+use super::protocol::{AwsError, answer_json, parse_input};
 use crate::template::Secret;
+use crate::uuid::random_uuid;
 
 /// The secret that a person fills in AWS, and we fill here.
 pub(crate) const PLATFORM_SECRET: &str = "PlatformSecret";
@@ -24,7 +25,7 @@ pub(crate) struct Secrets(Arc<Vec<Secret>>);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Request {
+struct SecretsRequest {
     secret_id: String,
 }
 
@@ -33,7 +34,7 @@ pub(crate) fn generated_credentials() -> Value {
     let credentials = Platform::ALL.map(|platform| {
         let credentials = json!({
             "client_id": format!("local-{}", platform.name()),
-            "client_secret": uuid(),
+            "client_secret": random_uuid(),
         });
         (platform.name().to_owned(), credentials)
     });
@@ -58,7 +59,7 @@ impl Secrets {
         if name != "GetSecretValue" {
             return Err(AwsError::unknown_operation(name));
         }
-        let Request { secret_id } = input(request)?;
+        let SecretsRequest { secret_id } = parse_input(request)?;
         let named = |secret: &&Secret| secret.arn == secret_id || secret.name == secret_id;
         let secret = self.0.iter().find(named).ok_or_else(|| AwsError {
             status: StatusCode::BAD_REQUEST,

@@ -14,29 +14,30 @@ use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 use shared::Clock;
 
-use super::{AwsError, uuid};
-use crate::asynchronous::Asynchronous;
+use super::protocol::AwsError;
+use crate::aws::lambda::event_queue::EventQueue;
 use crate::template::Topic;
+use crate::uuid::random_uuid;
 
 /// SNS's limit for a message with its attributes.
 const LIMIT: usize = 256 * 1024;
 
 #[derive(Clone)]
-pub(crate) struct Sns(Arc<Inner>);
+pub(crate) struct Sns(Arc<SnsState>);
 
-struct Inner {
+struct SnsState {
     topics: Vec<Topic>,
-    asynchronous: Asynchronous,
+    events: EventQueue,
     clock: Clock,
 }
 
 type Form = BTreeMap<String, String>;
 
 impl Sns {
-    pub(crate) fn new(topics: Vec<Topic>, asynchronous: Asynchronous, clock: Clock) -> Self {
-        Self(Arc::new(Inner {
+    pub(crate) fn new(topics: Vec<Topic>, events: EventQueue, clock: Clock) -> Self {
+        Self(Arc::new(SnsState {
             topics,
-            asynchronous,
+            events,
             clock,
         }))
     }
@@ -61,7 +62,7 @@ impl Sns {
         if message.len() + Value::from(attributes.clone()).to_string().len() > LIMIT {
             return Err(invalid("Message too long"));
         }
-        let message_id = uuid();
+        let message_id = random_uuid();
         for subscription in &topic.subscriptions {
             let event = json!({"Records": [{
                 "EventSource": "aws:sns",
@@ -82,7 +83,7 @@ impl Sns {
                     "MessageAttributes": attributes,
                 },
             }]});
-            self.0.asynchronous.submit(&subscription.function, event);
+            self.0.events.submit(&subscription.function, event);
         }
         Ok(message_id)
     }
@@ -120,7 +121,7 @@ async fn serve(State(sns): State<Sns>, body: Bytes) -> Response {
             ..AwsError::unknown_operation(other)
         }),
     };
-    let request_id = uuid();
+    let request_id = random_uuid();
     let (status, xml) = match result {
         Ok(message_id) => (
             StatusCode::OK,

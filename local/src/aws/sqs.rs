@@ -16,8 +16,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::Clock;
 
-use super::{AwsError, answer_json, input, uuid};
+use super::protocol::{AwsError, answer_json, parse_input};
 use crate::template::Queue;
+use crate::uuid::random_uuid;
 
 /// What lies in a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,10 +31,10 @@ pub struct Message {
 
 /// The template's queues.
 #[derive(Debug, Clone)]
-pub(crate) struct Queues(Arc<Inner>);
+pub(crate) struct Queues(Arc<QueuesState>);
 
 #[derive(Debug)]
-struct Inner {
+struct QueuesState {
     clock: Clock,
     queues: Vec<Queue>,
     /// By ARN.
@@ -52,7 +53,7 @@ struct Held {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Request {
+struct SqsRequest {
     queue_url: Option<String>,
     queue_name: Option<String>,
     message_body: Option<String>,
@@ -63,7 +64,7 @@ struct Request {
 
 impl Queues {
     pub(crate) fn new(queues: Vec<Queue>, clock: Clock) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(QueuesState {
             clock,
             queues,
             messages: Mutex::default(),
@@ -82,7 +83,7 @@ impl Queues {
     pub(crate) fn send(&self, arn: &str, body: String) -> Option<String> {
         self.0.queues.iter().find(|queue| queue.arn == arn)?;
         let now = self.0.clock.precise();
-        let message_id = uuid();
+        let message_id = random_uuid();
         self.with(arn, |messages| {
             messages.push(Held {
                 message: Message {
@@ -122,7 +123,7 @@ impl Queues {
     }
 
     fn operation(&self, name: &str, request: Value) -> Result<Value, AwsError> {
-        let request: Request = input(request)?;
+        let request: SqsRequest = parse_input(request)?;
         if name == "ListQueues" {
             let urls: Vec<_> = self.0.queues.iter().map(|queue| &queue.url).collect();
             return Ok(json!({"QueueUrls": urls}));
@@ -161,7 +162,7 @@ impl Queues {
         }
     }
 
-    fn receive(&self, queue: &Queue, request: &Request) -> Value {
+    fn receive(&self, queue: &Queue, request: &SqsRequest) -> Value {
         let now = self.0.clock.precise();
         let visibility = request
             .visibility_timeout
@@ -173,7 +174,7 @@ impl Queues {
             visible
                 .take(most)
                 .map(|held| {
-                    held.receipt = uuid();
+                    held.receipt = random_uuid();
                     held.received += 1;
                     held.visible_at = hidden_until;
                     json!({

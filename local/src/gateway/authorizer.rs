@@ -3,22 +3,22 @@
 
 use serde_json::{Map, Value};
 
-use super::events::Call;
-use super::responses::Kind;
-use crate::aws::uuid;
-use crate::invoke::Invoker;
+use super::events::ApiRequest;
+use super::responses::ResponseType;
+use crate::aws::lambda::invoke::Invoker;
 use crate::template::Authorizer;
+use crate::uuid::random_uuid;
 
 /// Why a request does not reach its function.
 #[derive(Debug, PartialEq)]
 pub(super) struct Refusal {
-    pub(super) kind: Kind,
-    /// What the authorizer said of the caller, where it answered.
+    pub(super) kind: ResponseType,
+    /// The authorizer's context, where it answered.
     pub(super) context: Option<Value>,
 }
 
-impl From<Kind> for Refusal {
-    fn from(kind: Kind) -> Self {
+impl From<ResponseType> for Refusal {
+    fn from(kind: ResponseType) -> Self {
         Self {
             kind,
             context: None,
@@ -27,30 +27,36 @@ impl From<Kind> for Refusal {
 }
 
 /// The authorizer's context, principal included, if it lets the call through.
-pub(super) async fn ask(
+pub(super) async fn authorize(
     invoker: &Invoker,
     authorizer: &Authorizer,
-    call: &Call,
+    request: &ApiRequest,
 ) -> Result<Value, Refusal> {
     let present = |name: &String| {
-        call.headers
+        request
+            .headers
             .get(name.as_str())
             .is_some_and(|v| !v.is_empty())
     };
     if !authorizer.headers.iter().all(present) {
-        return Err(Kind::Unauthorized.into());
+        return Err(ResponseType::Unauthorized.into());
     }
-    let event = call.authorizer_event();
-    match invoker.invoke(&authorizer.function, event, &uuid()).await {
-        Ok(answer) => judge(&answer, &call.method_arn()),
-        Err(error) if error.error_message == "Unauthorized" => Err(Kind::Unauthorized.into()),
+    let event = request.authorizer_event();
+    match invoker
+        .invoke(&authorizer.function, event, &random_uuid())
+        .await
+    {
+        Ok(answer) => judge(&answer, &request.method_arn()),
+        Err(error) if error.error_message == "Unauthorized" => {
+            Err(ResponseType::Unauthorized.into())
+        }
         Err(error) => {
             tracing::error!(
-                request_id = call.request_id,
+                request_id = request.request_id,
                 error_type = error.error_type,
                 "the authorizer failed"
             );
-            Err(Kind::AuthorizerFailure.into())
+            Err(ResponseType::AuthorizerFailure.into())
         }
     }
 }
@@ -59,14 +65,14 @@ pub(super) async fn ask(
 pub(super) fn judge(answer: &Value, method_arn: &str) -> Result<Value, Refusal> {
     let malformed = || {
         tracing::error!("the authorizer's answer is malformed");
-        Refusal::from(Kind::AuthorizerConfigurationError)
+        Refusal::from(ResponseType::AuthorizerConfigurationError)
     };
     let context = context_of(answer).ok_or_else(malformed)?;
     let effect = effect_of(&answer["policyDocument"], method_arn).ok_or_else(malformed)?;
     match effect {
         Effect::Allow => Ok(context),
         Effect::Deny => Err(Refusal {
-            kind: Kind::AccessDenied,
+            kind: ResponseType::AccessDenied,
             context: Some(context),
         }),
     }
@@ -175,7 +181,7 @@ mod tests {
 
     const ARN: &str = "arn:aws:execute-api:us-east-1:000000000000:api/v1/GET/api/x";
 
-    fn outcome(effect: &str, resource: &str) -> Result<Value, Kind> {
+    fn outcome(effect: &str, resource: &str) -> Result<Value, ResponseType> {
         let answer = json!({
             "principalId": "ian",
             "policyDocument": {"Version": "2012-10-17", "Statement": [
@@ -194,11 +200,14 @@ mod tests {
             json!({"principalId": "ian", "limit": "200", "member": "true", "org": "acme"})
         );
         assert!(outcome("Allow", "arn:aws:execute-api:*:*:api/v1/*/api/?").is_ok());
-        assert_eq!(outcome("Allow", "arn:*/POST/*"), Err(Kind::AccessDenied));
-        assert_eq!(outcome("Deny", "*"), Err(Kind::AccessDenied));
+        assert_eq!(
+            outcome("Allow", "arn:*/POST/*"),
+            Err(ResponseType::AccessDenied)
+        );
+        assert_eq!(outcome("Deny", "*"), Err(ResponseType::AccessDenied));
         assert_eq!(
             outcome("Perhaps", "*"),
-            Err(Kind::AuthorizerConfigurationError)
+            Err(ResponseType::AuthorizerConfigurationError)
         );
     }
 
@@ -213,7 +222,7 @@ mod tests {
             "context": {"retry_after": 30},
         });
         let refusal = judge(&answer, ARN).unwrap_err();
-        assert_eq!(refusal.kind, Kind::AccessDenied);
+        assert_eq!(refusal.kind, ResponseType::AccessDenied);
         assert_eq!(refusal.context.unwrap()["retry_after"], "30");
     }
 
@@ -230,7 +239,11 @@ mod tests {
             json!({"principalId": "ian", "policyDocument": {"Statement": [{"Effect": "Allow"}]}}),
         ] {
             let refusal = judge(&answer, ARN).unwrap_err();
-            assert_eq!(refusal.kind, Kind::AuthorizerConfigurationError, "{answer}");
+            assert_eq!(
+                refusal.kind,
+                ResponseType::AuthorizerConfigurationError,
+                "{answer}"
+            );
         }
     }
 }

@@ -10,26 +10,26 @@ use http::HeaderMap;
 use http::request::Parts;
 use serde_json::{Map, Value, json};
 
-use super::Parameters;
-use super::responses::Kind;
+use super::responses::ResponseType;
+use super::routes::PathParameters;
 use crate::template::{ACCOUNT, Api, REGION, Route};
 
 /// One request, and what the gateway knows of it.
-pub(super) struct Call {
+pub(super) struct ApiRequest {
     pub(super) method: String,
     /// Raw, without the stage.
     pub(super) path: String,
     pub(super) headers: HeaderMap,
     pub(super) request_id: String,
     query: Vec<(String, String)>,
-    parameters: Parameters,
+    parameters: PathParameters,
     resource: String,
     at: DateTime<Utc>,
     api_id: String,
     stage: String,
 }
 
-impl Call {
+impl ApiRequest {
     pub(super) fn new(api: &Api, parts: Parts, request_id: String, at: DateTime<Utc>) -> Self {
         let query = parts.uri.query().unwrap_or_default();
         Self {
@@ -40,7 +40,7 @@ impl Call {
             query: url::form_urlencoded::parse(query.as_bytes())
                 .into_owned()
                 .collect(),
-            parameters: Parameters::new(),
+            parameters: PathParameters::new(),
             resource: String::new(),
             at,
             api_id: api.id.clone(),
@@ -48,7 +48,7 @@ impl Call {
         }
     }
 
-    pub(super) fn routed(&mut self, route: &Route, parameters: Parameters) {
+    pub(super) fn routed(&mut self, route: &Route, parameters: PathParameters) {
         route.path.clone_into(&mut self.resource);
         self.parameters = parameters;
     }
@@ -73,7 +73,7 @@ impl Call {
         event
     }
 
-    /// The event of an AWS_PROXY integration; `authorizer` as it comes from the authorizer.
+    /// The event of an AWS_PROXY integration, with the authorizer's context.
     pub(super) fn proxy_event(&self, body: &[u8], authorizer: Option<&Value>) -> Value {
         let mut event = self.common();
         let text = std::str::from_utf8(body);
@@ -90,7 +90,7 @@ impl Call {
     }
 
     /// What a gateway response can refer to: `$context`.
-    pub(super) fn context(&self, kind: Kind, authorizer: Option<&Value>) -> Value {
+    pub(super) fn context(&self, kind: ResponseType, authorizer: Option<&Value>) -> Value {
         let mut context = self.request_context();
         let message = kind.message();
         context["error"] = json!({

@@ -4,8 +4,7 @@
 mod authorizer;
 mod events;
 mod responses;
-
-pub(crate) use responses::literal;
+mod routes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,12 +16,13 @@ use axum::response::Response;
 use serde_json::Value;
 use shared::Clock;
 
-use crate::aws::uuid;
-use crate::invoke::Invoker;
-use crate::template::{Api, Route};
+use crate::aws::lambda::invoke::Invoker;
+use crate::template::Api;
+use crate::uuid::random_uuid;
 use authorizer::Refusal;
-use events::Call;
-use responses::{Kind, proxy_response};
+use events::ApiRequest;
+use responses::{ResponseType, proxy_response};
+use routes::find_route;
 
 /// The largest request body.
 const BODY_LIMIT: usize = 10 * 1024 * 1024;
@@ -30,9 +30,9 @@ const BODY_LIMIT: usize = 10 * 1024 * 1024;
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
 
 #[derive(Clone)]
-pub(crate) struct Gateway(Arc<Inner>);
+pub(crate) struct Gateway(Arc<GatewayState>);
 
-struct Inner {
+struct GatewayState {
     api: Api,
     invoker: Invoker,
     clock: Clock,
@@ -40,7 +40,7 @@ struct Inner {
 
 impl Gateway {
     pub(crate) fn new(api: Api, invoker: Invoker, clock: Clock) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(GatewayState {
             api,
             invoker,
             clock,
@@ -54,14 +54,14 @@ impl Gateway {
     async fn answer(&self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
         let api = &self.0.api;
-        let mut call = Call::new(api, parts, uuid(), self.0.clock.precise());
+        let mut call = ApiRequest::new(api, parts, random_uuid(), self.0.clock.precise());
         // On the raw path: a spelling that the routes do not have is no route.
-        let Some((route, parameters)) = find(&api.routes, &call.method, &call.path) else {
-            return self.refuse(&call, Kind::MissingAuthenticationToken, None);
+        let Some((route, parameters)) = find_route(&api.routes, &call.method, &call.path) else {
+            return self.refuse(&call, ResponseType::MissingAuthenticationToken, None);
         };
         call.routed(route, parameters);
         let Ok(body) = axum::body::to_bytes(body, BODY_LIMIT).await else {
-            return self.refuse(&call, Kind::RequestTooLarge, None);
+            return self.refuse(&call, ResponseType::RequestTooLarge, None);
         };
         let authorizer = route
             .authorizer
@@ -69,7 +69,7 @@ impl Gateway {
             .and_then(|name| api.authorizers.get(name));
         let mut authorized = None;
         if let Some(authorizer) = authorizer {
-            match authorizer::ask(&self.0.invoker, authorizer, &call).await {
+            match authorizer::authorize(&self.0.invoker, authorizer, &call).await {
                 Ok(context) => authorized = Some(context),
                 Err(Refusal { kind, context }) => {
                     return self.refuse(&call, kind, context.as_ref());
@@ -84,7 +84,7 @@ impl Gateway {
         let kind = match tokio::time::timeout(INTEGRATION_TIMEOUT, result).await {
             Ok(Ok(answer)) => match proxy_response(&answer, &call.request_id) {
                 Some(response) => return response,
-                None => Kind::MalformedProxyResponse,
+                None => ResponseType::MalformedProxyResponse,
             },
             Ok(Err(error)) => {
                 tracing::error!(
@@ -93,14 +93,19 @@ impl Gateway {
                     error_type = error.error_type,
                     "a function failed behind the gateway"
                 );
-                Kind::MalformedProxyResponse
+                ResponseType::MalformedProxyResponse
             }
-            Err(_) => Kind::IntegrationTimeout,
+            Err(_) => ResponseType::IntegrationTimeout,
         };
         self.refuse(&call, kind, authorized.as_ref())
     }
 
-    fn refuse(&self, call: &Call, kind: Kind, authorizer: Option<&Value>) -> Response {
+    fn refuse(
+        &self,
+        call: &ApiRequest,
+        kind: ResponseType,
+        authorizer: Option<&Value>,
+    ) -> Response {
         let context = call.context(kind, authorizer);
         responses::render(&self.0.api.responses, kind, &context)
     }
@@ -108,46 +113,6 @@ impl Gateway {
 
 async fn serve(State(gateway): State<Gateway>, request: Request<Body>) -> Response {
     gateway.answer(request).await
-}
-
-type Parameters = Vec<(String, String)>;
-
-/// The methods that `ANY` stands for, as API Gateway knows them.
-const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
-
-/// The route of a method and a raw path. The path is found first, where literal
-/// segments win over parameters; then its route of this method, else of `ANY`
-/// ("will catch any HTTP method that wasn't explicitly declared",
-/// docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-any-method.html).
-fn find<'a>(routes: &'a [Route], method: &str, path: &str) -> Option<(&'a Route, Parameters)> {
-    let matching = routes
-        .iter()
-        .filter_map(|route| Some((route, parameters_of(&route.path, path)?)));
-    let (found, parameters) = matching.min_by_key(|(_, parameters)| parameters.len())?;
-    let of = |method: &str| {
-        let mut same_path = routes.iter().filter(|route| route.path == found.path);
-        same_path.find(|route| route.method == method)
-    };
-    let any = || of("ANY").filter(|_| METHODS.contains(&method));
-    Some((of(method).or_else(any)?, parameters))
-}
-
-fn parameters_of(pattern: &str, path: &str) -> Option<Parameters> {
-    let mut parameters = Parameters::new();
-    let mut segments = path.split('/');
-    for expected in pattern.split('/') {
-        let segment = segments.next()?;
-        match expected
-            .strip_prefix('{')
-            .and_then(|name| name.strip_suffix('}'))
-        {
-            Some(_) if segment.is_empty() => return None,
-            Some(name) => parameters.push((name.to_owned(), segment.to_owned())),
-            None if expected == segment => {}
-            None => return None,
-        }
-    }
-    segments.next().is_none().then_some(parameters)
 }
 
 #[cfg(test)]

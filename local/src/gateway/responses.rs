@@ -12,11 +12,11 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::Value;
 
-use crate::template::GatewayResponse;
+use crate::template::{GatewayResponse, literal, text};
 
 /// Why the gateway answers itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ResponseType {
     AccessDenied,
     AuthorizerConfigurationError,
     AuthorizerFailure,
@@ -30,7 +30,7 @@ pub(super) enum Kind {
     Elsewhere(&'static str, u16),
 }
 
-impl Kind {
+impl ResponseType {
     /// Name, status and message where the template says nothing.
     const fn defaults(self) -> (&'static str, u16, &'static str) {
         match self {
@@ -65,15 +65,10 @@ impl Kind {
     }
 }
 
-/// A header's `'literal'` source.
-pub(crate) fn literal(source: &str) -> Option<&str> {
-    source.strip_prefix('\'')?.strip_suffix('\'')
-}
-
 /// The response of `kind`: its own, or the default of its class, or AWS's.
 pub(super) fn render(
     responses: &BTreeMap<String, GatewayResponse>,
-    kind: Kind,
+    kind: ResponseType,
     context: &Value,
 ) -> Response {
     let (name, status, _) = kind.defaults();
@@ -123,7 +118,7 @@ fn lookup(context: &Value, path: &str) -> Option<String> {
         .try_fold(context, |value, key| value.get(key))?;
     match value {
         Value::Null | Value::Object(_) | Value::Array(_) => None,
-        scalar => Some(crate::template::text(scalar)),
+        scalar => Some(text(scalar)),
     }
 }
 
@@ -183,7 +178,7 @@ pub(super) fn proxy_response(answer: &Value, request_id: &str) -> Option<Respons
             lower
         };
         let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-        let value = HeaderValue::from_str(&crate::template::text(value)).ok()?;
+        let value = HeaderValue::from_str(&text(value)).ok()?;
         // What stands in both maps is sent once.
         if headers.get_all(&name).iter().all(|sent| *sent != value) {
             headers.append(name, value);
@@ -256,7 +251,7 @@ mod tests {
     async fn a_response_of_the_template_is_rendered_by_simple_substitution() {
         let context = json!({"requestId": "r-1", "authorizer": {"retry_after": "30"}});
         let (status, headers, body) =
-            rendered(render(&denied(), Kind::AccessDenied, &context)).await;
+            rendered(render(&denied(), ResponseType::AccessDenied, &context)).await;
         assert_eq!(status, 429);
         assert_eq!(headers["retry-after"], "30");
         assert_eq!(headers["content-type"], "application/problem+json");
@@ -270,7 +265,8 @@ mod tests {
     #[tokio::test]
     async fn a_response_without_a_definition_is_awss_own() {
         let context = json!({"requestId": "r-1", "error": {"messageString": "\"Unauthorized\""}});
-        let (status, _, body) = rendered(render(&denied(), Kind::Unauthorized, &context)).await;
+        let (status, _, body) =
+            rendered(render(&denied(), ResponseType::Unauthorized, &context)).await;
         assert_eq!((status, &*body), (401, r#"{"message":"Unauthorized"}"#));
     }
 
@@ -281,7 +277,7 @@ mod tests {
         let context = json!({
             "requestId": "r-1", "httpMethod": "TRACE", "error": {"responseType": kind},
         });
-        let kind = Kind::Elsewhere(kind, status);
+        let kind = ResponseType::Elsewhere(kind, status);
         let (status, headers, body) = rendered(render(&responses, kind, &context)).await;
         (status, headers, serde_json::from_str(&body).unwrap())
     }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::invoke::{FunctionError, handler};
+use crate::aws::lambda::invoke::{FunctionError, handler};
 use crate::stack::{Options, Stack};
 
 /// Allows, denies or fails as the bearer token says; the API echoes its event.
@@ -47,13 +47,13 @@ async fn stack() -> Stack {
     .unwrap()
 }
 
-struct Answer {
+struct GatewayAnswer {
     status: u16,
     headers: http::HeaderMap,
     body: Value,
 }
 
-async fn call(stack: &Stack, method: &str, path: &str, token: Option<&str>) -> Answer {
+async fn call(stack: &Stack, method: &str, path: &str, token: Option<&str>) -> GatewayAnswer {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = format!("{}{path}", stack.addresses().gateway);
     let mut request = client.request(method.parse().unwrap(), url);
@@ -61,7 +61,7 @@ async fn call(stack: &Stack, method: &str, path: &str, token: Option<&str>) -> A
         request = request.header("authorization", token);
     }
     let response = request.send().await.unwrap();
-    Answer {
+    GatewayAnswer {
         status: response.status().as_u16(),
         headers: response.headers().clone(),
         body: response.json().await.unwrap(),

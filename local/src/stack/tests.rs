@@ -10,8 +10,8 @@ use aws_sdk_sns::types::MessageAttributeValue;
 use serde_json::json;
 
 use super::*;
-use crate::invoke::handler;
-use crate::servers::bind;
+use crate::aws::lambda::invoke::handler;
+use crate::stack::servers::bind;
 
 type ProbeResult = std::sync::Arc<Mutex<Vec<Value>>>;
 
@@ -317,7 +317,7 @@ async fn a_directory_or_port_in_use_is_refused_and_says_so() {
     let path = directory.path().to_owned();
     std::fs::write(path.join("local.json"), "left behind by one that died").unwrap();
     assert!(
-        Addresses::read(&path)
+        Addresses::of_running_stack(&path)
             .unwrap_err()
             .to_string()
             .contains("no local stack")
@@ -327,7 +327,10 @@ async fn a_directory_or_port_in_use_is_refused_and_says_so() {
         ..Options::default()
     };
     let (stack, _) = stack(options.clone(), 0).await;
-    assert_eq!(Addresses::read(&path).unwrap(), *stack.addresses());
+    assert_eq!(
+        Addresses::of_running_stack(&path).unwrap(),
+        *stack.addresses()
+    );
 
     let refused = Stack::start_with(options, async |_, _| Ok(BTreeMap::new())).await;
     let error = refused.err().unwrap().to_string();
@@ -346,7 +349,7 @@ async fn a_directory_or_port_in_use_is_refused_and_says_so() {
 
     stack.stop().await;
     assert!(!path.join("local.json").exists());
-    assert!(Addresses::read(&path).is_err());
+    assert!(Addresses::of_running_stack(&path).is_err());
     use std::os::unix::fs::PermissionsExt;
     for secret in ["kms.key", "platforms.json"] {
         let mode = std::fs::metadata(path.join(secret))

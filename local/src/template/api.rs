@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::model::typed;
+use super::error::TemplateError;
+use super::model::{Api, Authorizer, GatewayResponse};
 use super::resolve::Resolver;
-use super::{Api, Authorizer, GatewayResponse, TemplateError, inside, text};
+use super::value::typed;
+use super::value::{inside, literal, text};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -41,7 +43,7 @@ struct Identity {
     reauthorize_every: u32,
 }
 
-pub(super) fn api(
+pub(super) fn parse_api(
     id: String,
     properties: Value,
     resolver: &Resolver,
@@ -111,7 +113,7 @@ fn gateway_response(response: &Value, place: &str) -> Result<GatewayResponse, Te
     if let Some(given) = response["ResponseParameters"]["Headers"].as_object() {
         for (name, source) in given {
             let source = text(source);
-            if !(source.starts_with("context.") || crate::gateway::literal(&source).is_some()) {
+            if !(source.starts_with("context.") || literal(&source).is_some()) {
                 let place = format!("{place}.ResponseParameters.Headers.{name}");
                 return Err(TemplateError::at(
                     place,

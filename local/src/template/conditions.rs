@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use super::error::TemplateError;
 use super::resolve::Resolver;
-use super::{TemplateError, inside, text};
+use super::value::{inside, text};
 
 impl Resolver<'_> {
     /// Whether the condition of this name holds.

@@ -3,9 +3,10 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::error::TemplateError;
 use super::model::Subscription;
-use super::{Model, Route, Schedule, TemplateError};
-use crate::schedules::Expression;
+use super::model::{Model, Route, Schedule};
+use super::schedule_expression::ScheduleExpression;
 
 #[derive(Deserialize, Clone)]
 #[serde(tag = "Type", content = "Properties")]
@@ -86,8 +87,11 @@ pub(super) fn attach(
             input,
             state,
         } if state == "ENABLED" => model.schedules.push(Schedule {
-            expression: Expression::parse(&schedule_expression, &schedule_expression_timezone)
-                .map_err(|e| wrong("ScheduleExpression", &e.to_string()))?,
+            expression: ScheduleExpression::parse(
+                &schedule_expression,
+                &schedule_expression_timezone,
+            )
+            .map_err(|e| wrong("ScheduleExpression", &e.to_string()))?,
             input: serde_json::from_str(&input)
                 .map_err(|e| wrong("Input", &format!("not JSON: {e}")))?,
             function,

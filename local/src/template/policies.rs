@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{TemplateError, inside};
+use super::error::TemplateError;
+use super::value::{inside, text, typed};
 
 /// A call to AWS, as IAM sees it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Call {
+pub struct AwsCall {
     /// Such as `dynamodb:GetItem`.
     pub action: String,
     /// The resource's ARN.
@@ -47,7 +48,7 @@ impl Statement {
 
     /// Whether it allows a call.
     #[must_use]
-    pub fn allows(&self, call: &Call) -> bool {
+    pub fn allows(&self, call: &AwsCall) -> bool {
         let any = |patterns: &[String], text: &str| patterns.iter().any(|p| matches(p, text));
         any(&self.actions, &call.action)
             && any(&self.resources, &call.resource)
@@ -96,19 +97,22 @@ struct Document {
 }
 
 /// The statements of a role's policies.
-pub(super) fn statements(role: &Value, place: &str) -> Result<Vec<Statement>, TemplateError> {
+pub(super) fn parse_statements(role: &Value, place: &str) -> Result<Vec<Statement>, TemplateError> {
     let mut statements = Vec::new();
-    let Role { policies } = super::model::typed(role.clone(), place)?;
+    let Role { policies } = typed(role.clone(), place)?;
     for (index, policy) in policies.into_iter().enumerate() {
         let place = format!("{place}.Policies[{index}].PolicyDocument");
         for (index, value) in policy.policy_document.statement.iter().enumerate() {
-            statements.push(one(value, &format!("{place}.Statement[{index}]"))?);
+            statements.push(parse_statement(
+                value,
+                &format!("{place}.Statement[{index}]"),
+            )?);
         }
     }
     Ok(statements)
 }
 
-fn one(statement: &Value, place: &str) -> Result<Statement, TemplateError> {
+fn parse_statement(statement: &Value, place: &str) -> Result<Statement, TemplateError> {
     if statement["Effect"] != "Allow" {
         return Err(TemplateError::at(
             inside(place, "Effect"),
@@ -147,7 +151,7 @@ fn one(statement: &Value, place: &str) -> Result<Statement, TemplateError> {
 fn texts(value: &Value) -> Vec<String> {
     let many = value.as_array().cloned();
     let many = many.unwrap_or_else(|| vec![value.clone()]);
-    many.iter().map(super::text).collect()
+    many.iter().map(text).collect()
 }
 
 #[cfg(test)]
@@ -156,8 +160,8 @@ mod tests {
 
     use super::*;
 
-    fn call(action: &str, resource: &str) -> Call {
-        Call {
+    fn call(action: &str, resource: &str) -> AwsCall {
+        AwsCall {
             action: action.to_owned(),
             resource: resource.to_owned(),
             leading_key: None,
@@ -167,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_statement_allows_what_it_names_and_nothing_else() {
-        let statement = one(
+        let statement = parse_statement(
             &json!({"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": "arn:b/fallback/*"}),
             "here",
         )
@@ -182,9 +186,9 @@ mod tests {
         let statement = |condition: Value| {
             let statement = json!({"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "k",
                                    "Condition": condition});
-            one(&statement, "here").unwrap()
+            parse_statement(&statement, "here").unwrap()
         };
-        let via = |via: &str| Call {
+        let via = |via: &str| AwsCall {
             via: Some(via.to_owned()),
             ..call("kms:Decrypt", "k")
         };
@@ -192,7 +196,7 @@ mod tests {
             statement(json!({"StringEquals": {"kms:ViaService": "sns.us-east-1.amazonaws.com"}}));
         assert!(sns.allows(&via("sns")));
         assert!(!sns.allows(&via("s3")) && !sns.allows(&call("kms:Decrypt", "k")));
-        let key = |key: &str| Call {
+        let key = |key: &str| AwsCall {
             leading_key: Some(key.to_owned()),
             ..call("kms:Decrypt", "k")
         };

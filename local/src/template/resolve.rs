@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use aws_lc_rs::digest;
 use serde_json::{Map, Value};
 
-use super::{Resource, Template, TemplateError, inside, text};
+use super::document::Template;
+use super::error::TemplateError;
+use super::resource::Resource;
+use super::value::{inside, text};
+use crate::uuid::format_uuid;
 
 /// The region that everything claims to be in.
 pub const REGION: &str = "us-east-1";
@@ -269,5 +273,5 @@ fn derived_uuid(logical_id: &str) -> String {
     let hash = digest::digest(&digest::SHA256, logical_id.as_bytes());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash.as_ref()[..16]);
-    crate::aws::uuid_of(bytes)
+    format_uuid(bytes)
 }

@@ -3,7 +3,9 @@
 
 use serde_json::{Map, Value};
 
-use super::{Resource, TemplateError, inside, object, text};
+use super::error::TemplateError;
+use super::resource::Resource;
+use super::value::{inside, object, text};
 
 /// What becomes of a property.
 enum Meaning {

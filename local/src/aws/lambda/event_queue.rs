@@ -1,5 +1,6 @@
-//! Asynchronous invocation as Lambda does it: accepted at once, tried again when
-//! it fails, and what is given up goes to the function's failure destination.
+//! Asynchronous invocation as Lambda does it: an event is accepted at once and
+//! tried again when it fails; after the last try it goes to the function's
+//! failure destination.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,57 +11,57 @@ use shared::Clock;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::aws::lambda::invoke::{FunctionError, Invoker};
 use crate::aws::sqs::Queues;
-use crate::aws::uuid;
-use crate::invoke::{FunctionError, Invoker};
+use crate::uuid::random_uuid;
 
 /// How many asynchronous invocations run at once: enough to keep a machine
-/// busy, few enough to keep its connections.
-const CONCURRENT: usize = 32;
+/// busy, few enough not to run out of sockets.
+const MAX_CONCURRENT: usize = 32;
 
 /// The queue in front of the functions. Clones share it.
 #[derive(Clone)]
-pub struct Asynchronous(Arc<Inner>);
+pub(crate) struct EventQueue(Arc<EventQueueState>);
 
-struct Inner {
+struct EventQueueState {
     invoker: Invoker,
     queues: Queues,
     clock: Clock,
     retry_delay: Duration,
     slots: Semaphore,
-    under_way: watch::Sender<usize>,
+    pending: watch::Sender<usize>,
     tasks: Mutex<JoinSet<()>>,
 }
 
-/// One event under way; counted until it is dropped.
-struct UnderWay {
-    inner: Arc<Inner>,
+/// One accepted event; counted until it is dropped.
+struct PendingEvent {
+    inner: Arc<EventQueueState>,
     logical_id: String,
     event: Value,
     request_id: String,
     accepted: DateTime<Utc>,
 }
 
-impl Drop for UnderWay {
+impl Drop for PendingEvent {
     fn drop(&mut self) {
-        self.inner.under_way.send_modify(|count| *count -= 1);
+        self.inner.pending.send_modify(|count| *count -= 1);
     }
 }
 
-impl Asynchronous {
+impl EventQueue {
     pub(crate) fn new(
         invoker: Invoker,
         queues: Queues,
         clock: Clock,
         retry_delay: Duration,
     ) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(EventQueueState {
             invoker,
             queues,
             clock,
             retry_delay,
-            slots: Semaphore::new(CONCURRENT),
-            under_way: watch::Sender::new(0),
+            slots: Semaphore::new(MAX_CONCURRENT),
+            pending: watch::Sender::new(0),
             tasks: Mutex::default(),
         }))
     }
@@ -70,10 +71,10 @@ impl Asynchronous {
     }
 
     /// Accepts an event for a function; the invocation's id.
-    pub fn submit(&self, logical_id: &str, event: Value) -> String {
-        let request_id = uuid();
-        self.0.under_way.send_modify(|count| *count += 1);
-        let under_way = UnderWay {
+    pub(crate) fn submit(&self, logical_id: &str, event: Value) -> String {
+        let request_id = random_uuid();
+        self.0.pending.send_modify(|count| *count += 1);
+        let pending = PendingEvent {
             inner: self.0.clone(),
             logical_id: logical_id.to_owned(),
             event,
@@ -82,27 +83,27 @@ impl Asynchronous {
         };
         let mut tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {} // forget those that have ended
-        tasks.spawn(async move { under_way.run().await });
+        tasks.spawn(async move { pending.run().await });
         request_id
     }
 
-    /// Returns when nothing is under way.
-    pub async fn settled(&self) {
-        let mut under_way = self.0.under_way.subscribe();
+    /// Returns when no event is pending.
+    pub(crate) async fn settled(&self) {
+        let mut pending = self.0.pending.subscribe();
         // An error would mean that the sender is gone; we hold it.
-        let _ = under_way.wait_for(|count| *count == 0).await;
+        let _ = pending.wait_for(|count| *count == 0).await;
     }
 
-    /// Abandons what is under way; how much that was.
+    /// Abandons the pending events; their number.
     pub(crate) fn abandon(&self) -> usize {
         let mut tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = *self.0.under_way.borrow();
+        let count = *self.0.pending.borrow();
         tasks.abort_all();
         count
     }
 }
 
-impl UnderWay {
+impl PendingEvent {
     async fn run(&self) {
         let Some(spec) = self.inner.invoker.spec(&self.logical_id) else {
             return;

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use tokio::net::TcpListener;
 
-use crate::addresses::{Addresses, access_key};
-use crate::servers::bind;
+use crate::addresses::{Addresses, default_access_key};
+use crate::stack::servers::bind;
 
-/// What every server listens on; all bound before any serves, so that each can
-/// be told where the others are.
+/// A listener for every server. All are bound before any serves, so that each
+/// knows the addresses of the others.
 pub(crate) struct Listeners {
     pub(crate) gateway: TcpListener,
     pub(crate) dynamodb: TcpListener,
@@ -46,7 +46,7 @@ impl Listeners {
             secretsmanager: secretsmanager_url,
             issuer: issuer_url,
             platforms: platforms_url,
-            access_key: access_key(),
+            access_key: default_access_key(),
             parameters: BTreeMap::new(),
         };
         let listeners = Self {

@@ -1,4 +1,4 @@
-//! The data directory: one running stack at a time, and files that nobody else reads.
+//! The data directory: one running stack at a time, and files with mode 0600.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::Write;
@@ -10,11 +10,11 @@ use anyhow::{Context, bail};
 
 use crate::addresses::Addresses;
 
-pub(crate) const ADDRESSES: &str = "local.json";
+const ADDRESSES: &str = "local.json";
 const FUNCTIONS_ENV: &str = "functions.env";
 const LOCK: &str = "lock";
 
-/// A data directory that is ours until this is dropped, or the process ends.
+/// A data directory, locked until this is dropped or the process ends.
 #[derive(Debug)]
 pub(crate) struct DataDir {
     path: PathBuf,
@@ -22,8 +22,8 @@ pub(crate) struct DataDir {
 }
 
 impl DataDir {
-    /// Takes the directory, made if need be, and clears away what a stack that
-    /// died there said of itself.
+    /// Locks the directory, makes it if need be, and deletes what a stack that
+    /// was killed there has published.
     pub(crate) async fn open(path: &Path) -> anyhow::Result<Self> {
         let mut builder = DirBuilder::new();
         builder.recursive(true);
@@ -33,7 +33,7 @@ impl DataDir {
             .with_context(|| format!("cannot make the data directory {}", path.display()))?;
         let lock = lock_file(path)
             .with_context(|| format!("cannot write to the data directory {}", path.display()))?;
-        // A command that looks whether we run holds the lock for an instant.
+        // A command that looks for a running stack holds the lock for an instant.
         for attempt in 1.. {
             match lock.try_lock() {
                 Ok(()) => break,
@@ -54,7 +54,7 @@ impl DataDir {
             path: path.to_owned(),
             _lock: lock,
         };
-        directory.withdraw();
+        directory.withdraw_addresses();
         Ok(directory)
     }
 
@@ -66,7 +66,7 @@ impl DataDir {
         self.path.join(name)
     }
 
-    /// The content of a file that only we can read; made by `make` the first time.
+    /// The content of a file with mode 0600; `make` makes it the first time.
     pub(crate) fn secret(
         &self,
         name: &str,
@@ -79,9 +79,9 @@ impl DataDir {
         fs::read(&file).with_context(|| format!("cannot read {}", file.display()))
     }
 
-    /// Tells others where everything answers, and functions that are served
-    /// elsewhere their environment.
-    pub(crate) fn announce(
+    /// Writes where everything answers, and the environment of functions that are
+    /// served elsewhere.
+    pub(crate) fn publish_addresses(
         &self,
         addresses: &Addresses,
         functions_env: &str,
@@ -89,11 +89,11 @@ impl DataDir {
         let mut text = serde_json::to_string_pretty(addresses)?;
         text.push('\n');
         self.write(FUNCTIONS_ENV, functions_env.as_bytes())?;
-        self.write(ADDRESSES, text.as_bytes()) // the last: it says that we are ready
+        self.write(ADDRESSES, text.as_bytes()) // the last: its presence means that the stack is ready
     }
 
-    /// Takes back what was announced.
-    pub(crate) fn withdraw(&self) {
+    /// Deletes what was published.
+    pub(crate) fn withdraw_addresses(&self) {
         for name in [ADDRESSES, FUNCTIONS_ENV] {
             let _ = fs::remove_file(self.file(name)); // mostly it is not there
         }
@@ -114,12 +114,32 @@ impl DataDir {
 
 impl Drop for DataDir {
     fn drop(&mut self) {
-        self.withdraw();
+        self.withdraw_addresses();
+    }
+}
+
+impl Addresses {
+    /// The addresses of the stack that runs in `data_dir`.
+    ///
+    /// # Errors
+    /// If none runs there, or its file cannot be read.
+    pub fn of_running_stack(data_dir: &Path) -> anyhow::Result<Self> {
+        let file = data_dir.join(ADDRESSES);
+        if !file.exists() || !is_locked(data_dir) {
+            bail!(
+                "no local stack is running in {}; start one with `warden local`, or name its \
+                 directory with --data-dir",
+                data_dir.display()
+            );
+        }
+        let text =
+            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is damaged", file.display()))
     }
 }
 
 /// Whether a stack runs in `path`.
-pub(crate) fn in_use(path: &Path) -> bool {
+fn is_locked(path: &Path) -> bool {
     let lock = OpenOptions::new().read(true).open(path.join(LOCK));
     lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
@@ -137,7 +157,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_announced_is_ours_to_read_and_goes_with_us() {
+    async fn what_is_published_is_private_and_deleted_at_the_end() {
         let directory = tempfile::tempdir().unwrap();
         let addresses: Addresses = serde_json::from_value(serde_json::json!({
             "gateway": "", "dynamodb": "", "sns": "", "sqs": "", "kms": "", "s3": "", "lambda": "",
@@ -151,7 +171,9 @@ mod tests {
         }
         let data_dir = DataDir::open(directory.path()).await.unwrap();
         assert!(names.iter().all(|name| !data_dir.file(name).exists()));
-        data_dir.announce(&addresses, "NAME='value'\n").unwrap();
+        data_dir
+            .publish_addresses(&addresses, "NAME='value'\n")
+            .unwrap();
         for name in names {
             let mode = fs::metadata(data_dir.file(name)).unwrap().permissions();
             assert_eq!(mode.mode() & 0o777, 0o600, "{name}");

@@ -11,10 +11,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// How long requests under way may take once we stop.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long requests under way may take once the servers stop.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
-/// Running servers. Dropped, they stop too, but nobody waits for them.
+/// Running servers. Dropped, they stop too, but without the grace.
 pub(crate) struct Servers {
     stopping: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
@@ -74,7 +74,7 @@ impl Servers {
     pub(crate) async fn stop(self) {
         self.stopping.send_replace(true);
         let all = futures::future::join_all(self.tasks);
-        if tokio::time::timeout(GRACE, all).await.is_err() {
+        if tokio::time::timeout(SHUTDOWN_GRACE, all).await.is_err() {
             tracing::warn!("requests were still under way when the servers stopped");
         }
     }

@@ -1,5 +1,9 @@
 //! The whole stack in one process: the template, running.
 
+mod data_dir;
+mod listeners;
+mod servers;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,27 +17,28 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use crate::addresses::Addresses;
-use crate::asynchronous::Asynchronous;
+use crate::aws::guard::{self, Calls};
 use crate::aws::kms::{self, Kms};
-use crate::aws::lambda::Lambda;
+use crate::aws::lambda::event_queue::EventQueue;
+use crate::aws::lambda::invoke::{FunctionError, Functions, Handler, Invoker, Remote};
+use crate::aws::lambda::service::Lambda;
 use crate::aws::s3::S3;
 use crate::aws::secrets::{self, Secrets};
 use crate::aws::sns::Sns;
 use crate::aws::sqs::{Message, Queues};
-use crate::aws::uuid;
-use crate::data_dir::DataDir;
+use crate::aws::{dynamodb, scheduler, tables};
 use crate::environment::Environment;
+use crate::functions;
 use crate::gateway::Gateway;
-use crate::guard::{self, Calls};
-use crate::invoke::{FunctionError, Functions, Handler, Invoker, Remote};
 use crate::issuer::Issuer;
-use crate::listeners::Listeners;
 use crate::platforms::Platforms;
-use crate::servers::{Servers, bind};
-use crate::{dynamodb, functions, schedules, tables};
+use crate::uuid::random_uuid;
+use data_dir::DataDir;
+use listeners::Listeners;
+use servers::{Servers, bind};
 
-/// How long events under way may take once we stop.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long pending events may take once the stack stops.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
 /// How to run the stack.
 #[derive(Debug, Clone)]
@@ -46,10 +51,9 @@ pub struct Options {
     pub dynamodb: Option<Url>,
     /// The access key to call it with: DynamoDB Local has a database for each.
     pub access_key: Option<String>,
-    /// Whether the functions are held to their policies, and what they call is
-    /// remembered.
+    /// Whether the functions are held to their policies, and their calls recorded.
     pub guard: bool,
-    /// Where everything is kept; without it, in memory.
+    /// The directory of all data; without one, data is in memory.
     pub data_dir: Option<PathBuf>,
     /// Where the functions run, if not in this process.
     pub functions: Option<Url>,
@@ -82,11 +86,11 @@ impl Default for Options {
     }
 }
 
-/// A running stack. Dropped, it stops too, but nobody waits for what is under way.
+/// A running stack. Dropped, it stops too, but does not wait for pending events.
 pub struct Stack {
     addresses: Addresses,
     environment: Environment,
-    asynchronous: Asynchronous,
+    events: EventQueue,
     queues: Queues,
     issuer: Issuer,
     platforms: Platforms,
@@ -108,12 +112,12 @@ impl Stack {
         Self::start_with(options, functions::handlers).await
     }
 
-    /// Starts the stack with the functions that `wire` makes; it is not asked
-    /// when they run elsewhere. Everything that functions call answers already.
+    /// Starts the stack with the functions that `make_handlers` returns; it is not
+    /// called when they run elsewhere. The services that they call answer already.
     ///
     /// # Errors
     /// As for [`Stack::start`].
-    pub async fn start_with<W>(options: Options, wire: W) -> anyhow::Result<Self>
+    pub async fn start_with<W>(options: Options, make_handlers: W) -> anyhow::Result<Self>
     where
         W: AsyncFnOnce(&Environment, &Clock) -> anyhow::Result<BTreeMap<String, Handler>>,
     {
@@ -175,18 +179,18 @@ impl Stack {
         }
         let functions = match options.functions {
             Some(base) => Functions::Remote(Remote::new(base)?),
-            None => Functions::InProcess(wire(&environment, &clock).await?),
+            None => Functions::InProcess(make_handlers(&environment, &clock).await?),
         };
         let invoker = Invoker::new(model.functions.clone(), functions, clock.clone());
-        let asynchronous = Asynchronous::new(
+        let events = EventQueue::new(
             invoker.clone(),
             queues.clone(),
             clock.clone(),
             options.retry_delay,
         );
-        let sns = Sns::new(model.topics.clone(), asynchronous.clone(), clock.clone());
+        let sns = Sns::new(model.topics.clone(), events.clone(), clock.clone());
         servers.serve(listeners.sns, sns.router());
-        servers.serve(listeners.lambda, Lambda::new(asynchronous.clone()).router());
+        servers.serve(listeners.lambda, Lambda::new(events.clone()).router());
         let gateway = Gateway::new(model.api.clone(), invoker, clock.clone());
         servers.serve(listeners.gateway, gateway.router());
 
@@ -195,16 +199,16 @@ impl Stack {
             ticking.spawn(dynamodb::expire(database));
         }
         for schedule in model.schedules.iter().filter(|_| options.schedules) {
-            let (clock, asynchronous) = (clock.clone(), asynchronous.clone());
-            ticking.spawn(schedules::run(schedule.clone(), clock, asynchronous));
+            let (clock, events) = (clock.clone(), events.clone());
+            ticking.spawn(scheduler::run(schedule.clone(), clock, events));
         }
         if let Some(data_dir) = &data_dir {
-            data_dir.announce(&addresses, &environment.env_file()?)?;
+            data_dir.publish_addresses(&addresses, &environment.env_file()?)?;
         }
         Ok(Self {
             addresses,
             environment,
-            asynchronous,
+            events,
             queues,
             issuer,
             platforms,
@@ -250,16 +254,16 @@ impl Stack {
     /// # Errors
     /// The function's own.
     pub async fn invoke(&self, logical_id: &str, event: Value) -> Result<Value, FunctionError> {
-        let invoker = self.asynchronous.invoker();
-        invoker.invoke(logical_id, event, &uuid()).await
+        let invoker = self.events.invoker();
+        invoker.invoke(logical_id, event, &random_uuid()).await
     }
 
     /// Returns when no asynchronous invocation or delivery is under way.
     pub async fn settled(&self) {
-        self.asynchronous.settled().await;
+        self.events.settled().await;
     }
 
-    /// What lies in a queue, by its logical id.
+    /// The messages in a queue, by its logical id.
     #[must_use]
     pub fn queue(&self, logical_id: &str) -> Vec<Message> {
         self.queues.peek(logical_id)
@@ -269,13 +273,13 @@ impl Stack {
     pub async fn stop(mut self) {
         self.schedules.shutdown().await;
         if let Some(data_dir) = &self.data_dir {
-            data_dir.withdraw();
+            data_dir.withdraw_addresses();
         }
-        if tokio::time::timeout(GRACE, self.asynchronous.settled())
+        if tokio::time::timeout(SHUTDOWN_GRACE, self.events.settled())
             .await
             .is_err()
         {
-            let abandoned = self.asynchronous.abandon();
+            let abandoned = self.events.abandon();
             tracing::error!(abandoned, "events were still under way and are lost");
         }
         self.servers.stop().await;
@@ -302,8 +306,8 @@ fn key_material(data_dir: Option<&DataDir>) -> anyhow::Result<[u8; kms::MATERIAL
     })
 }
 
-/// The platforms' client ids and secrets, kept in `platforms.json`, and told to
-/// the simulated platforms.
+/// The platforms' client ids and secrets, kept in `platforms.json`. The simulated
+/// platforms expect them.
 fn platform_credentials(
     data_dir: Option<&DataDir>,
     platforms: &Platforms,

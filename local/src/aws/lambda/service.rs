@@ -8,8 +8,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{AwsError, uuid};
-use crate::asynchronous::Asynchronous;
+use crate::aws::lambda::event_queue::EventQueue;
+use crate::aws::protocol::AwsError;
+use crate::uuid::random_uuid;
 
 /// Limits of a payload that is waited for, and of an event
 /// (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
@@ -17,11 +18,11 @@ const REQUEST_LIMIT: usize = 6 * 1024 * 1024;
 const EVENT_LIMIT: usize = 1024 * 1024;
 
 #[derive(Clone)]
-pub(crate) struct Lambda(Asynchronous);
+pub(crate) struct Lambda(EventQueue);
 
 impl Lambda {
-    pub(crate) fn new(asynchronous: Asynchronous) -> Self {
-        Self(asynchronous)
+    pub(crate) fn new(events: EventQueue) -> Self {
+        Self(events)
     }
 
     pub(crate) fn router(self) -> Router {
@@ -34,12 +35,12 @@ impl Lambda {
 }
 
 async fn invoke(
-    State(Lambda(asynchronous)): State<Lambda>,
+    State(Lambda(events)): State<Lambda>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let Some(logical_id) = asynchronous.invoker().logical_id(&name) else {
+    let Some(logical_id) = events.invoker().logical_id(&name) else {
         return error(AwsError {
             status: StatusCode::NOT_FOUND,
             code: "ResourceNotFoundException",
@@ -68,10 +69,10 @@ async fn invoke(
             return error(AwsError::new("InvalidRequestContentException", message));
         }
     };
-    let request_id = uuid();
+    let request_id = random_uuid();
     match kind {
         None | Some("RequestResponse") => {
-            let result = asynchronous
+            let result = events
                 .invoker()
                 .invoke(&logical_id, payload, &request_id)
                 .await;
@@ -84,7 +85,7 @@ async fn invoke(
             }
         }
         Some("Event") => {
-            let request_id = asynchronous.submit(&logical_id, payload);
+            let request_id = events.submit(&logical_id, payload);
             answered(StatusCode::ACCEPTED, &request_id, &Value::Null, None)
         }
         Some("DryRun") => answered(StatusCode::NO_CONTENT, &request_id, &Value::Null, None),

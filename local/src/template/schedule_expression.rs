@@ -1,18 +1,13 @@
-//! The template's schedules: EventBridge Scheduler's expressions, and their ticking.
+//! EventBridge Scheduler's expressions.
 
 use std::str::FromStr;
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
-use shared::Clock;
-
-use crate::asynchronous::Asynchronous;
-use crate::template::Schedule;
 
 /// When a schedule is due.
 #[derive(Debug, Clone)]
-pub enum Expression {
+pub enum ScheduleExpression {
     /// `rate(...)`: first after one whole interval.
     Rate(TimeDelta),
     /// `cron(...)` in a time zone.
@@ -27,8 +22,8 @@ pub struct InvalidExpression {
     problem: String,
 }
 
-impl Expression {
-    /// Reads `rate(5 minutes)` or `cron(0 9 * * ? *)`.
+impl ScheduleExpression {
+    /// Parses `rate(5 minutes)` or `cron(0 9 * * ? *)`.
     ///
     /// # Errors
     /// [`InvalidExpression`] says what is wrong with it.
@@ -42,7 +37,7 @@ impl Expression {
             rest.strip_prefix('(')?.strip_suffix(')')
         };
         if let Some(rate) = argument("rate") {
-            rate_of(rate).map(Self::Rate).ok_or_else(|| {
+            parse_rate(rate).map(Self::Rate).ok_or_else(|| {
                 invalid("a rate is a positive number and minutes, hours or days".to_owned())
             })
         } else if let Some(fields) = argument("cron") {
@@ -83,7 +78,7 @@ impl Expression {
     }
 }
 
-fn rate_of(rate: &str) -> Option<TimeDelta> {
+fn parse_rate(rate: &str) -> Option<TimeDelta> {
     let (count, unit) = rate.trim().split_once(' ')?;
     let count: i64 = count
         .parse()
@@ -97,45 +92,6 @@ fn rate_of(rate: &str) -> Option<TimeDelta> {
     }
 }
 
-/// Ticks one schedule until the task is dropped.
-pub(crate) async fn run(schedule: Schedule, clock: Clock, asynchronous: Asynchronous) {
-    let mut ticks = Ticks::new(schedule, clock.now());
-    while let Some(left) = ticks.turn(clock.now(), &asynchronous) {
-        // The clock may be set while we wait, so never sleep for long.
-        let left = left.to_std().unwrap_or_default();
-        tokio::time::sleep(left.min(Duration::from_secs(1))).await;
-    }
-}
-
-/// One schedule as time passes.
-struct Ticks {
-    schedule: Schedule,
-    start: DateTime<Utc>,
-    next: Option<DateTime<Utc>>,
-}
-
-impl Ticks {
-    fn new(schedule: Schedule, start: DateTime<Utc>) -> Self {
-        let next = schedule.expression.next(start, start);
-        Self {
-            schedule,
-            start,
-            next,
-        }
-    }
-
-    /// Ticks if it is time to, once however much time has passed; how long it is
-    /// until the next time, if there is one.
-    fn turn(&mut self, now: DateTime<Utc>, asynchronous: &Asynchronous) -> Option<TimeDelta> {
-        if now >= self.next? {
-            tracing::debug!(schedule = self.schedule.name, "a schedule ticked");
-            asynchronous.submit(&self.schedule.function, self.schedule.input.clone());
-            self.next = self.schedule.expression.next(self.start, now);
-        }
-        Some(self.next? - now)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_rate_first_ticks_after_one_whole_interval_and_keeps_its_phase() {
-        let rate = Expression::parse("rate(5 minutes)", "UTC").unwrap();
+        let rate = ScheduleExpression::parse("rate(5 minutes)", "UTC").unwrap();
         let start = at("2026-11-23T09:02:00Z");
         assert_eq!(rate.next(start, start), Some(at("2026-11-23T09:07:00Z")));
         let late = at("2026-11-23T09:18:30Z");
@@ -155,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_cron_ticks_at_nine_in_its_time_zone_in_summer_and_winter() {
-        let daily = Expression::parse("cron(0 9 * * ? *)", "Europe/Berlin").unwrap();
+        let daily = ScheduleExpression::parse("cron(0 9 * * ? *)", "Europe/Berlin").unwrap();
         let next = |now| daily.next(at(now), at(now));
         assert_eq!(
             next("2026-07-01T00:00:00Z"),
@@ -165,7 +121,7 @@ mod tests {
             next("2026-11-23T08:00:00Z"),
             Some(at("2026-11-24T08:00:00Z"))
         );
-        let weekly = Expression::parse("cron(30 6 ? * MON *)", "UTC").unwrap();
+        let weekly = ScheduleExpression::parse("cron(30 6 ? * MON *)", "UTC").unwrap();
         let monday = at("2026-11-23T06:30:00Z");
         assert_eq!(
             weekly.next(monday, at("2026-11-22T00:00:00Z")),
@@ -184,52 +140,10 @@ mod tests {
             ("cron(0 9 L * ? *)", "UTC", ""),
             ("at(2026-11-23T09:00:00)", "UTC", "only rate"),
         ] {
-            let error = Expression::parse(expression, zone).unwrap_err().to_string();
+            let error = ScheduleExpression::parse(expression, zone)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(reason), "{expression}: {error}");
         }
-    }
-
-    #[tokio::test]
-    async fn a_schedule_ticks_when_its_time_has_come_and_not_before() {
-        use std::sync::Mutex;
-        let clock = Clock::frozen(at("2026-11-23T08:50:00Z"));
-        let parameter = |name: &str| (name.to_owned(), "https://issuer.example".to_owned());
-        let inputs = crate::template::Inputs {
-            parameters: [parameter("AuthIssuer"), parameter("AuthAudience")].into(),
-            sqs: String::new(),
-        };
-        let template = crate::template::Template::parse(crate::template::EMBEDDED).unwrap();
-        let model = template.resolve(&inputs).unwrap();
-        let seen: std::sync::Arc<Mutex<Vec<String>>> = std::sync::Arc::default();
-        let record = std::sync::Arc::clone(&seen);
-        let sweep = crate::invoke::handler(move |event, _| {
-            record.lock().unwrap().push(event.to_string());
-            std::future::ready(Ok(event))
-        });
-        let functions =
-            crate::invoke::Functions::InProcess([("CheckTokensFunction".to_owned(), sweep)].into());
-        let queues = crate::aws::sqs::Queues::new(model.queues.clone(), clock.clone());
-        let invoker =
-            crate::invoke::Invoker::new(model.functions.clone(), functions, clock.clone());
-        let asynchronous = Asynchronous::new(invoker, queues, clock.clone(), Duration::ZERO);
-        let of = |schedule: &Schedule| Ticks::new(schedule.clone(), clock.now());
-        let mut schedules: Vec<_> = model.schedules.iter().map(of).collect();
-        let mut ticks = Vec::new();
-        for _ in 0..12 {
-            for schedule in &mut schedules {
-                let left = schedule.turn(clock.now(), &asynchronous).unwrap();
-                assert!(left > TimeDelta::zero());
-            }
-            asynchronous.settled().await;
-            ticks.push(seen.lock().unwrap().drain(..).collect::<Vec<_>>().join(" "));
-            clock.advance(TimeDelta::minutes(1));
-        }
-        // 08:50 and on, a minute each: every five minutes, and daily at nine.
-        let expected = ["", "", "", "", "", "{}", "", "", "", ""];
-        assert_eq!(ticks[..10], expected);
-        let mut at_nine: Vec<_> = ticks[10].split(' ').collect();
-        at_nine.sort_unstable();
-        assert_eq!(at_nine, ["{\"days\":7}", "{}"]);
-        assert_eq!(ticks[11], "");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use dynoxide::Database;
 
-use crate::tables;
+use crate::aws::tables;
 use crate::template::Table;
 
 const FILE: &str = "dynamodb.sqlite";
@@ -16,7 +16,7 @@ const FILE: &str = "dynamodb.sqlite";
 ///
 /// # Errors
 /// If the file cannot be used, or a table cannot be made.
-pub async fn open(data_dir: Option<&Path>, tables: Vec<Table>) -> anyhow::Result<Database> {
+pub(crate) async fn open(data_dir: Option<&Path>, tables: Vec<Table>) -> anyhow::Result<Database> {
     let file = data_dir.map(|directory| directory.join(FILE));
     // The engine blocks.
     let open = move || {

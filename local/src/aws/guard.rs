@@ -1,7 +1,7 @@
-//! Stands between the functions and AWS's services: passes on what a function's
-//! policies allow, refuses the rest as IAM does, and remembers who called what.
+//! A proxy between the functions and the AWS services: it forwards the calls that
+//! a function's policies allow, refuses the others as IAM does, and records all.
 //!
-//! Each function has addresses of its own, `/{logical id}/{service}`.
+//! Each function has its own addresses, `/{logical id}/{service}`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,26 +15,26 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::addresses::Addresses;
-use crate::template::{ACCOUNT, Call, Model, REGION};
+use crate::template::{ACCOUNT, AwsCall, Model, REGION};
 
-/// Far more than anything that is sent here.
+/// Far more than any request to these services.
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
 /// The calls that functions made, each once, by logical id.
 #[derive(Debug, Clone, Default)]
-pub struct Calls(Arc<Mutex<BTreeSet<(String, Call)>>>);
+pub struct Calls(Arc<Mutex<BTreeSet<(String, AwsCall)>>>);
 
 impl Calls {
-    /// What was called so far.
+    /// The calls so far.
     #[must_use]
-    pub fn all(&self) -> BTreeSet<(String, Call)> {
+    pub fn all(&self) -> BTreeSet<(String, AwsCall)> {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    fn add(&self, function: &str, call: Call) {
+    fn add(&self, function: &str, call: AwsCall) {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         calls.insert((function.to_owned(), call));
     }
@@ -47,19 +47,6 @@ struct Guard {
     calls: Calls,
 }
 
-/// The services that functions call, by the names that the SDK has for them.
-pub(crate) fn services(addresses: &Addresses) -> [(&'static str, String); 7] {
-    [
-        ("DYNAMODB", addresses.dynamodb.clone()),
-        ("SNS", addresses.sns.clone()),
-        ("SQS", addresses.sqs.clone()),
-        ("KMS", addresses.kms.clone()),
-        ("S3", addresses.s3.clone()),
-        ("LAMBDA", addresses.lambda.clone()),
-        ("SECRETS_MANAGER", addresses.secretsmanager.clone()),
-    ]
-}
-
 /// A guard in front of the services at `addresses`.
 pub(crate) fn router(
     addresses: &Addresses,
@@ -68,7 +55,7 @@ pub(crate) fn router(
 ) -> anyhow::Result<Router> {
     let guard = Arc::new(Guard {
         http: reqwest::Client::builder().no_proxy().build()?,
-        services: services(addresses).into(),
+        services: addresses.services().into(),
         model,
         calls,
     });
@@ -90,13 +77,13 @@ async fn handle(State(guard): State<Arc<Guard>>, request: Request) -> Response {
     ) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    for call in guard.asked(service, &head, &path, &body) {
+    for call in guard.calls_of(service, &head, &path, &body) {
         if let Some(refusal) = guard.refuse(function, service, call) {
             return refusal;
         }
     }
     let answer = guard.forward(&head, &format!("{base}{path}"), body).await;
-    // S3 says that an object is not there only to those who may list.
+    // S3 answers 404 only to a caller that may list the bucket.
     if *service == "S3" && answer.status() == StatusCode::NOT_FOUND {
         let bucket = path.split('/').nth(1).unwrap_or_default();
         let list = call("s3:ListBucket", format!("arn:aws:s3:::{bucket}"));
@@ -107,8 +94,8 @@ async fn handle(State(guard): State<Arc<Guard>>, request: Request) -> Response {
     answer
 }
 
-fn call(action: impl Into<String>, resource: impl Into<String>) -> Call {
-    Call {
+fn call(action: impl Into<String>, resource: impl Into<String>) -> AwsCall {
+    AwsCall {
         action: action.into(),
         resource: resource.into(),
         leading_key: None,
@@ -117,8 +104,8 @@ fn call(action: impl Into<String>, resource: impl Into<String>) -> Call {
 }
 
 impl Guard {
-    /// Remembers a call; the answer to one that is not allowed.
-    fn refuse(&self, function: &str, service: &str, call: Call) -> Option<Response> {
+    /// Records an allowed call; the answer to one that is not allowed.
+    fn refuse(&self, function: &str, service: &str, call: AwsCall) -> Option<Response> {
         let statements = self.model.functions.get(function);
         let mut statements = statements.into_iter().flat_map(|of| &of.statements);
         if statements.any(|statement| statement.allows(&call)) {
@@ -126,7 +113,7 @@ impl Guard {
             return None;
         }
         tracing::error!(function, ?call, "its policies do not allow this");
-        let Call {
+        let AwsCall {
             action, resource, ..
         } = call;
         let message =
@@ -156,8 +143,9 @@ impl Guard {
         })
     }
 
-    /// The calls that a request is, those included that a service makes for the caller.
-    fn asked(&self, service: &str, head: &Parts, path: &str, body: &[u8]) -> Vec<Call> {
+    /// The calls that a request amounts to, with those that the service makes for
+    /// the caller.
+    fn calls_of(&self, service: &str, head: &Parts, path: &str, body: &[u8]) -> Vec<AwsCall> {
         let target = head
             .headers
             .get("x-amz-target")
@@ -169,7 +157,7 @@ impl Guard {
         let json: Value = serde_json::from_slice(body).unwrap_or_default();
         let text = |name: &str| json[name].as_str().unwrap_or_default().to_owned();
         match service {
-            "DYNAMODB" => vec![self.of_dynamodb(operation, &json)],
+            "DYNAMODB" => vec![self.dynamodb_call(operation, &json)],
             "KMS" => vec![call(format!("kms:{operation}"), text("KeyId"))],
             "SECRETS_MANAGER" => {
                 let id = text("SecretId");
@@ -220,7 +208,7 @@ impl Guard {
         }
     }
 
-    fn of_dynamodb(&self, operation: &str, body: &Value) -> Call {
+    fn dynamodb_call(&self, operation: &str, body: &Value) -> AwsCall {
         let name = body["TableName"].as_str().unwrap_or_default();
         let index = body["IndexName"].as_str();
         let index = index.map_or_else(String::new, |index| format!("/index/{index}"));
@@ -229,12 +217,12 @@ impl Guard {
         let leading_key = key.and_then(|key| {
             let values = [&body["Key"][key], &body["Item"][key]];
             let value = values.into_iter().find_map(|value| value["S"].as_str())?;
-            // The first part is what conditions are about; the rest is somebody's.
+            // Conditions compare only the part before the separator.
             let (kind, _) = value.split_once('#')?;
             Some(format!("{kind}#"))
         });
         let resource = format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}{index}");
-        Call {
+        AwsCall {
             leading_key,
             ..call(format!("dynamodb:{operation}"), resource)
         }
@@ -259,8 +247,8 @@ impl Guard {
     }
 }
 
-fn via(action: &str, resource: String, service: &str) -> Call {
-    Call {
+fn via(action: &str, resource: String, service: &str) -> AwsCall {
+    AwsCall {
         via: Some(service.to_owned()),
         ..call(action, resource)
     }

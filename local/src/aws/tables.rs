@@ -14,7 +14,7 @@ use crate::template::{REGION, Table};
 ///
 /// # Errors
 /// If the engine refuses a table, or a stored one has other keys.
-pub fn create_missing(database: &Database, tables: &[Table]) -> anyhow::Result<()> {
+pub(crate) fn create_missing(database: &Database, tables: &[Table]) -> anyhow::Result<()> {
     for table in tables {
         let described = database.describe_table(DescribeTableRequest {
             table_name: table.name.clone(),
@@ -43,7 +43,7 @@ pub fn create_missing(database: &Database, tables: &[Table]) -> anyhow::Result<(
 ///
 /// # Errors
 /// If it does not answer, or refuses a table.
-pub async fn create_missing_at(
+pub(crate) async fn create_missing_at(
     addresses: &Addresses,
     tables: &[Table],
     expiring: bool,

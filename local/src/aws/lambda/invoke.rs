@@ -66,7 +66,7 @@ where
 
 /// Where the functions run.
 #[derive(Clone)]
-pub enum Functions {
+pub(crate) enum Functions {
     /// In this process, by logical id.
     InProcess(BTreeMap<String, Handler>),
     /// Behind Lambda's invoke API at this address, by the name of their binary
@@ -76,7 +76,7 @@ pub enum Functions {
 
 /// An address that serves Lambda's invoke API.
 #[derive(Debug, Clone)]
-pub struct Remote {
+pub(crate) struct Remote {
     base: Url,
     client: reqwest::Client,
 }
@@ -86,7 +86,7 @@ impl Remote {
     ///
     /// # Errors
     /// If no HTTP client can be made.
-    pub fn new(base: Url) -> anyhow::Result<Self> {
+    pub(crate) fn new(base: Url) -> anyhow::Result<Self> {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(5))
@@ -143,9 +143,9 @@ impl Remote {
 
 /// Invokes the template's functions. Clones share them.
 #[derive(Clone)]
-pub struct Invoker(Arc<Inner>);
+pub(crate) struct Invoker(Arc<InvokerState>);
 
-struct Inner {
+struct InvokerState {
     specs: BTreeMap<String, Function>,
     functions: Functions,
     clock: Clock,
@@ -154,8 +154,12 @@ struct Inner {
 impl Invoker {
     /// An invoker of `functions` as the template describes them.
     #[must_use]
-    pub fn new(specs: BTreeMap<String, Function>, functions: Functions, clock: Clock) -> Self {
-        Self(Arc::new(Inner {
+    pub(crate) fn new(
+        specs: BTreeMap<String, Function>,
+        functions: Functions,
+        clock: Clock,
+    ) -> Self {
+        Self(Arc::new(InvokerState {
             specs,
             functions,
             clock,
@@ -164,7 +168,7 @@ impl Invoker {
 
     /// The function that a name, an ARN or a partial ARN means, qualified or not.
     #[must_use]
-    pub fn logical_id(&self, name: &str) -> Option<String> {
+    pub(crate) fn logical_id(&self, name: &str) -> Option<String> {
         let name = name.split_once("function:").map_or(name, |(_, name)| name);
         let name = name.split(':').next()?;
         let mut specs = self.0.specs.iter();
@@ -181,7 +185,7 @@ impl Invoker {
     ///
     /// # Errors
     /// The function's own error, its panic, or that it ran out of time.
-    pub async fn invoke(
+    pub(crate) async fn invoke(
         &self,
         logical_id: &str,
         event: Value,

@@ -1,0 +1,21 @@
+//! Ids in UUID's form.
+
+use rand::RngExt;
+
+/// A fresh id, as AWS names requests and messages.
+pub(crate) fn random_uuid() -> String {
+    format_uuid(rand::rng().random())
+}
+
+/// Bytes in UUID's form.
+pub(crate) fn format_uuid(bytes: [u8; 16]) -> String {
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (a, b, c, d, e) = (
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    );
+    format!("{a}-{b}-{c}-{d}-{e}")
+}
