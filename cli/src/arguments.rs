@@ -105,7 +105,7 @@ impl Command {
             Self::Quota(quota) => quota.run(output).await,
             #[cfg(feature = "local")]
             Self::Token(token) => token.run(output).await,
-            Self::Completions(completions) => completions.run(output),
+            Self::Completions(completions) => completions.run(Cli::command(), output),
         }
     }
 }

@@ -103,9 +103,9 @@ impl fmt::Display for Meter {
     }
 }
 
-/// How a quota stands.
+/// What is left of a quota.
 #[derive(Debug, Serialize)]
-pub(crate) struct Answer<'a> {
+pub(crate) struct QuotaReport<'a> {
     #[serde(flatten)]
     meter: &'a Meter,
     /// One window's numbers, as the API's answers have them at their top.
@@ -115,7 +115,7 @@ pub(crate) struct Answer<'a> {
     status: &'a QuotaStatus,
 }
 
-impl<'a> Answer<'a> {
+impl<'a> QuotaReport<'a> {
     pub(crate) fn new(meter: &'a Meter, status: &'a QuotaStatus) -> Self {
         Self::showing(status.shown(), meter, status)
     }
@@ -166,7 +166,7 @@ pub(crate) struct Waited<'a> {
     #[serde(flatten)]
     came_to: CameTo,
     #[serde(flatten)]
-    answer: Answer<'a>,
+    answer: QuotaReport<'a>,
 }
 
 #[derive(Debug, Serialize)]
@@ -203,7 +203,7 @@ impl<'a> Waited<'a> {
         };
         Self {
             came_to,
-            answer: Answer::showing(shown, meter, status),
+            answer: QuotaReport::showing(shown, meter, status),
         }
     }
 
@@ -292,24 +292,24 @@ mod tests {
     fn a_standing_shows_both_windows() {
         let (meter, now) = (meter(), instant(NOW));
         let some = status(3);
-        let text = Answer::new(&meter, &some).render(now);
+        let text = QuotaReport::new(&meter, &some).render(now);
         assert!(text.starts_with("linkedin acme/7\n\n"), "{text}");
         for row in ["100 83 in 2 hours", "20 3 in 1 minute"] {
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(text.contains(row), "{row}: {text}");
         }
         let fresh = status(20);
-        let text = Answer::new(&meter, &fresh).render(now);
+        let text = QuotaReport::new(&meter, &fresh).render(now);
         assert_eq!(text.matches("nothing taken").count(), 2, "{text}");
         // Between the answer and its printing a second may pass.
-        let text = Answer::new(&meter, &some).render(instant(NOW + 66));
+        let text = QuotaReport::new(&meter, &some).render(instant(NOW + 66));
         assert!(text.contains("in 0 seconds"), "{text}");
     }
 
     #[test]
     fn a_standing_is_one_object() {
         let (meter, some) = (meter(), status(3));
-        let object: Value = serde_json::to_value(Answer::new(&meter, &some)).unwrap();
+        let object: Value = serde_json::to_value(QuotaReport::new(&meter, &some)).unwrap();
         let expected = json!({
             "platform": "linkedin", "org_id": "acme", "integration_id": "7",
             "limit": 100, "seconds": 86_400, "remaining": 83, "reset": NOW + 7_260,

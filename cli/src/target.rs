@@ -39,15 +39,15 @@ const OUTPUTS: [(&str, &str); 10] = [
 /// The SDK's configuration and the variables to go with it.
 pub(crate) struct Target {
     sdk: SdkConfig,
-    source: Source,
+    configuration: Configuration,
 }
 
-enum Source {
+enum Configuration {
     Local(Environment),
     Aws(Variables),
 }
 
-impl Source {
+impl Configuration {
     /// What a function is configured with; in AWS, where nobody tells us, what
     /// this process is.
     fn variables(&self, function: &str) -> Variables {
@@ -61,18 +61,21 @@ impl Source {
 /// Every platform's policy in the stack that the command line means. It is
 /// configuration: nothing is called for it.
 pub(crate) fn policies(stack: &StackArguments) -> anyhow::Result<Policies> {
-    let source = match stack.local_environment()? {
-        Some(environment) => Source::Local(environment),
-        None => Source::Aws(Variables::of_process()),
+    let configuration = match stack.local_environment()? {
+        Some(environment) => Configuration::Local(environment),
+        None => Configuration::Aws(Variables::of_process()),
     };
-    Ok(source
+    Ok(configuration
         .variables(API)
         .parsed("QUOTA_POLICIES", Policies::default())?)
 }
 
 impl Target {
     /// The stack that the command line means; `needed` variables are there.
-    pub(crate) async fn of(stack: &StackArguments, needed: &[&str]) -> anyhow::Result<Self> {
+    pub(crate) async fn from_arguments(
+        stack: &StackArguments,
+        needed: &[&str],
+    ) -> anyhow::Result<Self> {
         if let Some(environment) = stack.local_environment()? {
             return Ok(Self::local(environment));
         }
@@ -86,14 +89,14 @@ impl Target {
         find_credentials(&sdk).await?;
         Ok(Self {
             sdk,
-            source: Source::Aws(variables),
+            configuration: Configuration::Aws(variables),
         })
     }
 
     pub(crate) fn local(environment: Environment) -> Self {
         Self {
             sdk: environment.sdk_config(),
-            source: Source::Local(environment),
+            configuration: Configuration::Local(environment),
         }
     }
 
@@ -103,9 +106,9 @@ impl Target {
 
     /// The name of the function that checks tokens.
     pub(crate) fn check_tokens_function(&self) -> anyhow::Result<String> {
-        match &self.source {
-            Source::Local(environment) => Ok(environment.function_name(CHECK_TOKENS)),
-            Source::Aws(_) => self.variable("CHECK_TOKENS_FUNCTION"),
+        match &self.configuration {
+            Configuration::Local(environment) => Ok(environment.function_name(CHECK_TOKENS)),
+            Configuration::Aws(_) => self.variable("CHECK_TOKENS_FUNCTION"),
         }
     }
 
@@ -143,7 +146,7 @@ impl Target {
 
     /// The function that checks tokens, wired in this process.
     pub(crate) async fn check_tokens(&self, clock: Clock) -> anyhow::Result<CheckTokens> {
-        let variables = self.source.variables(CHECK_TOKENS);
+        let variables = self.configuration.variables(CHECK_TOKENS);
         CheckTokens::from_environment(&self.sdk, &variables, clock)
             .context("the check could not be set up")
     }
@@ -175,7 +178,7 @@ impl Target {
 
     pub(crate) fn limiter(&self, clock: Clock) -> anyhow::Result<Limiter> {
         let policies = self
-            .source
+            .configuration
             .variables(API)
             .parsed("QUOTA_POLICIES", Policies::default())?;
         let table = self.variable("QUOTAS_TABLE")?;
@@ -187,12 +190,12 @@ impl Target {
     }
 
     fn variable(&self, name: &str) -> anyhow::Result<String> {
-        let value = match &self.source {
+        let value = match &self.configuration {
             // A table has one name, whichever function uses it.
-            Source::Local(environment) => [CHECK_TOKENS, NOTIFY, API]
+            Configuration::Local(environment) => [CHECK_TOKENS, NOTIFY, API]
                 .iter()
                 .find_map(|function| Some(environment.variables(function).get(name)?.to_owned())),
-            Source::Aws(variables) => {
+            Configuration::Aws(variables) => {
                 missing(variables, &[name])?;
                 variables.get(name).map(str::to_owned)
             }

@@ -36,7 +36,7 @@ fn limit(text: &str) -> Result<usize, String> {
 
 impl Audit {
     pub(crate) async fn run(self, output: &Output) -> anyhow::Result<Outcome> {
-        let target = Target::of(&self.stack, &Target::AUDIT_NEEDS).await?;
+        let target = Target::from_arguments(&self.stack, &Target::AUDIT_NEEDS).await?;
         let audit = target.audit(Clock::system())?;
         let entries = audit.history(&self.integration, self.limit).await?;
         let may_go_on = entries.len() == self.limit;

@@ -78,7 +78,7 @@ impl Check {
     }
 
     async fn check_one(&self, key: &IntegrationKey, output: &Output) -> anyhow::Result<Outcome> {
-        let target = Target::of(&self.stack, &["CHECK_TOKENS_FUNCTION"]).await?;
+        let target = Target::from_arguments(&self.stack, &["CHECK_TOKENS_FUNCTION"]).await?;
         let function = target.check_tokens_function()?;
         let config = aws_sdk_lambda::config::Builder::from(target.sdk())
             // Asked twice, it would ask the platform twice.
@@ -111,7 +111,7 @@ impl Check {
 
     async fn sweep_here(self, output: &Output) -> anyhow::Result<Outcome> {
         let request = Request::parse(&self.payload())?;
-        let target = Target::of(&self.stack, &Target::CHECK_TOKENS_NEEDS).await?;
+        let target = Target::from_arguments(&self.stack, &Target::CHECK_TOKENS_NEEDS).await?;
         let check_tokens = target.check_tokens(Clock::system()).await?;
         let spinner = progress::spinner();
         let report = check_tokens
@@ -132,7 +132,7 @@ impl Check {
     }
 
     async fn sweep_in_background(self, output: &Output) -> anyhow::Result<Outcome> {
-        let target = Target::of(&self.stack, &["CHECK_TOKENS_FUNCTION"]).await?;
+        let target = Target::from_arguments(&self.stack, &["CHECK_TOKENS_FUNCTION"]).await?;
         let function = target.check_tokens_function()?;
         aws_sdk_lambda::Client::new(target.sdk())
             .invoke()

@@ -1,10 +1,9 @@
 //! `warden completions`.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::{Shell, generate};
 use serde_json::json;
 
-use crate::arguments::Cli;
 use crate::output::{Outcome, Output};
 
 /// Print what makes a shell complete `warden` commands
@@ -15,9 +14,10 @@ pub(crate) struct Completions {
 }
 
 impl Completions {
-    pub(crate) fn run(self, output: &Output) -> anyhow::Result<Outcome> {
+    /// `command` is all of `warden`.
+    pub(crate) fn run(self, mut command: Command, output: &Output) -> anyhow::Result<Outcome> {
         let mut script = Vec::new();
-        generate(self.shell, &mut Cli::command(), "warden", &mut script);
+        generate(self.shell, &mut command, "warden", &mut script);
         let script = String::from_utf8(script)?;
         let object = json!({"shell": self.shell.to_string(), "script": script});
         output.answer(&object, || script)?;

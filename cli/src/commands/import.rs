@@ -41,8 +41,8 @@ pub(crate) struct Import {
 impl Import {
     pub(crate) async fn run(self, output: &Output) -> anyhow::Result<Outcome> {
         // Before anything else is looked for: the likeliest mistakes.
-        let source = Source::open(&self.file).await?;
-        let target = Target::of(&self.stack, &Target::IMPORTER_NEEDS).await?;
+        let source = ImportFile::open(&self.file).await?;
+        let target = Target::from_arguments(&self.stack, &Target::IMPORTER_NEEDS).await?;
         let importer = target.importer(Clock::system())?;
         let rejected = self.rejected.as_deref().map(Rejected::create).transpose()?;
         let mut problems = Problems::printing(self.max_errors, rejected);
@@ -149,13 +149,13 @@ impl Rejected {
 }
 
 /// A file to import, open.
-pub(crate) struct Source {
+pub(crate) struct ImportFile {
     name: String,
     size: Option<u64>,
     reader: Box<dyn AsyncRead + Unpin>,
 }
 
-impl Source {
+impl ImportFile {
     pub(crate) async fn open(path: &Path) -> anyhow::Result<Self> {
         if path == Path::new("-") {
             return Ok(Self {

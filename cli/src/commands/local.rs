@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use url::Url;
 
-use super::import::{self, Source};
+use super::import::{self, ImportFile};
 use crate::demo::{self, Demo};
 use crate::output::{Outcome, Output};
 use crate::stack::DataDir;
@@ -87,7 +87,7 @@ impl Local {
     pub(crate) async fn run(self, output: &Output) -> anyhow::Result<Outcome> {
         let mut sources = Vec::new();
         for file in &self.import {
-            sources.push(Source::open(file).await?);
+            sources.push(ImportFile::open(file).await?);
         }
         let stop = Stop::listen()?;
         tokio::select! {
@@ -102,7 +102,7 @@ impl Local {
     /// Serves until it is asked to stop.
     async fn serve(
         &self,
-        sources: Vec<Source>,
+        sources: Vec<ImportFile>,
         stop: &Stop,
         output: &Output,
     ) -> anyhow::Result<Outcome> {
@@ -139,7 +139,7 @@ impl Local {
         &self,
         stack: &Stack,
         clock: &Clock,
-        sources: Vec<Source>,
+        sources: Vec<ImportFile>,
         output: &Output,
     ) -> anyhow::Result<Outcome> {
         let target = Target::local(stack.environment().clone());

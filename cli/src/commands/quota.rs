@@ -11,7 +11,7 @@ use shared::{Clock, Platform};
 use crate::integration::integration;
 use crate::output::{Outcome, Output};
 use crate::progress;
-use crate::quota::{Answer, Meter, Policy, Waited, policies_table};
+use crate::quota::{Meter, Policy, QuotaReport, Waited, policies_table};
 use crate::stack::StackArguments;
 use crate::target::{self, Target};
 
@@ -82,7 +82,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 impl Metered {
     async fn open(self, clock: &Clock) -> anyhow::Result<(Meter, Limiter)> {
-        let target = Target::of(&self.stack, &Target::LIMITER_NEEDS).await?;
+        let target = Target::from_arguments(&self.stack, &Target::LIMITER_NEEDS).await?;
         let meter = Meter {
             platform: self.platform,
             integration: self.integration,
@@ -114,7 +114,7 @@ async fn show(of: Metered, clock: &Clock, output: &Output) -> anyhow::Result<Out
     let (meter, limiter) = of.open(clock).await?;
     let standing = limiter.remaining(&meter.key()).await?;
     let now = clock.now();
-    let answer = Answer::new(&meter, &standing);
+    let answer = QuotaReport::new(&meter, &standing);
     output.answer(&answer, || answer.render(now))?;
     Ok(Outcome::Fine)
 }

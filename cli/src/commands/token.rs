@@ -11,12 +11,12 @@ use shared::UserId;
 use crate::output::{Outcome, Output};
 use crate::stack::StackArguments;
 
-/// Said to whoever wants a token without `--local`.
+/// The error for a token without `--local`.
 pub(crate) const ONLY_LOCAL: &str = "only the local stack hands out tokens: add --local. \
     In AWS they come from the identity provider that the stack's parameter AuthIssuer names, \
     and without one from the user pool that the stack makes";
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Print a bearer token for calling the local stack's API
 #[derive(Debug, Args)]
@@ -29,18 +29,18 @@ pub(crate) struct Token {
 }
 
 #[derive(Deserialize)]
-struct Issued {
+struct TokenResponse {
     access_token: String,
     expires_in: u64,
 }
 
 #[derive(Deserialize)]
-struct Refused {
+struct TokenError {
     error_description: String,
 }
 
 #[derive(Serialize)]
-struct Answer<'a> {
+struct TokenOutput<'a> {
     token: &'a str,
     expires_in: u64,
 }
@@ -49,7 +49,7 @@ impl Token {
     pub(crate) async fn run(self, output: &Output) -> anyhow::Result<Outcome> {
         let addresses = Addresses::of_running_stack(&self.stack.data_dir.path)?;
         let http = reqwest::Client::builder()
-            .timeout(TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()?;
@@ -61,18 +61,18 @@ impl Token {
             .context("the local stack did not answer; is `warden local` still running?")?;
         if !response.status().is_success() {
             let status = response.status();
-            let refused: Option<Refused> = response.json().await.ok();
+            let refused: Option<TokenError> = response.json().await.ok();
             let reason = refused.map_or(status.to_string(), |refused| refused.error_description);
             bail!("no token for {}: {reason}", self.user);
         }
-        let Issued {
+        let TokenResponse {
             access_token,
             expires_in,
         } = response
             .json()
             .await
             .context("the issuer's answer is no token")?;
-        let answer = Answer {
+        let answer = TokenOutput {
             token: &access_token,
             expires_in,
         };

@@ -1,7 +1,7 @@
-//! The demo: an organisation with an integration in every state on every
-//! platform, and a few hours of history.
+//! The demo: an organisation with every state and every platform at least once,
+//! and a few hours of history.
 
-mod standing;
+mod demo_row;
 mod story;
 mod view;
 
@@ -13,20 +13,14 @@ use chrono::TimeDelta;
 use local::Stack;
 use serde_json::json;
 use shared::registration::import::{Importer, Progress};
-use shared::{Clock, IntegrationId, OrgId, Platform};
+use shared::{Clock, OrgId};
 
 use crate::target::Target;
-use story::{From, Story, Times};
+use story::{CREATOR, MEMBER, ScriptStart, Times, integrations};
+pub(crate) use story::{ORG, OWNER};
 pub(crate) use view::Demo;
 
-pub(crate) const ORG: &str = "demo";
-/// The owner, who is told everything.
-pub(crate) const OWNER: &str = "olga";
-const CREATOR: &str = "ian";
-/// A member who only looks.
-const MEMBER: &str = "mia";
-
-/// File in the data directory: the demo is there, and whole.
+/// The file in the data directory that says that the demo was loaded completely.
 const COMPLETE: &str = "demo.complete";
 
 /// How long ago the integrations were imported.
@@ -35,18 +29,8 @@ const HISTORY: TimeDelta = TimeDelta::hours(3);
 /// in a later sweep, is believed.
 const BETWEEN_SWEEPS: TimeDelta = TimeDelta::minutes(10);
 
-/// Every integration of the demo, platform by platform.
-fn integrations() -> impl Iterator<Item = (Platform, Story, String)> {
-    Platform::ALL.into_iter().flat_map(|platform| {
-        let stories = Story::ALL.into_iter();
-        stories
-            .filter(move |story| story.happens_on(platform))
-            .map(move |story| (platform, story, format!("{platform}-{}", story.name())))
-    })
-}
-
-/// Loads the demo if it is not there yet, sweeps, waits until everybody is
-/// told, and looks how everything stands. `clock` and `data_dir` are the stack's.
+/// Loads the demo if it is not there yet, sweeps, waits for all notifications, and
+/// reads the result. `clock` and `data_dir` are the stack's.
 pub(crate) async fn run(
     stack: &Stack,
     target: &Target,
@@ -82,7 +66,7 @@ pub(crate) async fn run(
         }
         fs::write(&complete, "").with_context(|| format!("cannot write {}", complete.display()))?;
     } else if !complete.exists() {
-        // Its story cannot be taken up in the middle: the past is over.
+        // An interrupted history cannot be continued: the clock has moved on.
         bail!(
             "loading it was interrupted, so only a part of it is there; delete {}, or start \
              with --no-demo",
@@ -90,11 +74,11 @@ pub(crate) async fn run(
         );
     }
     let report = sweep().await?;
-    view::look(target, &org, report, clock.now()).await
+    view::read(target, &org, report, clock.now()).await
 }
 
-/// Imports organisation, members and integrations. What the platforms are to
-/// do in the present is handed back.
+/// Imports organisation, members and integrations. Returns the scripts that begin
+/// in the present.
 async fn import(
     importer: &Importer,
     stack: &Stack,
@@ -107,11 +91,11 @@ async fn import(
     ];
     let mut later = Vec::new();
     for (platform, story, id) in integrations() {
-        let told = story.tell(platform, &id, times);
-        lines.push(told.line);
-        match told.script {
-            Some((From::TheImport, script)) => drop(stack.platforms().script(script)?),
-            Some((From::Now, script)) => later.push(script),
+        let integration = story.integration(platform, &id, times);
+        lines.push(integration.line);
+        match integration.script {
+            Some((ScriptStart::Import, script)) => drop(stack.platforms().script(script)?),
+            Some((ScriptStart::Now, script)) => later.push(script),
             None => {}
         }
     }
@@ -134,43 +118,35 @@ async fn import(
     Ok(later)
 }
 
-fn integration_id(id: &str) -> anyhow::Result<IntegrationId> {
-    Ok(IntegrationId::new(id)?)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use shared::registration::import::Record;
+    use shared::{IntegrationId, Platform};
 
     use super::*;
 
     #[test]
-    fn every_platform_has_every_story_that_it_can_have() {
-        let stories = |platform| {
-            let all = integrations().filter(move |(of, ..)| *of == platform);
-            all.map(|(_, story, _)| story.name())
-                .collect::<BTreeSet<_>>()
-        };
-        let everywhere = [
-            "renews-itself",
-            "expiring",
-            "expired",
-            "platform-down",
-            "access-withdrawn",
-            "switched-off",
-        ];
-        for platform in Platform::ALL {
-            assert!(
-                stories(platform).is_superset(&everywhere.into()),
-                "{platform}"
-            );
+    fn every_state_and_every_platform_appears_and_no_id_twice() {
+        let platforms: BTreeSet<_> = integrations().map(|(platform, ..)| platform).collect();
+        assert_eq!(platforms, Platform::ALL.into());
+        let ids: BTreeSet<_> = integrations().map(|(.., id)| id).collect();
+        assert_eq!(ids.len(), integrations().count());
+        for id in [
+            "meta-renews-itself",
+            "tiktok_business-never-expires",
+            "instagram-renewed-in-time",
+            "linkedin-expiring",
+            "snapchat-expired",
+            "google-platform-down",
+            "meta-access-withdrawn",
+            "google-act-first",
+            "twitter-permission-lost",
+            "instagram-switched-off",
+        ] {
+            assert!(ids.contains(id), "{id}");
         }
-        for platform in [Platform::Meta, Platform::Instagram, Platform::Google] {
-            assert!(stories(platform).contains("act-first"), "{platform}");
-        }
-        assert!(!stories(Platform::Twitter).contains("act-first"));
     }
 
     #[test]
@@ -180,13 +156,13 @@ mod tests {
         let imported = now - HISTORY;
         let platforms = local::platforms::Platforms::new(clock);
         for (platform, story, id) in integrations() {
-            let told = story.tell(platform, &id, Times { imported, now });
-            let parsed = Record::parse(told.line.to_string().as_bytes());
+            let integration = story.integration(platform, &id, Times { imported, now });
+            let parsed = Record::parse(integration.line.to_string().as_bytes());
             assert!(parsed.is_ok(), "{id}: {}", parsed.unwrap_err());
-            if let Some((_, script)) = told.script {
+            if let Some((_, script)) = integration.script {
                 assert!(platforms.script(script).is_ok(), "{id}");
             }
-            assert!(integration_id(&id).is_ok(), "{id}");
+            assert!(IntegrationId::new(id.as_str()).is_ok(), "{id}");
         }
     }
 }

@@ -1,13 +1,19 @@
-//! What can happen to an integration, one story an integration of the demo, as
-//! lines to import and as what the simulated platform does about it.
+//! What happens to each integration of the demo, as a line to import and as the
+//! script that its simulated platform follows.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use local::platforms::{Action, Requests, Respond, Script};
+use local::platforms::{Action, Script};
 use serde_json::{Value, json};
 use shared::Platform;
 use shared::platforms::catalog::RefreshModel;
 
-use super::{CREATOR, ORG};
+pub(crate) const ORG: &str = "demo";
+/// The owner, who gets every alert.
+pub(crate) const OWNER: &str = "olga";
+/// The creator of all integrations.
+pub(super) const CREATOR: &str = "ian";
+/// A member without permissions.
+pub(super) const MEMBER: &str = "mia";
 
 /// What happens to an integration. Its name is the account's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,97 +21,99 @@ pub(super) enum Story {
     RenewsItself,
     NeverExpires,
     RenewedInTime,
-    Expiring,
+    /// Nothing renews it; the minutes that are left.
+    Expiring(i64),
     Expired,
     PlatformDown,
     AccessWithdrawn,
-    ActFirst,
-    PermissionLost,
+    /// The error by which the platform asks the person to act there first.
+    ActFirst(&'static str),
+    /// The permission that the platform does not grant.
+    PermissionLost(&'static str),
     SwitchedOff,
 }
 
-/// The instants that a story hangs on: when its integrations were imported,
-/// and the present.
+/// Each story once, on a platform where it can happen; one integration expires
+/// for each severity. The minutes are half a day or so away from whole days, so
+/// that a notification reads like the table.
+const STORIES: [(Platform, Story); 12] = [
+    (Platform::Meta, Story::RenewsItself),
+    (Platform::TiktokBusiness, Story::NeverExpires),
+    (Platform::Instagram, Story::RenewedInTime),
+    (Platform::Linkedin, Story::Expiring((6 * 24 + 12) * 60)),
+    (Platform::Twitter, Story::Expiring((2 * 24 + 12) * 60)),
+    // Critical now, and not yet when the integrations were imported.
+    (Platform::Tiktok, Story::Expiring(21 * 60 + 50)),
+    (Platform::Snapchat, Story::Expired),
+    (Platform::Google, Story::PlatformDown),
+    (Platform::Meta, Story::AccessWithdrawn),
+    (Platform::Google, Story::ActFirst("invalid_rapt")),
+    (Platform::Twitter, Story::PermissionLost("tweet.write")),
+    (Platform::Instagram, Story::SwitchedOff),
+];
+
+/// Every integration of the demo: the stories, and one that renews itself on each
+/// platform without a story.
+pub(super) fn integrations() -> impl Iterator<Item = (Platform, Story, String)> {
+    let others = Platform::ALL.into_iter().filter(|platform| {
+        let mut with_story = STORIES.iter().map(|(platform, _)| platform);
+        with_story.all(|other| other != platform)
+    });
+    STORIES
+        .into_iter()
+        .chain(others.map(|platform| (platform, Story::RenewsItself)))
+        .map(|(platform, story)| (platform, story, format!("{platform}-{}", story.name())))
+}
+
+/// When the integrations were imported, and the present.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
     pub(super) imported: DateTime<Utc>,
     pub(super) now: DateTime<Utc>,
 }
 
-/// An integration, told.
-pub(super) struct SentAlerts {
+/// An integration of the demo with fresh tokens.
+pub(super) struct DemoIntegration {
     /// Its line of the import.
     pub(super) line: Value,
     /// What the platform does, and from when on.
-    pub(super) script: Option<(From, Script)>,
+    pub(super) script: Option<(ScriptStart, Script)>,
 }
-
-/// Critical, and was not yet when the integrations were imported.
-const ALMOST_A_DAY: TimeDelta = TimeDelta::minutes(21 * 60 + 50);
 
 /// From when on a platform follows a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum From {
-    TheImport,
+pub(super) enum ScriptStart {
+    Import,
     Now,
 }
 
 /// What an export knows of a credential.
 #[derive(Debug, Default)]
-struct Credential {
+struct ExportedCredential {
     access_ends: Option<DateTime<Utc>>,
     has_refresh_token: bool,
     refresh_ends: Option<DateTime<Utc>>,
-    data_access_ends: Option<DateTime<Utc>>,
     scopes: Vec<&'static str>,
 }
 
 impl Story {
-    pub(super) const ALL: [Self; 10] = [
-        Self::RenewsItself,
-        Self::NeverExpires,
-        Self::RenewedInTime,
-        Self::Expiring,
-        Self::Expired,
-        Self::PlatformDown,
-        Self::AccessWithdrawn,
-        Self::ActFirst,
-        Self::PermissionLost,
-        Self::SwitchedOff,
-    ];
-
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::RenewsItself => "renews-itself",
             Self::NeverExpires => "never-expires",
             Self::RenewedInTime => "renewed-in-time",
-            Self::Expiring => "expiring",
+            Self::Expiring(_) => "expiring",
             Self::Expired => "expired",
             Self::PlatformDown => "platform-down",
             Self::AccessWithdrawn => "access-withdrawn",
-            Self::ActFirst => "act-first",
-            Self::PermissionLost => "permission-lost",
+            Self::ActFirst(_) => "act-first",
+            Self::PermissionLost(_) => "permission-lost",
             Self::SwitchedOff => "switched-off",
         }
     }
 
-    /// Whether it can happen to an integration of that platform.
-    pub(super) fn happens_on(self, platform: Platform) -> bool {
-        match self {
-            // A Page's token; an advertiser's token.
-            Self::NeverExpires => {
-                matches!(platform, Platform::Meta | Platform::TiktokBusiness)
-            }
-            // People hear of a recovery only where tokens live for weeks.
-            Self::RenewedInTime => platform.usual_access_life() > TimeDelta::days(7),
-            Self::ActFirst => demand(platform).is_some(),
-            Self::PermissionLost => lost_scope(platform).is_some(),
-            _ => true,
-        }
-    }
-
-    /// Tells the story of `id` with fresh tokens.
-    pub(super) fn tell(self, platform: Platform, id: &str, times: Times) -> SentAlerts {
+    /// The integration `id` of this story.
+    pub(super) fn integration(self, platform: Platform, id: &str, times: Times) -> DemoIntegration {
         let credential = self.credential(platform, times);
         let access_token = fresh_token(platform);
         let refresh_token = credential.has_refresh_token.then(|| fresh_token(platform));
@@ -126,180 +134,68 @@ impl Story {
             "token_issued_at": issued_at,
             "token_expires_at": credential.access_ends,
             "refresh_token_expires_at": credential.refresh_ends,
-            "data_access_expires_at": credential.data_access_ends,
             "scopes": credential.scopes,
             "is_active": active,
         });
-        // What the platform is sent, and knows the grant by ever after.
+        // The token that the platform receives, and knows the grant by ever after.
         let sent = refresh_token.unwrap_or(access_token);
-        let script = self.script(platform, &credential, &sent, times);
-        SentAlerts {
+        let script = self.script(platform);
+        DemoIntegration {
             line,
-            script: script.map(|(from, script)| (from, script.on(platform).token(&sent))),
+            script: script.map(|(start, script)| (start, script.on(platform).token(&sent))),
         }
     }
 
-    fn credential(self, platform: Platform, times: Times) -> Credential {
-        let extends = platform.refresh_model(true, true) == RefreshModel::Extend;
+    fn credential(self, platform: Platform, times: Times) -> ExportedCredential {
         let life = platform.usual_access_life();
-        let usual = Credential {
+        let usual = ExportedCredential {
             access_ends: Some((times.imported + life * 3 / 4).trunc_subsecs(0)),
-            has_refresh_token: !extends,
-            ..Credential::default()
+            has_refresh_token: platform.refresh_model(true, true) != RefreshModel::Extend,
+            ..ExportedCredential::default()
         };
         match self {
-            Self::NeverExpires => Credential::default(),
-            Self::RenewedInTime => Credential {
+            Self::NeverExpires => ExportedCredential::default(),
+            Self::RenewedInTime => ExportedCredential {
                 access_ends: Some(times.now + TimeDelta::hours(60)),
                 ..usual
             },
-            Self::Expiring => expiring(platform, usual, times),
-            Self::Expired if usual.has_refresh_token => Credential {
-                access_ends: Some(times.now - TimeDelta::days(2)),
-                refresh_ends: Some(times.now - TimeDelta::days(2)),
+            // The refresh token's own end, where an access token lives only hours.
+            Self::Expiring(minutes) if life < TimeDelta::days(1) => ExportedCredential {
+                refresh_ends: Some(times.now + TimeDelta::minutes(minutes)),
                 ..usual
             },
-            Self::Expired => Credential {
-                access_ends: Some(times.now - TimeDelta::days(2)),
+            Self::Expiring(minutes) => ExportedCredential {
+                access_ends: Some(times.now + TimeDelta::minutes(minutes)),
+                has_refresh_token: false,
                 ..usual
             },
-            // With the usual end people would have been told hours ago, in the
-            // numbers of then.
-            Self::PlatformDown if platform == Platform::TiktokBusiness => Credential {
-                access_ends: Some(times.now + ALMOST_A_DAY),
-                ..usual
-            },
-            Self::PermissionLost => Credential {
-                scopes: lost_scope(platform).into_iter().collect(),
+            Self::Expired => {
+                let ended = Some(times.now - TimeDelta::days(2));
+                ExportedCredential {
+                    access_ends: ended,
+                    refresh_ends: ended.filter(|_| usual.has_refresh_token),
+                    ..usual
+                }
+            }
+            Self::PermissionLost(scope) => ExportedCredential {
+                scopes: vec![scope],
                 ..usual
             },
             _ => usual,
         }
     }
 
-    fn script(
-        self,
-        platform: Platform,
-        credential: &Credential,
-        sent: &str,
-        times: Times,
-    ) -> Option<(From, Script)> {
-        let refuse = |error| Script::refuse(platform, error);
+    fn script(self, platform: Platform) -> Option<(ScriptStart, Script)> {
         match self {
-            // A token of an hour has been renewed since, and would be dead by
-            // now if its platform had been down all the time.
-            Self::PlatformDown if platform.usual_access_life() < TimeDelta::days(1) => {
-                Some((From::Now, refuse("unavailable")))
+            // Its token of an hour would be dead by now if its platform had been
+            // down since the import.
+            Self::PlatformDown => Some((ScriptStart::Now, Script::refuse(platform, "unavailable"))),
+            Self::AccessWithdrawn => {
+                Some((ScriptStart::Import, Script::new(Action::Revoke).times(1)))
             }
-            Self::PlatformDown => Some((From::TheImport, refuse("unavailable"))),
-            Self::AccessWithdrawn => Some((From::TheImport, Script::new(Action::Revoke).times(1))),
-            Self::ActFirst => Some((From::TheImport, refuse(demand(platform)?))),
-            // What the platform says of the person's data after it has extended
-            // the token.
-            Self::Expiring if platform == Platform::Meta => {
-                let body = json!({"data": {
-                    "is_valid": true,
-                    "data_access_expires_at": credential.data_access_ends?.timestamp(),
-                }});
-                let respond = Script::new(with(&body)).times(1);
-                Some((
-                    From::TheImport,
-                    Script {
-                        on: Requests::Probe,
-                        ..respond
-                    },
-                ))
-            }
-            // It gives the same token back, as these two may: nothing is won.
-            Self::Expiring if platform == Platform::Instagram => {
-                let left = credential.access_ends? - times.imported;
-                let body = json!({
-                    "access_token": sent,
-                    "token_type": "bearer",
-                    "expires_in": left.num_seconds(),
-                });
-                Some((From::TheImport, Script::new(with(&body)).times(1)))
-            }
+            Self::ActFirst(error) => Some((ScriptStart::Import, Script::refuse(platform, error))),
             _ => None,
         }
-    }
-}
-
-/// An answer of this body.
-fn with(body: &Value) -> Action {
-    Action::Respond(Respond {
-        status: 200,
-        body: body.to_string(),
-        headers: [].into(),
-    })
-}
-
-/// What ends, and no refresh renews it: each platform's own way, spread over
-/// the severities. Always half a day or so away from a whole number of days,
-/// so that what people were told reads like what the table says.
-fn expiring(platform: Platform, usual: Credential, times: Times) -> Credential {
-    let after = |minutes| Some(times.now + TimeDelta::minutes(minutes));
-    let almost_a_day = Some(times.now + ALMOST_A_DAY);
-    let days_and_a_half = |days: i64| after((24 * days + 12) * 60);
-    match platform {
-        // The right to read the person's data.
-        Platform::Meta => Credential {
-            data_access_ends: days_and_a_half(5),
-            ..usual
-        },
-        Platform::Instagram => Credential {
-            access_ends: days_and_a_half(2),
-            ..usual
-        },
-        // Without a refresh token.
-        Platform::Tiktok | Platform::TiktokBusiness => Credential {
-            access_ends: almost_a_day,
-            has_refresh_token: false,
-            ..usual
-        },
-        Platform::Linkedin => Credential {
-            access_ends: days_and_a_half(6),
-            has_refresh_token: false,
-            ..usual
-        },
-        // The refresh token's own end; Google's lives 7 days while the consent
-        // screen is in testing.
-        Platform::Twitter => Credential {
-            refresh_ends: days_and_a_half(2),
-            ..usual
-        },
-        Platform::Google => Credential {
-            refresh_ends: days_and_a_half(4),
-            ..usual
-        },
-        Platform::Snapchat => Credential {
-            refresh_ends: days_and_a_half(1),
-            ..usual
-        },
-    }
-}
-
-/// The simulated platform's error that asks the person to act there first.
-const fn demand(platform: Platform) -> Option<&'static str> {
-    match platform {
-        Platform::Meta => Some("190/459"),
-        Platform::Instagram => Some("190/464"),
-        Platform::Google => Some("invalid_rapt"),
-        _ => None,
-    }
-}
-
-/// A permission that the simulated platform does not grant; where answers do
-/// not tell permissions, nobody notices.
-const fn lost_scope(platform: Platform) -> Option<&'static str> {
-    match platform {
-        Platform::Meta | Platform::Instagram => None,
-        Platform::Tiktok => Some("video.publish"),
-        Platform::TiktokBusiness => Some("video.insights"),
-        Platform::Linkedin => Some("rw_ads"),
-        Platform::Twitter => Some("tweet.write"),
-        Platform::Google => Some("https://www.googleapis.com/auth/analytics"),
-        Platform::Snapchat => Some("snapchat-profile-api"),
     }
 }
 

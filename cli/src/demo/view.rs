@@ -8,29 +8,28 @@ use shared::IntegrationKey;
 use shared::aws::tables::NotificationsTable;
 use shared::domain::notification::Notification;
 use shared::domain::report::SweepReport;
-use shared::{OrgId, UserId};
+use shared::{IntegrationId, OrgId, UserId};
 
-use super::standing::Standing;
-use super::{CREATOR, MEMBER, OWNER, integration_id, integrations};
+use super::demo_row::DemoRow;
+use super::story::{CREATOR, MEMBER, OWNER, integrations};
 use crate::target::Target;
 use crate::{report, table};
 
-/// How many notifications are read at once.
-const PAGE: usize = 100;
+/// How many notifications one query reads.
+const PAGE_ROWS: usize = 100;
 
-/// How the demo stands after its sweep.
+/// The demo after its sweep.
 #[derive(Debug, Serialize)]
 pub(crate) struct Demo {
     org_id: OrgId,
-    integrations: Vec<Standing>,
+    integrations: Vec<DemoRow>,
     report: SweepReport,
     /// How many notifications each person has.
     notifications: BTreeMap<UserId, usize>,
-    /// When all this was so.
     at: DateTime<Utc>,
 }
 
-pub(super) async fn look(
+pub(super) async fn read(
     target: &Target,
     org: &OrgId,
     report: SweepReport,
@@ -38,37 +37,40 @@ pub(super) async fn look(
 ) -> anyhow::Result<Demo> {
     let store = target.notifications()?;
     let mut notifications = BTreeMap::new();
-    let mut last_told = HashMap::new();
+    let mut last_notification = HashMap::new();
     for user in [OWNER, CREATOR, MEMBER] {
         let user = UserId::new(user)?;
         let all = all(&store, &user, org).await?;
         notifications.insert(user.clone(), all.len());
         if user.as_str() == OWNER {
             // Newest first; the last one inserted stays.
-            last_told = all
+            last_notification = all
                 .into_iter()
                 .rev()
-                .filter_map(|told| {
-                    Some((told.data["integration_id"].as_str()?.to_owned(), told.title))
+                .filter_map(|notification| {
+                    Some((
+                        notification.data["integration_id"].as_str()?.to_owned(),
+                        notification.title,
+                    ))
                 })
                 .collect();
         }
     }
     let table = target.integrations()?;
-    let mut standings = Vec::new();
+    let mut rows = Vec::new();
     for (_, _, id) in integrations() {
         let key = IntegrationKey {
             org_id: org.clone(),
-            integration_id: integration_id(&id)?,
+            integration_id: IntegrationId::new(id.as_str())?,
         };
         // One that somebody has removed since is not missed.
         if let Some(row) = table.get(&key).await? {
-            standings.push(Standing::of(&row, last_told.remove(&id), at));
+            rows.push(DemoRow::new(&row, last_notification.remove(&id), at));
         }
     }
     Ok(Demo {
         org_id: org.clone(),
-        integrations: standings,
+        integrations: rows,
         report,
         notifications,
         at,
@@ -83,7 +85,9 @@ async fn all(
     let mut all = Vec::new();
     let mut after = None;
     loop {
-        let page = store.list(user, org, false, PAGE, after.as_deref()).await?;
+        let page = store
+            .list(user, org, false, PAGE_ROWS, after.as_deref())
+            .await?;
         all.extend(page.rows);
         after = page.next;
         if after.is_none() {
@@ -94,11 +98,11 @@ async fn all(
 
 impl Demo {
     pub(crate) fn render(&self) -> String {
-        let mut table = table::table(Standing::HEADER);
-        for standing in &self.integrations {
-            table.add_row(standing.cells(self.at));
+        let mut table = table::table(DemoRow::HEADER);
+        for row in &self.integrations {
+            table.add_row(row.cells(self.at));
         }
-        let told: Vec<String> = self
+        let counts: Vec<String> = self
             .notifications
             .iter()
             .map(|(user, count)| format!("{user} {count}"))
@@ -107,7 +111,7 @@ impl Demo {
             "{}\n\nThe sweep just now\n{}\n\nNotifications: {}",
             table::render(table),
             report::render(&self.report),
-            told.join(", ")
+            counts.join(", ")
         )
     }
 }
