@@ -1,4 +1,4 @@
-//! What can be said on the command line.
+//! The arguments of the command line.
 
 use std::ffi::OsString;
 
@@ -45,12 +45,12 @@ pub(crate) enum Command {
 }
 
 impl Cli {
-    /// Reads the process's arguments; wrong ones, and `--help`, end it.
-    pub(crate) fn of_process() -> Self {
-        Self::read(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    /// Parses the process's arguments; wrong ones, and `--help`, end it.
+    pub(crate) fn from_process() -> Self {
+        Self::parse_arguments(std::env::args_os()).unwrap_or_else(|error| error.exit())
     }
 
-    fn read<T: Into<OsString> + Clone>(
+    fn parse_arguments<T: Into<OsString> + Clone>(
         arguments: impl IntoIterator<Item = T>,
     ) -> Result<Self, clap::Error> {
         let cli = Self::try_parse_from(arguments);
@@ -74,7 +74,7 @@ impl Cli {
     }
 }
 
-/// Says how to have what this build has not, where that is what was asked for.
+/// Adds how to get the local stack, where an argument needs it.
 #[cfg(not(feature = "local"))]
 fn without_local(mut error: clap::Error) -> clap::Error {
     let named = [ContextKind::InvalidSubcommand, ContextKind::InvalidArg]
@@ -124,15 +124,16 @@ mod tests_without_local {
             "quota list --data-dir x",
         ] {
             let arguments = std::iter::once("warden").chain(arguments.split_whitespace());
-            let error = Cli::read(arguments).expect_err("there is no local stack");
+            let error = Cli::parse_arguments(arguments).expect_err("there is no local stack");
             assert_eq!(error.exit_code(), 2);
             let text = error.to_string();
             assert!(text.contains("without the local stack"), "{text}");
             assert!(text.contains("cargo build -p cli"), "{text}");
         }
-        let error = Cli::read(["warden", "chekc"]).expect_err("there is no such command");
+        let error =
+            Cli::parse_arguments(["warden", "chekc"]).expect_err("there is no such command");
         assert!(!error.to_string().contains("local"), "{error}");
-        assert!(Cli::read(["warden", "check", "--sync"]).is_ok());
+        assert!(Cli::parse_arguments(["warden", "check", "--sync"]).is_ok());
     }
 }
 
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
 
     fn read(arguments: &str) -> Result<Cli, clap::Error> {
-        Cli::read(std::iter::once("warden").chain(arguments.split_whitespace()))
+        Cli::parse_arguments(std::iter::once("warden").chain(arguments.split_whitespace()))
     }
 
     #[track_caller]
@@ -262,7 +263,7 @@ mod tests {
             "18446744073709551616",
             "",
         ] {
-            let error = Cli::read(["warden", "quota", "wait", "x", "a/b", "--max", bad]);
+            let error = Cli::parse_arguments(["warden", "quota", "wait", "x", "a/b", "--max", bad]);
             let text = error.unwrap_err().to_string();
             let because = "a whole number of seconds from 0 to 31622400";
             assert!(text.contains(because), "{bad}: {text}");

@@ -24,12 +24,12 @@ use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let cli = Cli::of_process();
+    let cli = Cli::from_process();
     log_to_stderr();
     let output = Output::new(cli.json);
     let ended = Runtime::new().context("cannot start").and_then(|runtime| {
         let ended = runtime.block_on(cli.command.run(&output));
-        // A read of standard input cannot be called off; nobody waits for it.
+        // A read of standard input cannot be cancelled, so it is not waited for.
         runtime.shutdown_background();
         ended
     });
@@ -43,12 +43,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Only what went wrong, unless `RUST_LOG` asks for more: a person is reading.
+/// Logs only failures, unless `RUST_LOG` sets more: a person is reading.
 fn log_to_stderr() {
     let variables = Variables::of_process();
-    // The embedded database warns of every condition that does not hold; for
-    // us that is an answer like any other. The SDK warns at length of
-    // credentials that it does not find; we say that in a line.
+    // The embedded database warns of every condition that does not hold, which is
+    // an expected answer here. The SDK warns at length of missing credentials,
+    // which the command reports in one line.
     let filter = variables.get("RUST_LOG");
     let filter = filter.unwrap_or("warn,dynoxide=error,aws_config=error");
     tracing_subscriber::fmt()

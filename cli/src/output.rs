@@ -58,9 +58,9 @@ impl Output {
         }
     }
 
-    /// Something to know along the way.
+    /// Prints a line on standard error.
     pub(crate) fn note(self, text: impl Display) {
-        // There is nobody left to tell if this fails.
+        // A failure here has no other place to be reported.
         let _ = writeln!(std::io::stderr().lock(), "{text}");
     }
 
@@ -74,8 +74,8 @@ impl Output {
     }
 }
 
-/// An error and what caused it. Some errors repeat their cause in their own
-/// text; it is said once.
+/// An error and its causes. A cause that an error repeats in its own text appears
+/// once.
 fn explain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cause_is_said_once() {
+    fn a_cause_appears_once() {
         let error = anyhow::anyhow!("port 3000 is taken").context("cannot serve");
         assert_eq!(explain(&error), "cannot serve: port 3000 is taken");
         let error = anyhow::anyhow!("no answer").context("sending failed: no answer");

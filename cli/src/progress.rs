@@ -21,7 +21,7 @@ pub(crate) fn bytes(total: Option<u64>) -> ProgressBar {
     }
 }
 
-/// Something that turns while its message tells what is happening.
+/// A spinner with a message.
 pub(crate) fn spinner() -> ProgressBar {
     bar(ProgressBar::new_spinner(), "{spinner} {msg}")
 }

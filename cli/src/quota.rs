@@ -160,18 +160,18 @@ fn instant(seconds: u64) -> DateTime<Utc> {
         .unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-/// What waiting for a permit came to.
+/// The result of waiting for a permit.
 #[derive(Debug, Serialize)]
-pub(crate) struct Waited<'a> {
+pub(crate) struct PermitReport<'a> {
     #[serde(flatten)]
-    came_to: CameTo,
+    outcome: PermitOutcome,
     #[serde(flatten)]
     answer: QuotaReport<'a>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(tag = "decision", rename_all = "snake_case")]
-enum CameTo {
+enum PermitOutcome {
     Admitted {
         /// The call must be made before this.
         use_by: DateTime<Utc>,
@@ -184,25 +184,25 @@ enum CameTo {
     },
 }
 
-impl<'a> Waited<'a> {
+impl<'a> PermitReport<'a> {
     pub(crate) fn new(meter: &'a Meter, decision: &'a Decision, now: DateTime<Utc>) -> Self {
-        let (came_to, shown, status) = match decision {
+        let (outcome, shown, status) = match decision {
             Decision::Admitted(permit) => {
-                let came_to = CameTo::Admitted {
+                let outcome = PermitOutcome::Admitted {
                     use_by: permit.use_by,
                 };
-                (came_to, permit.shown(), &permit.status)
+                (outcome, permit.shown(), &permit.status)
             }
             Decision::Denied(denial) => {
-                let came_to = CameTo::Denied {
+                let outcome = PermitOutcome::Denied {
                     retry_at: instant(denial.retry_at),
                     retry_after: denial.retry_after(now),
                 };
-                (came_to, denial.shown(), &denial.status)
+                (outcome, denial.shown(), &denial.status)
             }
         };
         Self {
-            came_to,
+            outcome,
             answer: QuotaReport::showing(shown, meter, status),
         }
     }
@@ -210,9 +210,9 @@ impl<'a> Waited<'a> {
     /// Of a permit, `use_by` alone: a script reads it.
     pub(crate) fn render(&self, now: DateTime<Utc>) -> String {
         let exact = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
-        match self.came_to {
-            CameTo::Admitted { use_by } => exact(use_by),
-            CameTo::Denied { retry_at, .. } => format!(
+        match self.outcome {
+            PermitOutcome::Admitted { use_by } => exact(use_by),
+            PermitOutcome::Denied { retry_at, .. } => format!(
                 "no permit for {}: the next one frees {}, at {}",
                 self.answer.meter,
                 humanly(retry_at.max(now), now),
@@ -326,7 +326,7 @@ mod tests {
             use_by: instant(NOW + 30),
             status: status(3),
         });
-        let waited = Waited::new(&meter, &admitted, now);
+        let waited = PermitReport::new(&meter, &admitted, now);
         assert_eq!(waited.render(now), "2027-01-15T08:00:30Z");
         let object: Value = serde_json::to_value(&waited).unwrap();
         assert_eq!(object["decision"], "admitted");
@@ -337,7 +337,7 @@ mod tests {
             retry_at: NOW + 65,
             status: status(0),
         });
-        let waited = Waited::new(&meter, &denied, now);
+        let waited = PermitReport::new(&meter, &denied, now);
         assert_eq!(
             waited.render(now),
             "no permit for linkedin acme/7: the next one frees in 1 minute, at 2027-01-15T08:01:05Z"

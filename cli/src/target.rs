@@ -48,8 +48,7 @@ enum Configuration {
 }
 
 impl Configuration {
-    /// What a function is configured with; in AWS, where nobody tells us, what
-    /// this process is.
+    /// The variables of a function; for AWS, those of this process.
     fn variables(&self, function: &str) -> Variables {
         match self {
             Self::Local(environment) => environment.variables(function),

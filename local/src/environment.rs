@@ -24,7 +24,7 @@ pub struct Environment {
     model: Arc<Model>,
     endpoints: Endpoints,
     access_key: String,
-    /// Where a guard stands in front of the services, if one does.
+    /// The URL of the guard in front of the services, if there is one.
     guard: Option<String>,
 }
 

@@ -26,7 +26,7 @@ use shared::{Clock, UserId};
 pub(crate) const AUDIENCE: &str = "warden-local";
 
 /// How long a local token lives, in seconds: a working day.
-const LIFE_SECONDS: i64 = 12 * 60 * 60;
+const TOKEN_LIFE_SECONDS: i64 = 12 * 60 * 60;
 
 /// The issuer: a key pair, and the URL under which it is found. Cheap to clone.
 #[derive(Clone)]
@@ -92,7 +92,7 @@ impl Issuer {
             "aud": AUDIENCE,
             "iat": now,
             "nbf": now,
-            "exp": now + LIFE_SECONDS,
+            "exp": now + TOKEN_LIFE_SECONDS,
         }))
     }
 
@@ -146,7 +146,7 @@ async fn issue(
         Ok(token) => Json(json!({
             "access_token": token,
             "token_type": "Bearer",
-            "expires_in": LIFE_SECONDS,
+            "expires_in": TOKEN_LIFE_SECONDS,
         }))
         .into_response(),
         Err(error) => {
@@ -291,7 +291,7 @@ mod tests {
         let claims = verify(answer["access_token"].as_str().unwrap(), &keys);
         assert_eq!(claims["sub"], "auth0|ian");
         let life = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
-        assert_eq!(life, LIFE_SECONDS);
+        assert_eq!(life, TOKEN_LIFE_SECONDS);
     }
 
     #[tokio::test]

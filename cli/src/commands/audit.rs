@@ -10,8 +10,8 @@ use crate::output::{Outcome, Output};
 use crate::stack::StackArguments;
 use crate::target::Target;
 
-/// The most entries that can be asked for.
-const MOST: usize = 1_000;
+/// The largest value of `--limit`.
+const MAX_LIMIT: usize = 1_000;
 
 /// Print what happened to an integration, newest first
 #[derive(Debug, Args)]
@@ -30,8 +30,8 @@ fn limit(text: &str) -> Result<usize, String> {
     let whole = text.bytes().all(|b| b.is_ascii_digit()).then_some(text);
     whole
         .and_then(|text| text.parse().ok())
-        .filter(|limit| (1..=MOST).contains(limit))
-        .ok_or_else(|| format!("it must be a whole number from 1 to {MOST}"))
+        .filter(|limit| (1..=MAX_LIMIT).contains(limit))
+        .ok_or_else(|| format!("it must be a whole number from 1 to {MAX_LIMIT}"))
 }
 
 impl Audit {
@@ -42,7 +42,7 @@ impl Audit {
         let may_go_on = entries.len() == self.limit;
         let history = History::new(&self.integration, entries);
         output.answer(&history, || history.render())?;
-        if may_go_on && self.limit < MOST {
+        if may_go_on && self.limit < MAX_LIMIT {
             let limit = self.limit;
             output.note(format_args!(
                 "the newest {limit}; a larger --limit may show more"

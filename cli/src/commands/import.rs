@@ -18,7 +18,7 @@ use crate::stack::StackArguments;
 use crate::target::Target;
 
 /// How much is read at once.
-const BUFFER: usize = 256 * 1024;
+const BUFFER_BYTES: usize = 256 * 1024;
 /// How many problems are printed, unless something else is wanted.
 const MAX_ERRORS: u64 = 100;
 
@@ -56,7 +56,7 @@ impl Import {
     }
 }
 
-/// What is told of the records that have a problem.
+/// Prints the records with a problem, or counts them.
 struct Problems {
     /// How many may yet be printed.
     left: u64,
@@ -128,7 +128,7 @@ impl Rejected {
     fn write(&mut self, record: RawRecord<'_>) {
         let mut line = record.expose_line();
         line.push(b'\n');
-        // The import itself goes on; what failed is told at its end.
+        // The import itself goes on; a failure is reported at its end.
         match self.file.write_all(&line) {
             Ok(()) => self.written += 1,
             Err(error) => self.failed = Some(error),
@@ -183,7 +183,7 @@ impl ImportFile {
         &self.name
     }
 
-    /// Imports it, telling the problems as they come.
+    /// Imports it, and prints the problems as they come.
     #[cfg(feature = "local")]
     pub(crate) async fn import(
         self,
@@ -203,7 +203,7 @@ impl ImportFile {
         problems: &mut Problems,
     ) -> anyhow::Result<Summary> {
         let bar = progress::bytes(self.size);
-        let file = BufReader::with_capacity(BUFFER, self.reader);
+        let file = BufReader::with_capacity(BUFFER_BYTES, self.reader);
         let summary = importer
             .import(file, |progress| match progress {
                 Progress::Read(bytes) => bar.set_position(bytes),

@@ -89,21 +89,21 @@ impl Local {
         for file in &self.import {
             sources.push(ImportFile::open(file).await?);
         }
-        let stop = Stop::listen()?;
+        let stop = StopSignals::listen()?;
         tokio::select! {
             outcome = self.serve(sources, &stop, output) => outcome,
-            () = stop.asked(2) => {
+            () = stop.requested(2) => {
                 output.note("stopped at once; what was under way was cut off");
                 Ok(Outcome::NeedsAttention)
             }
         }
     }
 
-    /// Serves until it is asked to stop.
+    /// Serves until a signal requests its end.
     async fn serve(
         &self,
         sources: Vec<ImportFile>,
-        stop: &Stop,
+        stop: &StopSignals,
         output: &Output,
     ) -> anyhow::Result<Outcome> {
         let clock = Clock::system();
@@ -124,17 +124,17 @@ impl Local {
 
         let shown = tokio::select! {
             shown = self.show(&stack, &clock, sources, output) => shown,
-            () = stop.asked(1) => Ok(Outcome::Fine),
+            () = stop.requested(1) => Ok(Outcome::Fine),
         };
         if shown.is_ok() {
-            stop.asked(1).await;
+            stop.requested(1).await;
         }
         output.note("stopping");
         stack.stop().await;
         shown
     }
 
-    /// Loads what is to be loaded and tells how everything stands.
+    /// Imports the files or the demo, and prints the result.
     async fn show(
         &self,
         stack: &Stack,
@@ -230,10 +230,10 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// How often Ctrl-C, or whatever else asks a process to end, was received.
-struct Stop(watch::Receiver<u32>);
+/// The number of SIGINT and SIGTERM that were received.
+struct StopSignals(watch::Receiver<u32>);
 
-impl Stop {
+impl StopSignals {
     fn listen() -> std::io::Result<Self> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
@@ -250,9 +250,9 @@ impl Stop {
         Ok(Self(received))
     }
 
-    /// Returns once we were asked so many times, now or before.
-    async fn asked(&self, times: u32) {
-        // An error would mean that nobody listens any more.
+    /// Returns once so many signals were received, now or before.
+    async fn requested(&self, times: u32) {
+        // An error would mean that the task that listens has ended.
         let _ = self.0.clone().wait_for(|count| *count >= times).await;
     }
 }

@@ -11,12 +11,12 @@ use shared::{Clock, Platform};
 use crate::integration::integration;
 use crate::output::{Outcome, Output};
 use crate::progress;
-use crate::quota::{Meter, Policy, QuotaReport, Waited, policies_table};
+use crate::quota::{Meter, PermitReport, Policy, QuotaReport, policies_table};
 use crate::stack::StackArguments;
 use crate::target::{self, Target};
 
 /// The longest wait, in seconds: no policy's period is longer.
-const MAX_WAIT: u64 = 366 * 86_400;
+const MAX_WAIT_SECONDS: u64 = 366 * 86_400;
 
 /// See the platforms' quotas, and take permits to call them
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ enum Operation {
         #[command(flatten)]
         stack: StackArguments,
     },
-    /// Print how an integration's quota stands; takes nothing
+    /// Print what is left of an integration's quota; takes nothing
     #[command(after_help = "Whether there is such an integration is not looked at.")]
     Show {
         #[command(flatten)]
@@ -75,9 +75,9 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let whole = text.bytes().all(|b| b.is_ascii_digit()).then_some(text);
     whole
         .and_then(|text| text.parse().ok())
-        .filter(|seconds| *seconds <= MAX_WAIT)
+        .filter(|seconds| *seconds <= MAX_WAIT_SECONDS)
         .map(Duration::from_secs)
-        .ok_or_else(|| format!("it must be a whole number of seconds from 0 to {MAX_WAIT}"))
+        .ok_or_else(|| format!("it must be a whole number of seconds from 0 to {MAX_WAIT_SECONDS}"))
 }
 
 impl Metered {
@@ -136,7 +136,7 @@ async fn wait(
     spinner.finish_and_clear();
     let decision = decision?;
     let now = clock.now();
-    let waited = Waited::new(&meter, &decision, now);
+    let waited = PermitReport::new(&meter, &decision, now);
     output.answer(&waited, || waited.render(now))?;
     Ok(Outcome::fine_if(matches!(decision, Decision::Admitted(_))))
 }

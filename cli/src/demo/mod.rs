@@ -21,7 +21,7 @@ pub(crate) use story::{ORG, OWNER};
 pub(crate) use view::Demo;
 
 /// The file in the data directory that says that the demo was loaded completely.
-const COMPLETE: &str = "demo.complete";
+const COMPLETE_MARKER: &str = "demo.complete";
 
 /// How long ago the integrations were imported.
 const HISTORY: TimeDelta = TimeDelta::hours(3);
@@ -47,7 +47,7 @@ pub(crate) async fn run(
         stack.settled().await;
         Ok(report)
     };
-    let complete = data_dir.join(COMPLETE);
+    let complete = data_dir.join(COMPLETE_MARKER);
     if importer.organizations.organization(&org).await?.is_none() {
         let now = clock.now();
         // There and back by steps that add up to nothing.
@@ -74,7 +74,7 @@ pub(crate) async fn run(
         );
     }
     let report = sweep().await?;
-    view::read(target, &org, report, clock.now()).await
+    view::read_demo(target, &org, report, clock.now()).await
 }
 
 /// Imports organisation, members and integrations. Returns the scripts that begin

@@ -29,7 +29,7 @@ pub(crate) struct Demo {
     at: DateTime<Utc>,
 }
 
-pub(super) async fn read(
+pub(super) async fn read_demo(
     target: &Target,
     org: &OrgId,
     report: SweepReport,
@@ -63,7 +63,7 @@ pub(super) async fn read(
             org_id: org.clone(),
             integration_id: IntegrationId::new(id.as_str())?,
         };
-        // One that somebody has removed since is not missed.
+        // An integration that was removed since is left out.
         if let Some(row) = table.get(&key).await? {
             rows.push(DemoRow::new(&row, last_notification.remove(&id), at));
         }

@@ -18,7 +18,7 @@ use crate::addresses::Addresses;
 use crate::template::{ACCOUNT, AwsCall, Model, REGION};
 
 /// Far more than any request to these services.
-const MAX_BODY: usize = 16 * 1024 * 1024;
+const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
 /// The calls that functions made, each once, by logical id.
 #[derive(Debug, Clone, Default)]
@@ -64,7 +64,7 @@ pub(crate) fn router(
 
 async fn handle(State(guard): State<Arc<Guard>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
+    let Ok(body) = axum::body::to_bytes(body, MAX_BODY_BYTES).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());

@@ -1,8 +1,7 @@
 //! KMS: `GenerateDataKey` and `Decrypt` under one key file.
 //!
-//! A ciphertext carries the key's ARN and the id of the file's material, so
-//! that one from elsewhere is told apart; both, and the encryption context,
-//! are authenticated.
+//! A ciphertext carries the key's ARN and the id of the file's material, so that a
+//! foreign one is recognised. Both, and the encryption context, are authenticated.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,10 +23,10 @@ use super::protocol::{AwsError, answer_json, parse_input};
 
 /// The first byte of every ciphertext: its format.
 const FORMAT: u8 = 1;
-const ID: usize = 16;
+const ID_LENGTH: usize = 16;
 
 /// What `kms.key` holds: an id for it, then the key.
-pub(crate) const MATERIAL: usize = ID + 32;
+pub(crate) const MATERIAL_LENGTH: usize = ID_LENGTH + 32;
 
 #[derive(Clone)]
 pub(crate) struct Kms(Arc<KmsState>);
@@ -35,7 +34,7 @@ pub(crate) struct Kms(Arc<KmsState>);
 struct KmsState {
     /// ARNs of the template's keys.
     arns: Vec<String>,
-    id: [u8; ID],
+    id: [u8; ID_LENGTH],
     key: RandomizedNonceKey,
 }
 
@@ -51,9 +50,9 @@ struct KmsRequest {
 }
 
 impl Kms {
-    pub(crate) fn new(arns: Vec<String>, material: &[u8; MATERIAL]) -> anyhow::Result<Self> {
-        let (mut id, key) = ([0; ID], &material[ID..]);
-        id.copy_from_slice(&material[..ID]);
+    pub(crate) fn new(arns: Vec<String>, material: &[u8; MATERIAL_LENGTH]) -> anyhow::Result<Self> {
+        let (mut id, key) = ([0; ID_LENGTH], &material[ID_LENGTH..]);
+        id.copy_from_slice(&material[..ID_LENGTH]);
         let key = RandomizedNonceKey::new(&AES_256_GCM, key)?;
         Ok(Self(Arc::new(KmsState { arns, id, key })))
     }
@@ -162,7 +161,7 @@ mod tests {
     const KEY: &str = "arn:aws:kms:us-east-1:000000000000:key/one";
 
     fn kms(fill: u8) -> Kms {
-        Kms::new(vec![KEY.to_owned()], &[fill; MATERIAL]).unwrap()
+        Kms::new(vec![KEY.to_owned()], &[fill; MATERIAL_LENGTH]).unwrap()
     }
 
     fn blob_of(kms: &Kms, context: Value) -> (Value, Value) {
@@ -202,7 +201,7 @@ mod tests {
     #[test]
     fn the_key_id_must_be_the_one_that_made_the_ciphertext() {
         let arns = vec![KEY.to_owned(), KEY.replace("/one", "/two")];
-        let kms = Kms::new(arns, &[1; MATERIAL]).unwrap();
+        let kms = Kms::new(arns, &[1; MATERIAL_LENGTH]).unwrap();
         let (blob, _) = blob_of(&kms, json!({}));
         let request = json!({"CiphertextBlob": blob, "KeyId": "two"});
         let error = kms.operation("Decrypt", request).unwrap_err();

@@ -56,8 +56,8 @@ pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response {
     (status, headers, body.to_string()).into_response()
 }
 
-/// Answers a request of the AWS JSON protocols: `operation` is told the name
-/// behind the dot of `X-Amz-Target`.
+/// Answers a request of the AWS JSON protocols. `operation` gets the name behind the
+/// dot of `X-Amz-Target`, and the input.
 pub(crate) fn answer_json(
     headers: &HeaderMap,
     body: &Bytes,

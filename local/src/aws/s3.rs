@@ -18,7 +18,7 @@ use http::{HeaderMap, StatusCode, header};
 use crate::uuid::random_uuid;
 
 /// Far more than what is kept here needs.
-const MAX_OBJECT: usize = 1024 * 1024;
+const MAX_OBJECT_BYTES: usize = 1024 * 1024;
 
 #[derive(Clone)]
 pub(crate) struct S3 {
@@ -53,7 +53,7 @@ impl S3 {
         let object = get(read).put(write).delete(remove);
         Router::new()
             .route("/{bucket}/{*key}", object)
-            .layer(DefaultBodyLimit::max(MAX_OBJECT))
+            .layer(DefaultBodyLimit::max(MAX_OBJECT_BYTES))
             .with_state(self)
     }
 

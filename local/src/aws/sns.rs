@@ -20,7 +20,7 @@ use crate::template::Topic;
 use crate::uuid::random_uuid;
 
 /// SNS's limit for a message with its attributes.
-const LIMIT: usize = 256 * 1024;
+const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 
 #[derive(Clone)]
 pub(crate) struct Sns(Arc<SnsState>);
@@ -59,7 +59,7 @@ impl Sns {
         let message = form.get("Message").filter(|message| !message.is_empty());
         let message = message.ok_or_else(|| invalid("Empty message"))?;
         let attributes = attributes(form)?;
-        if message.len() + Value::from(attributes.clone()).to_string().len() > LIMIT {
+        if message.len() + Value::from(attributes.clone()).to_string().len() > MAX_MESSAGE_BYTES {
             return Err(invalid("Message too long"));
         }
         let message_id = random_uuid();
@@ -76,7 +76,7 @@ impl Sns {
                     "Message": message,
                     "Timestamp": self.0.clock.precise().to_rfc3339_opts(SecondsFormat::Millis, true),
                     "SignatureVersion": "1",
-                    // Lambda's caller is trusted by IAM, nobody checks a signature.
+                    // IAM authorises the call to Lambda; no subscriber checks a signature.
                     "Signature": "",
                     "SigningCertUrl": "",
                     "UnsubscribeUrl": "",

@@ -38,8 +38,8 @@ pub(crate) fn create_missing(database: &Database, tables: &[Table]) -> anyhow::R
 }
 
 /// The same on a DynamoDB that runs elsewhere. Tables that are there are left
-/// as they are. Rows expire only where they are `expiring`: it goes by real time,
-/// and would remove what lives by a clock that stands still.
+/// as they are. Rows expire only where `expiring` says so: DynamoDB goes by real time,
+/// and would remove rows that live by a frozen clock.
 ///
 /// # Errors
 /// If it does not answer, or refuses a table.
@@ -49,7 +49,7 @@ pub(crate) async fn create_missing_at(
     expiring: bool,
 ) -> anyhow::Result<()> {
     let http = reqwest::Client::builder().no_proxy().build()?;
-    let ask = async |operation: &str, body: &Value| -> anyhow::Result<Option<String>> {
+    let call = async |operation: &str, body: &Value| -> anyhow::Result<Option<String>> {
         let authorization = format!(
             "AWS4-HMAC-SHA256 Credential={}/20261124/{REGION}/dynamodb/aws4_request, \
              SignedHeaders=host, Signature=0",
@@ -69,7 +69,7 @@ pub(crate) async fn create_missing_at(
         Ok(Some(text).filter(|_| !ok))
     };
     for table in tables {
-        let refused = ask("CreateTable", &table.create).await?;
+        let refused = call("CreateTable", &table.create).await?;
         if refused
             .as_ref()
             .is_some_and(|text| text.contains("ResourceInUseException"))
@@ -79,7 +79,7 @@ pub(crate) async fn create_missing_at(
         let ttl = json!({"TableName": table.name, "TimeToLiveSpecification":
                          {"Enabled": true, "AttributeName": table.ttl}});
         let refused = match (refused, &table.ttl) {
-            (None, Some(_)) if expiring => ask("UpdateTimeToLive", &ttl).await?,
+            (None, Some(_)) if expiring => call("UpdateTimeToLive", &ttl).await?,
             (refused, _) => refused,
         };
         if let Some(text) = refused {

@@ -25,7 +25,7 @@ use responses::{ResponseType, proxy_response};
 use routes::find_route;
 
 /// The largest request body.
-const BODY_LIMIT: usize = 10 * 1024 * 1024;
+const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 /// How long the gateway waits for a function.
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
 
@@ -60,7 +60,7 @@ impl Gateway {
             return self.refuse(&call, ResponseType::MissingAuthenticationToken, None);
         };
         call.routed(route, parameters);
-        let Ok(body) = axum::body::to_bytes(body, BODY_LIMIT).await else {
+        let Ok(body) = axum::body::to_bytes(body, MAX_BODY_BYTES).await else {
             return self.refuse(&call, ResponseType::RequestTooLarge, None);
         };
         let authorizer = route

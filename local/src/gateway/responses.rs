@@ -140,7 +140,7 @@ fn substitute(template: &str, context: &Value) -> String {
 
 /// Headers that a function cannot set; they come out under another name
 /// (docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html).
-const REMAPPED: [&str; 6] = [
+const REMAPPED_HEADERS: [&str; 6] = [
     "authorization",
     "connection",
     "content-length",
@@ -172,14 +172,14 @@ pub(super) fn proxy_response(answer: &Value, request_id: &str) -> Option<Respons
         if lower == "transfer-encoding" {
             return Some(());
         }
-        let name = if REMAPPED.contains(&&*lower) {
+        let name = if REMAPPED_HEADERS.contains(&&*lower) {
             format!("x-amzn-remapped-{lower}")
         } else {
             lower
         };
         let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
         let value = HeaderValue::from_str(&text(value)).ok()?;
-        // What stands in both maps is sent once.
+        // A value in both maps is sent once.
         if headers.get_all(&name).iter().all(|sent| *sent != value) {
             headers.append(name, value);
         }

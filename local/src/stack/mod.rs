@@ -2,10 +2,10 @@
 
 mod data_dir;
 mod listeners;
+mod options;
 mod servers;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,6 @@ use rand::RngExt;
 use serde_json::Value;
 use shared::{Clock, Platform};
 use tokio::task::JoinSet;
-use url::Url;
 
 use crate::addresses::Addresses;
 use crate::aws::guard::{self, Calls};
@@ -35,56 +34,11 @@ use crate::platforms::Platforms;
 use crate::uuid::random_uuid;
 use data_dir::DataDir;
 use listeners::Listeners;
+pub use options::Options;
 use servers::{Servers, bind};
 
 /// How long pending events may take once the stack stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
-
-/// How to run the stack.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Port of the gateway; 0 for a free one.
-    pub port: u16,
-    /// Port of DynamoDB; 0 for a free one.
-    pub dynamodb_port: u16,
-    /// A DynamoDB that runs elsewhere, in place of the embedded one.
-    pub dynamodb: Option<Url>,
-    /// The access key to call it with: DynamoDB Local has a database for each.
-    pub access_key: Option<String>,
-    /// Whether the functions are held to their policies, and their calls recorded.
-    pub guard: bool,
-    /// The directory of all data; without one, data is in memory.
-    pub data_dir: Option<PathBuf>,
-    /// Where the functions run, if not in this process.
-    pub functions: Option<Url>,
-    /// Values of the template's parameters, in place of its defaults.
-    pub parameters: BTreeMap<String, String>,
-    /// The time.
-    pub clock: Clock,
-    /// Whether the template's schedules tick.
-    pub schedules: bool,
-    /// How long a failed asynchronous invocation waits for its next attempt.
-    pub retry_delay: Duration,
-}
-
-impl Default for Options {
-    /// Free ports, everything in memory, no schedules, no delay.
-    fn default() -> Self {
-        Self {
-            port: 0,
-            dynamodb_port: 0,
-            dynamodb: None,
-            access_key: None,
-            guard: false,
-            data_dir: None,
-            functions: None,
-            parameters: BTreeMap::new(),
-            clock: Clock::system(),
-            schedules: false,
-            retry_delay: Duration::ZERO,
-        }
-    }
-}
 
 /// A running stack. Dropped, it stops too, but does not wait for pending events.
 pub struct Stack {
@@ -287,9 +241,9 @@ impl Stack {
 }
 
 /// The KMS key's material, kept in `kms.key`.
-fn key_material(data_dir: Option<&DataDir>) -> anyhow::Result<[u8; kms::MATERIAL]> {
+fn key_material(data_dir: Option<&DataDir>) -> anyhow::Result<[u8; kms::MATERIAL_LENGTH]> {
     let fresh = || {
-        let mut material = [0; kms::MATERIAL];
+        let mut material = [0; kms::MATERIAL_LENGTH];
         rand::rng().fill(&mut material[..]);
         material
     };

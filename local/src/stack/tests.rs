@@ -8,6 +8,7 @@ use aws_sdk_lambda::primitives::Blob as Payload;
 use aws_sdk_lambda::types::InvocationType;
 use aws_sdk_sns::types::MessageAttributeValue;
 use serde_json::json;
+use url::Url;
 
 use super::*;
 use crate::aws::lambda::invoke::handler;
@@ -15,7 +16,7 @@ use crate::stack::servers::bind;
 
 type ProbeResult = std::sync::Arc<Mutex<Vec<Value>>>;
 
-/// `notify` fails as often as told and records what it is sent; `check-tokens` echoes.
+/// `notify` fails `failures` times and records its events; `check-tokens` echoes.
 async fn stack(options: Options, failures: u32) -> (Stack, ProbeResult) {
     let seen = ProbeResult::default();
     let recorder = seen.clone();

@@ -94,7 +94,7 @@ pub struct Api {
 pub struct Authorizer {
     /// Logical id of the function.
     pub function: String,
-    /// Headers without which it is not asked.
+    /// Headers without which the request is refused at once.
     pub headers: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Resolves references: what a name stands for on this machine.
+//! Resolves references to their values on this machine.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    /// `value` with every intrinsic replaced by what it stands for.
+    /// `value` with every intrinsic replaced by its value.
     pub(super) fn resolve(&self, value: &Value, place: &str) -> Result<Value, TemplateError> {
         Ok(self
             .resolve_unless_absent(value, place)?
@@ -170,7 +170,7 @@ impl<'a> Resolver<'a> {
         condition.map_or(Ok(true), |name| self.holds(name, place))
     }
 
-    /// An attribute of a resource: what `GetAtt`, `Ref` and our own reading ask for.
+    /// An attribute of a resource, for `GetAtt`, `Ref` and the model.
     pub(super) fn attribute(
         &self,
         id: &str,

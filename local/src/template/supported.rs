@@ -1,5 +1,5 @@
 //! What of a template this crate understands. Everything else is an error,
-//! except what has no meaning on one machine, which stands here with its reason.
+//! except what has no meaning on one machine, which is listed here with its reason.
 
 use serde_json::{Map, Value};
 

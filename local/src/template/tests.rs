@@ -56,7 +56,7 @@ fn every_path_has_its_methods_head_where_get_is_and_a_way_for_all_others() {
             let mut same_path = routes.iter().filter(|other| other.path == route.path);
             same_path.find(|other| other.method == method)
         };
-        // What is done there the authorizer judges; what is not, nobody.
+        // The authorizer judges every named method, and none that `ANY` catches.
         let open = route.path == "/health" || route.method == "ANY";
         assert_eq!(route.authorizer.is_none(), open, "{route:?}");
         assert!(of("ANY").is_some(), "{route:?}");

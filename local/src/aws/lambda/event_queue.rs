@@ -17,7 +17,7 @@ use crate::uuid::random_uuid;
 
 /// How many asynchronous invocations run at once: enough to keep a machine
 /// busy, few enough not to run out of sockets.
-const MAX_CONCURRENT: usize = 32;
+const MAX_CONCURRENT_INVOCATIONS: usize = 32;
 
 /// The queue in front of the functions. Clones share it.
 #[derive(Clone)]
@@ -60,7 +60,7 @@ impl EventQueue {
             queues,
             clock,
             retry_delay,
-            slots: Semaphore::new(MAX_CONCURRENT),
+            slots: Semaphore::new(MAX_CONCURRENT_INVOCATIONS),
             pending: watch::Sender::new(0),
             tasks: Mutex::default(),
         }))

@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::template::Function;
 
-/// What the Lambda runtime tells a function besides the event.
+/// What the Lambda runtime gives a function besides the event.
 #[derive(Debug, Clone)]
 pub struct Invocation {
     /// The invocation's id; the same for every attempt of an asynchronous one.

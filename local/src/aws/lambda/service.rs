@@ -14,8 +14,8 @@ use crate::uuid::random_uuid;
 
 /// Limits of a payload that is waited for, and of an event
 /// (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
-const REQUEST_LIMIT: usize = 6 * 1024 * 1024;
-const EVENT_LIMIT: usize = 1024 * 1024;
+const MAX_REQUEST_BYTES: usize = 6 * 1024 * 1024;
+const MAX_EVENT_BYTES: usize = 1024 * 1024;
 
 #[derive(Clone)]
 pub(crate) struct Lambda(EventQueue);
@@ -29,7 +29,7 @@ impl Lambda {
         Router::new()
             .route("/2015-03-31/functions/{name}/invocations", post(invoke))
             .fallback(async || error(AwsError::unknown_operation("this request")))
-            .layer(DefaultBodyLimit::max(2 * REQUEST_LIMIT))
+            .layer(DefaultBodyLimit::max(2 * MAX_REQUEST_BYTES))
             .with_state(self)
     }
 }
@@ -51,7 +51,13 @@ async fn invoke(
         .get("x-amz-invocation-type")
         .and_then(|kind| kind.to_str().ok());
     let event = kind == Some("Event");
-    if body.len() > if event { EVENT_LIMIT } else { REQUEST_LIMIT } {
+    if body.len()
+        > if event {
+            MAX_EVENT_BYTES
+        } else {
+            MAX_REQUEST_BYTES
+        }
+    {
         return error(AwsError {
             status: StatusCode::PAYLOAD_TOO_LARGE,
             code: "RequestTooLargeException",
