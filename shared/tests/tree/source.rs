@@ -52,7 +52,11 @@ fn read(file: PathBuf, path: Segments, modules: &mut BTreeMap<Segments, Module>)
         let files = [format!("{child}.rs"), format!("{child}/mod.rs")];
         let files = files.map(|name| folder.join(name));
         let file = files.into_iter().find(|file| file.exists()).unwrap();
-        read(file, [&path[..], &[child.clone()]].concat(), modules);
+        read(
+            file,
+            [&path[..], std::slice::from_ref(child)].concat(),
+            modules,
+        );
     }
     modules.insert(path, module);
 }

@@ -62,7 +62,7 @@ impl Integration {
 
     /// Takes over that the platform asks our whole application to wait: an attempt that
     /// was due is not made. That says nothing of the grant. The hold may end sooner, so
-    /// the integration is looked at again after [`HOLD_RECHECK_INTERVAL`].
+    /// the integration is looked at again after a quarter of an hour.
     pub fn wait_until(&mut self, until: DateTime<Utc>, now: DateTime<Utc>) {
         let is_in_doubt = self.is_in_doubt();
         let again = until.min(now + HOLD_RECHECK_INTERVAL);

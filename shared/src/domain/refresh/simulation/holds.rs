@@ -129,7 +129,7 @@ impl HoldsWorld {
                 ]),
                 short => short,
             };
-            let age = life * i32::try_from(chance.below(90)).unwrap() / 100;
+            let age = life * chance.below(90) / 100;
             let seconds = |time: TimeDelta| time.num_seconds();
             let ends = seconds(life - age);
             let mut row = integration(platform, has_refresh_token, -seconds(age), Some(ends));
