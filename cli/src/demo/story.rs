@@ -159,11 +159,16 @@ impl Story {
                 access_ends: Some(times.now + TimeDelta::hours(60)),
                 ..usual
             },
-            // The refresh token's own end, where an access token lives only hours.
-            Self::Expiring(minutes) if life < TimeDelta::days(1) => ExportedCredential {
-                refresh_ends: Some(times.now + TimeDelta::minutes(minutes)),
-                ..usual
-            },
+            // The refresh token's own end, where an access token lives only hours and
+            // no answer gives the refresh token another end.
+            Self::Expiring(minutes)
+                if life < TimeDelta::days(1) && platform.refresh_life().is_none() =>
+            {
+                ExportedCredential {
+                    refresh_ends: Some(times.now + TimeDelta::minutes(minutes)),
+                    ..usual
+                }
+            }
             Self::Expiring(minutes) => ExportedCredential {
                 access_ends: Some(times.now + TimeDelta::minutes(minutes)),
                 has_refresh_token: false,
