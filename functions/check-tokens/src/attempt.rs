@@ -14,7 +14,7 @@ use shared::domain::refresh::attempt::{Answered, Attempt, End, Event, Outcome, S
 use shared::domain::refresh::{Lifetimes, ProbeResult, Renewed};
 use shared::domain::report::{AnswerRecord, AttemptRecord};
 use shared::domain::verdict::Verdict;
-use shared::oauth::{Answer, Credentials, Granted, Tokens};
+use shared::oauth::{Credentials, Response, TokenResponse, Tokens};
 use shared::runtime::random_id;
 use tokio::time::timeout;
 use tracing::{error, warn};
@@ -201,14 +201,14 @@ impl Driver<'_> {
         let Refresher { oauth, clock, .. } = self.refresher;
         let (sent_at, began) = (clock.now(), clock.precise());
         let model = self.before.refresh_model();
-        let Answer {
+        let Response {
             result,
             request_id,
-            came: outside,
+            summary,
         } = oauth
             .refresh(self.before.platform, model, self.credentials, self.tokens)
             .await;
-        self.answer = answer_record(outside, request_id, clock.precise() - began);
+        self.answer = answer_record(summary, request_id, clock.precise() - began);
         match result {
             // Sealed with the key at hand, and handed over to be stored: between
             // the answer and its being stored nothing else may be done.
@@ -255,11 +255,15 @@ impl Driver<'_> {
 
     /// Seals new tokens for the generation that they will be. An answer without a
     /// refresh token leaves the old one in force.
-    fn seal(&mut self, granted: Granted, sent_at: DateTime<Utc>) -> Result<Renewed, CipherError> {
+    fn seal(
+        &mut self,
+        granted: TokenResponse,
+        sent_at: DateTime<Utc>,
+    ) -> Result<Renewed, CipherError> {
         let key = self.data_key.as_ref().ok_or(CipherError::Cipher)?;
         let context =
             |field| encryption_context(self.before, field, self.before.credential.generation + 1);
-        let Granted { tokens, lifetimes } = granted;
+        let TokenResponse { tokens, lifetimes } = granted;
         let rotated = tokens.rotate(self.tokens);
         let refresh_token = tokens
             .refresh_token

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use shared::aws::tables::{AuditStream, AuditTable};
 use shared::domain::report::{AnswerRecord, AttemptRecord};
-use shared::oauth::Came;
+use shared::oauth::ResponseSummary;
 use shared::{IntegrationKey, Platform};
 use tracing::{info, warn};
 
@@ -56,7 +56,7 @@ impl AttemptLog {
 
 /// The outside of an answer, if there was one.
 pub(crate) fn answer_record(
-    outside: Option<Came>,
+    summary: Option<ResponseSummary>,
     request_id: Option<String>,
     took: TimeDelta,
 ) -> AnswerRecord {
@@ -65,10 +65,10 @@ pub(crate) fn answer_record(
         duration_ms: took.num_milliseconds(),
         ..AnswerRecord::default()
     };
-    if let Some(outside) = outside {
-        record.http_status = Some(outside.status);
-        record.content_type = outside.content_type;
-        record.body_bytes = u64::try_from(outside.length).ok();
+    if let Some(summary) = summary {
+        record.http_status = Some(summary.status);
+        record.content_type = summary.content_type;
+        record.body_bytes = u64::try_from(summary.length).ok();
     }
     record
 }

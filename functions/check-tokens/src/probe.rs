@@ -61,7 +61,7 @@ impl Prober {
             });
         };
         let took = clock.precise() - began;
-        let mut answer = answer_record(probed.came, probed.request_id, took);
+        let mut answer = answer_record(probed.summary, probed.request_id, took);
         let before = row.clone();
         let now = clock.now();
         let result = match probed.result {

@@ -14,6 +14,7 @@ mod lease;
 pub mod notification;
 pub mod organization;
 pub mod platform_health;
+pub mod probe_result;
 pub mod quota;
 mod reconnect_by;
 pub mod redact;

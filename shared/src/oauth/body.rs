@@ -12,8 +12,8 @@ use flate2::read::MultiGzDecoder;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::{Map, Value};
 
-use super::MAX_BODY;
-
+/// The most that is read of an answer: real ones are under 10 kB.
+pub(super) const MAX_BODY: usize = 256 * 1024;
 const GZIP: &[u8] = b"\x1f\x8b";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -29,7 +29,7 @@ pub(super) struct Body {
 }
 
 impl Body {
-    pub(super) fn read(headers: &HeaderMap, bytes: &[u8]) -> Self {
+    pub(super) fn parse(headers: &HeaderMap, bytes: &[u8]) -> Self {
         let (unpacked, cut_off) = match bytes.starts_with(GZIP) {
             true => unpack(bytes),
             false => (Cow::Borrowed(bytes), false),
@@ -81,9 +81,9 @@ fn json(text: &[u8]) -> Option<Value> {
 
 /// As servers older than RFC 6749 answer: `access_token=...&expires=5183944`.
 fn form(headers: &HeaderMap, text: &[u8]) -> Option<Value> {
-    let said = content_type(headers).is_some_and(|is| is == "application/x-www-form-urlencoded");
+    let is_form = content_type(headers).is_some_and(|is| is == "application/x-www-form-urlencoded");
     let begins = |name: &str| text.starts_with(name.as_bytes());
-    if !(said || begins("access_token=") || begins("error=")) || !text.contains(&b'=') {
+    if !(is_form || begins("access_token=") || begins("error=")) || !text.contains(&b'=') {
         return None;
     }
     let fields = url::form_urlencoded::parse(text);

@@ -1,18 +1,17 @@
-//! How long a platform asks us to wait.
+//! How long an answer's headers ask us to wait.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-/// Beyond it a wait is nonsense: a day, in seconds.
-const LONGEST: f64 = 86_400.0;
+use crate::platforms::wait::{bounded, parse_number};
 
 /// How long a platform that holds us back asks us to wait: `Retry-After`, X's
 /// `x-rate-limit-reset` as an instant (docs.x.com, rate-limits), or Meta's
 /// minutes to regain access.
-pub(super) fn of_throttle(headers: &HeaderMap, now: DateTime<Utc>) -> Option<TimeDelta> {
+pub(super) fn from_headers(headers: &HeaderMap, now: DateTime<Utc>) -> Option<TimeDelta> {
     let reset = || {
-        let at = number(text(headers, "x-rate-limit-reset")?)?;
+        let at = parse_number(text(headers, "x-rate-limit-reset")?)?;
         bounded(at - as_seconds(now.timestamp()))
     };
     retry_after(headers, now)
@@ -24,16 +23,11 @@ pub(super) fn of_throttle(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Tim
 /// RFC; some send fractions.
 pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<TimeDelta> {
     let text = text(headers, "retry-after")?;
-    let seconds = number(text).or_else(|| {
+    let seconds = parse_number(text).or_else(|| {
         let date = DateTime::parse_from_rfc2822(text).ok()?;
         Some(as_seconds((date.to_utc() - now).num_seconds()))
     })?;
     bounded(seconds)
-}
-
-/// `30s` or `1.5s`, as protocol buffers write durations in JSON.
-pub(super) fn duration(text: &str) -> Option<TimeDelta> {
-    bounded(number(text.strip_suffix('s')?)?)
 }
 
 /// `X-Business-Use-Case-Usage` maps a business id to a list of usages
@@ -55,19 +49,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     Some(headers.get(name)?.to_str().ok()?.trim())
 }
 
-/// Digits, perhaps with a fraction; however many.
-fn number(text: &str) -> Option<f64> {
-    let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    text.parse().ok().filter(|_| plain)
-}
-
 #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53 seconds")]
 const fn as_seconds(seconds: i64) -> f64 {
     seconds as f64
-}
-
-/// Rounded up: a second early is too early.
-fn bounded(seconds: f64) -> Option<TimeDelta> {
-    #[expect(clippy::cast_possible_truncation, reason = "at most a day")]
-    (seconds > 0.0).then(|| TimeDelta::seconds(seconds.min(LONGEST).ceil() as i64))
 }

@@ -1,5 +1,4 @@
-//! The catalogue of platforms: names, aliases, and how each renews a
-//! credential; request and answer shapes live in `oauth`.
+//! The catalogue of platforms: their enum, and what the rest of the code asks of one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,43 +6,55 @@ use std::str::FromStr;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
+use super::consent::Consent;
+pub use super::definition::RefreshModel;
+use super::definition::{DefaultQuota, Definition};
+use super::{google_ads, instagram, linkedin, meta, snapchat, tiktok, tiktok_business, x};
 use crate::domain::redact;
 
-/// A platform that integrations connect to. Serialised by its canonical name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Platform {
-    /// Facebook and its pages and ads, by a long-lived user token.
-    Meta,
-    /// Instagram API with Instagram Login.
-    Instagram,
-    /// TikTok Login Kit v2.
-    Tiktok,
-    /// TikTok Business (Marketing API): advertiser tokens and TikTok-account tokens.
-    TiktokBusiness,
-    /// LinkedIn.
-    Linkedin,
-    /// X, OAuth 2.0 with PKCE.
-    Twitter,
-    /// Google Ads.
-    Google,
-    /// Snapchat Marketing API.
-    Snapchat,
+/// Makes of one line a platform its variant, its place in `ALL`, and its definition.
+macro_rules! catalogue {
+    ($($(#[$attribute:meta])* $variant:ident => $definition:path,)+) => {
+        /// A platform that integrations connect to. Serialised by its canonical name.
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+        )]
+        #[serde(rename_all = "snake_case")]
+        pub enum Platform {
+            $($(#[$attribute])* $variant,)+
+        }
+
+        impl Platform {
+            /// Every platform, in the order in which we list them.
+            pub const ALL: [Self; [$(Self::$variant),+].len()] = [$(Self::$variant),+];
+
+            /// What its file says of it.
+            pub(crate) const fn definition(self) -> &'static Definition {
+                match self {
+                    $(Self::$variant => &$definition,)+
+                }
+            }
+        }
+    };
 }
 
-/// How a credential is renewed. It follows from the platform and from what the
-/// platform gave us, not from a constant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RefreshModel {
-    /// The access token is exchanged for a longer-lived one while it still lives.
-    Extend,
-    /// A refresh token that works once; each answer carries the next.
-    Rotating,
-    /// A refresh token that stays the same.
-    Static,
-    /// Nothing renews it but a person.
-    None,
+catalogue! {
+    /// Facebook and its pages and ads, by a long-lived user token.
+    Meta => meta::DEFINITION,
+    /// Instagram API with Instagram Login.
+    Instagram => instagram::DEFINITION,
+    /// TikTok Login Kit v2.
+    Tiktok => tiktok::DEFINITION,
+    /// TikTok Business (Marketing API): advertiser tokens and TikTok-account tokens.
+    TiktokBusiness => tiktok_business::DEFINITION,
+    /// LinkedIn.
+    Linkedin => linkedin::DEFINITION,
+    /// X, OAuth 2.0 with PKCE.
+    Twitter => x::DEFINITION,
+    /// Google Ads.
+    Google => google_ads::DEFINITION,
+    /// Snapchat Marketing API.
+    Snapchat => snapchat::DEFINITION,
 }
 
 /// A name that is no platform of ours.
@@ -53,40 +64,17 @@ pub struct UnknownPlatform {
     name: String,
 }
 
-/// The original system's names for platforms, which are taken wherever a person or
-/// an export names one.
-const ALIASES: [(&str, Platform); 3] = [
-    ("facebook", Platform::Meta),
-    ("x", Platform::Twitter),
-    ("google_ads", Platform::Google),
-];
-
 impl Platform {
-    /// Every platform, in the order in which we list them.
-    pub const ALL: [Self; 8] = [
-        Self::Meta,
-        Self::Instagram,
-        Self::Tiktok,
-        Self::TiktokBusiness,
-        Self::Linkedin,
-        Self::Twitter,
-        Self::Google,
-        Self::Snapchat,
-    ];
-
     /// The canonical name: in keys, paths, messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Meta => "meta",
-            Self::Instagram => "instagram",
-            Self::Tiktok => "tiktok",
-            Self::TiktokBusiness => "tiktok_business",
-            Self::Linkedin => "linkedin",
-            Self::Twitter => "twitter",
-            Self::Google => "google",
-            Self::Snapchat => "snapchat",
-        }
+        self.definition().name
+    }
+
+    /// The name that people know it by.
+    #[must_use]
+    pub const fn display_name(self) -> &'static str {
+        self.definition().display_name
     }
 
     /// The platform by its name or alias in any case, with spaces or hyphens in
@@ -98,199 +86,116 @@ impl Platform {
         plain.parse().ok()
     }
 
-    /// The name that people know it by.
+    /// Every name that is accepted: `meta (or facebook), instagram, ...`.
     #[must_use]
-    pub const fn display_name(self) -> &'static str {
-        match self {
-            Self::Meta => "Facebook",
-            Self::Instagram => "Instagram",
-            Self::Tiktok => "TikTok",
-            Self::TiktokBusiness => "TikTok Business",
-            Self::Linkedin => "LinkedIn",
-            Self::Twitter => "X",
-            Self::Google => "Google Ads",
-            Self::Snapchat => "Snapchat",
-        }
+    pub fn names() -> String {
+        let names = Self::ALL.map(|platform| {
+            let Definition { name, aliases, .. } = platform.definition();
+            match aliases {
+                [] => (*name).to_owned(),
+                aliases => format!("{name} (or {})", aliases.join(", ")),
+            }
+        });
+        names.join(", ")
     }
 
     /// How a credential of this platform is renewed, given what came with it.
-    /// An access token that never ends needs no extending.
     #[must_use]
     pub const fn refresh_model(
         self,
         has_refresh_token: bool,
         access_expires: bool,
     ) -> RefreshModel {
-        // Without a rest: a platform that is added is decided before it compiles.
-        match self {
-            // A Page's or a system user's token may never end.
-            Self::Meta => match access_expires {
-                true => RefreshModel::Extend,
-                false => RefreshModel::None,
-            },
-            // Each of these ends, also where nobody knows when: an extension tells.
-            Self::Instagram => RefreshModel::Extend,
-            // Snapchat and TikTok-account tokens: not documented whether they
-            // rotate; treating them as single-use is the safe side.
-            Self::Tiktok | Self::TiktokBusiness | Self::Twitter | Self::Snapchat => {
-                match has_refresh_token {
-                    true => RefreshModel::Rotating,
-                    false => RefreshModel::None,
-                }
-            }
-            Self::Linkedin | Self::Google => match has_refresh_token {
-                true => RefreshModel::Static,
-                false => RefreshModel::None,
-            },
+        let never_ends = !access_expires && self.definition().lifetimes.access_may_never_end;
+        let can_be_renewed = match self.definition().refresh_model {
+            RefreshModel::Extend => !never_ends,
+            RefreshModel::Rotating | RefreshModel::Static => has_refresh_token,
+            RefreshModel::None => false,
+        };
+        match can_be_renewed {
+            true => self.definition().refresh_model,
+            false => RefreshModel::None,
         }
     }
 
-    /// The usual life of an access token as documented in November 2026. Only
-    /// for a credential that came to us without the time it was issued: an
-    /// answer's own `expires_in` always wins.
+    /// The usual life of an access token, for a credential that came to us without
+    /// the time it was issued: an answer's own `expires_in` always wins.
     #[must_use]
     pub const fn usual_access_life(self) -> TimeDelta {
-        match self {
-            Self::Meta | Self::Instagram | Self::Linkedin => TimeDelta::days(60),
-            Self::Tiktok | Self::Twitter => TimeDelta::hours(2),
-            Self::TiktokBusiness => TimeDelta::hours(24),
-            Self::Google | Self::Snapchat => TimeDelta::hours(1),
-        }
+        self.definition().lifetimes.access
     }
 
-    /// The longest life of an access token that the platform has documented: TikTok's
-    /// page said 24 hours until November 2026, and not every application need have
-    /// changed at once.
+    /// The longest life of an access token that the platform has documented.
     #[must_use]
     pub const fn longest_access_life(self) -> TimeDelta {
-        match self {
-            Self::Tiktok => TimeDelta::hours(24),
-            Self::Meta
-            | Self::Instagram
-            | Self::TiktokBusiness
-            | Self::Linkedin
-            | Self::Twitter
-            | Self::Google
-            | Self::Snapchat => self.usual_access_life(),
-        }
+        self.definition().lifetimes.longest_access
+    }
+
+    /// Whether each answer to a refresh names the access token's life.
+    pub(crate) const fn always_names_access_life(self) -> bool {
+        self.definition().lifetimes.access_is_always_named
     }
 
     /// The life of a refresh token, where the platform documents one and names it in
-    /// each answer: TikTok's (developers.tiktok.com, oauth-user-access-token-management),
-    /// TikTok accounts' (tiktok-business-api-sdk), LinkedIn's (learn.microsoft.com,
-    /// programmatic-refresh-tokens).
+    /// each answer.
     #[must_use]
     pub const fn refresh_life(self) -> Option<TimeDelta> {
-        match self {
-            Self::Tiktok => Some(TimeDelta::days(180)),
-            Self::TiktokBusiness | Self::Linkedin => Some(TimeDelta::days(365)),
-            Self::Meta | Self::Instagram | Self::Twitter | Self::Google | Self::Snapchat => None,
-        }
+        self.definition().lifetimes.refresh
     }
 
     /// How old an access token must be before the platform extends it.
-    /// Instagram: "at least 24 hours old"
-    /// (developers.facebook.com, reference/refresh_access_token).
     #[must_use]
     pub const fn minimum_age(self) -> TimeDelta {
-        match self {
-            Self::Instagram => TimeDelta::hours(24),
-            Self::Meta
-            | Self::Tiktok
-            | Self::TiktokBusiness
-            | Self::Linkedin
-            | Self::Twitter
-            | Self::Google
-            | Self::Snapchat => TimeDelta::zero(),
-        }
+        self.definition().lifetimes.minimum_age
     }
 
     /// Whether it limits for how long we may read a person's data, by a clock
-    /// that no refresh renews and only a probe tells. Meta: 90 days
-    /// (developers.facebook.com/docs/facebook-login/auth-vs-data).
+    /// that no refresh renews and only a probe shows.
     #[must_use]
     pub const fn limits_data_access(self) -> bool {
         self.data_access_life().is_some()
     }
 
     pub(crate) const fn data_access_life(self) -> Option<TimeDelta> {
-        match self {
-            Self::Meta => Some(TimeDelta::days(90)),
-            Self::Instagram
-            | Self::Tiktok
-            | Self::TiktokBusiness
-            | Self::Linkedin
-            | Self::Twitter
-            | Self::Google
-            | Self::Snapchat => None,
-        }
+        self.definition().lifetimes.data_access
+    }
+
+    /// How long a grant lasts unused, renewed by any refresh.
+    #[must_use]
+    pub const fn idle_life(self) -> Option<TimeDelta> {
+        self.definition().lifetimes.idle
+    }
+
+    /// Whether it says, free of charge, whether an access token works.
+    #[must_use]
+    pub const fn has_free_probe(self) -> bool {
+        self.definition().probe.is_some()
     }
 
     /// Whether a probe says who asks: then it shows that our application works. The
     /// others take the token alone.
     #[must_use]
-    pub const fn probe_names_application(self) -> bool {
-        match self {
-            Self::Meta | Self::TiktokBusiness | Self::Linkedin => true,
-            Self::Instagram | Self::Tiktok | Self::Twitter | Self::Google | Self::Snapchat => false,
-        }
+    pub fn probe_names_application(self) -> bool {
+        let probe = self.definition().probe.as_ref();
+        probe.is_some_and(|probe| (probe.request)(false, &[]).names_client())
     }
 
-    /// Whether it tells, free of charge, whether an access token lives. X bills
-    /// `GET /2/users/me` as a read.
-    #[must_use]
-    pub const fn has_free_probe(self) -> bool {
-        match self {
-            Self::Twitter => false,
-            Self::Meta
-            | Self::Instagram
-            | Self::Tiktok
-            | Self::TiktokBusiness
-            | Self::Linkedin
-            | Self::Google
-            | Self::Snapchat => true,
-        }
-    }
-
-    /// A permission as the platform's answers spell it. Google takes two by short
-    /// names as well, and answers with the long ones
-    /// (developers.google.com/identity/protocols/oauth2/scopes).
+    /// A permission as the platform's answers spell it.
     #[must_use]
     pub fn spelling(self, scope: &str) -> &str {
-        match (self, scope) {
-            (Self::Google, "email") => "https://www.googleapis.com/auth/userinfo.email",
-            (Self::Google, "profile") => "https://www.googleapis.com/auth/userinfo.profile",
-            _ => scope,
-        }
+        let spellings = self.definition().scope_spellings;
+        let long = spellings.iter().find(|(short, _)| *short == scope);
+        long.map_or(scope, |(_, long)| long)
     }
 
-    /// How long a grant lasts unused, renewed by any refresh. Google: six
-    /// months (developers.google.com/identity/protocols/oauth2).
+    /// What its consent page takes.
     #[must_use]
-    pub const fn idle_life(self) -> Option<TimeDelta> {
-        match self {
-            Self::Google => Some(TimeDelta::days(180)),
-            Self::Meta
-            | Self::Instagram
-            | Self::Tiktok
-            | Self::TiktokBusiness
-            | Self::Linkedin
-            | Self::Twitter
-            | Self::Snapchat => None,
-        }
+    pub const fn consent(self) -> &'static Consent {
+        &self.definition().consent
     }
-}
 
-impl Platform {
-    /// Every name that is taken: `meta (or facebook), instagram, ...`.
-    #[must_use]
-    pub fn names() -> String {
-        let names = Self::ALL.map(|platform| {
-            let alias = ALIASES.iter().find(|(_, of)| *of == platform);
-            let alias = alias.map(|(alias, _)| format!(" (or {alias})"));
-            format!("{}{}", platform.name(), alias.unwrap_or_default())
-        });
-        names.join(", ")
+    pub(crate) const fn default_quota(self) -> &'static DefaultQuota {
+        &self.definition().quota
     }
 }
 
@@ -303,13 +208,11 @@ impl fmt::Display for Platform {
 impl FromStr for Platform {
     type Err = UnknownPlatform;
 
-    /// Reads a canonical name or one of the original system's aliases.
+    /// Reads a canonical name or an alias.
     fn from_str(name: &str) -> Result<Self, UnknownPlatform> {
-        let own = Self::ALL.map(|platform| (platform.name(), platform));
-        own.into_iter()
-            .chain(ALIASES)
-            .find(|(known, _)| *known == name)
-            .map(|(_, platform)| platform)
+        Self::ALL
+            .into_iter()
+            .find(|known| known.name() == name || known.definition().aliases.contains(&name))
             .ok_or_else(|| UnknownPlatform {
                 name: redact::word(name).to_owned(),
             })
@@ -349,15 +252,16 @@ mod tests {
     }
 
     #[test]
-    fn every_name_that_is_taken_is_told() {
+    fn the_refusal_names_every_name_that_is_accepted() {
         let error = "myspace".parse::<Platform>().unwrap_err().to_string();
-        let (_, told) = error.split_once("known are ").unwrap();
-        let told: Vec<_> = told
+        let (_, named) = error.split_once("known are ").unwrap();
+        let named: Vec<_> = named
             .split([',', ' ', '(', ')'])
             .filter(|word| !word.is_empty() && *word != "or")
             .collect();
-        assert_eq!(told.len(), Platform::ALL.len() + ALIASES.len());
-        for name in told {
+        let known = Platform::ALL.map(|platform| 1 + platform.definition().aliases.len());
+        assert_eq!(named.len(), known.iter().sum::<usize>());
+        for name in named {
             assert!(name.parse::<Platform>().is_ok(), "{name}");
         }
     }

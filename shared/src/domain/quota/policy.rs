@@ -105,26 +105,15 @@ fn parse_policy(name: &str, value: &Value) -> Result<Policy, String> {
     Policy::new(limit?, period?, burst?).map_err(|why| format!("{name}.{why}"))
 }
 
-/// Limit, period in seconds, burst: the original system's table.
-const fn defaults(platform: Platform) -> (u32, u32, u32) {
-    const HOUR: u32 = 3_600;
-    match platform {
-        Platform::Meta | Platform::Instagram => (200, HOUR, 50),
-        Platform::Tiktok | Platform::TiktokBusiness | Platform::Snapchat => (100, HOUR, 25),
-        Platform::Linkedin => (100, 24 * HOUR, 20),
-        Platform::Twitter => (300, HOUR / 4, 100),
-        Platform::Google => (15_000, 24 * HOUR, 500),
-    }
-}
-
 impl Default for Policies {
     fn default() -> Self {
         Self(
             Platform::ALL
                 .into_iter()
                 .filter_map(|platform| {
-                    let (limit, period, burst) = defaults(platform);
-                    Some((platform, Policy::new(limit, period, burst).ok()?))
+                    let quota = platform.default_quota();
+                    let policy = Policy::new(quota.limit, quota.period, quota.burst);
+                    Some((platform, policy.ok()?))
                 })
                 .collect(),
         )

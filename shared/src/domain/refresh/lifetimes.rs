@@ -84,9 +84,8 @@ impl Lifetimes {
             });
             usual
         };
-        // Meta leaves the life out of an extension's answer: `debug_token` has it.
-        let is_told_elsewhere = model == RefreshModel::Extend && platform == Platform::Meta;
-        let usual = Some(platform.usual_access_life()).filter(|_| !is_told_elsewhere);
+        let is_due = model != RefreshModel::Extend || platform.always_names_access_life();
+        let usual = is_due.then(|| platform.usual_access_life());
         let access = believe(LifetimeKind::Access, self.access, usual);
         // A refresh token that stays keeps the clock that it has.
         let usual = platform.refresh_life().filter(|_| rotated);

@@ -13,8 +13,8 @@ mod lifetimes;
 mod probing;
 mod renewal;
 
+pub use super::probe_result::{Ends, ProbeResult};
 pub use lifetimes::{LifetimeKind, Unbelieved};
-pub use probing::{Ends, ProbeResult};
 
 /// A credential from a platform's answer, sealed for the generation it will have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,42 +4,9 @@ use chrono::{DateTime, Utc};
 
 use super::expiry_tolerance;
 use crate::domain::integration::{Integration, RetryReason, State};
+use crate::domain::probe_result::ProbeResult;
 use crate::domain::verdict::{ReconnectReason, Verdict};
 use crate::platforms::catalog::RefreshModel;
-
-/// What a free probe saw of an access token that lives.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ProbeResult {
-    /// When the access token ends.
-    pub access: Ends,
-    /// Until when the platform lets us read the person's data (Meta).
-    pub data_access: Ends,
-    /// What the grant allows; empty if the probe does not say.
-    pub scopes: Vec<String>,
-}
-
-/// When something ends, according to the platform.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Ends {
-    /// The platform does not say.
-    #[default]
-    NotSaid,
-    /// It has no end, whatever was known before.
-    Never,
-    /// At this instant.
-    At(DateTime<Utc>),
-}
-
-impl Ends {
-    /// What is known now of an end that was believed to be `before`.
-    const fn or(self, before: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
-        match self {
-            Self::NotSaid => before,
-            Self::Never => None,
-            Self::At(end) => Some(end),
-        }
-    }
-}
 
 impl Integration {
     /// Takes over what a probe saw of the access token.

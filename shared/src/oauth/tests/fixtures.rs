@@ -1,4 +1,4 @@
-//! Every row of every platform's tables, as answers and what they mean.
+//! Every rule of every platform, as answers and what they mean.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Platform;
+use crate::domain::probe_result::{Ends, ProbeResult};
 use crate::domain::verdict::{Throttled, Verdict};
-use crate::oauth::answer::{self, Head, Unsuccessful};
-use crate::oauth::rule::{self, Asked, Codes, Rule};
-use crate::oauth::{Ends, Granted, ProbeResult, dialect};
+use crate::oauth::response::{self, Head};
+use crate::oauth::{TokenResponse, Unsuccessful};
+use crate::platforms::rule::{self, Codes, RequestKind, Rule};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,17 +29,16 @@ struct Fixture {
     headers: BTreeMap<String, String>,
     /// A text is the body as it is.
     body: Value,
-    /// As [`told`] tells it.
+    /// As [`describe`] puts it.
     expect: String,
     code: Option<String>,
 }
 
 impl Fixture {
-    fn asked(&self) -> Asked {
-        if self.probe {
-            Asked::Probe
-        } else {
-            Asked::Exchange
+    fn kind(&self) -> RequestKind {
+        match self.probe {
+            true => RequestKind::Probe,
+            false => RequestKind::Refresh,
         }
     }
 
@@ -59,14 +59,14 @@ impl Fixture {
             status: self.status,
             headers,
         };
-        let (dialect, body) = (dialect::of(platform), self.text());
+        let (definition, body) = (platform.definition(), self.text());
         let refused = if self.probe {
-            match answer::probed(dialect, &head, body.as_bytes(), now()).result {
+            match response::read_probe(definition, &head, body.as_bytes(), now()).result {
                 Ok(seen) => return (alive(&seen), None),
                 Err(refused) => refused,
             }
         } else {
-            match answer::exchanged(dialect, &head, body.as_bytes(), now()).result {
+            match response::read_refresh(definition, &head, body.as_bytes(), now()).result {
                 Ok(granted) => return (renewed(&granted), None),
                 Err(refused) => refused,
             }
@@ -74,7 +74,7 @@ impl Fixture {
         let Unsuccessful { verdict, code } = refused;
         // Where the platform gave none, what came stands there: see `network`.
         let is_theirs = |code: &String| !code.starts_with("http_") && code != "redirected";
-        (told(&verdict), code.filter(is_theirs))
+        (describe(&verdict), code.filter(is_theirs))
     }
 }
 
@@ -83,21 +83,14 @@ fn now() -> DateTime<Utc> {
 }
 
 fn fixtures(platform: Platform) -> Vec<Fixture> {
-    let json = match platform {
-        Platform::Meta => include_str!("../fixtures/meta.json"),
-        Platform::Instagram => include_str!("../fixtures/instagram.json"),
-        Platform::Tiktok => include_str!("../fixtures/tiktok.json"),
-        Platform::TiktokBusiness => include_str!("../fixtures/tiktok_business.json"),
-        Platform::Linkedin => include_str!("../fixtures/linkedin.json"),
-        Platform::Twitter => include_str!("../fixtures/twitter.json"),
-        Platform::Google => include_str!("../fixtures/google.json"),
-        Platform::Snapchat => include_str!("../fixtures/snapchat.json"),
-    };
-    serde_json::from_str(json).unwrap()
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/platforms/fixtures");
+    let json = std::fs::read_to_string(format!("{folder}/{platform}.json"));
+    let json = json.unwrap_or_else(|error| panic!("the fixtures of {platform}: {error}"));
+    serde_json::from_str(&json).unwrap()
 }
 
 /// A verdict in a line: its name, what it is about, and a wait in seconds.
-fn told(verdict: &Verdict) -> String {
+fn describe(verdict: &Verdict) -> String {
     let detail = match verdict {
         Verdict::Transient(how) => stored(how),
         Verdict::ReconnectNeeded(reason) => stored(reason),
@@ -123,8 +116,8 @@ fn stored(value: impl Serialize) -> String {
 }
 
 /// New tokens in a line: lives in seconds, and scopes.
-fn renewed(granted: &Granted) -> String {
-    let Granted { tokens, lifetimes } = granted;
+fn renewed(granted: &TokenResponse) -> String {
+    let TokenResponse { tokens, lifetimes } = granted;
     let mut line = "granted".to_owned();
     for (name, life) in [("access", lifetimes.access), ("refresh", lifetimes.refresh)] {
         if let Some(life) = life {
@@ -206,11 +199,7 @@ fn every_platform_has_the_answers_that_any_server_may_give() {
         }
         let probed = fixtures.iter().filter(|fixture| fixture.probe);
         let alive = probed.filter(|fixture| fixture.expect.starts_with("alive"));
-        assert_eq!(
-            alive.count() > 0,
-            platform != Platform::Twitter,
-            "{platform}"
-        );
+        assert_eq!(alive.count() > 0, platform.has_free_probe(), "{platform}");
     }
 }
 
@@ -220,21 +209,21 @@ fn every_code_of_every_rule_has_a_fixture() {
     let mut hit = BTreeSet::new();
     let mut rules = BTreeMap::new();
     for platform in Platform::ALL {
-        let dialect = dialect::of(platform);
-        for rule in dialect.rules.iter().flat_map(|table| table.iter()) {
+        let definition = platform.definition();
+        for rule in definition.rules.iter().flat_map(|table| table.iter()) {
             for code in codes(rule) {
                 rules.insert((std::ptr::from_ref(rule), code), (platform, rule));
             }
         }
         for fixture in fixtures(platform) {
             let json = serde_json::from_str(&fixture.text()).unwrap_or_default();
-            let fault = (dialect.fault)(&json);
-            let found = rule::find(dialect.rules, fixture.asked(), fixture.status, &fault);
+            let error = (definition.error_body)(&json);
+            let found = rule::find(definition.rules, fixture.kind(), fixture.status, &error);
             let Some(rule) = found.filter(|_| !fixture.expect.starts_with("alive")) else {
                 continue;
             };
             for code in codes(rule) {
-                if code.is_none_or(|code| fault.codes.iter().any(|said| said == code)) {
+                if code.is_none_or(|code| error.codes.iter().any(|named| named == code)) {
                     hit.insert((std::ptr::from_ref(rule), code));
                 }
             }

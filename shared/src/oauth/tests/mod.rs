@@ -1,3 +1,4 @@
+mod consent;
 mod fixtures;
 mod network;
 mod requests;

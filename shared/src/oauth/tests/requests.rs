@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::oauth::{Credentials, Endpoints, OAuthClient, Tokens, dialect};
+use crate::oauth::{Credentials, Endpoints, OAuthClient, Tokens};
 use crate::{Clock, Platform, Variables};
 
 fn endpoints(overrides: &Value) -> Result<Endpoints, String> {
@@ -16,8 +16,8 @@ fn refused(overrides: &Value) -> String {
     endpoints(overrides).map(|_| ()).unwrap_err()
 }
 
-/// The addresses and queries of refresh and probe of a grant that allows `scopes`.
-fn asked(
+/// The addresses and queries of the refresh and the probe of a grant that allows `scopes`.
+fn requests(
     endpoints: &Endpoints,
     platform: Platform,
     scopes: &[&str],
@@ -31,12 +31,11 @@ fn asked(
     };
     let scopes: Vec<_> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
     let client = OAuthClient::new(endpoints.clone(), Clock::system()).unwrap();
-    let ask = client.ask(platform, &credentials, &tokens, &scopes);
-    let dialect = dialect::of(platform);
-    [(dialect.refresh)(&ask), (dialect.probe)(&ask)].map(|request| {
-        let Some(request) = request else {
-            return Default::default();
-        };
+    let context = client.context(platform, &credentials, &tokens);
+    let definition = platform.definition();
+    let probe = (definition.probe.as_ref().unwrap().request)(true, &scopes);
+    [&definition.refresh, probe].map(|shape| {
+        let request = context.render(&client.http, shape).unwrap();
         let mut url = request.build().unwrap().url().clone();
         let query = url.query_pairs().into_owned().collect();
         url.set_query(None);
@@ -46,7 +45,7 @@ fn asked(
 
 fn addresses(endpoints: &Endpoints, platform: Platform) -> [String; 2] {
     let ads = "https://www.googleapis.com/auth/adwords";
-    asked(endpoints, platform, &[ads]).map(|(url, _)| url)
+    requests(endpoints, platform, &[ads]).map(|(url, _)| url)
 }
 
 #[test]
@@ -98,7 +97,7 @@ fn another_version_of_an_api_takes_no_new_build() {
         assert_eq!(addresses(&moved, platform), after, "{platform}");
     }
     for platform in Platform::ALL {
-        let urls = default.of(platform);
+        let urls = default.get(platform);
         for url in [&urls.token, &urls.authorize, &urls.api] {
             assert!(!url.contains(['{', '}']) && url::Url::parse(url).is_ok());
         }
@@ -138,7 +137,7 @@ fn what_is_no_version_is_refused_by_its_name() {
 /// By `hmac.new(b"client-secret", token, "sha256").hexdigest()` of Python.
 #[test]
 fn meta_gets_the_proof_of_the_secret_and_what_a_system_user_needs() {
-    let [(_, exchange), (_, probe)] = asked(&Endpoints::default(), Platform::Meta, &[]);
+    let [(_, exchange), (_, probe)] = requests(&Endpoints::default(), Platform::Meta, &[]);
     assert_eq!(exchange["fb_exchange_token"], "access-token");
     assert_eq!(
         exchange["appsecret_proof"],
@@ -152,7 +151,7 @@ fn meta_gets_the_proof_of_the_secret_and_what_a_system_user_needs() {
         "3d2af467b6be4320234afd13eebfdf0d3421aad9dfabe2c8e228346882b8c1a0"
     );
     // Instagram's calls carry no secret.
-    for (url, query) in asked(&Endpoints::default(), Platform::Instagram, &[]) {
+    for (url, query) in requests(&Endpoints::default(), Platform::Instagram, &[]) {
         assert!(!query.contains_key("appsecret_proof"), "{url}");
     }
 }
@@ -169,7 +168,7 @@ fn google_is_asked_for_no_more_than_the_grant_allows() {
         (vec![youtube], of_any),
         (vec![], of_any),
     ] {
-        let [_, (probe, _)] = asked(&Endpoints::default(), Platform::Google, &scopes);
+        let [_, (probe, _)] = requests(&Endpoints::default(), Platform::Google, &scopes);
         assert_eq!(probe, url, "{scopes:?}");
     }
 }

@@ -6,14 +6,13 @@ use serde_json::{Value, json};
 
 use crate::Platform;
 use crate::domain::verdict::Verdict;
-use crate::oauth::rule::Fault;
-use crate::oauth::{answer, dialect, wait};
+use crate::oauth::{response, wait};
 
 #[test]
 fn waits_are_read_and_bounded() {
     let asked = |name: &'static str, value: &str| {
         let headers = HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
-        wait::of_throttle(&headers, DateTime::UNIX_EPOCH).map(|wait| wait.num_seconds())
+        wait::from_headers(&headers, DateTime::UNIX_EPOCH).map(|wait| wait.num_seconds())
     };
     assert_eq!(asked("retry-after", "30"), Some(30));
     assert_eq!(asked("retry-after", "999999999"), Some(86_400));
@@ -46,7 +45,7 @@ fn no_wait_is_obeyed_for_longer_than_an_hour() {
             ("99999999999999999999", 3_600),
             ("3601", 3_600),
         ] {
-            let head = answer::Head {
+            let head = response::Head {
                 status,
                 headers: HeaderMap::from_iter([(
                     "retry-after".parse().unwrap(),
@@ -54,9 +53,9 @@ fn no_wait_is_obeyed_for_longer_than_an_hour() {
                 )]),
             };
             let body = body.to_string();
-            let dialect = dialect::of(Platform::Google);
+            let google = Platform::Google.definition();
             let now = DateTime::UNIX_EPOCH;
-            let refused = answer::exchanged(dialect, &head, body.as_bytes(), now).result;
+            let refused = response::read_refresh(google, &head, body.as_bytes(), now).result;
             let Verdict::Throttled { wait, .. } = refused.unwrap_err().verdict else {
                 panic!("{status} {said}")
             };
@@ -70,63 +69,15 @@ fn no_wait_is_obeyed_for_longer_than_an_hour() {
 }
 
 #[test]
-fn durations_are_those_of_protocol_buffers() {
-    let seconds = |text| wait::duration(text).map(|wait| wait.num_seconds());
-    assert_eq!(seconds("30s"), Some(30));
-    assert_eq!(seconds("1.000s"), Some(1));
-    assert_eq!(seconds("1.001s"), Some(2));
-    assert_eq!(seconds("0.5s"), Some(1));
-    assert_eq!(seconds("9223372036854775807.5s"), Some(86_400));
-    for nonsense in ["", "s", "30", "-5s", "0s", "30m", "1e9s", "é"] {
-        assert_eq!(seconds(nonsense), None, "{nonsense}");
-    }
-}
-
-#[test]
-fn a_code_that_is_kept_cannot_be_a_token() {
-    let kept = |code: &'static str| {
-        let fault = Fault {
-            codes: vec![code.into()],
-            ..Fault::default()
-        };
-        fault.code_to_keep().is_some()
-    };
-    for code in [
-        "190",
-        "65601",
-        "invalid_grant",
-        "usage-capped",
-        "CLOUD_PROJECT_NOT_APPROVED_FOR_PRODUCTION",
-    ] {
-        assert!(kept(code), "{code}");
-    }
-    for token in [
-        "",
-        "12345678",
-        "-5",
-        "1.5",
-        "ya29.a0ARrdaM-secret",
-        "EAAGm0PX4ZCps",
-        "act_Example",
-        "abcdefghijklmnopqrstuvwxyz",
-        "invalid grant",
-        "a_b_c_d_e_f_g_h_i_j_k_l_m_n_o_p_q_r_s_t_u_v_w_x_y_z",
-        "ünïcode",
-    ] {
-        assert!(!kept(token), "{token}");
-    }
-}
-
-#[test]
 fn the_platforms_id_of_a_request_is_found_and_cannot_be_anything_else() {
-    let id = |platform, body: Value| {
-        let head = answer::Head {
+    let id = |platform: Platform, body: Value| {
+        let head = response::Head {
             status: 400,
             headers: HeaderMap::new(),
         };
         let body = body.to_string();
         let now = DateTime::UNIX_EPOCH;
-        answer::exchanged(dialect::of(platform), &head, body.as_bytes(), now).request_id
+        response::read_refresh(platform.definition(), &head, body.as_bytes(), now).request_id
     };
     for (platform, body) in [
         (Platform::Meta, json!({"error": {"fbtrace_id": "A-b_1"}})),

@@ -1,4 +1,4 @@
-//! What an answer says. Pure: status, headers and body in; tokens, a sight of
+//! What an answer means. Pure: status, headers and body in; new tokens, the state of
 //! the access token, or a verdict out.
 //!
 //! What bites: a 200 may carry an error (TikTok, TikTok Business, Snapchat); a
@@ -11,12 +11,13 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::body::{Body, content_type};
-use super::dialect::Dialect;
-use super::rule::{self, Asked, UNCLEAR};
-use super::wait;
-use super::{Answer, Granted, ProbeResult, Tokens};
-use crate::domain::refresh::{Ends, Lifetimes};
+use super::{Response, TokenResponse, Tokens, wait};
+use crate::domain::probe_result::ProbeResult;
+use crate::domain::refresh::Lifetimes;
 use crate::domain::verdict::{Throttled, Transient, Verdict};
+use crate::platforms::definition::Definition;
+use crate::platforms::json::scopes;
+use crate::platforms::rule::{self, RequestKind, UNINTELLIGIBLE, Unsuccessful};
 
 /// The head of an answer.
 pub(super) struct Head {
@@ -26,23 +27,13 @@ pub(super) struct Head {
 
 /// The outside of an answer, in which no token can be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Came {
+pub struct ResponseSummary {
     /// The HTTP status.
     pub status: u16,
-    /// What the platform calls its type, without parameters.
+    /// The type that the answer's head names, without parameters.
     pub content_type: Option<String>,
-    /// How much of its body came, in bytes.
+    /// The bytes of its body that arrived.
     pub length: usize,
-}
-
-/// An answer without new tokens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unsuccessful {
-    /// What it means.
-    pub verdict: Verdict,
-    /// The platform's error code, of a form that cannot hold a token; where it gave
-    /// none, what came instead: `http_200_html`, `redirected`, `timed_out_after_10_s`.
-    pub code: Option<String>,
 }
 
 /// The longest wait that a platform can ask for, where no rule knows of a longer
@@ -51,53 +42,56 @@ const LONGEST_WAIT: TimeDelta = TimeDelta::hours(1);
 /// Anything beyond it would overflow a date: a hundred years, in seconds.
 const LONGEST_LIFE: f64 = 100.0 * 366.0 * 86_400.0;
 
-/// Reads the answer to an exchange.
-pub(super) fn exchanged(dialect: &Dialect, head: &Head, body: &[u8], now: DateTime<Utc>) -> Answer {
-    let body = Body::read(&head.headers, body);
-    let json = &body.json;
-    // A missing or blank access token is no success, whatever the status. What
-    // is no success, and no error of theirs either, is unclear: they may have acted.
-    let tokens = head.is_success().then(|| (dialect.granted)(json));
-    let result = tokens
-        .flatten()
-        .and_then(granted)
-        .ok_or_else(|| judge(dialect, Asked::Exchange, head, &body, now));
-    Answer {
-        result,
-        request_id: request_id(head, json),
-        came: Some(head.came(body.length)),
-    }
-}
-
-/// Reads the answer to a probe: the token lives only if the platform says so in
-/// its own way.
-pub(super) fn probed(
-    dialect: &Dialect,
+/// Reads the answer to a refresh.
+pub(super) fn read_refresh(
+    platform: &Definition,
     head: &Head,
     body: &[u8],
     now: DateTime<Utc>,
-) -> Answer<ProbeResult> {
-    let body = Body::read(&head.headers, body);
-    let json = &body.json;
-    let said = head.is_success().then(|| (dialect.seen)(json, now));
-    Answer {
-        result: said
-            .flatten()
-            .unwrap_or_else(|| Err(judge(dialect, Asked::Probe, head, &body, now))),
-        request_id: request_id(head, json),
-        came: Some(head.came(body.length)),
+) -> Response {
+    let body = Body::parse(&head.headers, body);
+    // A missing or blank access token is no success, whatever the status. What
+    // is no success, and no error of theirs either, is unclear: they may have acted.
+    let tokens = head.is_success().then(|| (platform.tokens)(&body.json));
+    let result = tokens
+        .flatten()
+        .and_then(parse_tokens)
+        .ok_or_else(|| judge(platform, RequestKind::Refresh, head, &body, now));
+    Response {
+        result,
+        request_id: request_id(head, &body.json),
+        summary: Some(head.summary(body.length)),
     }
 }
 
-fn granted(fields: &Value) -> Option<Granted> {
+/// Reads the answer to a probe: the token works only if the platform says so in
+/// its own way.
+pub(super) fn read_probe(
+    platform: &Definition,
+    head: &Head,
+    body: &[u8],
+    now: DateTime<Utc>,
+) -> Response<ProbeResult> {
+    let body = Body::parse(&head.headers, body);
+    let probe = platform.probe.as_ref().filter(|_| head.is_success());
+    let result = probe
+        .and_then(|probe| (probe.outcome)(&body.json, now))
+        .unwrap_or_else(|| Err(judge(platform, RequestKind::Probe, head, &body, now)));
+    Response {
+        result,
+        request_id: request_id(head, &body.json),
+        summary: Some(head.summary(body.length)),
+    }
+}
+
+fn parse_tokens(fields: &Value) -> Option<TokenResponse> {
     let token = |name: &str| {
         let text = fields[name].as_str()?.trim();
         (!text.is_empty()).then(|| SecretString::from(text))
     };
     let life = |name: &str| {
-        // Some send numbers as text.
-        // Some send numbers as text, or with a fraction. One that is no life at all
-        // is told apart later from one that is not there (`refresh::life`).
+        // Some send numbers as text, or with a fraction. `refresh::lifetimes` later
+        // tells one that is no life at all from one that is not there.
         let value = &fields[name];
         let seconds = value
             .as_f64()
@@ -108,7 +102,7 @@ fn granted(fields: &Value) -> Option<Granted> {
             .is_finite()
             .then(|| TimeDelta::seconds(seconds as i64))
     };
-    Some(Granted {
+    Some(TokenResponse {
         tokens: Tokens {
             access_token: token("access_token")?,
             refresh_token: token("refresh_token"),
@@ -124,17 +118,19 @@ fn granted(fields: &Value) -> Option<Granted> {
 }
 
 fn judge(
-    dialect: &Dialect,
-    asked: Asked,
+    platform: &Definition,
+    kind: RequestKind,
     head: &Head,
     body: &Body,
     now: DateTime<Utc>,
 ) -> Unsuccessful {
-    let fault = (dialect.fault)(&body.json);
-    let rule = rule::find(dialect.rules, asked, head.status, &fault);
-    let verdict = match rule.map_or(UNCLEAR, |rule| rule.means.clone()) {
+    let error = (platform.error_body)(&body.json);
+    let rule = rule::find(platform.rules, kind, head.status, &error);
+    let verdict = match rule.map_or(UNINTELLIGIBLE, |rule| rule.means.clone()) {
         Verdict::Throttled { wait: usual, whom } => {
-            let said = fault.wait.or_else(|| wait::of_throttle(&head.headers, now));
+            let said = error
+                .wait
+                .or_else(|| wait::from_headers(&head.headers, now));
             let longest = LONGEST_WAIT.max(usual.unwrap_or_default());
             Verdict::Throttled {
                 wait: said.map(|wait| wait.min(longest)).or(usual),
@@ -150,12 +146,12 @@ fn judge(
                 whom: Throttled::Everyone,
             },
         },
-        Verdict::PermissionLost(_) => Verdict::PermissionLost(fault.named_permissions()),
+        Verdict::PermissionLost(_) => Verdict::PermissionLost(error.named_permissions()),
         other => other,
     };
     Unsuccessful {
         verdict,
-        code: fault.code_to_keep().or_else(|| Some(head.what_came(body))),
+        code: error.code_to_keep().or_else(|| Some(head.describe(body))),
     }
 }
 
@@ -182,49 +178,17 @@ fn request_id(head: &Head, json: &Value) -> Option<String> {
     (!id.is_empty() && id.len() <= 64 && id.bytes().all(plain)).then(|| id.to_owned())
 }
 
-/// Scopes are separated by space (X, Google, Snapchat), comma (TikTok), either
-/// (LinkedIn), or come as a list (TikTok Business).
-pub(super) fn scopes(value: &Value) -> Vec<String> {
-    match value {
-        Value::String(text) => text
-            .split([' ', ','])
-            .filter(|scope| !scope.is_empty())
-            .map(str::to_owned)
-            .collect(),
-        Value::Array(list) => list
-            .iter()
-            .filter_map(|scope| scope.as_str().map(str::to_owned))
-            .collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// Epoch seconds; 0, said outright, is never (Meta).
-pub(super) fn ends(value: &Value) -> Ends {
-    match instant(value) {
-        Some(end) => Ends::At(end),
-        None if *value == 0 => Ends::Never,
-        None => Ends::NotSaid,
-    }
-}
-
-/// Epoch seconds.
-pub(super) fn instant(value: &Value) -> Option<DateTime<Utc>> {
-    let seconds = value.as_i64().filter(|seconds| *seconds > 0)?;
-    DateTime::from_timestamp(seconds, 0)
-}
-
 impl Head {
-    pub(super) fn came(&self, length: usize) -> Came {
-        Came {
+    pub(super) fn summary(&self, length: usize) -> ResponseSummary {
+        ResponseSummary {
             status: self.status,
             content_type: content_type(&self.headers),
             length,
         }
     }
 
-    /// What came where no code of the platform's did, in the form of one.
-    fn what_came(&self, body: &Body) -> String {
+    /// What came, in the form of a code, where the platform gave none.
+    fn describe(&self, body: &Body) -> String {
         match self.status {
             300..400 => "redirected".to_owned(),
             status => format!("http_{status}_{}", body.form),

@@ -1,0 +1,75 @@
+//! Our client credentials at the platforms.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::Platform;
+use crate::aws::AwsError;
+
+/// Our application's credentials at one platform.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCredentials {
+    /// `client_id`, by whatever name the platform knows it.
+    pub client_id: String,
+    /// `client_secret`, by whatever name the platform knows it.
+    pub client_secret: SecretString,
+}
+
+/// Our application's credentials at every platform that it is registered with.
+#[derive(Debug, Clone, Default)]
+pub struct Credentials(BTreeMap<Platform, ClientCredentials>);
+
+/// Why the credentials could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    /// Secrets Manager did not give the secret.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// The secret is not of the expected form. What it holds is not repeated here.
+    #[error(
+        "the platforms' secret must be JSON such as \
+         {{\"meta\":{{\"client_id\":\"...\",\"client_secret\":\"...\"}}}}; {0}"
+    )]
+    Malformed(String),
+}
+
+impl Credentials {
+    /// Reads the secret named `secret_id` from Secrets Manager.
+    ///
+    /// # Errors
+    /// When it cannot be had or is not of the expected form.
+    pub async fn fetch(
+        client: &aws_sdk_secretsmanager::Client,
+        secret_id: &str,
+    ) -> Result<Self, CredentialsError> {
+        const CALL: &str = "secretsmanager:GetSecretValue";
+        let answer = client
+            .get_secret_value()
+            .secret_id(secret_id)
+            .send()
+            .await
+            .map_err(|e| AwsError::new(CALL, e))?;
+        let secret = answer
+            .secret_string
+            .ok_or_else(|| AwsError::incomplete(CALL, "text"))?;
+        Self::from_json(&secret)
+    }
+
+    /// Reads the secret's text.
+    ///
+    /// # Errors
+    /// [`CredentialsError::Malformed`] says where, never what.
+    pub fn from_json(secret: &str) -> Result<Self, CredentialsError> {
+        serde_json::from_str(secret).map(Self).map_err(|e| {
+            // serde's own message may quote a value: only the place is safe.
+            CredentialsError::Malformed(format!("see line {}, column {}", e.line(), e.column()))
+        })
+    }
+
+    pub(super) fn get(&self, platform: Platform) -> Option<&ClientCredentials> {
+        self.0.get(&platform)
+    }
+}

@@ -1,0 +1,128 @@
+//! The endpoints of the platforms.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::Platform;
+use crate::platforms::definition::Addresses;
+use crate::runtime::variables::{InvalidVariable, Variables};
+
+/// The addresses of one platform.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlatformEndpoints {
+    /// Where credentials are exchanged.
+    pub token: String,
+    /// The consent page.
+    pub authorize: String,
+    /// The base of the API.
+    pub api: String,
+}
+
+/// The addresses of every platform.
+#[derive(Debug, Clone)]
+pub struct Endpoints(BTreeMap<Platform, PlatformEndpoints>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Override {
+    /// Of the platform's API, in the documented addresses.
+    version: Option<String>,
+    token: Option<String>,
+    authorize: Option<String>,
+    api: Option<String>,
+}
+
+impl Default for Endpoints {
+    fn default() -> Self {
+        Self(
+            Platform::ALL
+                .into_iter()
+                .map(|platform| (platform, documented(platform, None)))
+                .collect(),
+        )
+    }
+}
+
+impl Endpoints {
+    /// The documented addresses, replaced by those in `PLATFORM_ENDPOINTS`, or of
+    /// another version of the API.
+    ///
+    /// # Errors
+    /// [`InvalidVariable`] for anything but JSON of known platforms, versions and URLs.
+    pub fn from_variables(variables: &Variables) -> Result<Self, InvalidVariable> {
+        const NAME: &str = "PLATFORM_ENDPOINTS";
+        let mut endpoints = Self::default();
+        let Some(json) = variables.get(NAME) else {
+            return Ok(endpoints);
+        };
+        let overrides: BTreeMap<Platform, Override> =
+            serde_json::from_str(json).map_err(|e| variables.invalid(NAME, e))?;
+        for (platform, given) in overrides {
+            let known = platform.definition().addresses.version;
+            let refuse = |text| Err(variables.invalid(NAME, format!("{platform}.version{text}")));
+            match (given.version.as_deref(), known) {
+                (Some(_), None) => return refuse(": its addresses have no version".to_owned()),
+                (Some(other), Some(known)) if shape(known) != shape(other) => {
+                    return refuse(format!(" must be of the form {known}"));
+                }
+                _ => {}
+            }
+            let of_version = documented(platform, given.version.as_deref());
+            let address = |field, given: Option<String>, documented: String| match given {
+                Some(address) => match url::Url::parse(&address) {
+                    Ok(_) => Ok(address),
+                    Err(e) => {
+                        let text = format!("{platform}.{field} is not a URL: {e}");
+                        Err(variables.invalid(NAME, text))
+                    }
+                },
+                None => Ok(documented),
+            };
+            let known = PlatformEndpoints {
+                token: address("token", given.token, of_version.token)?,
+                authorize: address("authorize", given.authorize, of_version.authorize)?,
+                api: address("api", given.api, of_version.api)?,
+            };
+            endpoints.0.insert(platform, known);
+        }
+        Ok(endpoints)
+    }
+
+    pub(super) fn get(&self, platform: Platform) -> &PlatformEndpoints {
+        &self.0[&platform]
+    }
+}
+
+/// A version with a zero for each of its numbers: `v0.0` for `v26.0`. Whatever has
+/// another shape leads nowhere.
+fn shape(version: &str) -> String {
+    let mut shape = String::new();
+    for letter in version.chars() {
+        match letter.is_ascii_digit() {
+            true if shape.ends_with('0') => {}
+            true => shape.push('0'),
+            false => shape.push(letter),
+        }
+    }
+    shape
+}
+
+/// The addresses that the platforms document (November 2026), with another version
+/// of their API if one is given.
+fn documented(platform: Platform, other: Option<&str>) -> PlatformEndpoints {
+    let Addresses {
+        version,
+        token,
+        authorize,
+        api,
+    } = platform.definition().addresses;
+    let version = other.or(version).unwrap_or_default();
+    let address = |template: &str| template.replace("{version}", version);
+    PlatformEndpoints {
+        token: address(token),
+        authorize: address(authorize),
+        api: address(api),
+    }
+}

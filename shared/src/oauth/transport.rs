@@ -1,0 +1,99 @@
+//! One request over the network, and whatever comes back of it.
+
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue};
+
+use super::HttpError;
+use super::body::{Body, MAX_BODY};
+use super::response::Head;
+use crate::domain::refresh::attempt::EXCHANGE_TIMEOUT;
+use super::response::ResponseSummary;
+use crate::domain::verdict::Transient;
+
+/// The longest a platform may take for an answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(EXCHANGE_TIMEOUT.num_seconds().cast_unsigned());
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const TIMED_OUT: &str = "timed_out_after_10_s";
+
+/// No answer, or none that could be read to its end.
+pub(super) struct TransportError {
+    pub(super) transient: Transient,
+    /// What happened, as a code.
+    pub(super) code: &'static str,
+    pub(super) summary: Option<ResponseSummary>,
+}
+
+pub(super) fn client() -> Result<reqwest::Client, HttpError> {
+    reqwest::Client::builder()
+        .timeout(REQUEST_TIMEOUT)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .default_headers(HeaderMap::from_iter([
+            (ACCEPT, HeaderValue::from_static("application/json")),
+            // All that `body` unpacks. Without it a server may use any.
+            (ACCEPT_ENCODING, HeaderValue::from_static("gzip")),
+        ]))
+        // A token must not follow a redirect to wherever it points.
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("token-warden/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+pub(super) async fn send(
+    request: reqwest::RequestBuilder,
+) -> Result<(Head, Vec<u8>), TransportError> {
+    let mut response = request.send().await?;
+    let head = Head {
+        status: response.status().as_u16(),
+        headers: response.headers().clone(),
+    };
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() > MAX_BODY => {
+                if Body::parse(&head.headers, &body).is_whole() {
+                    return Ok((head, body));
+                }
+                return Err(TransportError {
+                    transient: Transient::Unintelligible,
+                    code: "longer_than_256_kib",
+                    summary: Some(head.summary(body.len() + chunk.len())),
+                });
+            }
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => return Ok((head, body)),
+            // Less came than was announced. What came may be whole all the same.
+            Err(_) if Body::parse(&head.headers, &body).is_whole() => return Ok((head, body)),
+            Err(error) => {
+                return Err(TransportError {
+                    code: match error.is_timeout() {
+                        true => TIMED_OUT,
+                        false => "cut_off",
+                    },
+                    transient: Transient::NoAnswer,
+                    summary: Some(head.summary(body.len())),
+                });
+            }
+        }
+    }
+}
+
+impl From<HttpError> for TransportError {
+    fn from(error: HttpError) -> Self {
+        // A request that could not even be written down was not sent.
+        let (transient, code) = if error.is_builder() {
+            (Transient::Unreachable, "not_sent")
+        } else if error.is_connect() {
+            (Transient::Unreachable, "no_connection")
+        } else if error.is_timeout() {
+            (Transient::NoAnswer, TIMED_OUT)
+        } else {
+            (Transient::NoAnswer, "connection_closed")
+        };
+        Self {
+            transient,
+            code,
+            summary: None,
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Instagram, by the Instagram API with Instagram Login.
+
+use super::consent::Consent;
+use super::definition::{Addresses, DefaultQuota, Definition, HOUR, Probe, RefreshModel};
+use super::request::Parameter::{AccessToken, Literal};
+use super::request::{Authentication, Endpoint, Parameters, RequestShape};
+use super::rule::ANYWHERE;
+use super::{graph, rfc6749};
+
+pub(super) static DEFINITION: Definition = Definition {
+    name: "instagram",
+    aliases: &[],
+    display_name: "Instagram",
+    addresses: Addresses {
+        // As the Graph API of Meta.
+        version: Some("v26.0"),
+        token: "https://graph.instagram.com/refresh_access_token",
+        authorize: "https://www.instagram.com/oauth/authorize",
+        api: "https://graph.instagram.com/{version}",
+    },
+    // instagram-platform/instagram-api-with-instagram-login/business-login
+    consent: Consent {
+        client_id: "client_id",
+        scopes: &[
+            "instagram_business_basic",
+            "instagram_business_content_publish",
+        ],
+        scope_separator: ",",
+        parameters: &[],
+        pkce: false,
+    },
+    refresh_model: RefreshModel::Extend,
+    refresh: EXTENSION,
+    tokens: rfc6749::tokens,
+    lifetimes: graph::EXTENDED_BY_ITSELF,
+    probe: Some(Probe {
+        request: |_, _| &ME,
+        outcome: graph::is_somebody,
+    }),
+    error_body: graph::error_body,
+    rules: &[graph::RULES, ANYWHERE],
+    scope_spellings: &[],
+    quota: DefaultQuota {
+        limit: 200,
+        period: HOUR,
+        burst: 50,
+    },
+};
+
+/// instagram-platform/reference/refresh_access_token: the token alone, no client.
+const EXTENSION: RequestShape = RequestShape {
+    endpoint: Endpoint::Token,
+    authentication: Authentication::None,
+    parameters: Parameters::Query(&[
+        ("grant_type", Literal("ig_refresh_token")),
+        ("access_token", AccessToken),
+    ]),
+};
+
+/// instagram-platform/instagram-api-with-instagram-login/get-started
+static ME: RequestShape = RequestShape {
+    endpoint: Endpoint::Api("me"),
+    authentication: Authentication::None,
+    parameters: Parameters::Query(&[
+        ("fields", Literal("user_id")),
+        ("access_token", AccessToken),
+    ]),
+};

@@ -1,0 +1,138 @@
+//! Meta: Facebook, its pages and ads, by a long-lived user token of the Graph API.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+
+use super::consent::Consent;
+use super::definition::{
+    Addresses, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
+    RefreshModel,
+};
+use super::request::Parameter::{
+    AccessToken, AppAccessToken, ClientId, ClientSecret, Literal, ProofOf,
+};
+use super::request::{Authentication, Endpoint, Parameters, RequestShape};
+use super::rule::{
+    ANYWHERE, APP_MISCONFIGURED, GRANT_REFUSED, RequestKind, Rule, Unsuccessful, find, on,
+};
+use super::{graph, json, rfc6749};
+use crate::domain::probe_result::ProbeResult;
+use crate::domain::verdict::Verdict;
+
+pub(super) static DEFINITION: Definition = Definition {
+    name: "meta",
+    aliases: &["facebook"],
+    display_name: "Facebook",
+    addresses: Addresses {
+        // Since July 2026; each works for about two years.
+        version: Some("v26.0"),
+        token: "https://graph.facebook.com/{version}/oauth/access_token",
+        authorize: "https://www.facebook.com/{version}/dialog/oauth",
+        api: "https://graph.facebook.com/{version}",
+    },
+    // facebook-login/guides/advanced/manual-flow. `auth_type` begins the 90 days of
+    // data access anew (facebook-login/auth-vs-data).
+    consent: Consent {
+        client_id: "client_id",
+        scopes: &[
+            "pages_show_list",
+            "pages_read_engagement",
+            "pages_manage_posts",
+            "ads_read",
+        ],
+        scope_separator: ",",
+        parameters: &[("auth_type", "reauthorize")],
+        pkce: false,
+    },
+    // A Page's or a system user's token may never end.
+    refresh_model: RefreshModel::Extend,
+    refresh: EXCHANGE,
+    tokens: rfc6749::tokens,
+    lifetimes: DocumentedLifetimes {
+        access: TimeDelta::days(60),
+        longest_access: TimeDelta::days(60),
+        access_may_never_end: true,
+        // An extension may leave it out: `debug_token` has it.
+        access_is_always_named: false,
+        refresh: None,
+        idle: None,
+        // developers.facebook.com/docs/facebook-login/auth-vs-data
+        data_access: Some(TimeDelta::days(90)),
+        minimum_age: TimeDelta::zero(),
+    },
+    probe: Some(Probe {
+        request: |_, _| &DEBUG_TOKEN,
+        outcome: debugged,
+    }),
+    error_body: graph::error_body,
+    rules: &[OUR_TOKEN, graph::RULES, ANYWHERE],
+    scope_spellings: &[],
+    quota: DefaultQuota {
+        limit: 200,
+        period: HOUR,
+        burst: 50,
+    },
+};
+
+/// The token that asks `debug_token` is our own, `{app_id}|{app_secret}`: what
+/// is wrong with the other one stands in `data`.
+static OUR_TOKEN: &[Rule] = &[on(&["190", "102"]).in_probe().means(APP_MISCONFIGURED)];
+
+/// facebook-login/guides/access-tokens/get-long-lived. A system user's token of 60
+/// days is extended by the same exchange with `set_token_expires_in_60_days`
+/// (business-management-apis/system-users/install-apps-and-generate-tokens). Whether
+/// a token is a system user's is not known before it is asked about, and the answer to
+/// a person's token is no other for it: DayMoonDevelopment/post-for-me sends it with
+/// every account's. What never ends is not exchanged at all.
+const EXCHANGE: RequestShape = RequestShape {
+    endpoint: Endpoint::Token,
+    authentication: Authentication::None,
+    parameters: Parameters::Query(&[
+        ("grant_type", Literal("fb_exchange_token")),
+        ("client_id", ClientId),
+        ("client_secret", ClientSecret),
+        ("set_token_expires_in_60_days", Literal("true")),
+        ("fb_exchange_token", AccessToken),
+        ("appsecret_proof", ProofOf(&AccessToken)),
+    ]),
+};
+
+/// facebook-login/guides/access-tokens/debugging. The proof is of the token that asks,
+/// not of the one that is asked about (facebookarchive/php-graph-sdk, `debugToken`).
+static DEBUG_TOKEN: RequestShape = RequestShape {
+    endpoint: Endpoint::Api("debug_token"),
+    authentication: Authentication::None,
+    parameters: Parameters::Query(&[
+        ("input_token", AccessToken),
+        ("access_token", AppAccessToken),
+        ("appsecret_proof", ProofOf(&AppAccessToken)),
+    ]),
+};
+
+fn debugged(body: &Value, _: DateTime<Utc>) -> Option<ProbeOutcome> {
+    let data = &body["data"];
+    if data["is_valid"].as_bool()? {
+        return Some(Ok(ProbeResult {
+            access: json::ends(&data["expires_at"]),
+            data_access: json::ends(&data["data_access_expires_at"]),
+            scopes: json::scopes(&data["scopes"]),
+        }));
+    }
+    // The evidence is `is_valid`; beside it may stand why.
+    let error = graph::error(&data["error"], "subcode");
+    let verdict = match find(&[graph::RULES], RequestKind::Probe, 200, &error) {
+        Some(rule) if is_about_the_grant(&rule.means) => rule.means.clone(),
+        _ => GRANT_REFUSED,
+    };
+    Some(Err(Unsuccessful {
+        verdict,
+        code: error.code_to_keep(),
+    }))
+}
+
+const fn is_about_the_grant(verdict: &Verdict) -> bool {
+    matches!(
+        verdict,
+        Verdict::ReconnectNeeded(_) | Verdict::PlatformActionNeeded(_)
+    )
+}

@@ -1,0 +1,66 @@
+//! The requests of a platform, as data. No secret is in here: `oauth` puts them in.
+
+/// A request to a platform.
+#[derive(Debug)]
+pub(crate) struct RequestShape {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) authentication: Authentication,
+    pub(crate) parameters: Parameters,
+}
+
+#[derive(Debug)]
+pub(crate) enum Endpoint {
+    Token,
+    /// This path below the base of the API.
+    Api(&'static str),
+    /// This name in the token endpoint's place.
+    BesideToken(&'static str),
+}
+
+/// What stands in a header; whatever else is secret is a parameter.
+#[derive(Debug)]
+pub(crate) enum Authentication {
+    None,
+    /// Our client id and secret (RFC 6749, 2.3.1).
+    Basic,
+    /// The access token (RFC 6750, 2.1).
+    Bearer,
+    /// The access token in a header of the platform's own.
+    Header(&'static str),
+}
+
+/// The parameters by name. A query is sent by GET, a form or JSON by POST.
+#[derive(Debug)]
+pub(crate) enum Parameters {
+    Query(&'static [(&'static str, Parameter)]),
+    Form(&'static [(&'static str, Parameter)]),
+    Json(&'static [(&'static str, Parameter)]),
+}
+
+/// What is sent as a parameter.
+#[derive(Debug)]
+pub(crate) enum Parameter {
+    Literal(&'static str),
+    ClientId,
+    ClientSecret,
+    AccessToken,
+    RefreshToken,
+    /// Meta's token of the application itself: `{client id}|{client secret}`.
+    AppAccessToken,
+    /// Meta's `appsecret_proof` of a token: its HMAC-SHA256 under the client secret
+    /// (developers.facebook.com/docs/graph-api/guides/secure-requests).
+    ProofOf(&'static Self),
+}
+
+impl RequestShape {
+    /// Whether it says which application asks.
+    pub(crate) fn names_client(&self) -> bool {
+        let (Parameters::Query(pairs) | Parameters::Form(pairs) | Parameters::Json(pairs)) =
+            self.parameters;
+        let names_client = |parameter: &Parameter| {
+            matches!(parameter, Parameter::ClientId | Parameter::AppAccessToken)
+        };
+        matches!(self.authentication, Authentication::Basic)
+            || pairs.iter().any(|(_, parameter)| names_client(parameter))
+    }
+}

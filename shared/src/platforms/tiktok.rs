@@ -1,0 +1,111 @@
+//! TikTok Login Kit v2.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+
+use super::consent::Consent;
+use super::definition::{
+    Addresses, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
+    RefreshModel,
+};
+use super::json::{code, text};
+use super::request::Parameter::{ClientId, ClientSecret, Literal, RefreshToken};
+use super::request::{Authentication, Endpoint, Parameters, RequestShape};
+use super::rfc6749;
+use super::rule::{
+    ANYWHERE, ErrorBody, GRANT_REFUSED, PERMISSION_LOST, Rule, SERVER_ERROR, UNANSWERED, on,
+};
+use crate::domain::probe_result::ProbeResult;
+
+pub(super) static DEFINITION: Definition = Definition {
+    name: "tiktok",
+    aliases: &[],
+    display_name: "TikTok",
+    addresses: Addresses {
+        version: Some("v2"),
+        token: "https://open.tiktokapis.com/{version}/oauth/token/",
+        authorize: "https://www.tiktok.com/{version}/auth/authorize/",
+        api: "https://open.tiktokapis.com/{version}",
+    },
+    // developers.tiktok.com/doc/login-kit-web: a code challenge is for desktop and
+    // mobile applications.
+    consent: Consent {
+        client_id: "client_key",
+        scopes: &["user.info.basic", "video.list", "video.publish"],
+        scope_separator: ",",
+        parameters: &[],
+        pkce: false,
+    },
+    refresh_model: RefreshModel::Rotating,
+    refresh: REFRESH,
+    tokens: rfc6749::tokens,
+    // developers.tiktok.com/doc/oauth-user-access-token-management. It said 24 hours
+    // until November 2026, and not every application need have changed at once.
+    lifetimes: DocumentedLifetimes {
+        access: TimeDelta::hours(2),
+        longest_access: TimeDelta::hours(24),
+        access_may_never_end: false,
+        access_is_always_named: true,
+        refresh: Some(TimeDelta::days(180)),
+        idle: None,
+        data_access: None,
+        minimum_age: TimeDelta::zero(),
+    },
+    probe: Some(Probe {
+        request: |_, _| &USER_INFO,
+        outcome: user_info,
+    }),
+    error_body,
+    rules: &[RULES, rfc6749::RULES, ANYWHERE],
+    scope_spellings: &[],
+    quota: DefaultQuota {
+        limit: 100,
+        period: HOUR,
+        burst: 25,
+    },
+};
+
+/// The API's errors (developers.tiktok.com/doc/tiktok-api-v2-error-handling);
+/// the token endpoint's (.../doc/oauth-error-handling) are those of the RFC,
+/// with a status that is not documented.
+#[rustfmt::skip] // a rule a line
+static RULES: &[Rule] = &[
+    // "invalid or not found in the request": for whatever reason.
+    on(&["access_token_invalid"]).in_probe().means(GRANT_REFUSED),
+    // The probe needs `user.info.basic`, which a grant for something else never had.
+    // What a grant allows is said by every refresh.
+    on(&["scope_not_authorized", "scope_permission_missed"]).in_probe().means(UNANSWERED),
+    on(&["scope_not_authorized", "scope_permission_missed"]).means(PERMISSION_LOST),
+    on(&["internal_error"]).means(SERVER_ERROR),
+];
+
+/// developers.tiktok.com/doc/oauth-user-access-token-management: `client_key`.
+const REFRESH: RequestShape = RequestShape {
+    endpoint: Endpoint::Token,
+    authentication: Authentication::None,
+    parameters: Parameters::Form(&[
+        ("grant_type", Literal("refresh_token")),
+        ("refresh_token", RefreshToken),
+        ("client_key", ClientId),
+        ("client_secret", ClientSecret),
+    ]),
+};
+
+/// developers.tiktok.com/doc/tiktok-api-v2-get-user-info
+static USER_INFO: RequestShape = RequestShape {
+    endpoint: Endpoint::Api("user/info/"),
+    authentication: Authentication::Bearer,
+    parameters: Parameters::Query(&[("fields", Literal("open_id"))]),
+};
+
+fn user_info(body: &Value, _: DateTime<Utc>) -> Option<ProbeOutcome> {
+    (body["error"]["code"] == "ok").then(|| Ok(ProbeResult::default()))
+}
+
+fn error_body(body: &Value) -> ErrorBody<'_> {
+    rfc6749::error_body(body).unwrap_or_else(|| ErrorBody {
+        codes: code(&body["error"]["code"]).into_iter().collect(),
+        message: text(&body["error"]["message"]),
+        ..ErrorBody::default()
+    })
+}
