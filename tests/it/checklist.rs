@@ -116,6 +116,7 @@ async fn auto_refresh_for_platforms_that_can() {
         ("twitter", true),
         ("google", true),
         ("snapchat", true),
+        ("threads", false),
     ];
     let mut records: Vec<_> = refreshable
         .iter()
@@ -126,7 +127,7 @@ async fn auto_refresh_for_platforms_that_can() {
     let report = world.check(json!({"days": 7})).await;
     assert_eq!(
         (report.auto_refreshed, report.refresh_failed),
-        (8, 0),
+        (9, 0),
         "{report:?}"
     );
     for (platform, refresh) in refreshable {
@@ -162,8 +163,8 @@ async fn auto_refresh_for_platforms_that_can() {
         .collect();
     assert_eq!(
         refreshed.len(),
-        3,
-        "meta, instagram, linkedin: {refreshed:?}"
+        4,
+        "meta, instagram, linkedin, threads: {refreshed:?}"
     );
     let meta = refreshed
         .iter()

@@ -349,7 +349,7 @@ const DATE: &str = "must be a date with a time and a zone, such as 2026-11-30T09
 const NO_ZONE: &str =
     "has no time zone; add one, such as Z for UTC, or +01:00 (2026-11-30T09:00:00Z)";
 const PLATFORMS: &str = "platform must be one of meta (or facebook), instagram, tiktok, \
-                         tiktok_business, linkedin, twitter (or x), google (or google_ads), snapchat";
+                         tiktok_business, linkedin, twitter (or x), google (or google_ads), snapchat, threads";
 const WORDS: &str = "must be a list of texts, or a text separated by spaces or commas";
 const ID: &str = "must be 1 to 128 characters out of A-Z a-z 0-9 . _ : @ | -";
 const NOTHING: &str = "is a word for nothing; give the token, or null";

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::world::{World, start};
 
-const PLATFORMS: [&str; 8] = [
+const PLATFORMS: [&str; 9] = [
     "facebook",
     "instagram",
     "tiktok",
@@ -17,6 +17,7 @@ const PLATFORMS: [&str; 8] = [
     "x",
     "google_ads",
     "snapchat",
+    "threads",
 ];
 
 /// One integration of the file, as the file gives it.
@@ -93,7 +94,7 @@ impl Case {
             return self.active
                 && match self.platform {
                     "facebook" => false,
-                    "instagram" => self.issued.is_some(),
+                    "instagram" | "threads" => self.issued.is_some(),
                     _ => self.refresh,
                 };
         };
@@ -102,7 +103,7 @@ impl Case {
                 "facebook" => left > TimeDelta::zero(),
                 // At least a day old: one with 60 days left was issued just now,
                 // unless the file says otherwise.
-                "instagram" => {
+                "instagram" | "threads" => {
                     left > TimeDelta::zero()
                         && (left < TimeDelta::days(60) || self.issued.is_some())
                 }
@@ -130,13 +131,13 @@ impl Case {
     fn is_recovered(&self) -> bool {
         let Some(left) = self.left else { return false };
         let usual = match self.platform {
-            "facebook" | "instagram" | "linkedin" => TimeDelta::days(60),
+            "facebook" | "instagram" | "linkedin" | "threads" => TimeDelta::days(60),
             _ => TimeDelta::days(1),
         };
         let life = self.issued.map_or(usual, |issued| start() + left - issued);
         // X's and others' new token of two hours does not move an end days away.
         let later = match self.platform {
-            "facebook" | "instagram" | "linkedin" => true,
+            "facebook" | "instagram" | "linkedin" | "threads" => true,
             "tiktok_business" => left < TimeDelta::days(1),
             "tiktok" | "x" => left < TimeDelta::hours(2),
             _ => left < TimeDelta::minutes(59),

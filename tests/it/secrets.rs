@@ -79,7 +79,10 @@ async fn no_token_appears_anywhere_in_the_clear() {
     // Every platform, refreshed; and every way for it to fail.
     let mut records = Vec::new();
     for platform in Platform::ALL {
-        let refresh = !matches!(platform, Platform::Meta | Platform::Instagram);
+        let refresh = !matches!(
+            platform,
+            Platform::Meta | Platform::Instagram | Platform::Threads
+        );
         records.push(planted(
             &format!("ok-{platform}"),
             platform.name(),

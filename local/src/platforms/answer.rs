@@ -185,7 +185,7 @@ pub(super) fn throttle(platform: Platform, retry_after: Option<u64>, now: i64) -
     let too_many = StatusCode::TOO_MANY_REQUESTS;
     let plain = match platform {
         // HTTP 400, not 429; the wait stands in minutes under a business id.
-        Platform::Meta | Platform::Instagram => {
+        Platform::Meta | Platform::Instagram | Platform::Threads => {
             let message = "(#4) PlatformHealth request limit reached";
             let usage = json!({"call_count": 100, "total_time": 100, "total_cputime": 100});
             let answer = graph(StatusCode::BAD_REQUEST, 4, 0, message)

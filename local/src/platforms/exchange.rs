@@ -42,7 +42,7 @@ impl Exchange {
         body: &[u8],
     ) -> Self {
         let parameters = match platform {
-            Platform::Instagram => Some(query(uri)),
+            Platform::Instagram | Platform::Threads => Some(query(uri)),
             Platform::Meta if method == Method::GET => Some(query(uri)),
             Platform::TiktokBusiness => is(headers, "application/json")
                 .then(|| json_texts(body))
@@ -82,6 +82,7 @@ impl Exchange {
         let wanted = match platform {
             Platform::Meta => "fb_exchange_token",
             Platform::Instagram => "ig_refresh_token",
+            Platform::Threads => "th_refresh_token",
             _ => "refresh_token",
         };
         match self.required("grant_type")? {
@@ -93,7 +94,7 @@ impl Exchange {
     fn authenticate(&self, platform: Platform, client: Option<&Client>) -> Result<(), Fault<'_>> {
         match (platform, &self.basic) {
             // The token alone is proof enough.
-            (Platform::Instagram, _) => Ok(()),
+            (Platform::Instagram | Platform::Threads, _) => Ok(()),
             // "never client_secret_post, which X rejects" (x-ads-api/mcp.mdx).
             (Platform::Twitter, _) if self.get("client_secret").is_some() => Err(Fault::Client),
             // A public client; one with a secret on file is not public.
@@ -158,14 +159,17 @@ pub(super) fn check_proof(
 fn token_name(platform: Platform) -> &'static str {
     match platform {
         Platform::Meta => "fb_exchange_token",
-        Platform::Instagram => "access_token",
+        Platform::Instagram | Platform::Threads => "access_token",
         _ => "refresh_token",
     }
 }
 
 /// Whether the platform extends access tokens instead of taking refresh tokens.
 pub(super) fn extends(platform: Platform) -> bool {
-    matches!(platform, Platform::Meta | Platform::Instagram)
+    matches!(
+        platform,
+        Platform::Meta | Platform::Instagram | Platform::Threads
+    )
 }
 
 /// The answer that carries new tokens.
@@ -177,7 +181,9 @@ pub(super) fn answer(platform: Platform, rules: &Rules, issued: &Issued) -> Answ
     let refresh_token = json!(issued.refresh_token);
     let refresh_expires_in = json!(issued.refresh_expires_in);
     match platform {
-        Platform::Meta | Platform::Instagram => body["token_type"] = json!("bearer"),
+        Platform::Meta | Platform::Instagram | Platform::Threads => {
+            body["token_type"] = json!("bearer")
+        }
         Platform::Tiktok => {
             body["open_id"] = json!(issued.grant);
             body["refresh_token"] = refresh_token;

@@ -32,7 +32,7 @@ pub(super) enum Fault<'a> {
 /// The token endpoint's answer to a faulty exchange.
 pub(super) fn exchange(platform: Platform, fault: Fault<'_>) -> Answer {
     match platform {
-        Platform::Meta | Platform::Instagram => of_graph(fault),
+        Platform::Meta | Platform::Instagram | Platform::Threads => of_graph(fault),
         Platform::TiktokBusiness => of_business(fault),
         _ => of_oauth(platform, fault),
     }
@@ -43,7 +43,7 @@ pub(super) fn probe(platform: Platform, denied: Option<Denied>) -> Answer {
     let unauthorized = StatusCode::UNAUTHORIZED;
     let expired = denied == Some(Denied::Expired);
     match platform {
-        Platform::Meta | Platform::Instagram => match denied {
+        Platform::Meta | Platform::Instagram | Platform::Threads => match denied {
             Some(denied) => of_graph(Fault::Token(denied)),
             None => of_graph(Fault::Missing("access_token")),
         },

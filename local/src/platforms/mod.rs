@@ -103,6 +103,11 @@ const fn paths(platform: Platform) -> [&'static str; 3] {
             "/snapchat/login/oauth2/authorize",
             "/snapchat/v1",
         ],
+        Platform::Threads => [
+            "/threads/refresh_access_token",
+            "/threads/oauth/authorize",
+            "/threads/v1.0",
+        ],
     }
 }
 
@@ -117,6 +122,7 @@ const fn probe_path(platform: Platform) -> &'static str {
         Platform::Twitter => "/twitter/2/users/me",
         Platform::Google => "/google/v26/customers:listAccessibleCustomers",
         Platform::Snapchat => "/snapchat/v1/me",
+        Platform::Threads => "/threads/v1.0/me",
     }
 }
 
@@ -158,7 +164,9 @@ impl Platforms {
             .fold(Router::new(), |router, platform| {
                 let (exchange, probe) = match platform {
                     Platform::Meta => (MethodFilter::GET.or(MethodFilter::POST), MethodFilter::GET),
-                    Platform::Instagram => (MethodFilter::GET, MethodFilter::GET),
+                    Platform::Instagram | Platform::Threads => {
+                        (MethodFilter::GET, MethodFilter::GET)
+                    }
                     Platform::Linkedin => (MethodFilter::POST, MethodFilter::POST),
                     _ => (MethodFilter::POST, MethodFilter::GET),
                 };

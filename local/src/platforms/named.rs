@@ -72,7 +72,7 @@ pub(super) fn names(platform: Platform) -> impl Iterator<Item = &'static str> {
 
 fn rows(platform: Platform) -> impl Iterator<Item = &'static Row> {
     let own: &[Row] = match platform {
-        Platform::Meta | Platform::Instagram => GRAPH,
+        Platform::Meta | Platform::Instagram | Platform::Threads => GRAPH,
         Platform::Tiktok => TIKTOK,
         Platform::TiktokBusiness => TIKTOK_BUSINESS,
         Platform::Linkedin => LINKEDIN,
@@ -97,7 +97,7 @@ const ANYWHERE: &[Row] = &[
     ("unavailable", Raw(503, "text/plain", "Service Unavailable")),
 ];
 
-/// Meta and Instagram.
+/// Meta, Instagram and Threads.
 #[rustfmt::skip] // a row a line
 const GRAPH: &[Row] = &[
     ("190", Graph(190, 0, "Invalid OAuth 2.0 Access Token")),

@@ -49,7 +49,7 @@ impl Probe {
             Platform::Meta => text(&self.parameters, "input_token"),
             Platform::Linkedin => text(&self.parameters, "token"),
             _ if self.of_account || self.of_any_use => text(&self.parameters, "access_token"),
-            Platform::Instagram => {
+            Platform::Instagram | Platform::Threads => {
                 text(&self.parameters, "access_token").or(self.header_token.as_deref())
             }
             _ => self.header_token.as_deref().filter(|t| !t.is_empty()),

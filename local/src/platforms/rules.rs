@@ -72,7 +72,7 @@ impl Rules {
                 data_access_life: Some(90 * DAY),
                 ..plain
             },
-            Platform::Instagram => Self {
+            Platform::Instagram | Platform::Threads => Self {
                 access_life: 5_183_944,
                 ..plain
             },
@@ -125,5 +125,6 @@ const fn scope(platform: Platform) -> &'static str {
         Platform::Twitter => "tweet.read users.read offline.access",
         Platform::Google => "https://www.googleapis.com/auth/adwords",
         Platform::Snapchat => "snapchat-marketing-api",
+        Platform::Threads => "threads_basic,threads_content_publish",
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::consent::Consent;
 pub use super::definition::RefreshModel;
 use super::definition::{DefaultQuota, Definition};
-use super::{google_ads, instagram, linkedin, meta, snapchat, tiktok, tiktok_business, x};
+use super::{google_ads, instagram, linkedin, meta, snapchat, threads, tiktok, tiktok_business, x};
 use crate::domain::redact;
 
 /// Makes of one line a platform its variant, its place in `ALL`, and its definition.
@@ -55,6 +55,8 @@ catalogue! {
     Google => google_ads::DEFINITION,
     /// Snapchat Marketing API.
     Snapchat => snapchat::DEFINITION,
+    /// Threads API.
+    Threads => threads::DEFINITION,
 }
 
 /// A name that is no platform of ours.

@@ -16,6 +16,7 @@ pub(crate) mod request;
 mod rfc6749;
 pub(crate) mod rule;
 mod snapchat;
+mod threads;
 mod tiktok;
 mod tiktok_business;
 pub(crate) mod wait;

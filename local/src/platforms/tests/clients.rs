@@ -182,7 +182,7 @@ async fn every_named_error_has_a_meaning_for_our_client() {
             let refuse = json!({"platform": platform, "do": {"refuse": name}, "times": 1});
             caller.world.scripted(refuse).await;
             let model = match platform {
-                Platform::Meta | Platform::Instagram => RefreshModel::Extend,
+                Platform::Meta | Platform::Instagram | Platform::Threads => RefreshModel::Extend,
                 _ => RefreshModel::Static,
             };
             let old = tokens("a", Some("r"));

@@ -178,7 +178,7 @@ async fn googles_refresh_token_dies_idle_or_of_testing() {
 
 #[tokio::test]
 async fn an_expired_access_token_is_never_extended() {
-    for platform in [Platform::Meta, Platform::Instagram] {
+    for platform in [Platform::Meta, Platform::Instagram, Platform::Threads] {
         let world = World::new();
         let token = world.renewed(platform, "a0").await;
         let token = text(&token, "access_token");
@@ -216,17 +216,18 @@ async fn meta_extends_any_living_token_of_a_grant_and_may_return_the_same() {
 }
 
 #[tokio::test]
-async fn instagram_refuses_a_token_under_a_day_old() {
-    let world = World::new();
-    let platform = Platform::Instagram;
-    let adopted = world.renewed(platform, "a0").await;
-    let token = text(&adopted, "access_token");
-    world.pass(DAY - 1);
-    let early = world.exchange(platform, token).await;
-    assert_eq!(early.status, StatusCode::BAD_REQUEST);
-    assert!(!is_dead(platform, &early.body), "{}", early.body);
-    world.pass(1);
-    world.renewed(platform, token).await;
+async fn instagram_and_threads_refuse_a_token_under_a_day_old() {
+    for platform in [Platform::Instagram, Platform::Threads] {
+        let world = World::new();
+        let adopted = world.renewed(platform, "a0").await;
+        let token = text(&adopted, "access_token");
+        world.pass(DAY - 1);
+        let early = world.exchange(platform, token).await;
+        assert_eq!(early.status, StatusCode::BAD_REQUEST);
+        assert!(!is_dead(platform, &early.body), "{}", early.body);
+        world.pass(1);
+        world.renewed(platform, token).await;
+    }
 }
 
 #[tokio::test]

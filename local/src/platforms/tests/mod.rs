@@ -122,6 +122,9 @@ fn exchange_request(platform: Platform, token: &str) -> Request<Body> {
         Platform::Instagram => get(&format!(
             "{path}?grant_type=ig_refresh_token&access_token={token}"
         )),
+        Platform::Threads => get(&format!(
+            "{path}?grant_type=th_refresh_token&access_token={token}"
+        )),
         Platform::Tiktok => post(
             &path,
             FORM,
@@ -161,7 +164,7 @@ fn probe_request(platform: Platform, token: &str) -> Request<Body> {
         Platform::Meta => get(&format!(
             "{path}?input_token={token}&access_token=id%7Csecret"
         )),
-        Platform::Instagram => get(&format!("{path}?access_token={token}")),
+        Platform::Instagram | Platform::Threads => get(&format!("{path}?access_token={token}")),
         Platform::Linkedin => post(
             path,
             FORM,
@@ -189,7 +192,7 @@ fn text<'a>(body: &'a Value, field: &str) -> &'a str {
 /// Whether the platform says that only a person can mend it.
 fn is_dead(platform: Platform, body: &Value) -> bool {
     match platform {
-        Platform::Meta | Platform::Instagram => body["error"]["code"] == 190,
+        Platform::Meta | Platform::Instagram | Platform::Threads => body["error"]["code"] == 190,
         Platform::TiktokBusiness => {
             [40103, 40105, 40107].contains(&body["code"].as_i64().unwrap_or(0))
         }

@@ -20,7 +20,9 @@ async fn a_living_token_shows_and_a_revoked_one_does_not() {
                 assert_eq!(body["data"]["is_valid"], false);
                 assert_eq!(body["data"]["error"]["subcode"], 458);
             }
-            Platform::Instagram => assert_eq!(body["error"]["error_subcode"], 458),
+            Platform::Instagram | Platform::Threads => {
+                assert_eq!(body["error"]["error_subcode"], 458);
+            }
             Platform::Tiktok => {
                 assert_eq!(seen.body["error"]["code"], "ok");
                 assert_eq!(body["error"]["code"], "access_token_invalid");

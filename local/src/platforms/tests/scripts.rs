@@ -82,7 +82,9 @@ async fn a_revoked_grant_stays_dead_on_every_platform() {
         world.change_rules(platform, |rules| rules.minimum_age = 0);
         let issued = world.renewed(platform, "first").await;
         let next = match platform {
-            Platform::Meta | Platform::Instagram => text(&issued, "access_token"),
+            Platform::Meta | Platform::Instagram | Platform::Threads => {
+                text(&issued, "access_token")
+            }
             Platform::Google => "first",
             _ => text(&issued, "refresh_token"),
         };
@@ -129,7 +131,7 @@ async fn throttling_uses_each_platforms_own_place() {
         let answer = world.exchange(platform, "t").await;
         let (status, body, headers) = (answer.status, &answer.body, &answer.headers);
         match platform {
-            Platform::Meta | Platform::Instagram => {
+            Platform::Meta | Platform::Instagram | Platform::Threads => {
                 assert_eq!(
                     (status, &body["error"]["code"]),
                     (StatusCode::BAD_REQUEST, &json!(4))
@@ -154,7 +156,7 @@ async fn throttling_uses_each_platforms_own_place() {
                 let details = &body["error"]["details"][0]["errors"][0]["details"];
                 assert_eq!(details["quotaErrorDetails"]["retryDelay"], "90s");
             }
-            Platform::Meta | Platform::Instagram => {}
+            Platform::Meta | Platform::Instagram | Platform::Threads => {}
             _ => assert_eq!(headers["retry-after"], "90", "{platform}"),
         }
     }
@@ -294,7 +296,7 @@ async fn the_control_route_counts_and_changes_rules_and_never_tells_a_token() {
 
     world.renewed(Platform::Twitter, "r0").await;
     let counts = world.send(get("/control")).await.body;
-    assert_eq!(counts.as_object().unwrap().len(), 8);
+    assert_eq!(counts.as_object().unwrap().len(), Platform::ALL.len());
     assert_eq!(
         counts["twitter"],
         json!({"exchanges": 1, "refused": 0, "adopted": 1, "live_grants": 1})

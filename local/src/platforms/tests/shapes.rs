@@ -16,7 +16,7 @@ fn keys(body: &Value) -> Vec<&str> {
 #[test]
 fn the_endpoints_end_like_the_real_ones() {
     let endpoints = endpoints("http://127.0.0.1:9/");
-    assert_eq!(endpoints.as_object().unwrap().len(), 8);
+    assert_eq!(endpoints.as_object().unwrap().len(), Platform::ALL.len());
     assert_eq!(
         endpoints["meta"],
         json!({
@@ -51,6 +51,12 @@ async fn every_platform_answers_in_its_own_shape() {
         ),
         (
             Platform::Instagram,
+            "access_token expires_in token_type",
+            5_183_944,
+            None,
+        ),
+        (
+            Platform::Threads,
             "access_token expires_in token_type",
             5_183_944,
             None,
@@ -134,7 +140,7 @@ async fn meta_takes_a_form_too_and_instagram_only_a_query() {
 async fn a_body_in_the_wrong_encoding_is_refused() {
     let world = World::new();
     for platform in Platform::ALL {
-        if platform == Platform::Instagram {
+        if matches!(platform, Platform::Instagram | Platform::Threads) {
             continue;
         }
         let wrong = match platform {
@@ -179,17 +185,20 @@ async fn a_wrong_grant_type_is_refused_in_every_platforms_words() {
         let wanted = match platform {
             Platform::Meta => "grant_type=fb_exchange_token",
             Platform::Instagram => "grant_type=ig_refresh_token",
+            Platform::Threads => "grant_type=th_refresh_token",
             Platform::TiktokBusiness => r#""grant_type":"refresh_token""#,
             _ => "grant_type=refresh_token",
         };
         let wrong = wanted
             .replace("fb_exchange_token", "x")
             .replace("refresh_token", "x");
-        let wrong = wrong.replace("ig_x", "x");
+        let wrong = wrong.replace("ig_x", "x").replace("th_x", "x");
         let answer = altered(&world, platform, wanted, &wrong).await;
         let body = &answer.body;
         match platform {
-            Platform::Meta | Platform::Instagram => assert_eq!(body["error"]["code"], 100),
+            Platform::Meta | Platform::Instagram | Platform::Threads => {
+                assert_eq!(body["error"]["code"], 100);
+            }
             Platform::TiktokBusiness => assert_eq!(body["code"], 40108),
             _ => assert_eq!(body["error"], "unsupported_grant_type", "{platform}"),
         }
@@ -204,7 +213,9 @@ async fn a_missing_token_is_refused_in_every_platforms_words() {
         let answer = altered(&world, platform, "first-token", "").await;
         let body = &answer.body;
         match platform {
-            Platform::Meta | Platform::Instagram => assert_eq!(body["error"]["code"], 100),
+            Platform::Meta | Platform::Instagram | Platform::Threads => {
+                assert_eq!(body["error"]["code"], 100);
+            }
             Platform::TiktokBusiness => assert_eq!(body["code"], 40104),
             _ => assert_eq!(body["error"], "invalid_request", "{platform}"),
         }
@@ -220,7 +231,7 @@ async fn a_missing_token_is_refused_in_every_platforms_words() {
 #[tokio::test]
 async fn wrong_client_credentials_are_the_clients_fault_not_the_tokens() {
     for platform in Platform::ALL {
-        if platform == Platform::Instagram {
+        if matches!(platform, Platform::Instagram | Platform::Threads) {
             continue;
         }
         let world = World::new();

@@ -79,6 +79,13 @@ fn a_person_is_sent_to_the_documented_address() {
             "snapchat-marketing-api",
             "",
         ),
+        (
+            Platform::Threads,
+            "https://threads.com/oauth/authorize",
+            "client_id",
+            "threads_basic%2Cthreads_content_publish",
+            "",
+        ),
     ] {
         let expected = format!(
             "{page}?response_type=code&{client}=an%20id&{back}&scope={scope}&state=a%2Fstate{rest}"

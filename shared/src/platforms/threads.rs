@@ -1,0 +1,67 @@
+//! Threads, by the Threads API.
+
+use super::consent::Consent;
+use super::definition::{Addresses, DefaultQuota, Definition, HOUR, Probe, RefreshModel};
+use super::request::Parameter::{AccessToken, Literal};
+use super::request::{Authentication, Endpoint, Parameters, RequestShape};
+use super::rule::ANYWHERE;
+use super::{graph, rfc6749};
+
+pub(super) static DEFINITION: Definition = Definition {
+    name: "threads",
+    aliases: &[],
+    display_name: "Threads",
+    addresses: Addresses {
+        version: Some("v1.0"),
+        token: "https://graph.threads.net/refresh_access_token",
+        authorize: "https://threads.com/oauth/authorize",
+        api: "https://graph.threads.net/{version}",
+    },
+    // developers.facebook.com/documentation/threads/get-started/
+    // get-access-tokens-and-permissions (August 2026; threads.net before that). Every
+    // call takes `threads_basic`, a refresh too.
+    consent: Consent {
+        client_id: "client_id",
+        scopes: &["threads_basic", "threads_content_publish"],
+        scope_separator: ",",
+        parameters: &[],
+        pkce: false,
+    },
+    refresh_model: RefreshModel::Extend,
+    refresh: EXTENSION,
+    tokens: rfc6749::tokens,
+    // docs/threads/get-started/long-lived-tokens
+    lifetimes: graph::EXTENDED_BY_ITSELF,
+    probe: Some(Probe {
+        request: |_, _| &ME,
+        outcome: graph::is_somebody,
+    }),
+    error_body: graph::error_body,
+    rules: &[graph::RULES, ANYWHERE],
+    scope_spellings: &[],
+    // docs/threads/overview, rate limiting: 4,800 calls in 24 hours for each impression
+    // of the account, ten of them at least. This is one impression's share.
+    quota: DefaultQuota {
+        limit: 200,
+        period: HOUR,
+        burst: 50,
+    },
+};
+
+/// docs/threads/get-started/long-lived-tokens: the token alone, no client. One that has
+/// expired "can no longer be refreshed".
+const EXTENSION: RequestShape = RequestShape {
+    endpoint: Endpoint::Token,
+    authentication: Authentication::None,
+    parameters: Parameters::Query(&[
+        ("grant_type", Literal("th_refresh_token")),
+        ("access_token", AccessToken),
+    ]),
+};
+
+/// docs/threads/threads-profiles
+static ME: RequestShape = RequestShape {
+    endpoint: Endpoint::Api("me"),
+    authentication: Authentication::None,
+    parameters: Parameters::Query(&[("fields", Literal("id")), ("access_token", AccessToken)]),
+};
