@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use shared::Platform;
 
-use super::lineage::{self, Kind, Lineage};
+use super::lineage::{self, Lineage, TokenKind};
 use super::rules::Rules;
 
 /// How many living access tokens of one grant are remembered; an older one
@@ -12,11 +12,11 @@ use super::rules::Rules;
 const REMEMBERED: usize = 256;
 
 /// Seconds since the epoch.
-pub(super) type Instant = i64;
+pub(super) type EpochSeconds = i64;
 
 pub(super) struct Grant {
     /// When the grant began, as far as we know.
-    pub(super) since: Instant,
+    pub(super) since: EpochSeconds,
     /// The foreign token that it was adopted by, if it was one.
     pub(super) origin: Option<String>,
     pub(super) revoked: bool,
@@ -31,18 +31,18 @@ pub(super) struct Grant {
 pub(super) struct Access {
     pub(super) generation: u32,
     pub(super) token: String,
-    pub(super) issued_at: Instant,
-    pub(super) expires_at: Option<Instant>,
+    pub(super) issued_at: EpochSeconds,
+    pub(super) expires_at: Option<EpochSeconds>,
     pub(super) adopted: bool,
 }
 
 pub(super) struct Refresh {
     pub(super) generation: u32,
     pub(super) token: String,
-    pub(super) expires_at: Option<Instant>,
-    pub(super) last_used: Instant,
+    pub(super) expires_at: Option<EpochSeconds>,
+    pub(super) last_used: EpochSeconds,
     /// The last exchange, for the grace window: when, with what, and the answer.
-    pub(super) last: Option<(Instant, String, Issued)>,
+    pub(super) last: Option<(EpochSeconds, String, Issued)>,
 }
 
 /// What a successful exchange hands out.
@@ -70,13 +70,13 @@ pub(super) enum Denied {
     TooYoung,
 }
 
-/// What a probe sees of a living or dead token.
+/// What is known of a token that is asked about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sight {
+pub(super) struct TokenStatus {
     pub(super) grant: String,
-    pub(super) since: Instant,
-    pub(super) issued_at: Instant,
-    pub(super) expires_at: Option<Instant>,
+    pub(super) since: EpochSeconds,
+    pub(super) issued_at: EpochSeconds,
+    pub(super) expires_at: Option<EpochSeconds>,
     pub(super) denied: Option<Denied>,
 }
 
@@ -87,7 +87,7 @@ impl Grant {
         lineage: &Lineage,
         token: &str,
         life: Option<i64>,
-        now: Instant,
+        now: EpochSeconds,
     ) -> Result<&Access, Denied> {
         if lineage.generation < self.forgotten_before {
             return Err(Denied::Expired);
@@ -119,9 +119,9 @@ impl Grant {
         platform: Platform,
         id: &str,
         life: i64,
-        now: Instant,
+        now: EpochSeconds,
     ) -> String {
-        let token = lineage::mint(platform, id, Kind::Access, self.generation);
+        let token = lineage::mint(platform, id, TokenKind::Access, self.generation);
         let issued = Access {
             generation: self.generation,
             token: token.clone(),
@@ -133,7 +133,7 @@ impl Grant {
         token
     }
 
-    fn remember(&mut self, access: Access, now: Instant) {
+    fn remember(&mut self, access: Access, now: EpochSeconds) {
         while let Some(oldest) = self.access.front()
             && (past(oldest.expires_at, now) || self.access.len() >= REMEMBERED)
         {
@@ -145,11 +145,21 @@ impl Grant {
 }
 
 impl Refresh {
-    pub(super) fn is_over(&self, rules: &Rules, now: Instant) -> bool {
+    pub(super) fn is_over(&self, rules: &Rules, now: EpochSeconds) -> bool {
         past(self.expires_at, now) || past(rules.idle_life.map(|idle| self.last_used + idle), now)
     }
 }
 
-pub(super) fn past(end: Option<Instant>, now: Instant) -> bool {
+pub(super) fn past(end: Option<EpochSeconds>, now: EpochSeconds) -> bool {
     end.is_some_and(|end| end <= now)
+}
+
+impl TokenStatus {
+    /// An account number that stays the same for one grant.
+    pub(super) fn account(&self) -> String {
+        let digits = self.grant.bytes().fold(0_u64, |sum, byte| {
+            sum.wrapping_mul(31).wrapping_add(byte.into())
+        });
+        (digits % 1_000_000_000_000_000).to_string()
+    }
 }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use shared::Platform;
 
-use super::grant::{Access, Denied, Grant, Instant, Issued, Refresh, Sight, past};
-use super::lineage::{self, Kind, Lineage};
+use super::grant::{Access, Denied, EpochSeconds, Grant, Issued, Refresh, TokenStatus, past};
+use super::lineage::{self, Lineage, TokenKind};
 use super::rules::Rules;
 
 pub(super) struct Ledger {
@@ -28,7 +28,7 @@ impl Ledger {
     }
 
     /// How many grants can still be used or refreshed.
-    pub(super) fn live(&self, rules: &Rules, now: Instant) -> usize {
+    pub(super) fn live(&self, rules: &Rules, now: EpochSeconds) -> usize {
         let alive = |grant: &&Grant| {
             let access = |access: &Access| !past(access.expires_at, now);
             let refresh = |refresh: &Refresh| !refresh.is_over(rules, now);
@@ -56,8 +56,8 @@ impl Ledger {
 
     /// Kills the grant of `token`, adopting it if need be, so that whatever
     /// comes next of it is refused; whether it was alive.
-    pub(super) fn revoke_token(&mut self, token: &str, now: Instant) -> bool {
-        let Some(lineage) = lineage::read(self.platform, token) else {
+    pub(super) fn revoke_token(&mut self, token: &str, now: EpochSeconds) -> bool {
+        let Some(lineage) = lineage::parse(self.platform, token) else {
             return false;
         };
         let grant = self.adopt(&lineage, token, now);
@@ -69,11 +69,11 @@ impl Ledger {
         &mut self,
         rules: &Rules,
         token: &str,
-        now: Instant,
+        now: EpochSeconds,
     ) -> Result<Issued, Denied> {
         let platform = self.platform;
-        let lineage = lineage::read(platform, token).ok_or(Denied::Unknown)?;
-        if lineage.kind == Some(Kind::Refresh) {
+        let lineage = lineage::parse(platform, token).ok_or(Denied::Unknown)?;
+        if lineage.kind == Some(TokenKind::Refresh) {
             return Err(Denied::Unknown);
         }
         let grant = self.adopt(&lineage, token, now);
@@ -111,11 +111,11 @@ impl Ledger {
         &mut self,
         rules: &Rules,
         token: &str,
-        now: Instant,
+        now: EpochSeconds,
     ) -> Result<Issued, Denied> {
         let platform = self.platform;
-        let lineage = lineage::read(platform, token).ok_or(Denied::Unknown)?;
-        if lineage.kind == Some(Kind::Access) {
+        let lineage = lineage::parse(platform, token).ok_or(Denied::Unknown)?;
+        if lineage.kind == Some(TokenKind::Access) {
             return Err(Denied::Unknown);
         }
         let grant = self.adopt(&lineage, token, now);
@@ -167,8 +167,12 @@ impl Ledger {
         grant.generation = grant.generation.max(refresh.generation) + 1;
         if rules.rotates {
             refresh.generation = grant.generation;
-            refresh.token =
-                lineage::mint(platform, &lineage.grant, Kind::Refresh, grant.generation);
+            refresh.token = lineage::mint(
+                platform,
+                &lineage.grant,
+                TokenKind::Refresh,
+                grant.generation,
+            );
         }
         let refresh_token = refresh.token.clone();
         let issued = Issued {
@@ -193,14 +197,14 @@ impl Ledger {
         rules: &Rules,
         adopted_life: Option<i64>,
         token: &str,
-        now: Instant,
-    ) -> Result<Sight, Denied> {
-        let lineage = lineage::read(self.platform, token).ok_or(Denied::Unknown)?;
+        now: EpochSeconds,
+    ) -> Result<TokenStatus, Denied> {
+        let lineage = lineage::parse(self.platform, token).ok_or(Denied::Unknown)?;
         let grant = self.adopt(&lineage, token, now);
         let refresh = grant.refresh.as_ref().filter(|r| r.token == token);
         let (issued_at, expires_at, over) = match refresh {
             Some(refresh) => (grant.since, refresh.expires_at, refresh.is_over(rules, now)),
-            None if lineage.kind == Some(Kind::Refresh) => return Err(Denied::Unknown),
+            None if lineage.kind == Some(TokenKind::Refresh) => return Err(Denied::Unknown),
             None => {
                 let access = grant.access(&lineage, token, adopted_life, now)?;
                 let over = past(access.expires_at, now);
@@ -212,7 +216,7 @@ impl Ledger {
             (_, true) => Some(Denied::Expired),
             _ => None,
         };
-        Ok(Sight {
+        Ok(TokenStatus {
             since: grant.since,
             grant: lineage.grant,
             issued_at,
@@ -221,7 +225,7 @@ impl Ledger {
         })
     }
 
-    fn adopt(&mut self, lineage: &Lineage, token: &str, now: Instant) -> &mut Grant {
+    fn adopt(&mut self, lineage: &Lineage, token: &str, now: EpochSeconds) -> &mut Grant {
         let grant = self
             .grants
             .entry(lineage.grant.clone())

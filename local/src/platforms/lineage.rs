@@ -6,7 +6,7 @@ use shared::Platform;
 
 /// Which of a grant's two kinds of token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     Access,
     Refresh,
 }
@@ -16,14 +16,14 @@ pub(super) enum Kind {
 pub(super) struct Lineage {
     pub(super) grant: String,
     /// `None` for a token that we did not issue: it may be either.
-    pub(super) kind: Option<Kind>,
+    pub(super) kind: Option<TokenKind>,
     /// 0 for a token that we did not issue, then counting each exchange.
     pub(super) generation: u32,
 }
 
 /// Reads a token. `None`: another platform's simulator issued it, so this one
 /// will never accept it.
-pub(super) fn read(platform: Platform, token: &str) -> Option<Lineage> {
+pub(super) fn parse(platform: Platform, token: &str) -> Option<Lineage> {
     let Some((issuer, grant, kind, generation)) = issued(token) else {
         return Some(Lineage {
             grant: fingerprint(platform, token),
@@ -39,22 +39,22 @@ pub(super) fn read(platform: Platform, token: &str) -> Option<Lineage> {
 }
 
 /// A new token of a grant.
-pub(super) fn mint(platform: Platform, grant: &str, kind: Kind, generation: u32) -> String {
+pub(super) fn mint(platform: Platform, grant: &str, kind: TokenKind, generation: u32) -> String {
     let letter = match kind {
-        Kind::Access => 'a',
-        Kind::Refresh => 'r',
+        TokenKind::Access => 'a',
+        TokenKind::Refresh => 'r',
     };
     let random = rand::random::<u128>();
     format!("sim.{platform}.{grant}.{letter}{generation}.{random:032x}")
 }
 
-fn issued(token: &str) -> Option<(&str, &str, Kind, u32)> {
+fn issued(token: &str) -> Option<(&str, &str, TokenKind, u32)> {
     let mut parts = token.strip_prefix("sim.")?.splitn(4, '.');
     let (platform, grant, place) = (parts.next()?, parts.next()?, parts.next()?);
     parts.next()?;
     let kind = match place.chars().next()? {
-        'a' => Kind::Access,
-        'r' => Kind::Refresh,
+        'a' => TokenKind::Access,
+        'r' => TokenKind::Refresh,
         _ => return None,
     };
     Some((platform, grant, kind, place.get(1..)?.parse().ok()?))
@@ -77,22 +77,22 @@ mod tests {
 
     #[test]
     fn an_issued_token_names_its_grant() {
-        let token = mint(Platform::Twitter, "c0ffee", Kind::Refresh, 7);
+        let token = mint(Platform::Twitter, "c0ffee", TokenKind::Refresh, 7);
         assert!(token.starts_with("sim.twitter.c0ffee.r7."), "{token}");
-        let read_back = read(Platform::Twitter, &token).unwrap();
-        assert_eq!(read_back.grant, "c0ffee");
-        assert_eq!(read_back.kind, Some(Kind::Refresh));
-        assert_eq!(read_back.generation, 7);
-        assert_eq!(read(Platform::Tiktok, &token), None);
+        let parsed = parse(Platform::Twitter, &token).unwrap();
+        assert_eq!(parsed.grant, "c0ffee");
+        assert_eq!(parsed.kind, Some(TokenKind::Refresh));
+        assert_eq!(parsed.generation, 7);
+        assert_eq!(parse(Platform::Tiktok, &token), None);
     }
 
     #[test]
     fn any_other_token_has_a_grant_of_its_own() {
         for token in ["EAAB.x", "sim.meta", "sim.meta.g.q1.x", "sim.meta.g.é1.x"] {
-            let first = read(Platform::Meta, token).unwrap();
-            assert_eq!(first, read(Platform::Meta, token).unwrap());
+            let first = parse(Platform::Meta, token).unwrap();
+            assert_eq!(first, parse(Platform::Meta, token).unwrap());
             assert_eq!((first.kind, first.generation), (None, 0), "{token}");
-            let elsewhere = read(Platform::Instagram, token).unwrap();
+            let elsewhere = parse(Platform::Instagram, token).unwrap();
             assert_ne!(first.grant, elsewhere.grant);
         }
     }

@@ -5,20 +5,30 @@
 //! Beside the platforms, `/control` takes scripts ([`Script`]: `POST`), forgets
 //! them (`DELETE`), and counts (`GET`).
 
-mod answer;
 mod control;
-mod exchange;
-mod fault;
+mod google_ads;
 mod grant;
+mod graph;
+mod instagram;
 mod ledger;
 mod lineage;
-mod named;
-mod probe;
+mod linkedin;
+mod meta;
+mod refusal;
+mod request;
+mod response;
+mod rfc6749;
 mod rules;
 mod script;
+mod simulated;
+mod snapchat;
 mod state;
 #[cfg(test)]
 mod tests;
+mod threads;
+mod tiktok;
+mod tiktok_business;
+mod x;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,7 +36,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Response as HttpResponse};
 use axum::routing::{MethodFilter, MethodRouter, get, on};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -35,9 +45,9 @@ use shared::{Clock, Platform};
 pub use self::rules::Rules;
 pub use self::script::{Action, InvalidScript, Requests, Respond, Script, Throttle};
 
-use self::exchange::{Client, Exchange};
-use self::probe::Probe;
+use self::request::{Client, ProbeRequest, RefreshRequest};
 use self::script::Armed;
+use self::simulated::{Encoding, ProbeEndpoint, Simulated};
 use self::state::State;
 
 /// The simulators of all platforms. Clones share their memory.
@@ -61,87 +71,22 @@ pub struct Counts {
     pub live_grants: u64,
 }
 
-#[derive(Clone, Copy)]
-enum Purpose {
-    Exchange,
-    Probe,
-}
-
-/// Where each platform answers, below the base URL: the refresh exchange, the
-/// consent page, the API; paths end like the real ones.
-const fn paths(platform: Platform) -> [&'static str; 3] {
-    match platform {
-        Platform::Meta => ["/meta/oauth/access_token", "/meta/dialog/oauth", "/meta"],
-        Platform::Instagram => [
-            "/instagram/refresh_access_token",
-            "/instagram/oauth/authorize",
-            "/instagram",
-        ],
-        Platform::Tiktok => [
-            "/tiktok/v2/oauth/token/",
-            "/tiktok/v2/auth/authorize/",
-            "/tiktok/v2",
-        ],
-        Platform::TiktokBusiness => [
-            "/tiktok_business/open_api/v1.3/tt_user/oauth2/refresh_token/",
-            "/tiktok_business/portal/auth",
-            "/tiktok_business/open_api/v1.3",
-        ],
-        Platform::Linkedin => [
-            "/linkedin/oauth/v2/accessToken",
-            "/linkedin/oauth/v2/authorization",
-            "/linkedin",
-        ],
-        Platform::Twitter => [
-            "/twitter/2/oauth2/token",
-            "/twitter/i/oauth2/authorize",
-            "/twitter/2",
-        ],
-        Platform::Google => ["/google/token", "/google/o/oauth2/v2/auth", "/google/v26"],
-        Platform::Snapchat => [
-            "/snapchat/login/oauth2/access_token",
-            "/snapchat/login/oauth2/authorize",
-            "/snapchat/v1",
-        ],
-        Platform::Threads => [
-            "/threads/refresh_access_token",
-            "/threads/oauth/authorize",
-            "/threads/v1.0",
-        ],
-    }
-}
-
-/// The free probe of each platform.
-const fn probe_path(platform: Platform) -> &'static str {
-    match platform {
-        Platform::Meta => "/meta/debug_token",
-        Platform::Instagram => "/instagram/me",
-        Platform::Tiktok => "/tiktok/v2/user/info/",
-        Platform::TiktokBusiness => "/tiktok_business/open_api/v1.3/oauth2/advertiser/get/",
-        Platform::Linkedin => "/linkedin/oauth/v2/introspectToken",
-        Platform::Twitter => "/twitter/2/users/me",
-        Platform::Google => "/google/v26/customers:listAccessibleCustomers",
-        Platform::Snapchat => "/snapchat/v1/me",
-        Platform::Threads => "/threads/v1.0/me",
-    }
-}
-
-/// The free probe of a TikTok account's token; [`probe_path`] is an advertiser's.
-const TOKEN_INFO: &str = "/tiktok_business/open_api/v1.3/tt_user/token_info/get/";
-
-/// The free probe of a Google token whatever it is for; [`probe_path`] is Google Ads'.
-const TOKENINFO: &str = "/google/tokeninfo";
-
 /// The value of `PLATFORM_ENDPOINTS` for simulators served at `base`.
 #[must_use]
 pub fn endpoints(base: &str) -> Value {
     let base = base.trim_end_matches('/');
-    let of = |platform: Platform| {
-        let [token, authorize, api] = paths(platform).map(|path| format!("{base}{path}"));
+    let urls = |platform: Platform| {
+        let Simulated {
+            token,
+            authorize,
+            api,
+            ..
+        } = simulated::of(platform);
+        let [token, authorize, api] = [token, authorize, api].map(|path| format!("{base}{path}"));
         let urls = json!({"token": token, "authorize": authorize, "api": api});
         (platform.name().to_owned(), urls)
     };
-    Value::Object(Platform::ALL.into_iter().map(of).collect())
+    Value::Object(Platform::ALL.into_iter().map(urls).collect())
 }
 
 impl Platforms {
@@ -159,35 +104,15 @@ impl Platforms {
         let control = get(control::counts)
             .post(control::script)
             .delete(control::clear);
-        Platform::ALL
-            .into_iter()
-            .fold(Router::new(), |router, platform| {
-                let (exchange, probe) = match platform {
-                    Platform::Meta => (MethodFilter::GET.or(MethodFilter::POST), MethodFilter::GET),
-                    Platform::Instagram | Platform::Threads => {
-                        (MethodFilter::GET, MethodFilter::GET)
-                    }
-                    Platform::Linkedin => (MethodFilter::POST, MethodFilter::POST),
-                    _ => (MethodFilter::POST, MethodFilter::GET),
-                };
-                let [token, ..] = paths(platform);
-                router
-                    .route(token, self.route(exchange, platform, Purpose::Exchange))
-                    .route(
-                        probe_path(platform),
-                        self.route(probe, platform, Purpose::Probe),
-                    )
-            })
-            .route(
-                TOKEN_INFO,
-                self.route(MethodFilter::POST, Platform::TiktokBusiness, Purpose::Probe),
-            )
-            .route(
-                TOKENINFO,
-                self.route(MethodFilter::GET, Platform::Google, Purpose::Probe),
-            )
-            .route("/control", control)
-            .with_state(self.clone())
+        let mut router = Router::new().route("/control", control);
+        for platform in Platform::ALL {
+            let Simulated { token, probes, .. } = simulated::of(platform);
+            router = router.route(token, self.refresh_route(platform));
+            for probe in *probes {
+                router = router.route(probe.path, self.probe_route(platform, probe));
+            }
+        }
+        router.with_state(self.clone())
     }
 
     /// Knows one client of a platform from now on: any other id or secret is
@@ -242,33 +167,41 @@ impl Platforms {
         self.locked().simulator(platform).exchanges()
     }
 
-    fn route(
-        &self,
-        methods: MethodFilter,
-        platform: Platform,
-        purpose: Purpose,
-    ) -> MethodRouter<Self> {
+    fn refresh_route(&self, platform: Platform) -> MethodRouter<Self> {
         let platforms = self.clone();
+        let endpoint = &simulated::of(platform).refresh;
         let handler = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
             let platforms = platforms.clone();
             async move {
-                let outcome = {
-                    let now = platforms.clock.now().timestamp();
-                    match purpose {
-                        Purpose::Exchange => {
-                            let request = Exchange::read(platform, &method, &uri, &headers, &body);
-                            platforms.locked().exchange(platform, &request, now)
-                        }
-                        Purpose::Probe => {
-                            let request = Probe::read(platform, &uri, &headers, &body);
-                            platforms.locked().probe(platform, &request, now)
-                        }
-                    }
-                };
+                let request = RefreshRequest::parse(endpoint, &method, &uri, &headers, &body);
+                let now = platforms.clock.now().timestamp();
+                let outcome = platforms.locked().exchange(platform, &request, now);
                 send(outcome).await
             }
         };
-        on(methods, handler)
+        let methods = endpoint.encodings.iter().map(|encoding| encoding.method());
+        match methods.reduce(MethodFilter::or) {
+            Some(methods) => on(methods, handler),
+            None => MethodRouter::new(),
+        }
+    }
+
+    fn probe_route(
+        &self,
+        platform: Platform,
+        endpoint: &'static ProbeEndpoint,
+    ) -> MethodRouter<Self> {
+        let platforms = self.clone();
+        let handler = move |uri: Uri, headers: HeaderMap, body: Bytes| {
+            let platforms = platforms.clone();
+            async move {
+                let request = ProbeRequest::parse(endpoint, &uri, &headers, &body);
+                let now = platforms.clock.now().timestamp();
+                let outcome = platforms.locked().probe(platform, endpoint, &request, now);
+                send(outcome).await
+            }
+        };
+        on(endpoint.encoding.method(), handler)
     }
 
     /// A panic elsewhere leaves the memory as it was: nothing in it is ever
@@ -278,12 +211,21 @@ impl Platforms {
     }
 }
 
-async fn send(outcome: state::Outcome) -> Response {
+impl Encoding {
+    const fn method(self) -> MethodFilter {
+        match self {
+            Self::Query => MethodFilter::GET,
+            Self::Form | Self::Json => MethodFilter::POST,
+        }
+    }
+}
+
+async fn send(outcome: state::Outcome) -> HttpResponse {
     if !outcome.delay.is_zero() {
         tokio::time::sleep(outcome.delay).await;
     }
     match outcome.answer {
         Some(answer) => answer.into_response(),
-        None => answer::hang_up(),
+        None => response::hang_up(),
     }
 }

@@ -4,7 +4,9 @@
 use serde::{Deserialize, Serialize};
 use shared::Platform;
 
-const DAY: i64 = 24 * 60 * 60;
+use super::simulated;
+
+pub(super) const DAY: i64 = 24 * 60 * 60;
 
 /// How one platform treats its grants. All times are in seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +52,7 @@ impl Rules {
     /// The platform's documented rules.
     #[must_use]
     pub fn documented(platform: Platform) -> Self {
+        let simulated = simulated::of(platform);
         let plain = Self {
             access_life: 3_600,
             refresh_life: None,
@@ -62,69 +65,10 @@ impl Rules {
             extends: true,
             says_expires_in: true,
             data_access_life: None,
-            scope: scope(platform).to_owned(),
+            scope: simulated.scope.to_owned(),
             system_users: false,
             requires_proof: false,
         };
-        match platform {
-            Platform::Meta => Self {
-                access_life: 5_183_944,
-                data_access_life: Some(90 * DAY),
-                ..plain
-            },
-            Platform::Instagram | Platform::Threads => Self {
-                access_life: 5_183_944,
-                ..plain
-            },
-            Platform::Tiktok => Self {
-                access_life: 7_200,
-                refresh_life: Some(180 * DAY),
-                rotates: true,
-                ..plain
-            },
-            Platform::TiktokBusiness => Self {
-                access_life: DAY,
-                refresh_life: Some(365 * DAY),
-                rotates: true,
-                ..plain
-            },
-            Platform::Linkedin => Self {
-                access_life: 60 * DAY,
-                refresh_life: Some(365 * DAY),
-                refresh_slides: false,
-                ..plain
-            },
-            // Six months and the family kill are not in X's documentation;
-            // the harder rule is the better test.
-            Platform::Twitter => Self {
-                access_life: 7_200,
-                refresh_life: Some(182 * DAY),
-                rotates: true,
-                family_kill: true,
-                ..plain
-            },
-            Platform::Google => Self {
-                access_life: 3_599,
-                ..plain
-            },
-            // Undocumented whether it rotates; the harder rule again.
-            Platform::Snapchat => Self {
-                rotates: true,
-                ..plain
-            },
-        }
-    }
-}
-
-const fn scope(platform: Platform) -> &'static str {
-    match platform {
-        Platform::Meta => "pages_show_list,ads_read",
-        Platform::Instagram => "instagram_business_basic",
-        Platform::Tiktok | Platform::TiktokBusiness => "user.info.basic,video.list",
-        Platform::Linkedin => "r_ads,rw_organization_admin",
-        Platform::Twitter => "tweet.read users.read offline.access",
-        Platform::Google => "https://www.googleapis.com/auth/adwords",
-        Platform::Snapchat => "snapchat-marketing-api",
-        Platform::Threads => "threads_basic,threads_content_publish",
+        (simulated.rules)(plain)
     }
 }

@@ -7,8 +7,8 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Deserializer, de};
 use shared::Platform;
 
-use super::answer::Answer;
-use super::{lineage, named};
+use super::response::PlatformResponse;
+use super::{lineage, simulated};
 
 /// What a platform is told to do, and with which requests.
 #[derive(Clone, Deserialize)]
@@ -51,7 +51,7 @@ pub enum Requests {
 pub enum Action {
     /// Answer with the platform's error of that name, and do nothing.
     Refuse(String),
-    /// Ask for failure_grace in the platform's own way, and do nothing.
+    /// Ask the caller to wait, in the platform's own way, and do nothing.
     Throttle(Throttle),
     /// Act at once, but answer so many milliseconds later; goes together with
     /// any other script.
@@ -165,7 +165,7 @@ impl Armed {
         }
         let grants = match &script.token {
             Some(token) => Platform::ALL
-                .map(|platform| lineage::read(platform, token).map(|lineage| lineage.grant))
+                .map(|platform| lineage::parse(platform, token).map(|lineage| lineage.grant))
                 .into(),
             None => Vec::new(),
         };
@@ -212,13 +212,13 @@ impl Armed {
 }
 
 impl Respond {
-    pub(super) fn answer(&self) -> Result<Answer, InvalidScript> {
+    pub(super) fn answer(&self) -> Result<PlatformResponse, InvalidScript> {
         let shape = |text: String| InvalidScript::Shape(text);
-        let status = StatusCode::from_u16(self.status)
+        StatusCode::from_u16(self.status)
             .ok()
             .filter(|status| !status.is_informational())
             .ok_or_else(|| shape(format!("respond.status: {} is no status", self.status)))?;
-        let mut answer = Answer::text(status, "application/json", self.body.clone());
+        let mut answer = PlatformResponse::text(self.status, "application/json", self.body.clone());
         for (name, value) in &self.headers {
             let header = HeaderName::try_from(name)
                 .map_err(|_| shape(format!("respond.headers: {name:?} is no header name")))?;
@@ -236,12 +236,12 @@ fn check_name(platform: Option<Platform>, name: &str) -> Result<(), InvalidScrip
         Some(platform) => std::slice::from_ref(platform),
         None => Platform::ALL.as_slice(),
     };
-    let known = |platform: &Platform| named::names(*platform).any(|known| known == name);
+    let known = |platform: &Platform| simulated::of(*platform).names().any(|known| known == name);
     if candidates.iter().any(known) {
         return Ok(());
     }
     let list = |platform: &Platform| {
-        let names: Vec<_> = named::names(*platform).collect();
+        let names: Vec<_> = simulated::of(*platform).names().collect();
         format!("{platform} knows {}", names.join(", "))
     };
     let lists: Vec<_> = candidates.iter().map(list).collect();

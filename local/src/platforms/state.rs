@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use shared::Platform;
 
-use super::answer::{Answer, throttle};
-use super::exchange::{self, Client, Exchange};
-use super::fault::{self, Fault};
-use super::grant::Instant;
+use super::grant::EpochSeconds;
 use super::ledger::Ledger;
-use super::probe::Probe;
+use super::refusal::Refusal;
+use super::request::{Client, ProbeRequest, RefreshRequest};
+use super::response::PlatformResponse;
 use super::rules::Rules;
 use super::script::{Action, Armed, Requests};
-use super::{Counts, lineage, named};
+use super::simulated::{self, ProbeAnswer, ProbeContext, ProbeEndpoint, Simulated};
+use super::{Counts, lineage};
 
 pub(super) struct State {
     simulators: [Simulator; Platform::ALL.len()],
@@ -22,6 +22,7 @@ pub(super) struct State {
 
 pub(super) struct Simulator {
     platform: Platform,
+    simulated: &'static Simulated,
     pub(super) rules: Rules,
     pub(super) client: Option<Client>,
     ledger: Ledger,
@@ -31,7 +32,7 @@ pub(super) struct Simulator {
 
 /// What is sent back; no answer: the connection is closed without one.
 pub(super) struct Outcome {
-    pub(super) answer: Option<Answer>,
+    pub(super) answer: Option<PlatformResponse>,
     pub(super) delay: Duration,
 }
 
@@ -47,6 +48,7 @@ impl State {
         Self {
             simulators: Platform::ALL.map(|platform| Simulator {
                 platform,
+                simulated: simulated::of(platform),
                 rules: Rules::documented(platform),
                 client: None,
                 ledger: Ledger::new(platform),
@@ -94,10 +96,12 @@ impl State {
     pub(super) fn exchange(
         &mut self,
         platform: Platform,
-        request: &Exchange,
-        now: Instant,
+        request: &RefreshRequest,
+        now: EpochSeconds,
     ) -> Outcome {
-        let token = request.token(platform).unwrap_or_default();
+        let token = request
+            .token(&simulated::of(platform).refresh)
+            .unwrap_or_default();
         let plan = self.plan(platform, Requests::Exchange, token, now);
         let simulator = self.simulator(platform);
         simulator.exchanges += 1;
@@ -110,22 +114,34 @@ impl State {
         plan.outcome(answer)
     }
 
-    pub(super) fn probe(&mut self, platform: Platform, request: &Probe, now: Instant) -> Outcome {
-        let token = request.token(platform).unwrap_or_default();
+    pub(super) fn probe(
+        &mut self,
+        platform: Platform,
+        endpoint: &ProbeEndpoint,
+        request: &ProbeRequest,
+        now: EpochSeconds,
+    ) -> Outcome {
+        let token = request.token(endpoint).unwrap_or_default();
         let plan = self.plan(platform, Requests::Probe, token, now);
         let answer = match plan.instead(platform, now) {
             Some(answer) => answer,
-            None => self.simulator(platform).probe(request, now),
+            None => self.simulator(platform).probe(endpoint, request, now),
         };
         plan.outcome(answer)
     }
 
-    fn plan(&mut self, platform: Platform, requests: Requests, token: &str, now: Instant) -> Plan {
+    fn plan(
+        &mut self,
+        platform: Platform,
+        requests: Requests,
+        token: &str,
+        now: EpochSeconds,
+    ) -> Plan {
         let mut plan = Plan::default();
         if self.scripts.is_empty() {
             return plan;
         }
-        let grant = lineage::read(platform, token)
+        let grant = lineage::parse(platform, token)
             .map(|lineage| lineage.grant)
             .unwrap_or_default();
         let Self {
@@ -151,7 +167,7 @@ impl State {
                 Action::DelayMs(millis) => {
                     plan.delay = plan.delay.saturating_add(Duration::from_millis(*millis));
                 }
-                Action::Refuse(name) if named::answer(platform, name).is_none() => continue,
+                Action::Refuse(name) if simulated::of(platform).named(name).is_none() => continue,
                 _ if plan.action.is_some() => continue,
                 action => plan.action = Some(action.clone()),
             }
@@ -164,16 +180,18 @@ impl State {
 
 impl Plan {
     /// The answer that is given instead of acting.
-    fn instead(&self, platform: Platform, now: Instant) -> Option<Answer> {
+    fn instead(&self, platform: Platform, now: EpochSeconds) -> Option<PlatformResponse> {
         match self.action.as_ref()? {
-            Action::Refuse(name) => named::answer(platform, name),
-            Action::Throttle(wait) => Some(throttle(platform, wait.retry_after, now)),
+            Action::Refuse(name) => simulated::of(platform).named(name),
+            Action::Throttle(wait) => {
+                Some((simulated::of(platform).throttle)(wait.retry_after, now))
+            }
             Action::Respond(respond) => respond.answer().ok(),
             Action::DelayMs(_) | Action::LoseAnswer | Action::Revoke => None,
         }
     }
 
-    fn outcome(self, answer: Answer) -> Outcome {
+    fn outcome(self, answer: PlatformResponse) -> Outcome {
         Outcome {
             answer: (self.action != Some(Action::LoseAnswer)).then_some(answer),
             delay: self.delay,
@@ -182,7 +200,7 @@ impl Plan {
 }
 
 impl Simulator {
-    pub(super) fn counts(&self, now: Instant) -> Counts {
+    pub(super) fn counts(&self, now: EpochSeconds) -> Counts {
         Counts {
             exchanges: self.exchanges,
             refused: self.refused,
@@ -196,34 +214,60 @@ impl Simulator {
     }
 
     /// The answer, and whether it carries new tokens.
-    fn exchange(&mut self, request: &Exchange, now: Instant) -> (Answer, bool) {
+    fn exchange(
+        &mut self,
+        request: &RefreshRequest,
+        now: EpochSeconds,
+    ) -> (PlatformResponse, bool) {
+        let Simulated {
+            refresh, refuse, ..
+        } = self.simulated;
         let issued = request
-            .accept(self.platform, self.client.as_ref(), &self.rules)
+            .accept(refresh, self.client.as_ref(), &self.rules)
             .and_then(|token| {
-                if exchange::extends(self.platform) {
-                    self.ledger.extend(&self.rules, token, now)
-                } else {
-                    self.ledger.refresh(&self.rules, token, now)
+                match refresh.extends {
+                    true => self.ledger.extend(&self.rules, token, now),
+                    false => self.ledger.refresh(&self.rules, token, now),
                 }
-                .map_err(Fault::Token)
+                .map_err(Refusal::Token)
             });
         match issued {
-            Ok(issued) => (exchange::answer(self.platform, &self.rules, &issued), true),
-            Err(fault) => (fault::exchange(self.platform, fault), false),
+            Ok(issued) => {
+                let body = (refresh.body)(&self.rules, &issued);
+                (PlatformResponse::ok(&body), true)
+            }
+            Err(refusal) => (refuse(refusal), false),
         }
     }
 
-    fn probe(&mut self, request: &Probe, now: Instant) -> Answer {
-        let platform = self.platform;
-        let caller = match request.caller(platform, self.client.as_ref(), &self.rules) {
+    fn probe(
+        &mut self,
+        endpoint: &ProbeEndpoint,
+        request: &ProbeRequest,
+        now: EpochSeconds,
+    ) -> PlatformResponse {
+        let rules = &self.rules;
+        let caller = match (endpoint.caller)(&request.parameters, self.client.as_ref(), rules) {
             Ok(caller) => caller,
             Err(answer) => return answer,
         };
-        let Some(token) = request.token(platform) else {
-            return request.refused(platform, None);
+        let Some(token) = request.token(endpoint) else {
+            return (endpoint.refuse)(None);
         };
-        let life = request.adopted_life(platform, &self.rules);
-        let seen = self.ledger.look(&self.rules, life, token, now);
-        request.answer(platform, &self.rules, caller, seen, now)
+        let life = (!endpoint.adopts_for_ever).then_some(rules.access_life);
+        let found = self.ledger.look(rules, life, token, now);
+        let context = ProbeContext {
+            rules,
+            caller: &caller,
+            now,
+        };
+        match (&endpoint.answer, found) {
+            (ProbeAnswer::Any(answer), found) => answer(&context, found),
+            (ProbeAnswer::Works(answer), Ok(status)) => match status.denied {
+                None => answer(&context, &status),
+                denied => (endpoint.refuse)(denied),
+            },
+            (ProbeAnswer::Works(_), Err(denied)) => (endpoint.refuse)(Some(denied)),
+        }
     }
 }

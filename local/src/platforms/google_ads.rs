@@ -1,0 +1,171 @@
+//! Google: its OAuth server, and Google Ads.
+
+use serde_json::{Value, json};
+
+use super::grant::{Denied, Issued};
+use super::response::PlatformResponse;
+use super::rfc6749;
+use super::rules::Rules;
+use super::simulated::{NamedError, ProbeEndpoint, Simulated, TokenPlace, bearer_probe};
+
+pub(super) static SIMULATED: Simulated = Simulated {
+    token: "/google/token",
+    authorize: "/google/o/oauth2/v2/auth",
+    api: "/google/v26",
+    refresh: rfc6749::endpoint(body),
+    probes: &[CUSTOMERS, TOKENINFO],
+    rules: |plain| Rules {
+        access_life: 3_599,
+        ..plain
+    },
+    scope: "https://www.googleapis.com/auth/adwords",
+    refuse: |refusal| rfc6749::refuse(ERRORS, refusal),
+    throttle: |retry_after, _| {
+        let message = "Too many requests. Retry later.";
+        let mut body = ads_body(429, "quotaError", "RESOURCE_EXHAUSTED", message);
+        if let Some(seconds) = retry_after {
+            body["error"]["details"][0]["errors"][0]["details"] = json!({
+                "quotaErrorDetails": {
+                    "rateScope": "DEVELOPER",
+                    "rateName": "Number of operations",
+                    "retryDelay": format!("{seconds}s"),
+                }
+            });
+        }
+        PlatformResponse::json(429, &body)
+    },
+    errors: ERRORS,
+};
+
+/// Of Google Ads, for a grant that allows it.
+const CUSTOMERS: ProbeEndpoint = bearer_probe(
+    "/google/v26/customers:listAccessibleCustomers",
+    |context, status| {
+        if !context.rules.scope.contains("/auth/adwords") {
+            return refused(403, AUTHORIZATION, "ACCESS_TOKEN_SCOPE_INSUFFICIENT");
+        }
+        let customer = format!("customers/{}", status.account());
+        PlatformResponse::ok(&json!({ "resourceNames": [customer] }))
+    },
+    |denied| {
+        let code = match denied {
+            Some(Denied::Expired) => "OAUTH_TOKEN_EXPIRED",
+            Some(Denied::Revoked) => "OAUTH_TOKEN_REVOKED",
+            _ => "OAUTH_TOKEN_INVALID",
+        };
+        ads(
+            401,
+            AUTHENTICATION,
+            code,
+            "Request had invalid authentication credentials.",
+        )
+    },
+);
+
+/// Of any token, whatever it is for. Its numbers are texts.
+const TOKENINFO: ProbeEndpoint = ProbeEndpoint {
+    token: TokenPlace::Parameter("access_token"),
+    ..bearer_probe(
+        "/google/tokeninfo",
+        |context, status| {
+            let life = context.rules.access_life;
+            let end = status.expires_at.unwrap_or(context.now + life);
+            PlatformResponse::ok(&json!({
+                "azp": "1.apps.googleusercontent.com",
+                "aud": "1.apps.googleusercontent.com",
+                "sub": status.account(),
+                "scope": context.rules.scope,
+                "exp": end.to_string(),
+                "expires_in": (end - context.now).to_string(),
+                "access_type": "offline",
+            }))
+        },
+        |_| error(400, "invalid_token", "Invalid Value"),
+    )
+};
+
+/// No refresh token: the old one stays. Its life is said only where it has an end, as
+/// for a consent screen in "Testing".
+fn body(rules: &Rules, issued: &Issued) -> Value {
+    let mut body = rfc6749::tokens(rules, issued);
+    body["token_type"] = json!("Bearer");
+    if let Some(seconds) = issued.refresh_expires_in {
+        body["refresh_token_expires_in"] = json!(seconds);
+    }
+    body
+}
+
+/// The OAuth server's.
+fn error(status: u16, error: &str, description: &str) -> PlatformResponse {
+    let mut body = rfc6749::body(error, description);
+    for subtype in ["invalid_rapt", "rapt_required"] {
+        if description.contains(subtype) {
+            body["error_subtype"] = json!(subtype);
+        }
+    }
+    PlatformResponse::json(status, &body)
+}
+
+fn refused(status: u16, family: &str, code: &str) -> PlatformResponse {
+    ads(status, family, code, "The request was refused.")
+}
+
+/// Google Ads': `family` and `code` as in `authenticationError` and
+/// `OAUTH_TOKEN_EXPIRED`.
+fn ads(status: u16, family: &str, code: &str, message: &str) -> PlatformResponse {
+    PlatformResponse::json(status, &ads_body(status, family, code, message))
+}
+
+fn ads_body(status: u16, family: &str, code: &str, message: &str) -> Value {
+    let canonical = match status {
+        401 => "UNAUTHENTICATED",
+        403 => "PERMISSION_DENIED",
+        429 => "RESOURCE_EXHAUSTED",
+        400 => "INVALID_ARGUMENT",
+        _ => "INTERNAL",
+    };
+    json!({"error": {
+        "code": status,
+        "message": message,
+        "status": canonical,
+        "details": [{
+            "@type": "type.googleapis.com/google.ads.googleads.v26.errors.GoogleAdsFailure",
+            "errors": [{"errorCode": {family: code}, "message": message}],
+        }],
+    }})
+}
+
+const AUTHENTICATION: &str = "authenticationError";
+const AUTHORIZATION: &str = "authorizationError";
+
+#[rustfmt::skip] // an error a line
+static ERRORS: &[NamedError] = &[
+    ("invalid_grant", || error(400, "invalid_grant", "Token has been expired or revoked.")),
+    ("invalid_rapt", || error(400, "invalid_grant", "reauth related error (invalid_rapt)")),
+    ("invalid_client", || error(401, "invalid_client", "The OAuth client was not found.")),
+    ("unauthorized_client", || error(401, "unauthorized_client", "Unauthorized")),
+    ("deleted_client", || error(401, "deleted_client", "The OAuth client was deleted.")),
+    ("rapt_required", || error(400, "invalid_grant", "reauth related error (rapt_required)")),
+    ("disabled_client", || error(401, "disabled_client", "The OAuth client was disabled.")),
+    ("admin_policy_enforced", || error(400, "admin_policy_enforced", "Access to your account data is restricted by policies within your organization.")),
+    ("access_denied", || error(400, "access_denied", "Account restricted")),
+    ("policy_enforced", || error(400, "policy_enforced", "Access blocked by the Advanced Protection Program.")),
+    ("org_internal", || error(403, "org_internal", "This client is restricted to users within its organization.")),
+    ("server_error", || error(500, "internal_failure", "Internal error")),
+    ("OAUTH_TOKEN_EXPIRED", || refused(401, AUTHENTICATION, "OAUTH_TOKEN_EXPIRED")),
+    ("OAUTH_TOKEN_INVALID", || refused(401, AUTHENTICATION, "OAUTH_TOKEN_INVALID")),
+    ("OAUTH_TOKEN_REVOKED", || refused(401, AUTHENTICATION, "OAUTH_TOKEN_REVOKED")),
+    ("GOOGLE_ACCOUNT_DELETED", || refused(401, AUTHENTICATION, "GOOGLE_ACCOUNT_DELETED")),
+    ("CUSTOMER_NOT_FOUND", || refused(401, AUTHENTICATION, "CUSTOMER_NOT_FOUND")),
+    ("TWO_STEP_VERIFICATION_NOT_ENROLLED", || refused(401, AUTHENTICATION, "TWO_STEP_VERIFICATION_NOT_ENROLLED")),
+    ("ADVANCED_PROTECTION_NOT_ENROLLED", || refused(401, AUTHENTICATION, "ADVANCED_PROTECTION_NOT_ENROLLED")),
+    ("USER_PERMISSION_DENIED", || refused(403, AUTHORIZATION, "USER_PERMISSION_DENIED")),
+    ("CUSTOMER_NOT_ENABLED", || refused(403, AUTHORIZATION, "CUSTOMER_NOT_ENABLED")),
+    ("PROJECT_DISABLED", || refused(403, AUTHORIZATION, "PROJECT_DISABLED")),
+    ("CLOUD_PROJECT_NOT_APPROVED_FOR_PRODUCTION", || refused(403, AUTHORIZATION, "CLOUD_PROJECT_NOT_APPROVED_FOR_PRODUCTION")),
+    ("NOT_ADS_USER", || refused(401, AUTHENTICATION, "NOT_ADS_USER")),
+    ("SERVICE_DISABLED", || refused(403, AUTHORIZATION, "SERVICE_DISABLED")),
+    ("ACCESS_TOKEN_SCOPE_INSUFFICIENT", || refused(403, AUTHORIZATION, "ACCESS_TOKEN_SCOPE_INSUFFICIENT")),
+    ("RESOURCE_EXHAUSTED", || refused(429, "quotaError", "RESOURCE_EXHAUSTED")),
+    ("RESOURCE_TEMPORARILY_EXHAUSTED", || refused(429, "quotaError", "RESOURCE_TEMPORARILY_EXHAUSTED")),
+];

@@ -1,0 +1,228 @@
+//! The requests that the simulated platforms take: read, and held against what each
+//! demands.
+
+use std::collections::HashMap;
+
+use axum::http::{HeaderMap, Method, Uri, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use super::refusal::Refusal;
+use super::rules::Rules;
+use super::simulated::{
+    ClientAuthentication, Encoding, ProbeEndpoint, RefreshEndpoint, TokenPlace,
+};
+
+/// The parameters of a request, by name; an empty one counts as missing.
+pub(super) type RequestParameters = HashMap<String, String>;
+
+/// A client that a platform has on file.
+#[derive(Clone)]
+pub(super) struct Client {
+    pub(super) id: String,
+    pub(super) secret: String,
+}
+
+/// A request for new tokens, read but not yet judged.
+pub(super) struct RefreshRequest {
+    parameters: Option<RequestParameters>,
+    basic: Option<(String, String)>,
+}
+
+impl RefreshRequest {
+    /// Reads the parameters from where this platform looks for them, and from
+    /// nowhere else.
+    pub(super) fn parse(
+        endpoint: &RefreshEndpoint,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Self {
+        let is_query = method == Method::GET;
+        let mut encodings = endpoint.encodings.iter();
+        let encoding = encodings.find(|encoding| (**encoding == Encoding::Query) == is_query);
+        let parameters = match encoding {
+            Some(Encoding::Query) => Some(query(uri)),
+            Some(Encoding::Form) => {
+                is(headers, "application/x-www-form-urlencoded").then(|| form(body))
+            }
+            Some(Encoding::Json) => is(headers, "application/json")
+                .then(|| json_texts(body))
+                .flatten(),
+            None => None,
+        };
+        Self {
+            parameters,
+            basic: basic(headers),
+        }
+    }
+
+    /// The token that is to be exchanged, if there is one.
+    pub(super) fn token(&self, endpoint: &RefreshEndpoint) -> Option<&str> {
+        text(self.parameters.as_ref()?, endpoint.token)
+    }
+
+    /// The token, if everything about the request is as the platform wants it.
+    pub(super) fn accept(
+        &self,
+        endpoint: &RefreshEndpoint,
+        client: Option<&Client>,
+        rules: &Rules,
+    ) -> Result<&str, Refusal<'_>> {
+        let Some(parameters) = &self.parameters else {
+            return Err(Refusal::Encoding);
+        };
+        self.authenticate(&endpoint.authentication, parameters, client)?;
+        (endpoint.check)(parameters, rules)?;
+        match required(parameters, "grant_type")? {
+            given if given == endpoint.grant_type => required(parameters, endpoint.token),
+            given => Err(Refusal::GrantType(given)),
+        }
+    }
+
+    fn authenticate(
+        &self,
+        authentication: &ClientAuthentication,
+        parameters: &RequestParameters,
+        client: Option<&Client>,
+    ) -> Result<(), Refusal<'static>> {
+        let by_parameters = |id_name: &'static str| {
+            let id = required(parameters, id_name)?;
+            identify(client, id, required(parameters, "client_secret")?)
+        };
+        match (authentication, &self.basic) {
+            (ClientAuthentication::None, _) => Ok(()),
+            (ClientAuthentication::Parameters(id_name), _) => by_parameters(*id_name),
+            (ClientAuthentication::Basic, _) if text(parameters, "client_secret").is_some() => {
+                Err(Refusal::Client)
+            }
+            (
+                ClientAuthentication::Basic | ClientAuthentication::ParametersOrBasic,
+                Some((id, secret)),
+            ) => identify(client, id, secret),
+            (ClientAuthentication::ParametersOrBasic, None) => by_parameters("client_id"),
+            // A public client; one with a secret on file is not public.
+            (ClientAuthentication::Basic, None) => {
+                match client.is_none() && text(parameters, "client_id").is_some() {
+                    true => Ok(()),
+                    false => Err(Refusal::Client),
+                }
+            }
+        }
+    }
+}
+
+/// A probe, read but not yet judged.
+pub(super) struct ProbeRequest {
+    pub(super) parameters: RequestParameters,
+    header_token: Option<String>,
+}
+
+impl ProbeRequest {
+    pub(super) fn parse(
+        endpoint: &ProbeEndpoint,
+        uri: &Uri,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Self {
+        let header = |name: &str| headers.get(name)?.to_str().ok();
+        let header_token = match endpoint.token {
+            TokenPlace::Header(name) => header(name),
+            _ => header(header::AUTHORIZATION.as_str())
+                .and_then(|value| value.strip_prefix("Bearer ")),
+        };
+        Self {
+            parameters: match endpoint.encoding {
+                Encoding::Query => query(uri),
+                Encoding::Form => form(body),
+                Encoding::Json => json_texts(body).unwrap_or_default(),
+            },
+            header_token: header_token.map(str::to_owned),
+        }
+    }
+
+    /// The token that is asked about.
+    pub(super) fn token(&self, endpoint: &ProbeEndpoint) -> Option<&str> {
+        let in_header = self.header_token.as_deref().filter(|t| !t.is_empty());
+        match endpoint.token {
+            TokenPlace::Parameter(name) => text(&self.parameters, name),
+            TokenPlace::ParameterOrBearer(name) => text(&self.parameters, name).or(in_header),
+            TokenPlace::Bearer | TokenPlace::Header(_) => in_header,
+        }
+    }
+}
+
+/// Whether these are the credentials on file; without any, all are.
+pub(super) fn identify(
+    client: Option<&Client>,
+    id: &str,
+    secret: &str,
+) -> Result<(), Refusal<'static>> {
+    match client {
+        Some(client) if client.id != id => Err(Refusal::Client),
+        Some(client) if client.secret != secret => Err(Refusal::Secret),
+        _ => Ok(()),
+    }
+}
+
+/// The client whose id and secret stand in the parameters of these names.
+pub(super) fn identify_pair(
+    parameters: &RequestParameters,
+    client: Option<&Client>,
+    [id, secret]: [&str; 2],
+) -> Result<String, Refusal<'static>> {
+    let id = text(parameters, id).ok_or(Refusal::Client)?;
+    let secret = text(parameters, secret).ok_or(Refusal::Client)?;
+    identify(client, id, secret)?;
+    Ok(id.to_owned())
+}
+
+/// A parameter that is there and not empty.
+pub(super) fn text<'a>(parameters: &'a RequestParameters, name: &str) -> Option<&'a str> {
+    let value = parameters.get(name)?;
+    (!value.is_empty()).then_some(value)
+}
+
+pub(super) fn required<'a>(
+    parameters: &'a RequestParameters,
+    name: &'static str,
+) -> Result<&'a str, Refusal<'static>> {
+    text(parameters, name).ok_or(Refusal::Missing(name))
+}
+
+fn query(uri: &Uri) -> RequestParameters {
+    form(uri.query().unwrap_or_default().as_bytes())
+}
+
+fn form(body: &[u8]) -> RequestParameters {
+    url::form_urlencoded::parse(body).into_owned().collect()
+}
+
+fn json_texts(body: &[u8]) -> Option<RequestParameters> {
+    let Ok(Value::Object(object)) = serde_json::from_slice(body) else {
+        return None;
+    };
+    let texts = object.into_iter().filter_map(|(name, value)| match value {
+        Value::String(text) => Some((name, text)),
+        _ => None,
+    });
+    Some(texts.collect())
+}
+
+fn is(headers: &HeaderMap, wanted: &str) -> bool {
+    let given = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = given.and_then(|value| value.split(';').next());
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(wanted))
+}
+
+fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let encoded = value.strip_prefix("Basic ")?;
+    let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
+    let (id, secret) = decoded.split_once(':')?;
+    (!id.is_empty() && !secret.is_empty()).then(|| (id.to_owned(), secret.to_owned()))
+}

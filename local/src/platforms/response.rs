@@ -1,0 +1,72 @@
+//! A response on its way out.
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+
+/// An HTTP response as a value, so that it is decided under the lock and sent
+/// after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PlatformResponse {
+    pub(super) status: StatusCode,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) body: String,
+}
+
+impl PlatformResponse {
+    pub(super) fn ok(body: &Value) -> Self {
+        Self::json(200, body)
+    }
+
+    pub(super) fn json(status: u16, body: &Value) -> Self {
+        Self::text(status, "application/json", body.to_string())
+    }
+
+    pub(super) fn text(status: u16, content_type: &'static str, body: String) -> Self {
+        Self {
+            status: StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
+            headers: Vec::new(),
+            body,
+        }
+        .with("content-type", content_type)
+    }
+
+    /// With one more header; a value that cannot stand in a header is left out.
+    pub(super) fn with(mut self, name: &'static str, value: impl AsRef<str>) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value.as_ref()) {
+            self.headers.push((HeaderName::from_static(name), value));
+        }
+        self
+    }
+
+    /// With `Retry-After`, if there is one.
+    pub(super) fn retry_after(self, seconds: Option<u64>) -> Self {
+        match seconds {
+            Some(seconds) => self.with("retry-after", seconds.to_string()),
+            None => self,
+        }
+    }
+}
+
+impl IntoResponse for PlatformResponse {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, self.body).into_response();
+        response.headers_mut().remove("content-type");
+        response.headers_mut().extend(self.headers);
+        response
+    }
+}
+
+/// Closes the connection without a byte of a response: the server gives up on one
+/// whose body fails before its head was flushed.
+pub(super) fn hang_up() -> Response {
+    let failure = std::io::Error::other("the answer was lost, as scripted");
+    let body = futures::stream::once(std::future::ready(Err::<Bytes, _>(failure)));
+    Response::new(Body::from_stream(body))
+}
+
+/// A fresh id for support, as every platform adds to its answers.
+pub(super) fn trace_id() -> String {
+    format!("{:016X}", rand::random::<u64>())
+}
