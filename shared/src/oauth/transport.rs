@@ -7,12 +7,13 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use super::HttpError;
 use super::body::{Body, MAX_BODY};
 use super::response::Head;
-use crate::domain::refresh::attempt::EXCHANGE_TIMEOUT;
 use super::response::ResponseSummary;
+use crate::domain::refresh::attempt::EXCHANGE_TIMEOUT;
 use crate::domain::verdict::Transient;
 
 /// The longest a platform may take for an answer.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(EXCHANGE_TIMEOUT.num_seconds().cast_unsigned());
+const REQUEST_TIMEOUT: Duration =
+    Duration::from_secs(EXCHANGE_TIMEOUT.num_seconds().cast_unsigned());
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const TIMED_OUT: &str = "timed_out_after_10_s";
 
