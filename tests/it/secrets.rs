@@ -213,7 +213,12 @@ async fn no_token_appears_anywhere_in_the_clear() {
         }
     }
     for path in files {
-        let content = std::fs::read(&path).unwrap();
+        let content = match std::fs::read(&path) {
+            Ok(content) => content,
+            // SQLite removes its write-ahead log once its last connection is closed.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => panic!("{}: {error}", path.display()),
+        };
         assert_clean(&path.file_name().unwrap().to_string_lossy(), &content);
     }
     let log = log.0.lock().unwrap();

@@ -94,7 +94,7 @@ impl RefreshRequest {
         };
         match (authentication, &self.basic) {
             (ClientAuthentication::None, _) => Ok(()),
-            (ClientAuthentication::Parameters(id_name), _) => by_parameters(*id_name),
+            (ClientAuthentication::Parameters(id_name), _) => by_parameters(id_name),
             (ClientAuthentication::Basic, _) if text(parameters, "client_secret").is_some() => {
                 Err(Refusal::Client)
             }
