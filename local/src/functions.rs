@@ -53,7 +53,11 @@ pub fn handlers_of(
     let (sdk, variables) = configuration("NotifyFunction");
     let notify = Notify::from_environment(&sdk, &variables, clock.clone())?;
     let (sdk, variables) = configuration("RateLimitAuthorizerFunction");
-    let authorizer = Arc::new(Authorizer::wire(&sdk, &variables, clock.clone())?);
+    let authorizer = Arc::new(Authorizer::from_environment(
+        &sdk,
+        &variables,
+        clock.clone(),
+    )?);
     let (sdk, variables) = configuration("ApiFunction");
     let router = api::router(App::from_environment(&sdk, &variables, clock.clone())?);
     // `lambda_http` makes futures that cannot change threads out of axum's

@@ -178,7 +178,7 @@ impl ExpiringToken {
             expires_at_human: time_left::humanly(reconnect_by, now),
             days_until_expiry: shortest_number(time_left::days_until(reconnect_by, now)),
             hours_until_expiry: shortest_number(time_left::hours_until(reconnect_by, now)),
-            severity: Severity::of(reconnect_by, now, window)?,
+            severity: Severity::at(reconnect_by, now, window)?,
             has_refresh_token: integration.credential.refresh_token.is_some(),
             reconnect_url: reconnect_url(&integration.org_id, &integration.integration_id),
         })

@@ -132,7 +132,7 @@ impl IntegrationView {
             account_id: row.account.id.clone(),
             created_by: row.created_by.clone(),
             refresh_model: row.refresh_model(),
-            view: IntegrationStatus::of(row, now),
+            view: IntegrationStatus::from_row(row, now),
             state: StateName::from_state(&row.state),
             since: row.state.since(),
             reason,

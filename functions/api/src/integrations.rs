@@ -93,7 +93,7 @@ impl IntegrationsQuery {
                 .is_none_or(|state| state == StateName::from_state(&row.state))
             && self
                 .view
-                .is_none_or(|view| view == IntegrationStatus::of(row, now))
+                .is_none_or(|view| view == IntegrationStatus::from_row(row, now))
     }
 
     /// Whether a damaged integration matches: nobody knows its platform.

@@ -257,7 +257,7 @@ impl Pipeline {
             let now = self.clock.now();
             if let Some(reconnect_by) = row.reconnect_by(now) {
                 let window = run.request.alert_policy().window;
-                report.count_severity(Severity::of(reconnect_by, now, window));
+                report.count_severity(Severity::at(reconnect_by, now, window));
             }
         }
         end.failure.map_or(Ok(end.processed), Err)

@@ -58,7 +58,7 @@ impl Authorizer {
     ///
     /// # Errors
     /// Names the variable that is missing or unusable.
-    pub fn wire(
+    pub fn from_environment(
         sdk: &aws_config::SdkConfig,
         variables: &Variables,
         clock: Clock,

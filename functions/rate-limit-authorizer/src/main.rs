@@ -10,7 +10,7 @@ async fn main() -> Result<(), Error> {
     let variables = Variables::of_process();
     logging::to_stdout_as_json(&variables);
     let sdk = aws::config::from_environment().await;
-    let function = Authorizer::wire(&sdk, &variables, Clock::system())?;
+    let function = Authorizer::from_environment(&sdk, &variables, Clock::system())?;
     let function = &function.with_metrics(Metrics::to_stdout(&variables));
     run(service_fn(|event: LambdaEvent<Request>| {
         function.handle(event)

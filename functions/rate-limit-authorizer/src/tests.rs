@@ -31,7 +31,7 @@ fn wire(variables: &Variables, clock: &Clock) -> Result<Authorizer, InvalidVaria
     let sdk = SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .build();
-    Authorizer::wire(&sdk, variables, clock.clone())
+    Authorizer::from_environment(&sdk, variables, clock.clone())
 }
 
 fn event(token: &str, path: &str) -> LambdaEvent<Request> {

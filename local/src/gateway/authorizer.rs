@@ -11,13 +11,13 @@ use crate::uuid::random_uuid;
 
 /// Why a request does not reach its function.
 #[derive(Debug, PartialEq)]
-pub(super) struct Refusal {
+pub(super) struct AuthorizerRefusal {
     pub(super) kind: ResponseType,
     /// The authorizer's context, where it answered.
     pub(super) context: Option<Value>,
 }
 
-impl From<ResponseType> for Refusal {
+impl From<ResponseType> for AuthorizerRefusal {
     fn from(kind: ResponseType) -> Self {
         Self {
             kind,
@@ -31,7 +31,7 @@ pub(super) async fn authorize(
     invoker: &Invoker,
     authorizer: &Authorizer,
     request: &ApiRequest,
-) -> Result<Value, Refusal> {
+) -> Result<Value, AuthorizerRefusal> {
     let present = |name: &String| {
         request
             .headers
@@ -62,16 +62,16 @@ pub(super) async fn authorize(
 }
 
 /// What an authorizer's answer means for a call of `method_arn`.
-pub(super) fn judge(answer: &Value, method_arn: &str) -> Result<Value, Refusal> {
+pub(super) fn judge(answer: &Value, method_arn: &str) -> Result<Value, AuthorizerRefusal> {
     let malformed = || {
         tracing::error!("the authorizer's answer is malformed");
-        Refusal::from(ResponseType::AuthorizerConfigurationError)
+        AuthorizerRefusal::from(ResponseType::AuthorizerConfigurationError)
     };
     let context = context_of(answer).ok_or_else(malformed)?;
     let effect = effect_of(&answer["policyDocument"], method_arn).ok_or_else(malformed)?;
     match effect {
         Effect::Allow => Ok(context),
-        Effect::Deny => Err(Refusal {
+        Effect::Deny => Err(AuthorizerRefusal {
             kind: ResponseType::AccessDenied,
             context: Some(context),
         }),

@@ -19,7 +19,7 @@ use shared::Clock;
 use crate::aws::lambda::invoke::Invoker;
 use crate::template::Api;
 use crate::uuid::random_uuid;
-use authorizer::Refusal;
+use authorizer::AuthorizerRefusal;
 use events::ApiRequest;
 use responses::{ResponseType, proxy_response};
 use routes::find_route;
@@ -71,7 +71,7 @@ impl Gateway {
         if let Some(authorizer) = authorizer {
             match authorizer::authorize(&self.0.invoker, authorizer, &call).await {
                 Ok(context) => authorized = Some(context),
-                Err(Refusal { kind, context }) => {
+                Err(AuthorizerRefusal { kind, context }) => {
                     return self.refuse(&call, kind, context.as_ref());
                 }
             }

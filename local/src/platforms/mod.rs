@@ -81,7 +81,7 @@ pub fn endpoints(base: &str) -> Value {
             authorize,
             api,
             ..
-        } = simulated::of(platform);
+        } = simulated::for_platform(platform);
         let [token, authorize, api] = [token, authorize, api].map(|path| format!("{base}{path}"));
         let urls = json!({"token": token, "authorize": authorize, "api": api});
         (platform.name().to_owned(), urls)
@@ -106,7 +106,7 @@ impl Platforms {
             .delete(control::clear);
         let mut router = Router::new().route("/control", control);
         for platform in Platform::ALL {
-            let Simulated { token, probes, .. } = simulated::of(platform);
+            let Simulated { token, probes, .. } = simulated::for_platform(platform);
             router = router.route(token, self.refresh_route(platform));
             for probe in *probes {
                 router = router.route(probe.path, self.probe_route(platform, probe));
@@ -169,7 +169,7 @@ impl Platforms {
 
     fn refresh_route(&self, platform: Platform) -> MethodRouter<Self> {
         let platforms = self.clone();
-        let endpoint = &simulated::of(platform).refresh;
+        let endpoint = &simulated::for_platform(platform).refresh;
         let handler = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
             let platforms = platforms.clone();
             async move {

@@ -52,7 +52,7 @@ impl Rules {
     /// The platform's documented rules.
     #[must_use]
     pub fn documented(platform: Platform) -> Self {
-        let simulated = simulated::of(platform);
+        let simulated = simulated::for_platform(platform);
         let plain = Self {
             access_life: 3_600,
             refresh_life: None,

@@ -236,12 +236,16 @@ fn check_name(platform: Option<Platform>, name: &str) -> Result<(), InvalidScrip
         Some(platform) => std::slice::from_ref(platform),
         None => Platform::ALL.as_slice(),
     };
-    let known = |platform: &Platform| simulated::of(*platform).names().any(|known| known == name);
+    let known = |platform: &Platform| {
+        simulated::for_platform(*platform)
+            .names()
+            .any(|known| known == name)
+    };
     if candidates.iter().any(known) {
         return Ok(());
     }
     let list = |platform: &Platform| {
-        let names: Vec<_> = simulated::of(*platform).names().collect();
+        let names: Vec<_> = simulated::for_platform(*platform).names().collect();
         format!("{platform} knows {}", names.join(", "))
     };
     let lists: Vec<_> = candidates.iter().map(list).collect();

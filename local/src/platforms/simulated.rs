@@ -123,7 +123,7 @@ pub(super) struct ProbeContext<'a> {
 pub(super) type NamedError = (&'static str, fn() -> PlatformResponse);
 
 /// How a platform is simulated.
-pub(super) const fn of(platform: Platform) -> &'static Simulated {
+pub(super) const fn for_platform(platform: Platform) -> &'static Simulated {
     match platform {
         Platform::Meta => &meta::SIMULATED,
         Platform::Instagram => &instagram::SIMULATED,

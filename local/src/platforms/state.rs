@@ -48,7 +48,7 @@ impl State {
         Self {
             simulators: Platform::ALL.map(|platform| Simulator {
                 platform,
-                simulated: simulated::of(platform),
+                simulated: simulated::for_platform(platform),
                 rules: Rules::documented(platform),
                 client: None,
                 ledger: Ledger::new(platform),
@@ -100,7 +100,7 @@ impl State {
         now: EpochSeconds,
     ) -> Outcome {
         let token = request
-            .token(&simulated::of(platform).refresh)
+            .token(&simulated::for_platform(platform).refresh)
             .unwrap_or_default();
         let plan = self.plan(platform, Requests::Exchange, token, now);
         let simulator = self.simulator(platform);
@@ -167,7 +167,9 @@ impl State {
                 Action::DelayMs(millis) => {
                     plan.delay = plan.delay.saturating_add(Duration::from_millis(*millis));
                 }
-                Action::Refuse(name) if simulated::of(platform).named(name).is_none() => continue,
+                Action::Refuse(name) if simulated::for_platform(platform).named(name).is_none() => {
+                    continue;
+                }
                 _ if plan.action.is_some() => continue,
                 action => plan.action = Some(action.clone()),
             }
@@ -182,10 +184,11 @@ impl Plan {
     /// The answer that is given instead of acting.
     fn instead(&self, platform: Platform, now: EpochSeconds) -> Option<PlatformResponse> {
         match self.action.as_ref()? {
-            Action::Refuse(name) => simulated::of(platform).named(name),
-            Action::Throttle(wait) => {
-                Some((simulated::of(platform).throttle)(wait.retry_after, now))
-            }
+            Action::Refuse(name) => simulated::for_platform(platform).named(name),
+            Action::Throttle(wait) => Some((simulated::for_platform(platform).throttle)(
+                wait.retry_after,
+                now,
+            )),
             Action::Respond(respond) => respond.answer().ok(),
             Action::DelayMs(_) | Action::LoseAnswer | Action::Revoke => None,
         }

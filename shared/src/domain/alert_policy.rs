@@ -160,7 +160,7 @@ impl Integration {
             .as_ref()
             .filter(|sent| sent.reconnect_by == reconnect_by)
             .map(|sent| sent.threshold);
-        let on = Severity::of(reconnect_by, now, policy.window);
+        let on = Severity::at(reconnect_by, now, policy.window);
         let threshold = if on > sent {
             on
         } else {

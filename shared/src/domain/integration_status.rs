@@ -32,7 +32,7 @@ pub enum IntegrationStatus {
 impl IntegrationStatus {
     /// The status of `row`; of several that hold, the one that matters most.
     #[must_use]
-    pub fn of(row: &Integration, now: DateTime<Utc>) -> Self {
+    pub fn from_row(row: &Integration, now: DateTime<Utc>) -> Self {
         let reconnect_by = row.reconnect_by(now);
         let due = row.refresh_due_at(now).is_some_and(|at| at <= now);
         let overdue = overdue_since(row, now).is_some();
@@ -54,7 +54,7 @@ impl IntegrationStatus {
 /// The alert threshold that `row` has crossed, by the default warning window.
 #[must_use]
 pub fn alert_threshold(row: &Integration, now: DateTime<Utc>) -> Option<Severity> {
-    Severity::of(row.reconnect_by(now)?, now, WarningWindow::default())
+    Severity::at(row.reconnect_by(now)?, now, WarningWindow::default())
 }
 
 /// Since when a refresh has been due, once that is longer than [`OVERDUE_AFTER`].

@@ -96,7 +96,7 @@ impl Severity {
     /// The threshold that an integration has entered, if it is within the window.
     /// An edge belongs to the more severe side: exactly one day left is critical.
     #[must_use]
-    pub fn of(
+    pub fn at(
         reconnect_by: DateTime<Utc>,
         now: DateTime<Utc>,
         window: WarningWindow,
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn severities_are_correct_at_their_edges() {
         const DAY: i64 = 86_400;
-        let of = |left| Severity::of(at(left), at(0), WarningWindow::default());
+        let of = |left| Severity::at(at(left), at(0), WarningWindow::default());
         assert_eq!(of(7 * DAY + 1), None);
         assert_eq!(of(7 * DAY), Some(Severity::Warning));
         assert_eq!(of(3 * DAY + 1), Some(Severity::Warning));

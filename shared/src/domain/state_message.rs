@@ -82,7 +82,7 @@ fn retrying_sentences(row: &Integration, now: DateTime<Utc>) -> String {
         Some(at) => format!("It is tried again {}.", humanly(at, now)),
         None => String::new(),
     };
-    let ended = match IntegrationStatus::of(row, now) {
+    let ended = match IntegrationStatus::from_row(row, now) {
         IntegrationStatus::Broken => {
             "It has expired meanwhile; reconnect it if that cannot wait.".to_owned()
         }
@@ -129,7 +129,7 @@ fn failure_sentence(
 fn active_sentence(row: &Integration, now: DateTime<Utc>) -> String {
     let platform = row.platform.display_name();
     let expires = row.reconnect_by(now).map(|at| humanly(at, now));
-    match (IntegrationStatus::of(row, now), expires) {
+    match (IntegrationStatus::from_row(row, now), expires) {
         (IntegrationStatus::Renewing, _) => "A refresh is due or under way.".to_owned(),
         (IntegrationStatus::Failing, _) => {
             let since = humanly(overdue_since(row, now).unwrap_or(now), now);
@@ -190,7 +190,7 @@ pub fn label(row: &Integration, now: DateTime<Utc>) -> String {
 fn active_label(row: &Integration, now: DateTime<Utc>) -> String {
     let threshold = row
         .reconnect_by
-        .and_then(|at| Severity::of(at, now, WarningWindow::default()));
+        .and_then(|at| Severity::at(at, now, WarningWindow::default()));
     match threshold {
         Some(Severity::Expired) => "expired".to_owned(),
         Some(severity) => format!("expiring: {}", severity.name()),

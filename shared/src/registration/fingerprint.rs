@@ -27,7 +27,7 @@ impl Fingerprint {
     ///
     /// # Errors
     /// When there is no randomness.
-    pub fn of(registration: &Registration) -> Result<Option<Self>, CipherError> {
+    pub fn new(registration: &Registration) -> Result<Option<Self>, CipherError> {
         let Some(access) = &registration.access_token else {
             return Ok(None);
         };

@@ -101,7 +101,7 @@ impl Registration {
                 refresh_token: seal(SealedField::RefreshToken, &self.refresh_token).await?,
                 // An import still knows the line that it has taken before.
                 imported: stored.and_then(|row| row.credential.imported.clone()),
-                registered: Fingerprint::of(self)?,
+                registered: Fingerprint::new(self)?,
             },
             permissions: Permissions {
                 granted: self.scopes.clone(),
@@ -168,7 +168,7 @@ impl Registration {
         if likeness == Likeness::SameTokens && is_untried {
             row.expiry = self.expiry();
             row.permissions.granted.clone_from(&self.scopes);
-            row.credential.registered = Fingerprint::of(self)?;
+            row.credential.registered = Fingerprint::new(self)?;
         }
         Ok(Some(row))
     }

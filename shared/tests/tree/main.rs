@@ -19,7 +19,7 @@ const CRATES: [&str; 2] = ["shared", "functions/rate-limit-authorizer"];
 const CIRCULAR: [&str; 2] = ["domain::refresh", "oauth"];
 
 /// What a folder of `shared/src` may import.
-struct Rule {
+struct FolderRule {
     folder: &'static str,
     folders: &'static str,
     crates: &'static str,
@@ -29,33 +29,33 @@ struct Rule {
 
 const PURE: &str = "chrono serde serde_bytes serde_json std thiserror";
 
-const RULES: [Rule; 6] = [
-    Rule {
+const RULES: [FolderRule; 6] = [
+    FolderRule {
         folder: "domain",
         folders: "domain platforms",
         crates: PURE,
         is_pure: true,
     },
-    Rule {
+    FolderRule {
         folder: "platforms",
         folders: "domain platforms",
         crates: PURE,
         is_pure: true,
     },
-    Rule {
+    FolderRule {
         folder: "oauth",
         folders: "domain oauth platforms runtime aws",
         crates: "aws_config aws_lc_rs aws_sdk_secretsmanager chrono flate2 futures percent_encoding \
                  reqwest secrecy serde serde_json std thiserror tokio tracing url",
         is_pure: false,
     },
-    Rule {
+    FolderRule {
         folder: "registration",
         folders: "aws domain platforms registration runtime",
         crates: "aws_lc_rs chrono futures secrecy serde serde_json std thiserror tokio",
         is_pure: false,
     },
-    Rule {
+    FolderRule {
         folder: "aws",
         folders: "aws domain platforms runtime",
         crates: "aws_config aws_lc_rs aws_sdk_dynamodb aws_sdk_kms aws_sdk_s3 \
@@ -63,7 +63,7 @@ const RULES: [Rule; 6] = [
                  serde serde_dynamo serde_json std thiserror tokio tracing",
         is_pure: false,
     },
-    Rule {
+    FolderRule {
         folder: "runtime",
         folders: "runtime",
         crates: "chrono metrique_writer metrique_writer_format_emf rand std thiserror tokio \
@@ -122,7 +122,7 @@ fn has(list: &str, name: &str) -> bool {
 
 /// What is wrong with one import.
 fn fault(
-    rule: &Rule,
+    rule: &FolderRule,
     graph: &Graph,
     crates: &[String],
     at: &Segments,

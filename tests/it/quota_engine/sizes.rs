@@ -94,7 +94,7 @@ async fn measure(engine: &Engine, platform: Platform, policies: Policies) -> Ite
     let sent = Sent::default();
     let config = engine.config().interceptor(sent.clone()).build();
     let clock = Clock::frozen(start());
-    let policy = policies.of(platform);
+    let policy = policies.for_platform(platform);
     let limiter = Limiter::new(
         Client::from_conf(config),
         engine.table(),
@@ -176,7 +176,7 @@ async fn measure_all(policies: impl IntoIterator<Item = (Platform, Policies)>) -
     ]);
     let mut above = Vec::new();
     for (platform, policies) in policies {
-        let policy = policies.of(platform);
+        let policy = policies.for_platform(platform);
         let of = format!(
             "{platform}: {} in {} s, {} in 60 s",
             policy.period.limit, policy.period.seconds, policy.burst.limit

@@ -99,7 +99,7 @@ impl Limiter {
     /// # Errors
     /// [`QuotaError`]: no decision, which is no allowance.
     pub async fn attempt(&self, key: &QuotaKey) -> Result<Decision, QuotaError> {
-        let policy = self.policies.of(key.platform());
+        let policy = self.policies.for_platform(key.platform());
         if let Some(denial) = self.memory().denial(key, seconds(self.clock.now())) {
             return Ok(Decision::Denied(denial));
         }
@@ -131,7 +131,7 @@ impl Limiter {
                         if let Judgement::Until(retry_at) = item.judge(&policy, sent_at) {
                             // The status is of that instant too, or the window that
                             // refused could be shown as free.
-                            let status = QuotaStatus::of(&item, &policy, sent_at);
+                            let status = QuotaStatus::from_item(&item, &policy, sent_at);
                             let denial = Denial { retry_at, status };
                             return Ok(self.deny(key, denial, now));
                         }
@@ -154,7 +154,7 @@ impl Limiter {
     /// # Errors
     /// [`QuotaError::Unavailable`].
     pub async fn remaining(&self, key: &QuotaKey) -> Result<QuotaStatus, QuotaError> {
-        let policy = self.policies.of(key.platform());
+        let policy = self.policies.for_platform(key.platform());
         self.count_call();
         let answer = self
             .client
@@ -171,7 +171,7 @@ impl Limiter {
             Some(Stored::OtherPolicy(item, windows)) => item.regridded(&policy, &windows, now),
             Some(Stored::Damaged) => Item::exhausted(&policy, now),
         };
-        Ok(QuotaStatus::of(&item, &policy, now))
+        Ok(QuotaStatus::from_item(&item, &policy, now))
     }
 
     /// Takes a permit, waiting for one at most `max`. If the next one frees
@@ -293,7 +293,7 @@ impl Limiter {
         self.memory().hold_stale(key, item.stale(policy, now));
         Decision::Admitted(Permit {
             use_by: now + TimeDelta::seconds(i64::from(PERMIT_SECONDS)),
-            status: QuotaStatus::of(item, policy, now),
+            status: QuotaStatus::from_item(item, policy, now),
         })
     }
 

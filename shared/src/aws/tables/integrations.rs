@@ -62,7 +62,7 @@ pub enum Found {
 }
 
 impl Found {
-    fn of(key: &IntegrationKey, item: Attributes) -> Self {
+    fn from_item(key: &IntegrationKey, item: Attributes) -> Self {
         let version = item.get("version").cloned();
         let has_tokens = ["access_token", "refresh_token"]
             .iter()
@@ -127,7 +127,7 @@ impl IntegrationsTable {
     /// When DynamoDB does not answer.
     pub async fn find(&self, key: &IntegrationKey) -> Result<Found, TableError> {
         let item = self.item(key).await?;
-        Ok(item.map_or(Found::Nothing, |item| Found::of(key, item)))
+        Ok(item.map_or(Found::Nothing, |item| Found::from_item(key, item)))
     }
 
     /// What is stored of each of these integrations, at most 100 and each named
@@ -180,7 +180,7 @@ impl IntegrationsTable {
         let rows = answer.responses.unwrap_or_default();
         for item in rows.into_values().flatten() {
             if let Some(key) = key_of(&item) {
-                let row = Found::of(&key, item);
+                let row = Found::from_item(&key, item);
                 found.insert(key, row);
             }
         }

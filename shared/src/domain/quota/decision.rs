@@ -42,7 +42,7 @@ pub struct QuotaStatus {
 }
 
 impl QuotaStatus {
-    pub(crate) fn of(item: &Item, policy: &Policy, now: DateTime<Utc>) -> Self {
+    pub(crate) fn from_item(item: &Item, policy: &Policy, now: DateTime<Utc>) -> Self {
         Self {
             period: item.status(Span::Period, policy, now),
             burst: item.status(Span::Burst, policy, now),

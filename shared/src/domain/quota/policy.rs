@@ -144,7 +144,7 @@ impl FromStr for Policies {
 impl Policies {
     /// The policy of a platform.
     #[must_use]
-    pub fn of(&self, platform: Platform) -> Policy {
+    pub fn for_platform(&self, platform: Platform) -> Policy {
         self.0[&platform]
     }
 
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn every_platform_has_a_default() {
         assert_eq!(Policies::default().iter().count(), Platform::ALL.len());
-        let meta = Policies::default().of(Platform::Meta);
+        let meta = Policies::default().for_platform(Platform::Meta);
         assert_eq!(
             (meta.period.limit, meta.period.seconds, meta.burst.limit),
             (200, 3_600, 50)
@@ -175,12 +175,12 @@ mod tests {
         let json = r#"{"facebook":{"limit":60,"period":60,"burst":20}}"#;
         let policies: Policies = json.parse().unwrap();
         assert_eq!(
-            policies.of(Platform::Meta),
+            policies.for_platform(Platform::Meta),
             Policy::new(60, 60, 20).unwrap()
         );
         assert_eq!(
-            policies.of(Platform::Google),
-            Policies::default().of(Platform::Google)
+            policies.for_platform(Platform::Google),
+            Policies::default().for_platform(Platform::Google)
         );
         for (json, named) in [
             ("[]", r#"must be JSON such as {"meta":{"limit":200,"#),

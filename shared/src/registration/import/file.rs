@@ -61,7 +61,7 @@ impl Importer {
                 if let Some(error) = all_failed(&batch) {
                     return Err(FileError::Unstorable(batch.len(), error));
                 }
-                for Stored { at, text, result } in batch {
+                for StoredRecords { at, text, result } in batch {
                     summary.count(at, &text, result, &mut progress);
                 }
             }
@@ -77,7 +77,7 @@ impl Importer {
     /// Stores a batch: its integrations are looked up together, and those that
     /// are new written together. Whatever could not be done so, for whatever
     /// reason, is done one by one, each with its own outcome.
-    async fn store_batch(&self, batch: Vec<BatchRecord>) -> Vec<Stored> {
+    async fn store_batch(&self, batch: Vec<BatchRecord>) -> Vec<StoredRecords> {
         let lines = || batch.iter().filter_map(|given| given.record.integration());
         let keys: Vec<IntegrationKey> = lines().map(|line| line.key.clone()).collect();
         let mut found = self.integrations.find_all(&keys).await.unwrap_or_default();
@@ -98,7 +98,7 @@ impl Importer {
                 } else {
                     self.store(record, found).await
                 };
-                Stored { at, text, result }
+                StoredRecords { at, text, result }
             }
         });
         let stores: Vec<_> = stores.collect();
@@ -160,9 +160,9 @@ impl Importer {
 
 /// Why none of these could be stored, if there are many: then it is the table, and not
 /// the records.
-fn all_failed(batch: &[Stored]) -> Option<String> {
+fn all_failed(batch: &[StoredRecords]) -> Option<String> {
     const MIN_FAILURES: usize = 10;
-    let failed = |stored: &Stored| {
+    let failed = |stored: &StoredRecords| {
         matches!(
             stored.result,
             Err(ImportError::Store(_) | ImportError::Sealing(_))
@@ -181,7 +181,7 @@ struct BatchRecord {
 }
 
 /// A record that was to be stored, and what became of it.
-struct Stored {
+struct StoredRecords {
     at: Position,
     text: Vec<u8>,
     result: Result<Imported, ImportError>,

@@ -110,7 +110,7 @@ impl ProtocolWorld {
     }
 
     pub(super) fn perform(&mut self, who: usize, step: Step) {
-        let Some(kind) = StepKind::of(&step) else {
+        let Some(kind) = StepKind::from_step(&step) else {
             return self.finish(who, step);
         };
         self.narrate(|| format!("instance {who}: {kind:?}"));

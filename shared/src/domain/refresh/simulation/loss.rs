@@ -23,9 +23,9 @@ const TOLERATED: [(&str, &str); 2] = [
 ];
 
 /// What everything in a tally comes down to, also where that is nothing.
-pub(super) struct Summary<'a>(pub(super) &'a Tally<StepKind>);
+pub(super) struct LossSummary<'a>(pub(super) &'a Tally<StepKind>);
 
-impl fmt::Display for Summary<'_> {
+impl fmt::Display for LossSummary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(tally) = self;
         let lost = |what| tally.of(Section::Losses, what);

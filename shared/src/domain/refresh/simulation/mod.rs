@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use test_support::{Moment, Section, Seeds, StepKinds, Tally};
 
-use self::loss::Summary;
+use self::loss::LossSummary;
 use self::sabotage::ProtocolRule;
 use self::step_kind::StepKind;
 use self::world::{EndedRun, Violation, run};
@@ -91,7 +91,7 @@ fn no_grant_is_lost_outside_the_exposed_window() {
     let command = "cargo test -p shared --lib simulation::no_grant -- --nocapture";
     let seeds = Seeds::from_environment("SIMULATION_RUNS", RUNS, command);
     let (tally, failed) = search(seeds.first, seeds.runs, None, |_| true);
-    println!("{tally}{}", Summary(&tally));
+    println!("{tally}{}", LossSummary(&tally));
     if seeds.runs == 1 {
         println!("{}", story(seeds.first, None));
     }

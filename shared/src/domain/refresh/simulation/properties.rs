@@ -336,7 +336,7 @@ fn holds_until(row: &Integration, from: DateTime<Utc>, end: DateTime<Utc>) -> Re
         let now = from + (end - from) * step / 24;
         let is = row
             .reconnect_by(now)
-            .and_then(|at| Severity::of(at, now, WarningWindow::default()));
+            .and_then(|at| Severity::at(at, now, WarningWindow::default()));
         if is < severity {
             return Err(format!("{severity:?} becomes {is:?} at {now}\n{row:#?}"));
         }

@@ -39,7 +39,7 @@ impl StepKinds for StepKind {
 
 impl StepKind {
     /// `None` where nothing is left to do, and so nothing to interrupt.
-    pub(super) fn of(step: &Step) -> Option<Self> {
+    pub(super) fn from_step(step: &Step) -> Option<Self> {
         let kind = match step {
             Step::SecureKey => Self::SecureKey,
             Step::Claim(_) => Self::Claim,
