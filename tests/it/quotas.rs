@@ -678,8 +678,11 @@ fn nonsense_policies_are_refused_by_name() {
             variables_of(&environment, function, &more)
         };
         let sdk = environment.sdk_config();
-        let authorizer =
-            rate_limit_authorizer::Authorizer::from_environment(&sdk, &of(AUTHORIZER), clock.clone());
+        let authorizer = rate_limit_authorizer::Authorizer::from_environment(
+            &sdk,
+            &of(AUTHORIZER),
+            clock.clone(),
+        );
         let api = api::App::from_environment(&sdk, &of(API), clock.clone());
         (
             authorizer.map(|_| ()).map_err(|e| e.to_string()),

@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use shared::IntegrationKey;
-use shared::aws::credential_fallback::FallbackError;
+use shared::aws::credential_fallback::{CredentialFallback, FallbackError};
 use shared::aws::tables::Conflict;
 use shared::aws::token_cipher::{CipherError, DataKey, SealedField};
 use shared::domain::check_result::CheckResult;
@@ -14,15 +13,15 @@ use shared::domain::refresh::attempt::{Answered, Attempt, End, Event, Outcome, S
 use shared::domain::refresh::{Lifetimes, ProbeResult, Renewed};
 use shared::domain::report::{AnswerRecord, AttemptRecord};
 use shared::domain::verdict::Verdict;
-use shared::oauth::{Credentials, Response, TokenResponse, Tokens};
+use shared::oauth::{Credentials, OAuthClient, Response, TokenResponse, Tokens};
 use shared::runtime::random_id;
+use shared::{Clock, IntegrationKey};
 use tokio::time::timeout;
 use tracing::{error, warn};
 
 use crate::assess::success;
 use crate::attempt_log::answer_record;
-use crate::opening::encryption_context;
-use crate::refresh::Refresher;
+use crate::opening::{CredentialOpener, encryption_context};
 use crate::run::Run;
 
 /// How long one try at storing or reading something may take: two of them end between the
@@ -31,9 +30,18 @@ use crate::run::Run;
 /// one in a test whose clock is moved in the middle of a call.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What drives one attempt, and what it gathers meanwhile.
-struct Driver<'a> {
-    refresher: &'a Refresher,
+/// Drives attempts: performs each step that the protocol asks for.
+#[derive(Debug, Clone)]
+pub(crate) struct AttemptDriver {
+    pub(crate) opener: CredentialOpener,
+    pub(crate) fallback: CredentialFallback,
+    pub(crate) oauth: OAuthClient,
+    pub(crate) clock: Clock,
+}
+
+/// One attempt under way, and what it gathers.
+struct Running<'a> {
+    driver: &'a AttemptDriver,
     run: &'a Run<'a>,
     credentials: &'a Credentials,
     tokens: &'a Tokens,
@@ -50,52 +58,61 @@ struct Driver<'a> {
     answer: AnswerRecord,
 }
 
-/// Refreshes an integration that nobody else holds, and returns how that ended.
-pub(crate) async fn drive(
-    refresher: &Refresher,
-    row: Integration,
-    tokens: &Tokens,
-    credentials: &Credentials,
-    run: &Run<'_>,
-) -> (End, AttemptRecord) {
-    let id = random_id();
-    let mut driver = Driver {
-        refresher,
-        run,
-        credentials,
-        tokens,
-        before: &row,
-        key: IntegrationKey::from(&row),
-        data_key: None,
-        new_tokens: None,
-        new_lifetimes: None,
-        rotated: false,
-        answer: AnswerRecord::default(),
-    };
-    let clock = &refresher.clock;
-    let now = clock.now();
-    let jitter = rand::random();
-    let mut attempt = Attempt::new(id.clone(), row.clone(), run.deadline, jitter, now);
-    let mut step = attempt.begin();
-    let end = loop {
-        let event = match step {
-            Step::Done(end) => break *end,
-            step => driver.perform(step).await,
+impl AttemptDriver {
+    pub(crate) async fn remove_fallback(&self, key: &IntegrationKey, generation: u64) -> bool {
+        let removed = self.fallback.remove(key, generation).await;
+        removed
+            .inspect_err(|error| warn!(%error, %key, "a fallback credential could not be removed"))
+            .is_ok()
+    }
+
+    /// Refreshes an integration that nobody else holds, and returns how that ended.
+    pub(crate) async fn drive(
+        &self,
+        row: Integration,
+        tokens: &Tokens,
+        credentials: &Credentials,
+        run: &Run<'_>,
+    ) -> (End, AttemptRecord) {
+        let id = random_id();
+        let mut running = Running {
+            driver: self,
+            run,
+            credentials,
+            tokens,
+            before: &row,
+            key: IntegrationKey::from(&row),
+            data_key: None,
+            new_tokens: None,
+            new_lifetimes: None,
+            rotated: false,
+            answer: AnswerRecord::default(),
         };
-        step = attempt.next(event, clock.now());
-    };
-    let record = driver.conclude(&end, id).await;
-    (end, record)
+        let clock = &self.clock;
+        let now = clock.now();
+        let jitter = rand::random();
+        let mut attempt = Attempt::new(id.clone(), row.clone(), run.deadline, jitter, now);
+        let mut step = attempt.begin();
+        let end = loop {
+            let event = match step {
+                Step::Done(end) => break *end,
+                step => running.perform(step).await,
+            };
+            step = attempt.next(event, clock.now());
+        };
+        let record = running.conclude(&end, id).await;
+        (end, record)
+    }
 }
 
-impl Driver<'_> {
+impl Running<'_> {
     async fn perform(&mut self, step: Step) -> Event {
-        let Refresher {
+        let AttemptDriver {
             opener,
             fallback,
             clock,
             ..
-        } = self.refresher;
+        } = self.driver;
         match step {
             Step::SecureKey => {
                 let key = timeout(STORE_TIMEOUT, opener.cipher.data_key()).await;
@@ -121,7 +138,7 @@ impl Driver<'_> {
                 Event::Paused
             }
             Step::RemoveFallback(generation) => {
-                self.refresher.remove_fallback(&self.key, generation).await;
+                self.driver.remove_fallback(&self.key, generation).await;
                 Event::Removed
             }
             Step::Send => self.send().await,
@@ -131,7 +148,7 @@ impl Driver<'_> {
     }
 
     async fn write(&self, row: Integration) -> Event {
-        let Refresher { opener, clock, .. } = self.refresher;
+        let AttemptDriver { opener, clock, .. } = self.driver;
         match timeout(STORE_TIMEOUT, opener.integrations.replace(row, clock.now())).await {
             Ok(Ok(row)) => Event::Written(Box::new(row)),
             Ok(Err(Conflict::Lost(row))) => Event::Lost(row),
@@ -146,7 +163,7 @@ impl Driver<'_> {
     async fn read_again(&self) -> Event {
         match timeout(
             STORE_TIMEOUT,
-            self.refresher.opener.integrations.get(&self.key),
+            self.driver.opener.integrations.get(&self.key),
         )
         .await
         {
@@ -162,9 +179,9 @@ impl Driver<'_> {
     /// Finds what an earlier attempt left in the fallback, if it opens: a copy that does not is
     /// none.
     async fn find_fallback(&mut self, generation: u64) -> Event {
-        let Refresher {
+        let AttemptDriver {
             opener, fallback, ..
-        } = self.refresher;
+        } = self.driver;
         let found = fallback.find(&self.key, generation);
         let renewed = match timeout(STORE_TIMEOUT, found).await {
             Ok(Ok(Some(renewed))) => renewed,
@@ -198,7 +215,7 @@ impl Driver<'_> {
     }
 
     async fn send(&mut self) -> Event {
-        let Refresher { oauth, clock, .. } = self.refresher;
+        let AttemptDriver { oauth, clock, .. } = self.driver;
         let (sent_at, began) = (clock.now(), clock.precise());
         let model = self.before.refresh_model();
         let Response {
@@ -234,13 +251,13 @@ impl Driver<'_> {
 
     async fn probe(&self) -> Option<Result<ProbeResult, Verdict>> {
         let Self {
-            refresher,
+            driver,
             before,
             credentials,
             ..
         } = self;
         let tokens = self.new_tokens.as_ref().unwrap_or(self.tokens);
-        let probed = refresher.oauth.probe(
+        let probed = driver.oauth.probe(
             before.platform,
             credentials,
             tokens,

@@ -11,10 +11,11 @@ use shared::domain::report::{Checked, SweepReport};
 use shared::domain::time_left::{exactly, humanly};
 
 use crate::decide::{self, Trigger};
+use crate::error::SweepError;
+use crate::request::Request;
 use crate::run::Run;
 use crate::stage::{ProcessError, Processed};
 use crate::sweep::Pipeline;
-use crate::{Request, SweepError};
 
 /// Checks one integration now.
 pub(crate) async fn check(

@@ -8,6 +8,7 @@ mod check;
 mod credentials;
 mod decide;
 mod due;
+mod error;
 mod limiter;
 mod metrics;
 mod opening;
@@ -22,7 +23,7 @@ mod stage;
 mod sweep;
 
 use chrono::{DateTime, Utc};
-use lambda_runtime::{Diagnostic, LambdaEvent};
+use lambda_runtime::LambdaEvent;
 use serde::Serialize;
 use serde_json::Value;
 use shared::aws::alert_topic::Topic;
@@ -35,8 +36,10 @@ use shared::runtime::metrics::Metrics;
 use shared::{Clock, IntegrationKey, Variables};
 
 use alert::AlertPublisher;
+use attempt::AttemptDriver;
 use attempt_log::AttemptLog;
 use credentials::PlatformSecret;
+pub use error::{SetupError, SweepError};
 use limiter::PlatformLimiter;
 use opening::CredentialOpener;
 use probe::Prober;
@@ -59,45 +62,6 @@ pub enum Response {
     Swept(Box<SweepReport>),
     /// The result of a check.
     Checked(Checked),
-}
-
-/// Why the function could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    /// A variable is missing or unusable.
-    #[error(transparent)]
-    Variable(#[from] shared::runtime::variables::InvalidVariable),
-    /// The HTTP client could not be set up.
-    #[error("the HTTP client could not be set up: {0}")]
-    Http(#[from] shared::oauth::HttpError),
-}
-
-/// Why an invocation failed. What could be done was done, and the next sweep
-/// goes on from there.
-#[derive(Debug, thiserror::Error)]
-pub enum SweepError {
-    /// The payload is not a request.
-    #[error(transparent)]
-    Request(#[from] InvalidRequest),
-    /// The platforms' client credentials could not be had. Alerts that were due are
-    /// published, and nothing was refreshed.
-    #[error("nothing could be refreshed: {0}")]
-    Credentials(#[from] shared::oauth::CredentialsError),
-    /// Part of the index could not be read, so there may be more that is due.
-    #[error("not everything that is due could be found: {0}")]
-    Index(shared::aws::tables::TableError),
-    /// The one integration that was to be checked could not be processed.
-    #[error("the integration could not be checked: {0}")]
-    Integration(String),
-}
-
-impl From<SweepError> for Diagnostic {
-    fn from(error: SweepError) -> Self {
-        Self {
-            error_type: "SweepError".to_owned(),
-            error_message: error.to_string(),
-        }
-    }
 }
 
 impl CheckTokens {
@@ -149,10 +113,15 @@ impl CheckTokens {
                 platform_health,
                 limiter: PlatformLimiter::new(per_platform, concurrency),
                 refresher: Refresher {
-                    opener: opener.clone(),
-                    fallback: CredentialFallback::new(sdk, variables.required("FALLBACK_BUCKET")?),
-                    oauth: oauth.clone(),
-                    clock: clock.clone(),
+                    driver: AttemptDriver {
+                        opener: opener.clone(),
+                        fallback: CredentialFallback::new(
+                            sdk,
+                            variables.required("FALLBACK_BUCKET")?,
+                        ),
+                        oauth: oauth.clone(),
+                        clock: clock.clone(),
+                    },
                 },
                 prober: Prober { opener, oauth },
                 alerts: AlertPublisher {

@@ -1,26 +1,20 @@
 //! Refreshes one integration that is due.
 
-use shared::aws::credential_fallback::CredentialFallback;
+use shared::IntegrationKey;
 use shared::aws::token_cipher::CipherError;
 use shared::domain::integration::{Integration, State};
 use shared::domain::refresh::attempt::{LEASE_DURATION, Outcome};
 use shared::domain::report::{AttemptRecord, SweepReport};
-use shared::oauth::{Credentials, OAuthClient};
-use shared::{Clock, IntegrationKey};
-use tracing::warn;
+use shared::oauth::Credentials;
 
-use crate::attempt;
-use crate::opening::CredentialOpener;
+use crate::attempt::AttemptDriver;
 use crate::operator_events::OperatorEvent;
 use crate::run::Run;
 use crate::stage::{ProcessError, Processed, StageEnd};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Refresher {
-    pub(crate) opener: CredentialOpener,
-    pub(crate) fallback: CredentialFallback,
-    pub(crate) oauth: OAuthClient,
-    pub(crate) clock: Clock,
+    pub(crate) driver: AttemptDriver,
 }
 
 impl Refresher {
@@ -33,13 +27,17 @@ impl Refresher {
         report: &mut SweepReport,
     ) -> Result<StageEnd, ProcessError> {
         // Opened before the claim: no attempt without a credential.
-        let tokens = match self.opener.open_current(&row).await {
+        let tokens = match self.driver.opener.open_current(&row).await {
             Ok(Some(tokens)) => tokens,
             Ok(None) => return Ok(StageEnd::untried(row)),
             Err(error) => {
                 run.metrics.count_failed(row.platform);
-                self.opener.record_unopened(&row, &error).await;
-                let row = self.opener.back_off(row, &error, run, report).await?;
+                self.driver.opener.record_unopened(&row, &error).await;
+                let row = self
+                    .driver
+                    .opener
+                    .back_off(row, &error, run, report)
+                    .await?;
                 return Ok(StageEnd {
                     row,
                     processed: Processed::Untried,
@@ -49,7 +47,7 @@ impl Refresher {
         };
         let (key, platform) = (IntegrationKey::from(&row), row.platform);
         let untouched = row.clone();
-        let (end, record) = attempt::drive(self, row, &tokens, credentials, run).await;
+        let (end, record) = self.driver.drive(row, &tokens, credentials, run).await;
         let outcome = end.outcome;
         count(&outcome, &record, report);
         if outcome == Outcome::RotationLost {
@@ -60,14 +58,22 @@ impl Refresher {
             let event = OperatorEvent::rotation_lost(&key, code);
             run.operator_events.add(event);
         }
-        let now = self.clock.now();
+        let now = self.driver.clock.now();
         run.metrics.count_attempt(platform, &outcome, &record, now);
-        self.opener.attempts.record(platform, key, &record).await;
+        self.driver
+            .opener
+            .attempts
+            .record(platform, key, &record)
+            .await;
         let (row, failure) = match outcome {
             // Backs off as if it could not be opened: KMS does not answer.
             Outcome::NoKey => {
                 let error = CipherError::NoKey;
-                let row = self.opener.back_off(untouched, &error, run, report).await?;
+                let row = self
+                    .driver
+                    .opener
+                    .back_off(untouched, &error, run, report)
+                    .await?;
                 (row, Some(error.into()))
             }
             _ => (end.row, None),
@@ -85,22 +91,16 @@ impl Refresher {
         let Some(generation) = row.stale_fallback() else {
             return;
         };
-        let has_ended = |at| at + LEASE_DURATION <= self.clock.now();
+        let has_ended = |at| at + LEASE_DURATION <= self.driver.clock.now();
         let intent = row.refresh.intent.as_ref();
         if intent.is_some_and(|intent| has_ended(intent.at))
             && self
+                .driver
                 .remove_fallback(&IntegrationKey::from(&*row), generation)
                 .await
         {
             row.refresh.intent = None;
         }
-    }
-
-    pub(crate) async fn remove_fallback(&self, key: &IntegrationKey, generation: u64) -> bool {
-        let removed = self.fallback.remove(key, generation).await;
-        removed
-            .inspect_err(|error| warn!(%error, %key, "a fallback credential could not be removed"))
-            .is_ok()
     }
 }
 

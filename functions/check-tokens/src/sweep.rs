@@ -24,14 +24,15 @@ use crate::alert::AlertPublisher;
 use crate::credentials::PlatformSecret;
 use crate::decide::{self, AttemptKind, Trigger};
 use crate::due::find_due;
+use crate::error::SweepError;
 use crate::limiter::{PlatformLimiter, Slot, WaitingKeys};
 use crate::operator_events::OperatorEvent;
 use crate::probe::Prober;
 use crate::refresh::Refresher;
 use crate::report::Reporter;
+use crate::request::Request;
 use crate::run::Run;
 use crate::stage::{ProcessError, Processed, StageEnd};
-use crate::{Request, SweepError};
 
 /// The stages through which an integration passes.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::grant::{Denied, Issued, TokenStatus};
-use super::request::identify_pair;
+use super::parameters::identify_pair;
 use super::response::PlatformResponse;
 use super::rfc6749::{self, error};
 use super::rules::{DAY, Rules};

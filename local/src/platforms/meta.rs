@@ -6,8 +6,8 @@ use shared::domain::digest;
 
 use super::grant::{Denied, TokenStatus};
 use super::graph;
+use super::parameters::{Client, RequestParameters, identify, required, text};
 use super::refusal::Refusal;
-use super::request::{Client, RequestParameters, identify, required, text};
 use super::response::PlatformResponse;
 use super::rules::{DAY, Rules};
 use super::simulated::{

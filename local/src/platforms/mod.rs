@@ -5,6 +5,7 @@
 //! Beside the platforms, `/control` takes scripts ([`Script`]: `POST`), forgets
 //! them (`DELETE`), and counts (`GET`).
 
+mod catalog;
 mod control;
 mod google_ads;
 mod grant;
@@ -14,10 +15,12 @@ mod ledger;
 mod lineage;
 mod linkedin;
 mod meta;
+mod parameters;
 mod refusal;
 mod request;
 mod response;
 mod rfc6749;
+mod router;
 mod rules;
 mod script;
 mod simulated;
@@ -33,21 +36,16 @@ mod x;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::http::{HeaderMap, Method, Uri};
-use axum::response::{IntoResponse, Response as HttpResponse};
-use axum::routing::{MethodFilter, MethodRouter, get, on};
-use serde::Serialize;
 use serde_json::{Value, json};
 use shared::{Clock, Platform};
 
 pub use self::rules::Rules;
 pub use self::script::{Action, InvalidScript, Requests, Respond, Script, Throttle};
+pub use self::state::Counts;
 
-use self::request::{Client, ProbeRequest, RefreshRequest};
+use self::parameters::Client;
 use self::script::Armed;
-use self::simulated::{Encoding, ProbeEndpoint, Simulated};
+use self::simulated::Simulated;
 use self::state::State;
 
 /// The simulators of all platforms. Clones share their memory.
@@ -55,20 +53,6 @@ use self::state::State;
 pub struct Platforms {
     clock: Clock,
     state: Arc<Mutex<State>>,
-}
-
-/// What one simulator has seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Counts {
-    /// Requests for new tokens, whatever became of them.
-    pub exchanges: u64,
-    /// Those among them that brought no new token. An answer that was lost
-    /// after acting is not refused.
-    pub refused: u64,
-    /// Grants adopted because a token of theirs was never seen before.
-    pub adopted: u64,
-    /// Grants that are neither revoked nor past all their clocks.
-    pub live_grants: u64,
 }
 
 /// The value of `PLATFORM_ENDPOINTS` for simulators served at `base`.
@@ -81,7 +65,7 @@ pub fn endpoints(base: &str) -> Value {
             authorize,
             api,
             ..
-        } = simulated::for_platform(platform);
+        } = catalog::for_platform(platform);
         let [token, authorize, api] = [token, authorize, api].map(|path| format!("{base}{path}"));
         let urls = json!({"token": token, "authorize": authorize, "api": api});
         (platform.name().to_owned(), urls)
@@ -97,22 +81,6 @@ impl Platforms {
             clock,
             state: Arc::new(Mutex::new(State::new())),
         }
-    }
-
-    /// Serves every platform and `/control`.
-    pub fn router(&self) -> Router {
-        let control = get(control::counts)
-            .post(control::script)
-            .delete(control::clear);
-        let mut router = Router::new().route("/control", control);
-        for platform in Platform::ALL {
-            let Simulated { token, probes, .. } = simulated::for_platform(platform);
-            router = router.route(token, self.refresh_route(platform));
-            for probe in *probes {
-                router = router.route(probe.path, self.probe_route(platform, probe));
-            }
-        }
-        router.with_state(self.clone())
     }
 
     /// Knows one client of a platform from now on: any other id or secret is
@@ -167,65 +135,9 @@ impl Platforms {
         self.locked().simulator(platform).exchanges()
     }
 
-    fn refresh_route(&self, platform: Platform) -> MethodRouter<Self> {
-        let platforms = self.clone();
-        let endpoint = &simulated::for_platform(platform).refresh;
-        let handler = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
-            let platforms = platforms.clone();
-            async move {
-                let request = RefreshRequest::parse(endpoint, &method, &uri, &headers, &body);
-                let now = platforms.clock.now().timestamp();
-                let outcome = platforms.locked().exchange(platform, &request, now);
-                send(outcome).await
-            }
-        };
-        let methods = endpoint.encodings.iter().map(|encoding| encoding.method());
-        match methods.reduce(MethodFilter::or) {
-            Some(methods) => on(methods, handler),
-            None => MethodRouter::new(),
-        }
-    }
-
-    fn probe_route(
-        &self,
-        platform: Platform,
-        endpoint: &'static ProbeEndpoint,
-    ) -> MethodRouter<Self> {
-        let platforms = self.clone();
-        let handler = move |uri: Uri, headers: HeaderMap, body: Bytes| {
-            let platforms = platforms.clone();
-            async move {
-                let request = ProbeRequest::parse(endpoint, &uri, &headers, &body);
-                let now = platforms.clock.now().timestamp();
-                let outcome = platforms.locked().probe(platform, endpoint, &request, now);
-                send(outcome).await
-            }
-        };
-        on(endpoint.encoding.method(), handler)
-    }
-
     /// A panic elsewhere leaves the memory as it was: nothing in it is ever
     /// half written.
     fn locked(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Encoding {
-    const fn method(self) -> MethodFilter {
-        match self {
-            Self::Query => MethodFilter::GET,
-            Self::Form | Self::Json => MethodFilter::POST,
-        }
-    }
-}
-
-async fn send(outcome: state::Outcome) -> HttpResponse {
-    if !outcome.delay.is_zero() {
-        tokio::time::sleep(outcome.delay).await;
-    }
-    match outcome.answer {
-        Some(answer) => answer.into_response(),
-        None => response::hang_up(),
     }
 }

@@ -1,28 +1,17 @@
 //! The requests that the simulated platforms take: read, and held against what each
 //! demands.
 
-use std::collections::HashMap;
-
 use axum::http::{HeaderMap, Method, Uri, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use super::parameters::{Client, RequestParameters, identify, required, text};
 use super::refusal::Refusal;
 use super::rules::Rules;
 use super::simulated::{
     ClientAuthentication, Encoding, ProbeEndpoint, RefreshEndpoint, TokenPlace,
 };
-
-/// The parameters of a request, by name; an empty one counts as missing.
-pub(super) type RequestParameters = HashMap<String, String>;
-
-/// A client that a platform has on file.
-#[derive(Clone)]
-pub(super) struct Client {
-    pub(super) id: String,
-    pub(super) secret: String,
-}
 
 /// A request for new tokens, read but not yet judged.
 pub(super) struct RefreshRequest {
@@ -152,44 +141,6 @@ impl ProbeRequest {
             TokenPlace::Bearer | TokenPlace::Header(_) => in_header,
         }
     }
-}
-
-/// Whether these are the credentials on file; without any, all are.
-pub(super) fn identify(
-    client: Option<&Client>,
-    id: &str,
-    secret: &str,
-) -> Result<(), Refusal<'static>> {
-    match client {
-        Some(client) if client.id != id => Err(Refusal::Client),
-        Some(client) if client.secret != secret => Err(Refusal::Secret),
-        _ => Ok(()),
-    }
-}
-
-/// The client whose id and secret stand in the parameters of these names.
-pub(super) fn identify_pair(
-    parameters: &RequestParameters,
-    client: Option<&Client>,
-    [id, secret]: [&str; 2],
-) -> Result<String, Refusal<'static>> {
-    let id = text(parameters, id).ok_or(Refusal::Client)?;
-    let secret = text(parameters, secret).ok_or(Refusal::Client)?;
-    identify(client, id, secret)?;
-    Ok(id.to_owned())
-}
-
-/// A parameter that is there and not empty.
-pub(super) fn text<'a>(parameters: &'a RequestParameters, name: &str) -> Option<&'a str> {
-    let value = parameters.get(name)?;
-    (!value.is_empty()).then_some(value)
-}
-
-pub(super) fn required<'a>(
-    parameters: &'a RequestParameters,
-    name: &'static str,
-) -> Result<&'a str, Refusal<'static>> {
-    text(parameters, name).ok_or(Refusal::Missing(name))
 }
 
 fn query(uri: &Uri) -> RequestParameters {

@@ -2,9 +2,6 @@
 //! are what the platforms documented in November 2026.
 
 use serde::{Deserialize, Serialize};
-use shared::Platform;
-
-use super::simulated;
 
 pub(super) const DAY: i64 = 24 * 60 * 60;
 
@@ -46,29 +43,4 @@ pub struct Rules {
     /// Whether the application is set to refuse calls without `appsecret_proof` (Meta).
     /// A wrong one is refused anyway.
     pub requires_proof: bool,
-}
-
-impl Rules {
-    /// The platform's documented rules.
-    #[must_use]
-    pub fn documented(platform: Platform) -> Self {
-        let simulated = simulated::for_platform(platform);
-        let plain = Self {
-            access_life: 3_600,
-            refresh_life: None,
-            refresh_slides: true,
-            idle_life: platform.idle_life().map(|life| life.num_seconds()),
-            rotates: false,
-            family_kill: false,
-            grace_window: 0,
-            minimum_age: platform.minimum_age().num_seconds(),
-            extends: true,
-            says_expires_in: true,
-            data_access_life: None,
-            scope: simulated.scope.to_owned(),
-            system_users: false,
-            requires_proof: false,
-        };
-        (simulated.rules)(plain)
-    }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, de};
 use shared::Platform;
 
 use super::response::PlatformResponse;
-use super::{lineage, simulated};
+use super::{catalog, lineage};
 
 /// What a platform is told to do, and with which requests.
 #[derive(Clone, Deserialize)]
@@ -237,7 +237,7 @@ fn check_name(platform: Option<Platform>, name: &str) -> Result<(), InvalidScrip
         None => Platform::ALL.as_slice(),
     };
     let known = |platform: &Platform| {
-        simulated::for_platform(*platform)
+        catalog::for_platform(*platform)
             .names()
             .any(|known| known == name)
     };
@@ -245,7 +245,7 @@ fn check_name(platform: Option<Platform>, name: &str) -> Result<(), InvalidScrip
         return Ok(());
     }
     let list = |platform: &Platform| {
-        let names: Vec<_> = simulated::for_platform(*platform).names().collect();
+        let names: Vec<_> = catalog::for_platform(*platform).names().collect();
         format!("{platform} knows {}", names.join(", "))
     };
     let lists: Vec<_> = candidates.iter().map(list).collect();

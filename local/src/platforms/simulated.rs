@@ -2,14 +2,12 @@
 //! request, and what it answers.
 
 use serde_json::Value;
-use shared::Platform;
 
 use super::grant::{Denied, EpochSeconds, Issued, TokenStatus};
+use super::parameters::{Client, RequestParameters};
 use super::refusal::Refusal;
-use super::request::{Client, RequestParameters};
 use super::response::PlatformResponse;
 use super::rules::Rules;
-use super::{google_ads, instagram, linkedin, meta, snapchat, threads, tiktok, tiktok_business, x};
 
 /// One simulated platform. Paths are below the base URL and end like the real ones.
 pub(super) struct Simulated {
@@ -121,21 +119,6 @@ pub(super) struct ProbeContext<'a> {
 
 /// An error's name, and what the platform then answers.
 pub(super) type NamedError = (&'static str, fn() -> PlatformResponse);
-
-/// How a platform is simulated.
-pub(super) const fn for_platform(platform: Platform) -> &'static Simulated {
-    match platform {
-        Platform::Meta => &meta::SIMULATED,
-        Platform::Instagram => &instagram::SIMULATED,
-        Platform::Tiktok => &tiktok::SIMULATED,
-        Platform::TiktokBusiness => &tiktok_business::SIMULATED,
-        Platform::Linkedin => &linkedin::SIMULATED,
-        Platform::Twitter => &x::SIMULATED,
-        Platform::Google => &google_ads::SIMULATED,
-        Platform::Snapchat => &snapchat::SIMULATED,
-        Platform::Threads => &threads::SIMULATED,
-    }
-}
 
 impl Simulated {
     /// The answer that `name` stands for.

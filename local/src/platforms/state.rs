@@ -3,17 +3,33 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use shared::Platform;
 
 use super::grant::EpochSeconds;
 use super::ledger::Ledger;
+use super::parameters::Client;
 use super::refusal::Refusal;
-use super::request::{Client, ProbeRequest, RefreshRequest};
+use super::request::{ProbeRequest, RefreshRequest};
 use super::response::PlatformResponse;
 use super::rules::Rules;
 use super::script::{Action, Armed, Requests};
-use super::simulated::{self, ProbeAnswer, ProbeContext, ProbeEndpoint, Simulated};
-use super::{Counts, lineage};
+use super::simulated::{ProbeAnswer, ProbeContext, ProbeEndpoint, Simulated};
+use super::{catalog, lineage};
+
+/// What one simulator has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Requests for new tokens, whatever became of them.
+    pub exchanges: u64,
+    /// Those among them that brought no new token. An answer that was lost
+    /// after acting is not refused.
+    pub refused: u64,
+    /// Grants adopted because a token of theirs was never seen before.
+    pub adopted: u64,
+    /// Grants that are neither revoked nor past all their clocks.
+    pub live_grants: u64,
+}
 
 pub(super) struct State {
     simulators: [Simulator; Platform::ALL.len()],
@@ -48,7 +64,7 @@ impl State {
         Self {
             simulators: Platform::ALL.map(|platform| Simulator {
                 platform,
-                simulated: simulated::for_platform(platform),
+                simulated: catalog::for_platform(platform),
                 rules: Rules::documented(platform),
                 client: None,
                 ledger: Ledger::new(platform),
@@ -100,7 +116,7 @@ impl State {
         now: EpochSeconds,
     ) -> Outcome {
         let token = request
-            .token(&simulated::for_platform(platform).refresh)
+            .token(&catalog::for_platform(platform).refresh)
             .unwrap_or_default();
         let plan = self.plan(platform, Requests::Exchange, token, now);
         let simulator = self.simulator(platform);
@@ -167,7 +183,7 @@ impl State {
                 Action::DelayMs(millis) => {
                     plan.delay = plan.delay.saturating_add(Duration::from_millis(*millis));
                 }
-                Action::Refuse(name) if simulated::for_platform(platform).named(name).is_none() => {
+                Action::Refuse(name) if catalog::for_platform(platform).named(name).is_none() => {
                     continue;
                 }
                 _ if plan.action.is_some() => continue,
@@ -184,8 +200,8 @@ impl Plan {
     /// The answer that is given instead of acting.
     fn instead(&self, platform: Platform, now: EpochSeconds) -> Option<PlatformResponse> {
         match self.action.as_ref()? {
-            Action::Refuse(name) => simulated::for_platform(platform).named(name),
-            Action::Throttle(wait) => Some((simulated::for_platform(platform).throttle)(
+            Action::Refuse(name) => catalog::for_platform(platform).named(name),
+            Action::Throttle(wait) => Some((catalog::for_platform(platform).throttle)(
                 wait.retry_after,
                 now,
             )),

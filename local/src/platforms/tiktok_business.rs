@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use super::grant::{Denied, Issued};
+use super::parameters::{identify, identify_pair, text};
 use super::refusal::Refusal;
-use super::request::{identify, identify_pair, text};
 use super::response::{PlatformResponse, trace_id};
 use super::rfc6749;
 use super::rules::{DAY, Rules};

@@ -8,20 +8,19 @@ mod request;
 mod response;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod transport;
 mod wait;
-
-use secrecy::{ExposeSecret, SecretString};
 
 pub use client_credentials::{ClientCredentials, Credentials, CredentialsError};
 pub use endpoints::{Endpoints, PlatformEndpoints};
 pub use reqwest::Error as HttpError;
-pub use response::ResponseSummary;
+pub use response::{Response, ResponseSummary};
+pub use tokens::{TokenResponse, Tokens};
 
 use self::request::RequestContext;
 use self::transport::TransportError;
 use crate::domain::probe_result::ProbeResult;
-use crate::domain::refresh::Lifetimes;
 use crate::domain::verdict::Verdict;
 use crate::platforms::catalog::RefreshModel;
 pub use crate::platforms::rule::Unsuccessful;
@@ -35,46 +34,6 @@ pub struct OAuthClient {
     clock: Clock,
 }
 
-/// A credential in the clear, for as long as it is being refreshed.
-#[derive(Debug)]
-pub struct Tokens {
-    /// The access token.
-    pub access_token: SecretString,
-    /// The refresh token, where there is one.
-    pub refresh_token: Option<SecretString>,
-}
-
-impl Tokens {
-    /// Whether the refresh token is another than the one that was sent.
-    #[must_use]
-    pub fn rotate(&self, sent: &Self) -> bool {
-        match (&self.refresh_token, &sent.refresh_token) {
-            (Some(new), Some(old)) => new.expose_secret() != old.expose_secret(),
-            (new, _) => new.is_some(),
-        }
-    }
-}
-
-/// A platform's answer to a refresh or a probe.
-#[derive(Debug)]
-pub struct Response<T = TokenResponse> {
-    /// What was asked for, or why it did not come.
-    pub result: Result<T, Unsuccessful>,
-    /// The platform's own id of the request.
-    pub request_id: Option<String>,
-    /// The outside of the answer, whatever it means; `None` if there was none.
-    pub summary: Option<ResponseSummary>,
-}
-
-/// New tokens (RFC 6749, 5.1). Never blank.
-#[derive(Debug)]
-pub struct TokenResponse {
-    /// The tokens; without a refresh token if the answer had none.
-    pub tokens: Tokens,
-    /// Their lives.
-    pub lifetimes: Lifetimes,
-}
-
 /// Reads any bytes as an answer of `platform`: for `fuzz/`.
 #[cfg(fuzzing)]
 pub fn fuzz_answer(
@@ -84,6 +43,8 @@ pub fn fuzz_answer(
     body: &[u8],
     now: chrono::DateTime<chrono::Utc>,
 ) {
+    use secrecy::ExposeSecret;
+
     let head = || {
         use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
         let value = HeaderValue::from_bytes(retry_after).into_iter();

@@ -7,7 +7,9 @@ use aws_lc_rs::hmac;
 use reqwest::RequestBuilder;
 use secrecy::ExposeSecret;
 
-use super::{ClientCredentials, PlatformEndpoints, Tokens};
+use super::client_credentials::ClientCredentials;
+use super::endpoints::PlatformEndpoints;
+use super::tokens::Tokens;
 use crate::domain::digest;
 use crate::platforms::request::{Authentication, Endpoint, Parameter, Parameters, RequestShape};
 

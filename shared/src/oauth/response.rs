@@ -11,13 +11,25 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::body::{Body, content_type};
-use super::{Response, TokenResponse, Tokens, wait};
+use super::tokens::{TokenResponse, Tokens};
+use super::wait;
 use crate::domain::probe_result::ProbeResult;
 use crate::domain::refresh::Lifetimes;
 use crate::domain::verdict::{Throttled, Transient, Verdict};
 use crate::platforms::definition::Definition;
 use crate::platforms::json::scopes;
 use crate::platforms::rule::{self, RequestKind, UNINTELLIGIBLE, Unsuccessful};
+
+/// A platform's answer to a refresh or a probe.
+#[derive(Debug)]
+pub struct Response<T = TokenResponse> {
+    /// What was asked for, or why it did not come.
+    pub result: Result<T, Unsuccessful>,
+    /// The platform's own id of the request.
+    pub request_id: Option<String>,
+    /// The outside of the answer, whatever it means; `None` if there was none.
+    pub summary: Option<ResponseSummary>,
+}
 
 /// The head of an answer.
 pub(super) struct Head {

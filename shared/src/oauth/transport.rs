@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue};
 
-use super::HttpError;
 use super::body::{Body, MAX_BODY};
 use super::response::Head;
 use super::response::ResponseSummary;
@@ -25,7 +24,7 @@ pub(super) struct TransportError {
     pub(super) summary: Option<ResponseSummary>,
 }
 
-pub(super) fn client() -> Result<reqwest::Client, HttpError> {
+pub(super) fn client() -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .timeout(REQUEST_TIMEOUT)
         .connect_timeout(CONNECT_TIMEOUT)
@@ -79,8 +78,8 @@ pub(super) async fn send(
     }
 }
 
-impl From<HttpError> for TransportError {
-    fn from(error: HttpError) -> Self {
+impl From<reqwest::Error> for TransportError {
+    fn from(error: reqwest::Error) -> Self {
         // A request that could not even be written down was not sent.
         let (transient, code) = if error.is_builder() {
             (Transient::Unreachable, "not_sent")

@@ -95,13 +95,9 @@ impl Graph {
     }
 
     /// A shortest cycle through each group of modules that need each other, as
-    /// lines that say who names what. Within the folders of `circular` none counts.
-    pub(crate) fn cycles(&self, circular: &[&str]) -> Vec<String> {
-        let mut edges = self.edges();
-        for (from, targets) in &mut edges {
-            let both_in = |folder: &&str, to| is_in(folder, from) && is_in(folder, to);
-            targets.retain(|to, _| !circular.iter().any(|folder| both_in(folder, to)));
-        }
+    /// lines that say who names what.
+    pub(crate) fn cycles(&self) -> Vec<String> {
+        let edges = self.edges();
         let mut seen = BTreeSet::new();
         let mut cycles = vec![];
         for start in edges.keys() {
@@ -120,15 +116,6 @@ impl Graph {
         }
         cycles
     }
-}
-
-fn is_in(folder: &str, module: &Segments) -> bool {
-    folder
-        .split("::")
-        .zip(module)
-        .filter(|(a, b)| a == b)
-        .count()
-        == folder.split("::").count()
 }
 
 fn name(module: &Segments) -> String {

@@ -13,10 +13,15 @@ use graph::Graph;
 use source::{Mention, Segments};
 
 /// The crates that are free of import cycles between their modules.
-const CRATES: [&str; 2] = ["shared", "functions/rate-limit-authorizer"];
-
-/// Folders within which modules still import each other in a circle.
-const CIRCULAR: [&str; 2] = ["domain::refresh", "oauth"];
+const CRATES: [&str; 7] = [
+    "shared",
+    "functions/api",
+    "functions/check-tokens",
+    "functions/notify",
+    "functions/rate-limit-authorizer",
+    "local",
+    "cli",
+];
 
 /// What a folder of `shared/src` may import.
 struct FolderRule {
@@ -175,7 +180,7 @@ fn each_folder_imports_what_it_may() {
 #[test]
 fn no_module_needs_itself_through_others() {
     let of_crate = |folder| {
-        let cycles = graph(folder).cycles(&CIRCULAR).into_iter();
+        let cycles = graph(folder).cycles().into_iter();
         cycles.map(move |cycle| format!("{folder}:\n{cycle}"))
     };
     let cycles: Vec<_> = CRATES.into_iter().flat_map(of_crate).collect();

@@ -178,7 +178,7 @@ async fn a_lost_answer_is_none_and_a_new_token_of_linkedin_is_given_time() {
 async fn every_named_error_has_a_meaning_for_our_client() {
     let caller = Caller::new().await;
     for platform in Platform::ALL {
-        for name in super::super::simulated::for_platform(platform).names() {
+        for name in super::super::catalog::for_platform(platform).names() {
             let refuse = json!({"platform": platform, "do": {"refuse": name}, "times": 1});
             caller.world.scripted(refuse).await;
             let model = match platform {

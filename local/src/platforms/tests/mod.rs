@@ -153,7 +153,7 @@ fn exchange_request(platform: Platform, token: &str) -> Request<Body> {
 }
 
 fn probe_request(platform: Platform, token: &str) -> Request<Body> {
-    let path = super::simulated::for_platform(platform).probes[0].path;
+    let path = super::catalog::for_platform(platform).probes[0].path;
     let with = |header: &str, value: String, query: &str| {
         Request::get(format!("{path}{query}"))
             .header(header, value)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Action, Script, simulated};
+use super::super::{Action, Script, catalog};
 use super::*;
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn every_named_error_of_every_platform_can_be_had() {
     for platform in Platform::ALL {
         let world = World::new();
         let mut seen = std::collections::BTreeSet::new();
-        for name in simulated::for_platform(platform).names() {
+        for name in catalog::for_platform(platform).names() {
             assert!(seen.insert(name), "{platform} knows {name} twice");
             let script = Script::refuse(platform, name).times(1);
             world.platforms.script(script).unwrap();

@@ -2,9 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::recording::Recording;
-use super::storing::Storing;
-use super::{Answered, Attempt, Phase, Step};
+use super::state::{Attempt, Phase, Recording, Storing};
+use super::step::{Answered, Step};
 use crate::domain::verdict::{ReconnectReason, Verdict};
 use crate::platforms::catalog::RefreshModel;
 

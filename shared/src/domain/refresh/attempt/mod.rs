@@ -17,77 +17,20 @@
 mod answering;
 mod end;
 mod recording;
+mod state;
 mod step;
 mod storing;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 pub use self::end::{End, Outcome};
+pub use self::state::{Attempt, EXCHANGE_TIMEOUT, LEASE_DURATION, PERSIST_TIMEOUT};
 pub use self::step::{Answered, Event, Step};
 
-use self::recording::Recording;
-use self::storing::Storing;
+use self::state::{MAX_CLOCK_SKEW, MIN_PERSIST_TIME, Phase, Recording, Storing};
 use crate::domain::integration::{Integration, Intent, Lease};
 use crate::domain::verdict::{ReconnectReason, Verdict};
 use crate::platforms::catalog::RefreshModel;
-
-/// How long an exchange may take at most.
-pub const EXCHANGE_TIMEOUT: TimeDelta = TimeDelta::seconds(10);
-/// How long storing its answer may take.
-pub const PERSIST_TIMEOUT: TimeDelta = TimeDelta::seconds(30);
-/// By how much the clocks of two instances may differ.
-const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::seconds(10);
-/// For how long an attempt holds an integration.
-pub const LEASE_DURATION: TimeDelta = TimeDelta::seconds(
-    EXCHANGE_TIMEOUT.num_seconds()
-        + PERSIST_TIMEOUT.num_seconds()
-        + 2 * MAX_CLOCK_SKEW.num_seconds(),
-);
-/// Nothing is sent with less time left than this to store the answer.
-const MIN_PERSIST_TIME: TimeDelta = TimeDelta::seconds(10);
-/// How often a write that lost a race is applied to the row that won it.
-const MAX_RACES: u8 = 5;
-
-/// One attempt.
-#[derive(Debug)]
-pub struct Attempt {
-    id: String,
-    row: Integration,
-    /// Of the credential that is exchanged.
-    generation: u64,
-    model: RefreshModel,
-    /// An earlier exchange of this very credential has no known end.
-    in_doubt: bool,
-    /// The row's, from before this attempt.
-    earlier_possibly_replayed: Option<Intent>,
-    sent: bool,
-    deadline: Option<DateTime<Utc>>,
-    /// When storing must have ended.
-    persist_until: DateTime<Utc>,
-    jitter: f64,
-    phase: Phase,
-    races: u8,
-}
-
-#[derive(Debug)]
-enum Phase {
-    Securing,
-    Claiming,
-    /// Reads the fallback: before sending, or once more after a refusal.
-    Finding {
-        refused: bool,
-    },
-    /// Whoever left the doubt may have stored an answer after the claim, and
-    /// removed its fallback copy.
-    Rereading,
-    Exchanging,
-    Storing(Storing),
-    /// The tokens are stored; not all that ends with them was in the answer.
-    Completing,
-    Judging,
-    Recording(Recording, u8),
-    Tidying(Outcome),
-}
 
 impl Attempt {
     /// An attempt at `row`, which nobody else holds; nothing is sent that could

@@ -2,31 +2,13 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Attempt, Event, MAX_RACES, Outcome, Phase, Step};
+use super::end::Outcome;
+use super::state::{Attempt, MAX_RACES, Phase, Recording};
+use super::step::{Event, Step};
 use crate::domain::integration::Integration;
-use crate::domain::refresh::ProbeResult;
-use crate::domain::verdict::Verdict;
 
 /// How often recording a refusal is tried: if it never succeeds, the lease runs out.
 const MAX_RECORD_RETRIES: u8 = 3;
-
-/// What is to be written of an exchange that brought no tokens, or of a probe.
-#[derive(Debug, Clone)]
-pub(super) enum Recording {
-    Release(Outcome),
-    Refused {
-        verdict: Verdict,
-        conclusive: bool,
-        code: Option<String>,
-    },
-    InDoubt {
-        verdict: Verdict,
-        conclusive: bool,
-        code: Option<String>,
-    },
-    RotationLost(Option<Result<ProbeResult, Verdict>>),
-    ProbeResult(ProbeResult),
-}
 
 impl Attempt {
     pub(super) fn record(&mut self, what: Recording, now: DateTime<Utc>) -> Step {

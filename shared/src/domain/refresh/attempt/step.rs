@@ -2,8 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::End;
-
+use super::end::End;
 use crate::domain::integration::Integration;
 use crate::domain::refresh::{ProbeResult, Renewed};
 use crate::domain::verdict::Verdict;

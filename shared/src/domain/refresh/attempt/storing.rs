@@ -3,7 +3,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Attempt, Event, MAX_RACES, Outcome, Phase, Step};
+use super::end::Outcome;
+use super::state::{Attempt, MAX_RACES, Phase, Storing};
+use super::step::{Event, Step};
 use crate::domain::integration::Integration;
 use crate::domain::refresh::Renewed;
 use crate::platforms::catalog::RefreshModel;
@@ -14,16 +16,6 @@ const MIN_STORE_PAUSE: TimeDelta = TimeDelta::milliseconds(500);
 pub(super) const MAX_STORE_PAUSE: TimeDelta = TimeDelta::seconds(4);
 /// How often storing is tried at most; with the pauses the time ends first.
 const MAX_STORE_TRIES: u32 = 32;
-
-#[derive(Debug)]
-pub(super) struct Storing {
-    pub(super) renewed: Renewed,
-    pub(super) tries: u32,
-    /// A copy of it is in the fallback.
-    pub(super) in_fallback: bool,
-    /// It was found in the fallback.
-    pub(super) recovered: bool,
-}
 
 impl Attempt {
     pub(super) fn store(&mut self, storing: Storing, now: DateTime<Utc>) -> Step {

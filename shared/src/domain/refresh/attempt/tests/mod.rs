@@ -1,6 +1,8 @@
 mod doubt;
 mod storing;
 
+use chrono::TimeDelta;
+
 use super::*;
 use crate::Platform;
 use crate::domain::alert_policy::AlertPolicy;

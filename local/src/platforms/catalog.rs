@@ -1,0 +1,47 @@
+//! Which simulator stands for which platform.
+
+use shared::Platform;
+
+use super::rules::Rules;
+use super::simulated::Simulated;
+use super::{google_ads, instagram, linkedin, meta, snapchat, threads, tiktok, tiktok_business, x};
+
+/// How a platform is simulated.
+pub(super) const fn for_platform(platform: Platform) -> &'static Simulated {
+    match platform {
+        Platform::Meta => &meta::SIMULATED,
+        Platform::Instagram => &instagram::SIMULATED,
+        Platform::Tiktok => &tiktok::SIMULATED,
+        Platform::TiktokBusiness => &tiktok_business::SIMULATED,
+        Platform::Linkedin => &linkedin::SIMULATED,
+        Platform::Twitter => &x::SIMULATED,
+        Platform::Google => &google_ads::SIMULATED,
+        Platform::Snapchat => &snapchat::SIMULATED,
+        Platform::Threads => &threads::SIMULATED,
+    }
+}
+
+impl Rules {
+    /// The platform's documented rules.
+    #[must_use]
+    pub fn documented(platform: Platform) -> Self {
+        let simulated = for_platform(platform);
+        let plain = Self {
+            access_life: 3_600,
+            refresh_life: None,
+            refresh_slides: true,
+            idle_life: platform.idle_life().map(|life| life.num_seconds()),
+            rotates: false,
+            family_kill: false,
+            grace_window: 0,
+            minimum_age: platform.minimum_age().num_seconds(),
+            extends: true,
+            says_expires_in: true,
+            data_access_life: None,
+            scope: simulated.scope.to_owned(),
+            system_users: false,
+            requires_proof: false,
+        };
+        (simulated.rules)(plain)
+    }
+}

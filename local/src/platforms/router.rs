@@ -1,0 +1,86 @@
+//! The routes of all platforms, and the control route.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Method, Uri};
+use axum::response::{IntoResponse, Response as HttpResponse};
+use axum::routing::{MethodFilter, MethodRouter, get, on};
+use shared::Platform;
+
+use super::request::{ProbeRequest, RefreshRequest};
+use super::simulated::{Encoding, ProbeEndpoint, Simulated};
+use super::{Platforms, catalog, control, response, state};
+
+impl Platforms {
+    /// Serves every platform and `/control`.
+    pub fn router(&self) -> Router {
+        let control = get(control::counts)
+            .post(control::script)
+            .delete(control::clear);
+        let mut router = Router::new().route("/control", control);
+        for platform in Platform::ALL {
+            let Simulated { token, probes, .. } = catalog::for_platform(platform);
+            router = router.route(token, self.refresh_route(platform));
+            for probe in *probes {
+                router = router.route(probe.path, self.probe_route(platform, probe));
+            }
+        }
+        router.with_state(self.clone())
+    }
+
+    fn refresh_route(&self, platform: Platform) -> MethodRouter<Self> {
+        let platforms = self.clone();
+        let endpoint = &catalog::for_platform(platform).refresh;
+        let handler = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
+            let platforms = platforms.clone();
+            async move {
+                let request = RefreshRequest::parse(endpoint, &method, &uri, &headers, &body);
+                let now = platforms.clock.now().timestamp();
+                let outcome = platforms.locked().exchange(platform, &request, now);
+                send(outcome).await
+            }
+        };
+        let methods = endpoint.encodings.iter().map(|encoding| encoding.method());
+        match methods.reduce(MethodFilter::or) {
+            Some(methods) => on(methods, handler),
+            None => MethodRouter::new(),
+        }
+    }
+
+    fn probe_route(
+        &self,
+        platform: Platform,
+        endpoint: &'static ProbeEndpoint,
+    ) -> MethodRouter<Self> {
+        let platforms = self.clone();
+        let handler = move |uri: Uri, headers: HeaderMap, body: Bytes| {
+            let platforms = platforms.clone();
+            async move {
+                let request = ProbeRequest::parse(endpoint, &uri, &headers, &body);
+                let now = platforms.clock.now().timestamp();
+                let outcome = platforms.locked().probe(platform, endpoint, &request, now);
+                send(outcome).await
+            }
+        };
+        on(endpoint.encoding.method(), handler)
+    }
+}
+
+impl Encoding {
+    const fn method(self) -> MethodFilter {
+        match self {
+            Self::Query => MethodFilter::GET,
+            Self::Form | Self::Json => MethodFilter::POST,
+        }
+    }
+}
+
+async fn send(outcome: state::Outcome) -> HttpResponse {
+    if !outcome.delay.is_zero() {
+        tokio::time::sleep(outcome.delay).await;
+    }
+    match outcome.answer {
+        Some(answer) => answer.into_response(),
+        None => response::hang_up(),
+    }
+}

@@ -1,0 +1,97 @@
+//! What an attempt knows: its types, which all parts of the protocol share.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::end::Outcome;
+use crate::domain::integration::{Integration, Intent};
+use crate::domain::probe_result::ProbeResult;
+use crate::domain::refresh::Renewed;
+use crate::domain::verdict::Verdict;
+use crate::platforms::catalog::RefreshModel;
+
+/// How long an exchange may take at most.
+pub const EXCHANGE_TIMEOUT: TimeDelta = TimeDelta::seconds(10);
+/// How long storing its answer may take.
+pub const PERSIST_TIMEOUT: TimeDelta = TimeDelta::seconds(30);
+/// By how much the clocks of two instances may differ.
+pub(super) const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::seconds(10);
+/// For how long an attempt holds an integration.
+pub const LEASE_DURATION: TimeDelta = TimeDelta::seconds(
+    EXCHANGE_TIMEOUT.num_seconds()
+        + PERSIST_TIMEOUT.num_seconds()
+        + 2 * MAX_CLOCK_SKEW.num_seconds(),
+);
+/// Nothing is sent with less time left than this to store the answer.
+pub(super) const MIN_PERSIST_TIME: TimeDelta = TimeDelta::seconds(10);
+/// How often a write that lost a race is applied to the row that won it.
+pub(super) const MAX_RACES: u8 = 5;
+
+/// One attempt.
+#[derive(Debug)]
+pub struct Attempt {
+    pub(super) id: String,
+    pub(super) row: Integration,
+    /// Of the credential that is exchanged.
+    pub(super) generation: u64,
+    pub(super) model: RefreshModel,
+    /// An earlier exchange of this very credential has no known end.
+    pub(super) in_doubt: bool,
+    /// The row's, from before this attempt.
+    pub(super) earlier_possibly_replayed: Option<Intent>,
+    pub(super) sent: bool,
+    pub(super) deadline: Option<DateTime<Utc>>,
+    /// When storing must have ended.
+    pub(super) persist_until: DateTime<Utc>,
+    pub(super) jitter: f64,
+    pub(super) phase: Phase,
+    pub(super) races: u8,
+}
+
+#[derive(Debug)]
+pub(super) enum Phase {
+    Securing,
+    Claiming,
+    /// Reads the fallback: before sending, or once more after a refusal.
+    Finding {
+        refused: bool,
+    },
+    /// Whoever left the doubt may have stored an answer after the claim, and
+    /// removed its fallback copy.
+    Rereading,
+    Exchanging,
+    Storing(Storing),
+    /// The tokens are stored; not all that ends with them was in the answer.
+    Completing,
+    Judging,
+    Recording(Recording, u8),
+    Tidying(Outcome),
+}
+
+/// What is to be written of an exchange that brought no tokens, or of a probe.
+#[derive(Debug, Clone)]
+pub(super) enum Recording {
+    Release(Outcome),
+    Refused {
+        verdict: Verdict,
+        conclusive: bool,
+        code: Option<String>,
+    },
+    InDoubt {
+        verdict: Verdict,
+        conclusive: bool,
+        code: Option<String>,
+    },
+    RotationLost(Option<Result<ProbeResult, Verdict>>),
+    ProbeResult(ProbeResult),
+}
+
+/// New tokens, and what has been tried to store them.
+#[derive(Debug)]
+pub(super) struct Storing {
+    pub(super) renewed: Renewed,
+    pub(super) tries: u32,
+    /// A copy of it is in the fallback.
+    pub(super) in_fallback: bool,
+    /// It was found in the fallback.
+    pub(super) recovered: bool,
+}

@@ -1,0 +1,34 @@
+//! Tokens in the clear.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::domain::refresh::Lifetimes;
+
+/// A credential in the clear, for as long as it is being refreshed.
+#[derive(Debug)]
+pub struct Tokens {
+    /// The access token.
+    pub access_token: SecretString,
+    /// The refresh token, where there is one.
+    pub refresh_token: Option<SecretString>,
+}
+
+impl Tokens {
+    /// Whether the refresh token is another than the one that was sent.
+    #[must_use]
+    pub fn rotate(&self, sent: &Self) -> bool {
+        match (&self.refresh_token, &sent.refresh_token) {
+            (Some(new), Some(old)) => new.expose_secret() != old.expose_secret(),
+            (new, _) => new.is_some(),
+        }
+    }
+}
+
+/// New tokens (RFC 6749, 5.1). Never blank.
+#[derive(Debug)]
+pub struct TokenResponse {
+    /// The tokens; without a refresh token if the answer had none.
+    pub tokens: Tokens,
+    /// Their lives.
+    pub lifetimes: Lifetimes,
+}
