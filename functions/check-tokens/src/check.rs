@@ -8,7 +8,8 @@ use shared::domain::error_code;
 use shared::domain::integration::{Integration, State};
 use shared::domain::platform_health::Availability;
 use shared::domain::report::{Checked, SweepReport};
-use shared::domain::time_left::{exactly, humanly};
+use shared::domain::state_message::{self, AGAIN_WITH_ALL_OTHERS};
+use shared::domain::time_left::humanly;
 
 use crate::decide::{self, Trigger};
 use crate::error::SweepError;
@@ -136,10 +137,7 @@ fn message(
     let reason = code.map_or_else(String::new, |code| {
         format!(" ({})", error_code::in_words(code))
     });
-    let asks_to_wait = |until: DateTime<Utc>| {
-        let until = exactly(until, now);
-        format!("{platform} asks us to wait until {until}.")
-    };
+    let asks_to_wait = |until| state_message::asks_to_wait(platform, until, now);
     match result {
         CheckResult::Renewed | CheckResult::Recovered => format!("Refreshed{life}."),
         CheckResult::Unchanged => {
@@ -155,10 +153,9 @@ fn message(
                 .or(findings.held_until)
                 .filter(|until| *until > now)
             {
-                Some(until) if findings.held_until.is_some() => format!(
-                    "{} It is tried again then, or once the platform accepts others.",
-                    asks_to_wait(until)
-                ),
+                Some(until) if findings.held_until.is_some() => {
+                    format!("{} {AGAIN_WITH_ALL_OTHERS}", asks_to_wait(until))
+                }
                 Some(until) => format!("{}{next}", asks_to_wait(until)),
                 None => format!("{platform} asks us to wait.{next}"),
             }
@@ -177,10 +174,7 @@ fn message(
         CheckResult::InDoubt if row.was_refused() => format!(
             "{platform} has refused the token{reason}; a second refusal would confirm that it is lost.{next}"
         ),
-        CheckResult::InDoubt => format!(
-            "{platform} gave no clear answer{reason}, so nobody knows yet whether it has replaced the \
-             token.{next}"
-        ),
+        CheckResult::InDoubt => state_message::gave_no_clear_answer(platform, &reason) + &next,
         CheckResult::AppMisconfigured => format!(
             "{platform} refuses our application; whoever runs this has been told. The integration \
              stays as it is."
