@@ -6,7 +6,7 @@ mod random;
 mod seeds;
 mod tally;
 
-pub use property::check_property;
+pub use property::{check_property, inputs_of};
 pub use random::Random;
 pub use seeds::Seeds;
 pub use tally::{Moment, Section, StepKinds, Tally};

@@ -25,6 +25,18 @@ impl Seeds {
         }
     }
 
+    /// The first `runs` seeds, whatever the environment says: where only all of them
+    /// together show something.
+    #[must_use]
+    pub const fn fixed(runs: u64, command: &'static str) -> Self {
+        Self {
+            first: 1,
+            runs,
+            runs_variable: "RUNS",
+            command,
+        }
+    }
+
     /// All of them.
     #[must_use]
     pub const fn all(&self) -> Range<u64> {

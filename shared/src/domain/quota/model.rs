@@ -1,10 +1,13 @@
-//! The algorithm against its promise, by simulation: random arrivals, clocks
-//! that differ, writes that arrive late or twice, deletions, resets, changes of
-//! policy. No interval may hold more than its limit.
+//! The algorithm against its promise: arrivals at any pace, clocks that differ,
+//! writes that arrive late or twice, deletions, resets, changes of policy. No
+//! interval may hold more than its limit.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use proptest::bool;
+use proptest::collection::vec;
+use proptest::prelude::{Just, Strategy, prop_oneof};
+use proptest::sample::select;
+use test_support::{Seeds, check_property, inputs_of};
 
 use super::item::{Item, Span, seconds};
 use super::policy::Policy;
@@ -38,38 +41,99 @@ fn most_within(mut instants: Vec<Millis>, length: Millis) -> usize {
         .unwrap_or(0)
 }
 
-fn assert_within(policy: &Policy, grants: &[Grant], seed: u64) -> Result<(), String> {
-    let length = |window: Window| i64::from(window.seconds) * 1000;
-    let used = most_within(
-        grants.iter().map(|grant| grant.used).collect(),
-        length(policy.period),
-    );
-    let written = most_within(
-        grants.iter().map(|grant| grant.written).collect(),
-        length(policy.burst),
-    );
+/// What happens to a quota, and after which pause.
+#[derive(Debug, Clone)]
+struct Step {
+    pause: Millis,
+    event: QuotaEvent,
+}
+
+#[derive(Debug, Clone)]
+enum QuotaEvent {
+    /// A caller asks for a permit.
+    Request {
+        /// By how much the clock of the writer is off.
+        skew: Millis,
+        /// Whether the write is retried although it had arrived.
+        is_written_twice: bool,
+        /// For how long the permit is held.
+        held: Millis,
+    },
+    /// DynamoDB deletes what has expired, some time or other.
+    Expire,
+    /// Somebody has the count begin anew.
+    Reset,
+}
+
+/// A policy and what happens under it.
+#[derive(Debug, Clone)]
+struct History {
+    limit: u32,
+    burst: u32,
+    period: u32,
+    steps: Vec<Step>,
+}
+
+fn steps(pace: Millis) -> impl Strategy<Value = Vec<Step>> {
+    let held = 0..i64::from(super::PERMIT_SECONDS) * 1000;
+    let request = (-1_000..=1_000_i64, bool::weighted(0.02), held);
+    let request = request.prop_map(|(skew, is_written_twice, held)| QuotaEvent::Request {
+        skew,
+        is_written_twice,
+        held,
+    });
+    let event = prop_oneof![
+        995 => request,
+        4 => Just(QuotaEvent::Expire),
+        1 => Just(QuotaEvent::Reset),
+    ];
+    let step = (0..=pace, event).prop_map(|(pause, event)| Step { pause, event });
+    vec(step, 1_500)
+}
+
+fn histories() -> impl Strategy<Value = History> {
+    let policy = (2..40_u32, 1..=12_u32, 60..400_u32);
+    let paced = select(&[5, 200, 2_000, 20_000_i64][..]).prop_flat_map(steps);
+    (policy, paced).prop_map(|((limit, burst, period), steps)| History {
+        limit,
+        burst: burst.min(limit),
+        period,
+        steps,
+    })
+}
+
+/// What an ordinary test run takes.
+const HISTORIES: u64 = 400;
+const COMMAND: &str = "cargo test -p shared --lib quota::model";
+
+fn seeds() -> Seeds {
+    Seeds::from_environment("QUOTA_MODEL_RUNS", HISTORIES, COMMAND)
+}
+
+fn check_within(policy: &Policy, grants: &[Grant]) -> Result<(), String> {
+    let most = |of: fn(&Grant) -> Millis, window: Window| {
+        let length = i64::from(window.seconds) * 1000;
+        most_within(grants.iter().map(of).collect(), length)
+    };
+    let used = most(|grant| grant.used, policy.period);
     if used > policy.period.limit as usize {
-        return Err(format!(
-            "seed {seed}: {used} used in a period of {:?}",
-            policy.period
-        ));
+        return Err(format!("{used} used in a period of {:?}", policy.period));
     }
+    let written = most(|grant| grant.written, policy.burst);
     if written > policy.burst.limit as usize {
         return Err(format!(
-            "seed {seed}: {written} granted in a burst of {:?}",
+            "{written} granted in a burst of {:?}",
             policy.burst
         ));
     }
     Ok(())
 }
 
-/// One run. `guard` keeps the windows as they are; without it they reach back
-/// just their own length, as if clocks agreed and permits were used at once.
-fn run(seed: u64, guard: bool) -> Result<usize, String> {
-    let mut rng = StdRng::seed_from_u64(seed);
-    let limit = rng.random_range(2..40);
-    let burst = rng.random_range(1..=limit.min(12));
-    let mut policy = Policy::new(limit, rng.random_range(60..400), burst).unwrap();
+/// How many permits a history brings. `guard` keeps the windows as they are;
+/// without it they reach back just their own length, as if clocks agreed and permits
+/// were used at once.
+fn run(history: &History, guard: bool) -> Result<usize, String> {
+    let mut policy = Policy::new(history.limit, history.period, history.burst).unwrap();
     if !guard {
         for window in [&mut policy.period, &mut policy.burst] {
             window.behind = window.seconds.div_ceil(window.epoch);
@@ -78,113 +142,123 @@ fn run(seed: u64, guard: bool) -> Result<usize, String> {
     let mut item: Option<Item> = None;
     let mut grants: Vec<Grant> = Vec::new();
     let mut now: Millis = 0;
-    let pace = [5, 200, 2_000, 20_000][rng.random_range(0..4)];
     let mut total = 0;
-    for _ in 0..1_500 {
-        now += rng.random_range(0..=pace);
-        // The clock that the writer read, when it sent: off by at most the bound.
-        let clock = at(now + rng.random_range(-1_000..=1_000));
-        match rng.random_range(0..1_000) {
-            0 => {
-                // A reset begins a new count.
-                assert_within(&policy, &grants, seed)?;
+    for step in &history.steps {
+        now += step.pause;
+        match step.event {
+            QuotaEvent::Reset => {
+                check_within(&policy, &grants)?;
                 item = None;
                 grants.clear();
-                continue;
             }
-            1..5 => {
-                // DynamoDB deletes what has expired, some time or other.
-                if item
-                    .as_ref()
-                    .is_some_and(|item| item.ends_at(&policy) + 60 < seconds(at(now)))
-                {
-                    item = None;
+            QuotaEvent::Expire => {
+                item.take_if(|item| item.ends_at(&policy) + 60 < seconds(at(now)));
+            }
+            QuotaEvent::Request {
+                skew,
+                is_written_twice,
+                held,
+            } => {
+                let stored = item.get_or_insert_with(Item::empty);
+                let clock = at(now + skew);
+                let mut admitted = stored.grant(&policy, clock);
+                if is_written_twice {
+                    admitted |= stored.grant(&policy, clock);
                 }
-                continue;
+                if admitted {
+                    total += 1;
+                    grants.push(Grant {
+                        written: now,
+                        used: now + held,
+                    });
+                }
             }
-            _ => {}
-        }
-        // A write that is retried although it had arrived.
-        let writes = if rng.random_range(0..50) == 0 { 2 } else { 1 };
-        let stored = item.get_or_insert_with(Item::empty);
-        let mut admitted = false;
-        for _ in 0..writes {
-            admitted |= stored.grant(&policy, clock);
-        }
-        if admitted {
-            total += 1;
-            let held = rng.random_range(0..i64::from(super::PERMIT_SECONDS) * 1000);
-            grants.push(Grant {
-                written: now,
-                used: now + held,
-            });
         }
     }
-    assert_within(&policy, &grants, seed)?;
+    check_within(&policy, &grants)?;
     Ok(total)
 }
 
 #[test]
 fn no_interval_ever_holds_more_than_its_limit() {
-    let total: usize = (0..400).map(|seed| run(seed, true).unwrap()).sum();
-    assert!(total > 10_000, "something must have been granted: {total}");
+    let (seeds, total) = (seeds(), std::cell::Cell::new(0));
+    check_property(&seeds, &histories(), |history| {
+        run(&history, true).map(|granted| total.set(total.get() + granted))
+    });
+    let total = total.get();
+    let is_whole = seeds.runs >= HISTORIES;
+    assert!(total > 10_000 || !is_whole, "granted in all: {total}");
 }
 
 #[test]
 fn without_the_guard_against_skew_the_limit_breaks() {
-    assert!((0..400).any(|seed| run(seed, false).is_err()));
+    let (seeds, histories) = (Seeds::fixed(HISTORIES, COMMAND), histories());
+    let mut histories = inputs_of(&seeds, &histories);
+    assert!(histories.any(|history| run(&history, false).is_err()));
+}
+
+/// Two policies, and the pauses between requests under each.
+#[derive(Debug, Clone)]
+struct PolicyChange {
+    old: (u32, u32),
+    new: (u32, u32, u32),
+    before: Vec<Millis>,
+    after: Vec<Millis>,
+}
+
+fn policy_changes() -> impl Strategy<Value = PolicyChange> {
+    let lengths = (60..400_u32).prop_flat_map(|length| (Just(length), 60..=length));
+    let pauses = || vec(0..6_000_i64, 200);
+    let limits = (5..60_u32, 5..60_u32, 1..=5_u32);
+    (lengths, limits, pauses(), pauses()).prop_map(
+        |((length, new_length), (old, new, burst), before, after)| PolicyChange {
+            old: (old, length),
+            new: (new, new_length, burst),
+            before,
+            after,
+        },
+    )
 }
 
 #[test]
 fn a_changed_policy_counts_what_was_granted_before() {
-    for seed in 0..300 {
-        let mut rng = StdRng::seed_from_u64(seed);
-        let length = rng.random_range(60..400);
-        let old = Policy::new(rng.random_range(5..60), length, 5).unwrap();
-        let new = Policy::new(
-            rng.random_range(5..60),
-            rng.random_range(60..=length),
-            rng.random_range(1..=5),
-        )
-        .unwrap();
+    check_property(&seeds(), &policy_changes(), |change| {
+        let old = Policy::new(change.old.0, change.old.1, 5).unwrap();
+        let new = Policy::new(change.new.0, change.new.1, change.new.2).unwrap();
         let mut item = Item::empty();
-        let (mut now, mut written): (Millis, Vec<Millis>) = (0, Vec::new());
-        let mut granted = |item: &mut Item, policy: &Policy, now: Millis| {
-            let passed = item.grant(policy, at(now));
-            if passed {
+        let (mut now, mut written, mut later): (Millis, Vec<Millis>, Vec<Millis>) =
+            (0, Vec::new(), Vec::new());
+        for pause in change.before {
+            now += pause;
+            if item.grant(&old, at(now)) {
                 written.push(now);
             }
-            passed
-        };
-        for _ in 0..200 {
-            now += rng.random_range(0..6_000);
-            granted(&mut item, &old, now);
         }
         let windows = Span::BOTH.map(|span| (span, span.window(&old)));
         let mut item = item.regridded(&new, &windows, at(now));
-        let mut later = Vec::new();
-        for _ in 0..200 {
-            now += rng.random_range(0..6_000);
-            if granted(&mut item, &new, now) {
+        for pause in change.after {
+            now += pause;
+            if item.grant(&new, at(now)) {
+                written.push(now);
                 later.push(now);
             }
         }
-        assert!(!later.is_empty(), "seed {seed}: it must not stay closed");
+        if later.is_empty() {
+            return Err("it stays closed".to_owned());
+        }
         for span in Span::BOTH {
             let Window { limit, seconds, .. } = span.window(&new);
             let length = i64::from(seconds) * 1000;
             for last in &later {
-                let within = written
-                    .iter()
-                    .filter(|at| (last - length + 1..=*last).contains(*at))
-                    .count();
-                assert!(
-                    within <= limit as usize,
-                    "seed {seed}: {within} of {limit} in {seconds} s"
-                );
+                let interval = last - length + 1..=*last;
+                let within = written.iter().filter(|at| interval.contains(at)).count();
+                if within > limit as usize {
+                    return Err(format!("{within} of {limit} in {seconds} s"));
+                }
             }
         }
-    }
+        Ok(())
+    });
 }
 
 #[test]
