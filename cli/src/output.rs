@@ -1,5 +1,4 @@
-//! What reaches the person, or the program, that called us: the answer on
-//! standard output, everything else on standard error.
+//! Prints the answer of a command on standard output, and everything else on standard error.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
@@ -27,7 +26,6 @@ impl Outcome {
     }
 }
 
-/// The two streams, and in which form the answer is wanted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     json: bool,
@@ -38,7 +36,7 @@ impl Output {
         Self { json }
     }
 
-    /// The answer: as `object` on one line, or as `text`.
+    /// Prints the answer: with `--json` as `object` on one line, otherwise as `text`.
     pub(crate) fn answer(
         self,
         object: &impl Serialize,
@@ -64,7 +62,7 @@ impl Output {
         let _ = writeln!(std::io::stderr().lock(), "{text}");
     }
 
-    /// Why there is no answer.
+    /// Prints why there is no answer.
     pub(crate) fn error(self, error: &anyhow::Error) {
         let text = explain(error);
         self.note(format_args!("error: {text}"));
@@ -74,8 +72,7 @@ impl Output {
     }
 }
 
-/// An error and its causes. A cause that an error repeats in its own text appears
-/// once.
+/// Formats an error and its causes. A cause that an error repeats in its own text appears once.
 fn explain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {

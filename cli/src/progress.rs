@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 const TICK: Duration = Duration::from_millis(100);
 
-/// A bar over so many bytes; over an unknown number, a count.
+/// Returns a bar over `total` bytes, or a count if the total is unknown.
 pub(crate) fn bytes(total: Option<u64>) -> ProgressBar {
     match total {
         Some(total) => bar(
@@ -21,7 +21,6 @@ pub(crate) fn bytes(total: Option<u64>) -> ProgressBar {
     }
 }
 
-/// A spinner with a message.
 pub(crate) fn spinner() -> ProgressBar {
     bar(ProgressBar::new_spinner(), "{spinner} {msg}")
 }

@@ -25,7 +25,7 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    /// Those of all platforms; what this becomes, `QUOTA_POLICIES` takes.
+    /// Returns the policies of all platforms, in the form that `QUOTA_POLICIES` takes.
     pub(crate) fn all(policies: &Policies) -> BTreeMap<Platform, Self> {
         let written = policies.iter().map(|(platform, policy)| {
             let written = Self {
@@ -39,7 +39,6 @@ impl Policy {
     }
 }
 
-/// The policies of all platforms.
 pub(crate) fn policies_table(policies: &Policies) -> String {
     let burst = format!("In any {}", length(BURST_SECONDS));
     let mut table = table::table(["Platform", "Limit", "In any", &burst]);
@@ -63,8 +62,8 @@ fn align_right(table: &mut Table, columns: &[usize]) {
     }
 }
 
-/// A length of time in the largest unit in which it is whole. Not days: to a
-/// rolling window they are nothing but 24 hours.
+/// Writes a length of time in the largest unit that divides it. Days are no such unit: to a rolling
+/// window, a day is just 24 hours.
 fn length(seconds: u32) -> String {
     let (count, unit) = match seconds {
         _ if seconds.is_multiple_of(3_600) => (seconds / 3_600, "hour"),
@@ -152,7 +151,7 @@ fn resets(window: &WindowStatus, now: DateTime<Utc>) -> String {
     }
 }
 
-/// From epoch seconds.
+/// Converts seconds since the epoch.
 fn instant(seconds: u64) -> DateTime<Utc> {
     let seconds = i64::try_from(seconds).ok();
     seconds
@@ -179,7 +178,7 @@ enum PermitOutcome {
     Denied {
         /// When the next permit frees.
         retry_at: DateTime<Utc>,
-        /// The same in seconds from now.
+        /// Seconds from now until `retry_at`.
         retry_after: u64,
     },
 }
@@ -207,7 +206,7 @@ impl<'a> PermitReport<'a> {
         }
     }
 
-    /// Of a permit, `use_by` alone: a script reads it.
+    /// Renders only the `use_by` of a permit, because scripts read it.
     pub(crate) fn render(&self, now: DateTime<Utc>) -> String {
         let exact = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
         match self.outcome {

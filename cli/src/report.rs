@@ -15,7 +15,7 @@ pub(crate) fn needs_attention(report: &SweepReport) -> bool {
         || !report.operator_events.is_empty()
 }
 
-/// The counts as a small table, then what could not be handled.
+/// Renders the counts as a small table, then what could not be handled.
 pub(crate) fn render(report: &SweepReport) -> String {
     let failures: Vec<String> = report
         .refresh_failures

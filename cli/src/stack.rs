@@ -1,5 +1,5 @@
-//! Which stack the command line means. Without the feature `local` there is AWS
-//! alone, and nothing of the local stack is linked.
+//! Which stack the command line selects. Without the feature `local` there is only AWS, and nothing
+//! of the local stack is linked.
 
 #[cfg(feature = "local")]
 pub(crate) use with_local::{DataDir, StackArguments};
@@ -18,7 +18,7 @@ mod with_local {
     use clap::Args;
     use local::{Addresses, Environment};
 
-    /// How an advice about what AWS needs ends.
+    /// The end of a hint about what AWS needs.
     pub(crate) const OR_LOCAL: &str = ", or add --local for the local stack";
 
     #[derive(Debug, Args)]
@@ -32,7 +32,7 @@ mod with_local {
         pub(crate) path: PathBuf,
     }
 
-    /// Not clap's `env`: that takes an empty variable for a value, and refuses it.
+    /// Replaces clap's `env`, which takes an empty variable for a value and refuses it.
     fn default_data_dir(set: Option<OsString>) -> PathBuf {
         let set = set.filter(|value| !value.is_empty());
         set.map_or_else(|| ".warden".into(), PathBuf::from)
@@ -48,7 +48,7 @@ mod with_local {
     }
 
     impl StackArguments {
-        /// What the running local stack is configured with, if that one is meant.
+        /// Returns the configuration of the running local stack, if `--local` selects it.
         pub(crate) fn local_environment(&self) -> anyhow::Result<Option<Environment>> {
             if !self.local {
                 return Ok(None);
@@ -84,7 +84,7 @@ mod without_local {
     #[derive(Debug, Args)]
     pub(crate) struct StackArguments {}
 
-    /// What a local stack is configured with: there is none.
+    /// Has no value: without the feature `local` there is no local stack.
     #[derive(Debug)]
     pub(crate) enum Environment {}
 

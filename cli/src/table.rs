@@ -2,8 +2,7 @@
 
 use comfy_table::{ContentArrangement, LineStyle, Row, Table, TableStyle};
 
-/// Renders with two spaces between columns and none before the first: every
-/// one that a terminal has is better spent on words.
+/// Renders with two spaces between columns and none before the first, to leave room for words.
 pub(crate) fn render(mut table: Table) -> String {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));

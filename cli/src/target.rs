@@ -1,5 +1,5 @@
-//! Where a command works, and where it has its configuration from: a running
-//! local stack, or AWS as the process's environment says.
+//! Where a command works and finds its configuration: a running local stack, or AWS as the
+//! process's environment says.
 
 use anyhow::{Context, bail};
 use aws_config::SdkConfig;
@@ -22,7 +22,7 @@ const CHECK_TOKENS: &str = "CheckTokensFunction";
 const NOTIFY: &str = "NotifyFunction";
 const API: &str = "ApiFunction";
 
-/// What a command needs to know, and the output of the deployed stack that says it.
+/// The variables that commands need, and the outputs of the deployed stack with their values.
 const OUTPUTS: [(&str, &str); 10] = [
     ("INTEGRATIONS_TABLE", "IntegrationsTableName"),
     ("ORGANIZATIONS_TABLE", "OrganizationsTableName"),
@@ -48,7 +48,7 @@ enum Configuration {
 }
 
 impl Configuration {
-    /// The variables of a function; for AWS, those of this process.
+    /// Returns the variables of a function; for AWS, those of this process.
     fn variables(&self, function: &str) -> Variables {
         match self {
             Self::Local(environment) => environment.variables(function),
@@ -57,8 +57,8 @@ impl Configuration {
     }
 }
 
-/// Every platform's policy in the stack that the command line means. It is
-/// configuration: nothing is called for it.
+/// Returns every platform's policy in the selected stack. Reads only configuration, and calls no
+/// service.
 pub(crate) fn policies(stack: &StackArguments) -> anyhow::Result<Policies> {
     let configuration = match stack.local_environment()? {
         Some(environment) => Configuration::Local(environment),
@@ -70,7 +70,7 @@ pub(crate) fn policies(stack: &StackArguments) -> anyhow::Result<Policies> {
 }
 
 impl Target {
-    /// The stack that the command line means; `needed` variables are there.
+    /// Returns the selected stack. In AWS, fails if a `needed` variable is not set.
     pub(crate) async fn from_arguments(
         stack: &StackArguments,
         needed: &[&str],
@@ -103,7 +103,6 @@ impl Target {
         &self.sdk
     }
 
-    /// The name of the function that checks tokens.
     pub(crate) fn check_tokens_function(&self) -> anyhow::Result<String> {
         match &self.configuration {
             Configuration::Local(environment) => Ok(environment.function_name(CHECK_TOKENS)),
@@ -143,7 +142,7 @@ impl Target {
         "PLATFORM_CREDENTIALS",
     ];
 
-    /// The function that checks tokens, wired in this process.
+    /// Sets up the function `check-tokens` in this process.
     pub(crate) async fn check_tokens(&self, clock: Clock) -> anyhow::Result<CheckTokens> {
         let variables = self.configuration.variables(CHECK_TOKENS);
         CheckTokens::from_environment(&self.sdk, &variables, clock)
@@ -203,8 +202,8 @@ impl Target {
     }
 }
 
-/// Fails with what to do if there are no credentials: otherwise every call
-/// would, each at the length of all the places where the SDK looked.
+/// Fails with what to do if there are no credentials. Without this, every call fails with a long
+/// list of the places where the SDK looked.
 async fn find_credentials(sdk: &SdkConfig) -> anyhow::Result<()> {
     let found = match sdk.credentials_provider() {
         Some(provider) => provider.provide_credentials().await,

@@ -35,7 +35,7 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-/// The one JSON object that is the whole of standard output.
+/// Returns the one JSON object that is the whole of standard output.
 fn object(output: &Output) -> Value {
     let value: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|e| panic!("{e}: {}", text(&output.stdout)));
@@ -43,7 +43,7 @@ fn object(output: &Output) -> Value {
     value
 }
 
-/// A local stack of its own, and its data directory.
+/// A running local stack and its own data directory.
 struct Running {
     process: Child,
     data_dir: TempDir,
@@ -102,7 +102,6 @@ impl Running {
         addresses["gateway"].as_str().unwrap().to_owned()
     }
 
-    /// What the functions have in their environment.
     fn functions_env(&self) -> Vec<(String, String)> {
         let addresses = fs::read(self.path().join("local.json")).unwrap();
         let addresses = serde_json::from_slice(&addresses).unwrap();
@@ -138,13 +137,13 @@ impl Running {
         assert!(asked.success());
     }
 
-    /// Asks it to end, and tells what it printed.
+    /// Ends the stack by SIGTERM, and returns what it printed.
     fn terminate(self) -> String {
         self.signal("-TERM");
         self.ended(0).1
     }
 
-    /// Waits for its end with this exit code; its directory, and what it printed.
+    /// Waits until the stack ends with this exit code. Returns its directory, and what it printed.
     fn ended(mut self, code: i32) -> (TempDir, String) {
         let began = Instant::now();
         let status = loop {

@@ -15,7 +15,7 @@ use crate::addresses::Addresses;
 use crate::template::{EMBEDDED, Inputs, Model, REGION, Template};
 use crate::{issuer, platforms};
 
-/// The other half of the credentials: nothing here looks at it.
+/// No service here checks this secret access key.
 const SECRET_KEY: &str = "local";
 
 /// The template resolved against addresses. Cheap to clone.
@@ -28,12 +28,12 @@ pub struct Environment {
     guard: Option<String>,
 }
 
-/// `AWS_ENDPOINT_URL_...` and their values.
+/// Maps each variable `AWS_ENDPOINT_URL_...` to its value.
 #[derive(Debug, Clone)]
 struct Endpoints(Arc<BTreeMap<String, String>>);
 
 impl LoadServiceConfig for Endpoints {
-    /// What the SDK's own loader reads from the process's environment.
+    /// Returns what the SDK's own loader reads from the process's environment.
     fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
         let service = key.service_id().to_ascii_uppercase().replace(' ', "_");
         self.0.get(&format!("{}_{service}", key.env())).cloned()
@@ -75,15 +75,15 @@ impl Environment {
         })
     }
 
-    /// The same, with a guard at `url` between the functions and the services.
+    /// Puts a guard at `url` between the functions and the services.
     #[must_use]
     pub(crate) fn guarded(mut self, url: &str) -> Self {
         self.guard = Some(url.to_owned());
         self
     }
 
-    /// The environment of a function, by its logical id, as Lambda would set
-    /// it; without a function of that name, only what all have.
+    /// Returns a function's environment as Lambda would set it. An unknown logical id
+    /// gets only what all functions have.
     #[must_use]
     pub fn variables(&self, logical_id: &str) -> Variables {
         let own = self.model.functions.get(logical_id);
@@ -95,12 +95,12 @@ impl Environment {
             .collect()
     }
 
-    /// The environment of all functions in one, as lines `NAME='value'`: what
+    /// Returns the environment of all functions as lines `NAME='value'`, because what
     /// serves them elsewhere has one for all (`cargo lambda watch --env-file`).
     ///
     /// # Errors
-    /// If two functions have different values of a variable, or one holds what
-    /// such a file cannot.
+    /// If two functions have different values of a variable, or such a file cannot
+    /// hold a value.
     pub fn env_file(&self) -> anyhow::Result<String> {
         let given = [
             ("AWS_ACCESS_KEY_ID", self.access_key.as_str()),
@@ -126,14 +126,14 @@ impl Environment {
         lines.collect()
     }
 
-    /// The SDK's configuration: clients made from it find the endpoints by the
-    /// same `AWS_ENDPOINT_URL_...` as in a process that has them set.
+    /// Returns the SDK's configuration. Its clients find the endpoints by the same
+    /// `AWS_ENDPOINT_URL_...` as in a process that has them set.
     #[must_use]
     pub fn sdk_config(&self) -> SdkConfig {
         self.sdk_config_with(self.endpoints.clone())
     }
 
-    /// The same for a function, by its logical id: past the guard, if there is one.
+    /// Returns the configuration for a function, which calls through the guard if there is one.
     #[must_use]
     pub fn sdk_config_of(&self, logical_id: &str) -> SdkConfig {
         let Some(guard) = &self.guard else {
@@ -161,7 +161,7 @@ impl Environment {
             .build()
     }
 
-    /// A function's name in AWS, by its logical id; empty if there is none.
+    /// Returns a function's name in AWS, or an empty text for an unknown logical id.
     #[must_use]
     pub fn function_name(&self, logical_id: &str) -> String {
         let function = self.model.functions.get(logical_id);
@@ -170,16 +170,15 @@ impl Environment {
             .unwrap_or_default()
     }
 
-    /// The template as it was resolved.
     #[must_use]
     pub fn model(&self) -> &Arc<Model> {
         &self.model
     }
 }
 
-/// A value in quotes within which nothing means anything, to `cargo lambda`
-/// (crate env-file-reader, which only makes `\n` a line break), dotenv and a
-/// shell alike; none if there are no such quotes for it.
+/// Quotes a value so that `cargo lambda` (crate env-file-reader, which only makes
+/// `\n` a line break), dotenv and a shell all read it as it is. Returns `None` if
+/// no quotes achieve that.
 fn quoted(value: &str) -> Option<String> {
     let unsafe_in_any = value.contains(['\n', '\r', '\0']) || value.contains(r"\n");
     if unsafe_in_any {

@@ -22,7 +22,7 @@ use tower::{ServiceExt, service_fn};
 use crate::aws::lambda::invoke::{FunctionError, Handler, Invocation, handler};
 use crate::environment::Environment;
 
-/// The handlers by their logical ids in the template, each wired from its own
+/// Returns the handlers by their logical ids in the template, each wired from its own
 /// environment variables.
 ///
 /// # Errors
@@ -40,7 +40,7 @@ pub async fn handlers(
     handlers_of(of, clock)
 }
 
-/// The handlers, each wired from what `configuration` says for its logical id.
+/// Returns the handlers, each wired from what `configuration` says for its logical id.
 ///
 /// # Errors
 /// When a function cannot start, as it could not in AWS.
@@ -99,7 +99,7 @@ pub fn handlers_of(
     ]))
 }
 
-/// A typed function behind the JSON that Lambda exchanges with it.
+/// Wraps a typed function in the JSON that Lambda exchanges with it.
 fn lambda<E, A, X, F, R>(function: F) -> Handler
 where
     E: DeserializeOwned + Send + 'static,

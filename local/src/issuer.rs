@@ -46,7 +46,7 @@ impl Issuer {
     /// without a data directory it lives as long as the process.
     ///
     /// # Errors
-    /// The key file cannot be made or read, or holds no P-256 key.
+    /// If the key file cannot be made or read, or holds no P-256 key.
     pub fn open(data_dir: Option<&Path>, url: String, clock: Clock) -> anyhow::Result<Self> {
         let pkcs8 = match data_dir {
             Some(directory) => stored_key(directory)?,
@@ -79,10 +79,10 @@ impl Issuer {
             .with_state(self.clone())
     }
 
-    /// A token for `user`, valid from now for twelve hours.
+    /// Returns a token for `user`, valid from now for twelve hours.
     ///
     /// # Errors
-    /// `user` is no [`UserId`], or signing failed.
+    /// If `user` is no [`UserId`], or signing failed.
     pub fn token(&self, user: &str) -> anyhow::Result<String> {
         let user = UserId::new(user)?;
         let now = self.0.clock.now().timestamp();
@@ -99,7 +99,7 @@ impl Issuer {
     /// Signs any claims: for tests of what must be refused.
     ///
     /// # Errors
-    /// Signing failed.
+    /// If signing failed.
     pub fn sign(&self, claims: Value) -> anyhow::Result<String> {
         let mut header = Header::new(Algorithm::ES256);
         header.kid = Some(self.0.key_id.clone());

@@ -2,12 +2,11 @@
 
 use rand::RngExt;
 
-/// A fresh id, as AWS names requests and messages.
+/// Returns a fresh id, as AWS names requests and messages.
 pub(crate) fn random_uuid() -> String {
     format_uuid(rand::rng().random())
 }
 
-/// Bytes in UUID's form.
 pub(crate) fn format_uuid(bytes: [u8; 16]) -> String {
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let (a, b, c, d, e) = (

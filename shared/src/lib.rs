@@ -1,9 +1,9 @@
 //! The domain of Token Warden, and its adapters to AWS and to the platforms.
 //!
-//! The folder says what a module may import: `domain` is pure, `platforms` is
-//! knowledge, `oauth` asks platforms, `aws` holds the adapters to AWS,
-//! `registration` takes credentials over, `runtime` is the process. Nothing here
-//! knows of Lambda or of HTTP servers.
+//! The folder says what a module may import: `domain` is pure, `platforms` holds what is known
+//! of each platform, `oauth` asks platforms, `aws` holds the adapters to AWS, `registration`
+//! takes credentials over, `runtime` is the process. Nothing here knows of Lambda or of HTTP
+//! servers.
 
 pub mod aws;
 pub mod domain;

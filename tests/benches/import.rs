@@ -26,7 +26,7 @@ use shared::aws::tables::{IntegrationsTable, OrganizationsTable};
 use shared::aws::token_cipher::TokenCipher;
 use shared::registration::import::Importer;
 
-/// Calls by their name, to DynamoDB and KMS.
+/// Counts the calls to DynamoDB and KMS by name.
 type Calls = Arc<Mutex<BTreeMap<&'static str, u64>>>;
 
 /// What an import calls.
@@ -98,7 +98,7 @@ async fn main() {
     println!("{table}");
 }
 
-/// Tokens as long as the platforms', most of them with a refresh token.
+/// Generates tokens as long as the platforms', most of them with a refresh token.
 fn export(lines: usize, clock: &Clock) -> String {
     let end = clock.now() + TimeDelta::days(50);
     let token = |of: &str, n: usize| format!("{of}{n:0>9}").repeat(18);
@@ -165,7 +165,7 @@ fn importer(environment: &Environment, clock: &Clock) -> Importer {
     }
 }
 
-/// What the attributes of a row weigh, as DynamoDB counts: name and value.
+/// Tabulates what a row's attributes weigh, as DynamoDB counts: name and value.
 async fn weigh(environment: &Environment) -> comfy_table::Table {
     let variables = environment.variables("CheckTokensFunction");
     let row = aws_sdk_dynamodb::Client::new(&environment.sdk_config())

@@ -34,7 +34,7 @@ const SECONDS: f64 = 3.0;
 enum Limiter {
     Ours,
     Theirs,
-    /// Theirs, sent by our client.
+    /// Their algorithm, sent by our client.
     Imitation,
 }
 
@@ -104,7 +104,7 @@ impl Running {
 
 struct Bench {
     engine: Engine,
-    /// Where the other one's program lies.
+    /// The path of the other contender's program.
     contender: String,
     cells: u32,
 }
@@ -125,7 +125,7 @@ impl Bench {
         }
     }
 
-    /// One cell, with the calls that it made.
+    /// Runs one cell, and returns its measurements and the number of calls.
     fn run(&mut self, limiter: Limiter, of: Cell) -> (Measured, u64) {
         let cell = self.cell(limiter, of);
         let mut running = Running::start(limiter, &cell, &self.contender);
@@ -136,7 +136,7 @@ impl Bench {
     }
 }
 
-/// Where nothing is refused: every decision is a grant.
+/// Returns a cell where nothing is refused: every decision is a grant.
 fn plenty() -> Cell {
     Cell {
         name: String::new(),
@@ -245,7 +245,7 @@ fn refusing(bench: &mut Bench) {
     );
 }
 
-/// Both at once: they mostly wait.
+/// Runs both contenders at once: they mostly wait.
 fn across_an_edge(bench: &mut Bench) {
     let mut table = table();
     let cell = Cell {

@@ -2,9 +2,9 @@
 //! time and fails now and then: how long, and in how much memory.
 //!
 //! `cargo bench --profile dev --workspace --bench refresh -- [integrations] [concurrency] [platform]`
-//! prints a table; `twitter` has single-use tokens, `google` has none. The function runs in a process of its own, wired from its
-//! environment as in AWS, so that its memory is its own; the tables, the keys
-//! and the platform are in this one.
+//! prints a table; `twitter` has single-use tokens, `google` has none. The function runs
+//! in a process of its own, wired from its environment as in AWS, so that its memory is
+//! its own; the tables, the keys and the platform are in this one.
 
 #![expect(
     clippy::unwrap_used,

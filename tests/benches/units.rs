@@ -32,8 +32,8 @@ use shared::{Clock, IntegrationId, OrgId, Platform};
 /// Units by table: of the table itself, and of its indexes.
 type Units = Arc<Mutex<BTreeMap<String, [f64; 4]>>>;
 
-/// How many integrations of a platform are refreshed at once: what a sweep reads
-/// for all of them counts for each by its part.
+/// How many integrations of a platform one sweep refreshes: what the sweep reads for all
+/// of them counts for each in part.
 const CONNECTIONS: u32 = 100;
 
 #[tokio::main]
@@ -203,7 +203,7 @@ fn importer(environment: &Environment, clock: &Clock) -> Importer {
     }
 }
 
-/// Tokens of the lengths that platforms give.
+/// Returns a token as long as those of the platforms.
 fn token(what: &str, n: u32) -> String {
     format!("{what}-{n}-{}", "x".repeat(200))
 }

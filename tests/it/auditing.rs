@@ -1,5 +1,5 @@
-//! One audit row for every attempt, also for one that never came to asking the
-//! platform: whoever looks at an integration's history sees why.
+//! One audit row for every attempt, even one that never asked the platform: an
+//! integration's history shows why.
 
 use axum::body::Bytes;
 use axum::http::Method;
@@ -14,10 +14,9 @@ use shared::domain::integration::Intent;
 use crate::relay::{is_call, relay};
 use crate::world::{World, acme, integration};
 
-/// Whether a call is refused.
 type Refuses = fn(&Parts, &[u8]) -> bool;
 
-/// The way to a service that refuses some calls.
+/// Serves what `service` answers, except to the calls that `refuses` picks.
 async fn way_to(service: String, refuses: Refuses) -> String {
     let ask = move |head: &Parts, body: Bytes| (!refuses(head, &body)).then_some(body);
     relay(service, ask, |_, _| {}).await

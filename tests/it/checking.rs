@@ -22,7 +22,7 @@ async fn world(id: &str, platform: &str, left: Option<TimeDelta>) -> World {
 
 const ADS: &str = "https://www.googleapis.com/auth/adwords";
 
-/// An integration `g` to Google that allows `scopes`, and has an access token alone.
+/// Creates a world with a Google integration `g` that allows `scopes`, without a refresh token.
 async fn google(scopes: &[&str]) -> World {
     let world = World::new().await;
     world.import(&acme()).await;
@@ -43,7 +43,7 @@ fn refused() -> Value {
     json!({"respond": {"status": 200, "body": r#"{"active":false}"#}})
 }
 
-/// Asks the function itself.
+/// Checks an integration through the function itself.
 async fn ask(world: &World, id: &str) -> Value {
     let request = json!({"integration": {"org_id": "acme", "integration_id": id}});
     let checked = world.stack.invoke("CheckTokensFunction", request).await;
@@ -51,7 +51,7 @@ async fn ask(world: &World, id: &str) -> Value {
     checked.unwrap()
 }
 
-/// The same through the gateway.
+/// Checks an integration through the gateway.
 async fn post(world: &World, id: &str) -> Value {
     let path = format!("/api/dashboard/acme/integrations/{id}/check");
     let answer = world.send_as("ian", "POST", &path).await;

@@ -1,4 +1,4 @@
-//! The second place for a new credential, as the function may use it.
+//! The credential fallback, with the permissions of the function.
 
 use shared::aws::credential_fallback::CredentialFallback;
 use shared::domain::integration::Sealed;

@@ -1,6 +1,6 @@
-//! Platforms that ask us to wait, name lives that cannot be, or answer with
-//! anything but tokens: whom that concerns, who is asked all the same, and what
-//! people and the operator hear of it.
+//! Platforms that ask us to wait, name lives that cannot be, or answer with anything but
+//! tokens: which integrations wait, which are still tried, and what people and the
+//! operator hear of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,7 +32,7 @@ fn follow(world: &World, script: Value) {
     world.stack.platforms().script(script).unwrap();
 }
 
-/// What `platform` answers about tokens that contain `token`, word by word.
+/// Makes `platform` answer `respond`, word by word, about tokens that contain `token`.
 fn respond(world: &World, platform: &str, token: &str, respond: Value) {
     follow(
         world,
@@ -139,7 +139,7 @@ async fn several_failures_hold_all_back_until_one_succeeds() {
     assert_eq!(check(&world, "d").await["verdict"], "renewed");
 }
 
-/// A platform of our own making, which counts how many it hears at once.
+/// A platform of our own making, which counts how many requests it hears at once.
 struct Counting {
     url: String,
     asked: Arc<AtomicUsize>,
@@ -188,7 +188,7 @@ impl Counting {
     }
 }
 
-/// Holds back whoever asks for `rt-first`, and refreshes all others.
+/// Asks the sender of `rt-first` to wait, and refreshes all others.
 fn answer(body: &Bytes) -> Response {
     let body = String::from_utf8_lossy(body);
     if body.contains("rt-first") {
@@ -254,7 +254,7 @@ async fn whoever_ends_before_a_hold_is_asked_one_at_a_time() {
     );
 }
 
-/// The platform refuses to the end, and says so: people hear of it while the token lives.
+/// The platform keeps asking to wait until the token ends: people hear of it before that.
 #[tokio::test]
 async fn whoever_will_end_in_a_hold_is_warned_before() {
     let world = world(&[integration("g", "google", Some(HOUR), true)]).await;

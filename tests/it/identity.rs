@@ -196,7 +196,7 @@ async fn health_needs_no_token_and_says_nothing_else() {
     );
 }
 
-/// Every route that is read, of an organisation and of none.
+/// Every route that answers GET, of an organisation and of none.
 const READ: [&str; 7] = [
     PATH,
     "/api/dashboard/acme/integrations",

@@ -22,7 +22,7 @@ fn file(records: &[Value]) -> String {
         .join("\n")
 }
 
-/// A good integration with one field replaced, or removed with null of `remove`.
+/// Returns a good integration with one field replaced.
 fn with(field: &str, value: Value) -> String {
     let mut line = integration("bad", "meta", Some(TimeDelta::days(9)), false);
     line[field] = value;
@@ -322,8 +322,8 @@ async fn two_imports_at_once_agree() {
     assert_eq!(world.row("acme", "i42").await.credential.generation, 1);
 }
 
-/// What becomes of a good integration of Google with some fields put otherwise:
-/// what is said of it, or the row.
+/// Imports a good integration of Google with some fields changed, and returns its row or
+/// the problem.
 async fn with_fields(world: &World, n: usize, fields: &Value) -> Result<Integration, String> {
     let id = format!("v{n}");
     let mut line = integration(&id, "google", Some(TimeDelta::days(9)), true);

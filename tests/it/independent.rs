@@ -2,8 +2,8 @@
 //! which rotates refresh tokens and revokes the whole grant when one is used
 //! twice. `tests/oidc-provider.sh` starts it and runs these.
 //!
-//! Every request for new tokens, and for the sweeps that die every write to
-//! DynamoDB, passes through us, so that a sweep can be killed at a chosen place.
+//! Every request for new tokens passes through us, and so does every DynamoDB write of
+//! the sweeps that die, so that a test can kill a sweep at a chosen place.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,12 +33,12 @@ use tokio::sync::Semaphore;
 
 use crate::world::{World, acme, integration};
 
-/// Later than any token that lives two hours is due, and before it ends.
+/// A token that lives two hours is due before this, and ends after it.
 const ROUND: TimeDelta = TimeDelta::minutes(105);
-/// How long the longest of these sweeps may take until it is where it is killed.
+/// The longest of these sweeps gets to where it is killed within this time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The server, and who we are to it.
+/// The server, and our credentials for it.
 #[derive(Clone, Deserialize)]
 struct Peer {
     token_endpoint: String,
@@ -55,12 +55,12 @@ struct Minted {
     refresh_token: String,
 }
 
-/// How a grant is, by the server's own word.
+/// The state of a grant, as the server reports it.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 struct GrantStatus {
     alive: bool,
     access_tokens: usize,
-    /// Those that were not used.
+    /// Refresh tokens that nobody used.
     refresh_tokens: usize,
     refreshed: u64,
     refused: u64,
@@ -94,7 +94,7 @@ enum RelayFault {
     HoldRequests,
     /// The server's answers break off.
     CutAnswers,
-    /// After so many, no new credential reaches the table.
+    /// After so many new credentials, no other one reaches the table.
     HoldStores(usize),
     /// The table takes no new credential, and says so.
     RefuseStores,
@@ -106,7 +106,7 @@ struct FaultyRelay {
     fault: Mutex<RelayFault>,
     /// New credentials on their way to the table.
     stores: AtomicUsize,
-    /// A permit for everything that is held.
+    /// One permit for each request or call that the relay holds.
     held: Semaphore,
 }
 
@@ -129,7 +129,7 @@ impl FaultyRelay {
         self.stores.store(0, Ordering::SeqCst);
     }
 
-    /// Where requests for new tokens enter.
+    /// Serves the way to the server's token endpoint, and returns its URL.
     async fn to_server(self: &Arc<Self>, token_endpoint: String) -> String {
         let way = Arc::clone(self);
         serve(Router::new().fallback(move |request: Request| {
@@ -152,7 +152,7 @@ impl FaultyRelay {
         answer
     }
 
-    /// Where calls of DynamoDB enter.
+    /// Serves the way to DynamoDB, and returns its URL.
     async fn to_table(self: &Arc<Self>, dynamodb: String) -> String {
         let way = Arc::clone(self);
         serve(Router::new().fallback(move |request: Request| {
@@ -178,14 +178,13 @@ impl FaultyRelay {
         self.relay(to, head, body).await
     }
 
-    /// Keeps what came for good.
+    /// Holds a request for ever.
     async fn hold(&self) -> Response {
         self.held.add_permits(1);
         std::future::pending().await
     }
 
-    /// Passes a request on. What has come so far arrives, even if whoever sent
-    /// it is dead by then.
+    /// Passes a request on. It arrives even if its sender is dead by then.
     async fn relay(&self, to: &str, mut head: Parts, body: Bytes) -> Response {
         for name in [header::HOST, header::CONTENT_LENGTH] {
             head.headers.remove(name);
@@ -213,8 +212,8 @@ async fn whole(request: Request) -> (Parts, Bytes) {
     (head, to_bytes(body, usize::MAX).await.unwrap())
 }
 
-/// Whether a call writes an integration that nobody holds: of a sweep that has
-/// nobody to tell anything, the one that stores a new credential.
+/// Whether a call writes an integration that nobody holds a lease on. In a sweep that
+/// alerts nobody, only the write of a new credential does so.
 fn is_store(head: &Parts, body: &[u8]) -> bool {
     let call = head.headers.get("x-amz-target");
     let is_write = call.is_some_and(|call| call.as_bytes().ends_with(b".PutItem"));
@@ -226,14 +225,14 @@ fn is_store(head: &Parts, body: &[u8]) -> bool {
     !item["integration_id"].is_null() && item["lease"].is_null()
 }
 
-/// A stack whose integrations, all of X, are with the foreign server.
+/// A stack whose integrations are all of X, and all use the foreign server.
 struct Scene {
     world: World,
     peer: Peer,
     way: Arc<FaultyRelay>,
     /// The sweep that can be killed.
     function: CheckTokens,
-    /// By integration.
+    /// The server's grants, by integration.
     grants: BTreeMap<String, String>,
     _home: TempDir,
 }
@@ -305,7 +304,7 @@ impl Scene {
         self.peer.grant_status(&self.grants[id]).await
     }
 
-    /// Sweeps in a way that can be disturbed.
+    /// Sweeps through the relay.
     async fn sweep(&self) -> SweepReport {
         let request = check_tokens::Request::default();
         let report = self.function.sweep(request, None, |_| {}).await.unwrap();
@@ -313,7 +312,7 @@ impl Scene {
         report
     }
 
-    /// Kills a sweep in which so much is held.
+    /// Kills a sweep when the relay holds `held` of its requests.
     async fn kill_sweep(&self, fault: RelayFault, held: u32) {
         self.way.set(fault);
         let function = self.function.clone();
@@ -328,8 +327,7 @@ impl Scene {
         self.way.set(RelayFault::None);
     }
 
-    /// Asserts that an integration was refreshed so often, and nothing else
-    /// happened to it.
+    /// Asserts that an integration was refreshed so often, and that nothing else happened.
     async fn assert_unharmed(&self, id: &str, refreshed: u64) {
         let row = self.row(id).await;
         assert_eq!(row.state, State::Active, "{id}");
@@ -347,8 +345,7 @@ impl Scene {
         );
     }
 
-    /// Asserts that the server has taken the grant back, and that the
-    /// integration says why.
+    /// Asserts that the server revoked the grant, and that the integration says why.
     async fn assert_labelled(&self, id: &str) {
         let state = self.row(id).await.state;
         assert!(lost(&state), "{id}: {state:?}");
@@ -365,8 +362,8 @@ impl Scene {
         );
     }
 
-    /// Lets it be time for an integration's second refusal: the first, which the
-    /// server's bad hour may explain, has told nobody anything.
+    /// Moves the clock to an integration's second refusal. The first has notified nobody,
+    /// because a fault of the server may explain it.
     async fn await_confirmation(&self, id: &str) {
         let State::Retrying {
             reason: RetryReason::Refused,

@@ -111,7 +111,7 @@ impl Case {
             }
     }
 
-    /// Where it stands once everything that can be renewed is.
+    /// Returns the severity that remains once everything that can be renewed is.
     fn severity(&self) -> Option<&'static str> {
         if !self.active || self.renews() {
             return None;
@@ -126,8 +126,8 @@ impl Case {
         })
     }
 
-    /// Whether its recovery is news: a token that lives longer than the warning
-    /// window, inside that window.
+    /// Whether people hear of its recovery: it is inside the warning window, and its token
+    /// lives longer than that window.
     fn is_recovered(&self) -> bool {
         let Some(left) = self.left else { return false };
         let usual = match self.platform {
@@ -155,7 +155,7 @@ fn people(org: &str) -> Vec<Value> {
     ]
 }
 
-/// What the endpoint must return: order, severities, counts.
+/// Asserts what the endpoint must return: order, severities, counts.
 fn assert_listed(listed: &Value, expected: &[&Case]) {
     let rows = listed["expiring_tokens"].as_array().unwrap();
     let ends: Vec<_> = rows

@@ -13,7 +13,7 @@ const WRITERS: [&str; 4] = [
     include_str!("../../functions/rate-limit-authorizer/src/meter.rs"),
 ];
 
-/// What stands between `before` and `after`, wherever that is.
+/// Returns every text that stands between `before` and `after`.
 fn between<'a>(text: &'a str, before: &str, after: char) -> BTreeSet<&'a str> {
     let found = text.split(before).skip(1);
     found.filter_map(|rest| rest.split(after).next()).collect()

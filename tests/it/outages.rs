@@ -13,7 +13,7 @@ use shared::domain::verdict::{ReconnectReason, Transient, Verdict};
 
 use crate::world::{World, acme, integration};
 
-/// `acme` and `beta`, and so many integrations of each.
+/// Creates `acme` and `beta`, with `of_each` integrations each.
 async fn two_organisations(platform: &str, of_each: usize, left: TimeDelta) -> World {
     let world = World::new().await;
     world.import(&acme()).await;
@@ -99,7 +99,7 @@ async fn a_rotated_client_secret_flips_no_integration() {
     }
 }
 
-/// Meta: an application without the capability, or one that must prove its secret.
+/// Meta refuses an application without the capability, or without proof of its secret.
 #[tokio::test]
 async fn what_metas_application_lacks_is_the_operators() {
     for error in ["3", "proof_required"] {
@@ -115,8 +115,8 @@ async fn what_metas_application_lacks_is_the_operators() {
     }
 }
 
-/// Who takes the right to try a broken application and does not use it keeps
-/// everybody else from trying.
+/// A run that takes the right to try a broken application and does not use it would
+/// keep everybody else from trying.
 #[tokio::test]
 async fn only_a_sweep_that_refreshes_takes_the_turn_to_try_a_broken_application() {
     let world = two_organisations("google", 2, TimeDelta::hours(1)).await;
@@ -145,8 +145,8 @@ async fn only_a_sweep_that_refreshes_takes_the_turn_to_try_a_broken_application(
     assert_eq!(operations(&world, "breaker_closed").await, 1);
 }
 
-/// LinkedIn calls the tokens of one application inactive when another asks. What only a
-/// probe shows to live must not be given up for that, all within a day.
+/// LinkedIn calls the tokens of one application inactive when another asks. That must not
+/// end, within a day, all the integrations that only probes check.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_applications_secret_ends_nothing_that_is_only_asked_about() {
     let world = two_organisations("linkedin", 0, TimeDelta::zero()).await;
@@ -184,8 +184,8 @@ async fn another_applications_secret_ends_nothing_that_is_only_asked_about() {
     assert_eq!(world.notification_kinds("olga").await.len(), 0);
 }
 
-/// The platform's own errors have left everybody in doubt, and then the secret is
-/// rotated. No integration is given up for it.
+/// The platform's own errors have left all integrations in doubt, and then the secret is
+/// rotated. That ends no integration.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotated_client_secret_flips_no_integration_in_doubt() {
     for (platform, name, error) in [
@@ -242,8 +242,8 @@ async fn a_rotated_client_secret_flips_no_integration_in_doubt() {
     }
 }
 
-/// A sweep died with eight answers in hand: that explains the refusals, and says
-/// nothing of the application.
+/// A sweep that died with eight answers in hand explains the refusals, which say nothing
+/// of the application.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refusals_that_our_own_crash_explains_open_no_breaker() {
     let world = two_organisations("tiktok", 4, TimeDelta::hours(1)).await;
@@ -504,7 +504,7 @@ async fn a_platform_that_shortens_its_tokens_is_noticed_once() {
     assert!(row.expiry.access_token > Some(world.now()), "{row:?}");
 }
 
-/// A Secrets Manager of its own: what the secret holds, and how often it was read.
+/// Stands in for Secrets Manager: what the secret holds, and how often somebody read it.
 #[derive(Clone, Default)]
 struct Secret(Arc<Mutex<(String, u32)>>);
 
@@ -572,8 +572,8 @@ async fn the_platforms_secret_is_read_once_and_again_when_it_may_have_been_rotat
     assert_eq!(sweep().await, (2, 3));
 }
 
-/// What the platform has replaced is not sent again, whoever asks: it could end
-/// what still lives of the grant.
+/// A check does not send a token that the platform has replaced: that could end what
+/// still lives of the grant.
 #[tokio::test]
 async fn a_check_of_a_lost_rotation_sends_nothing() {
     let world = two_organisations("twitter", 1, TimeDelta::hours(1)).await;

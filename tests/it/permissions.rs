@@ -9,8 +9,8 @@ use local::template::AwsCall;
 
 use crate::world::{CALLS, World};
 
-/// Tests that between them make every call that a function makes. All of the
-/// suite again, beside itself, would only be slow.
+/// Together, these tests make every call that a function makes. Running the whole suite
+/// once more beside itself would only be slow.
 const CALLERS: [&str; 6] = [
     "checking::",
     "notifying::",
@@ -20,7 +20,7 @@ const CALLERS: [&str; 6] = [
     "registering::",
 ];
 
-/// What Lambda itself does with a function's role, and no call of the function's.
+/// Lambda itself makes these calls with a function's role; the function does not.
 const BY_LAMBDA: [&str; 5] = [
     "logs:CreateLogStream",
     "logs:PutLogEvents",
@@ -29,7 +29,7 @@ const BY_LAMBDA: [&str; 5] = [
     "sqs:SendMessage",
 ];
 
-/// What the functions called in a run of these tests, in a process of its own.
+/// Returns what the functions call in a run of these tests, in a process of its own.
 fn calls_made() -> BTreeSet<(String, AwsCall)> {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("calls");
@@ -75,8 +75,8 @@ async fn every_permission_is_used() {
     );
 }
 
-/// What can be named is named, and tokens are opened by the one function that
-/// sends them.
+/// Policies name what can be named, and let only the function that sends tokens open
+/// them.
 #[tokio::test]
 async fn permissions_are_narrow() {
     let world = World::new().await;
@@ -131,7 +131,6 @@ async fn permissions_are_narrow() {
     }
 }
 
-/// The guard is one: what a policy lacks is refused.
 #[tokio::test]
 async fn a_call_that_no_policy_allows_is_refused() {
     let world = World::new().await;

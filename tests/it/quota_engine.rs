@@ -29,9 +29,9 @@ fn key(integration: &str) -> QuotaKey {
     )
 }
 
-/// Epoch length in seconds, and how many epochs before the current one count:
-/// for a window of `length` seconds of so many epochs, whose permits may be
-/// `held`. A second description of the grid, to be held against the first.
+/// Returns the epoch length in seconds, and how many epochs before the current one count,
+/// for a window of `length` seconds and `epochs` epochs, with permits held `held` seconds.
+/// Describes the grid a second time, as a check on the first description.
 fn grid(length: i64, epochs: i64, held: i64) -> (i64, i64) {
     let up = |a: i64, b: i64| (a + b - 1) / b;
     let covered = length + held + 2;

@@ -34,7 +34,7 @@ fn variables_of(environment: &Environment, function: &str, more: &[(&str, String
     own.into_iter().chain(more).collect()
 }
 
-/// The same environment, but for the endpoint of DynamoDB.
+/// Returns the same configuration, but with another endpoint of DynamoDB.
 fn sdk_at(environment: &Environment, endpoint: &str) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
@@ -44,8 +44,8 @@ fn sdk_at(environment: &Environment, endpoint: &str) -> SdkConfig {
         .build()
 }
 
-/// A stack with these variables besides, whose authorizer may have a DynamoDB
-/// of its own.
+/// Starts a stack with these variables besides, whose authorizer may have a DynamoDB of
+/// its own.
 async fn stack_with(more: &[(&str, String)], authorizers_store: Option<String>) -> World {
     let world = World::wired(Options::default(), async |environment, clock| {
         let configuration = |function: &str| {
@@ -102,13 +102,13 @@ fn table(world: &World) -> String {
     world.variable(AUTHORIZER, "QUOTAS_TABLE")
 }
 
-/// Every item of the quotas table. Only a test may scan.
+/// Returns every item of the quotas table. Only a test may scan.
 async fn items(world: &World) -> Vec<HashMap<String, AttributeValue>> {
     let scan = world.dynamodb().scan().table_name(table(world));
     scan.send().await.unwrap().items.unwrap_or_default()
 }
 
-/// What was ever granted, by key.
+/// Returns how many permits were ever granted, by key.
 async fn granted(world: &World) -> Vec<(String, u64)> {
     let mut granted: Vec<_> = items(world)
         .await
@@ -134,7 +134,7 @@ fn key(integration: &str) -> QuotaKey {
     )
 }
 
-/// A limiter as a service of one's own would have it.
+/// Creates a limiter as a service outside the stack would have it.
 fn limiter(world: &World, policies: &Value) -> Limiter {
     let policies: Policies = policies.to_string().parse().unwrap();
     Limiter::new(

@@ -16,7 +16,7 @@ use crate::world::{Answer, World, acme, integration, key, start};
 
 const ALL: &str = "/api/dashboard/acme/integrations";
 
-/// Every token of these tests begins so; the platforms' own with `sim.`.
+/// Every token of these tests begins with this; the platforms' own begin with `sim.`.
 const PLANTED: &str = "planted";
 
 fn one(id: &str) -> String {
@@ -404,7 +404,7 @@ async fn a_disconnected_integration_has_no_tokens() {
     assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
 }
 
-/// Changes what is stored of an integration of `acme`, behind everybody's back.
+/// Changes the stored row of an integration of `acme`, past the product.
 async fn tamper(world: &World, id: &str, update: &str, value: Option<AttributeValue>) {
     let table = world.variable("CheckTokensFunction", "INTEGRATIONS_TABLE");
     let update = world
@@ -573,7 +573,7 @@ async fn who_may_see_and_who_may_act() {
     assert_eq!(world.row("acme", "g").await, before);
 }
 
-/// What happens to a refresh while a person acts.
+/// Sends a person's request during a refresh, and returns its answer.
 async fn during_a_refresh(method: &str, body: &str) -> (World, Answer) {
     let world = world().await;
     let line = integration("x", "twitter", Some(TimeDelta::hours(1)), true);
@@ -637,7 +637,7 @@ async fn of_registrations_at_once_each_is_a_grant_of_its_own() {
     assert_eq!((row.credential.generation, row.credential.grant), (8, 8));
 }
 
-/// All pages of what is asked for.
+/// Returns the integrations' ids on all pages of the answer to `query`.
 async fn pages(world: &World, query: &str) -> Vec<Vec<String>> {
     let mut pages = Vec::new();
     let mut next = String::new();
@@ -654,7 +654,7 @@ async fn pages(world: &World, query: &str) -> Vec<Vec<String>> {
     }
 }
 
-/// More integrations than are looked at for one answer.
+/// Creates more integrations than one answer looks at.
 async fn crowd() -> World {
     let world = world().await;
     let quiet = |n: u32| {
@@ -769,7 +769,7 @@ async fn a_history_shows_attempts_and_acts_newest_first() {
     assert!(history.iter().all(|entry| entry["by"] == "ian"));
 }
 
-/// A stack whose check-tokens answers this, and what it is asked.
+/// Starts a stack whose check-tokens gives this answer, and records what it is asked.
 async fn with_answer(answer: Result<Value, FunctionError>) -> (World, Arc<Mutex<Vec<Value>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&asked);

@@ -13,7 +13,7 @@ use shared::Platform;
 
 use crate::world::{World, acme, integration, start};
 
-/// What is planted in every token; any eight characters of it are a part of one.
+/// Tokens contain these texts; any eight characters of one are a part of a token.
 const ACCESS: &str = "EAAGm0PX4ZCpsBAKz9qJt7";
 const REFRESH: &str = "1//0gWq8LrYcVxNvCgYIAR";
 
@@ -226,7 +226,7 @@ async fn no_token_appears_anywhere_in_the_clear() {
     assert_clean("the log", &log);
 }
 
-/// The texts and bytes of all items of a table.
+/// Returns the texts and bytes of all items of a table.
 async fn content_of(world: &World, table: &str) -> Vec<u8> {
     let dynamodb = world.dynamodb();
     let items = dynamodb.scan().table_name(table).into_paginator();

@@ -22,7 +22,7 @@ use request::RequestKind;
 use run::{EndedRun, run};
 use test_support::{Section, Seeds, Tally};
 
-/// What an ordinary test run takes.
+/// The number of seeds in an ordinary test run.
 const RUNS: u64 = 200;
 /// Runs at once, each on a stack of its own.
 const PARALLEL_RUNS: u64 = 3;

@@ -237,8 +237,8 @@ async fn evidence_is_acted_on_at_once() {
     );
 }
 
-/// What only the organisation's administrator, or the owner at the platform, can
-/// change: people hear so at once, and it goes on by itself once that is done.
+/// If only the organisation's administrator or the owner at the platform can act, people
+/// hear so at once, and the integration goes on by itself once that is done.
 #[tokio::test]
 async fn who_must_act_on_the_platform_is_told_what_to_do_there() {
     for (platform, name, error, words) in [
@@ -379,7 +379,7 @@ async fn a_code_that_names_no_end_kills_nothing_at_once() {
     }
 }
 
-/// No answer to an extension tells this clock, and no extension renews it.
+/// No answer to an extension tells when data access ends, and no extension renews it.
 #[tokio::test]
 async fn people_are_warned_of_the_end_of_data_access_that_only_a_probe_tells() {
     let world = world_of(&[("m", "meta", TimeDelta::days(20), false)]).await;

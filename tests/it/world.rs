@@ -40,17 +40,17 @@ impl Answer {
     }
 }
 
-/// One that nobody has.
+/// Returns an access key that no other stack has.
 fn access_key() -> String {
     static MADE: AtomicU32 = AtomicU32::new(0);
     let number = MADE.fetch_add(1, Ordering::Relaxed);
     format!("it{}x{number}", std::process::id())
 }
 
-/// What functions call in tests is written to the file that this names.
+/// The environment variable with the file to which tests write what functions call.
 pub(crate) const CALLS: &str = "WARDEN_CALLS";
 
-/// What a stack's functions called, to be written down when a test is over.
+/// Writes down what a stack's functions called, when a test is over.
 struct Record(Calls);
 
 impl Drop for Record {
@@ -83,7 +83,7 @@ impl World {
         Self::wired(options, local::functions::handlers).await
     }
 
-    /// With functions that `wire` makes.
+    /// Creates a world with the functions that `wire` makes.
     pub(crate) async fn wired<W>(options: Options, wire: W) -> Self
     where
         W: AsyncFnOnce(&Environment, &Clock) -> anyhow::Result<BTreeMap<String, Handler>>,
@@ -264,7 +264,7 @@ impl World {
             .collect()
     }
 
-    /// Every item of a table, read by its keys' partitions.
+    /// Returns every item of one partition of a table.
     pub(crate) async fn partition(&self, table: &str, name: &str, value: &str) -> Vec<Value> {
         let mut pages = self
             .dynamodb()

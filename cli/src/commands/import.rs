@@ -17,9 +17,8 @@ use crate::progress;
 use crate::stack::StackArguments;
 use crate::target::Target;
 
-/// How much is read at once.
 const BUFFER_BYTES: usize = 256 * 1024;
-/// How many problems are printed, unless something else is wanted.
+/// How many problems are printed by default.
 const MAX_ERRORS: u64 = 100;
 
 /// Take over organisations, members and integrations from another system
@@ -58,7 +57,7 @@ impl Import {
 
 /// Prints the records with a problem, or counts them.
 struct Problems {
-    /// How many may yet be printed.
+    /// How many more problems may be printed.
     left: u64,
     unprinted: u64,
     rejected: Option<Rejected>,
@@ -135,7 +134,7 @@ impl Rejected {
         }
     }
 
-    /// A file without records is not left behind.
+    /// Removes the file if it holds no records.
     fn end(self) -> anyhow::Result<()> {
         let name = self.path.display();
         if let Some(error) = self.failed {
@@ -148,7 +147,7 @@ impl Rejected {
     }
 }
 
-/// A file to import, open.
+/// An open file to import, or standard input.
 pub(crate) struct ImportFile {
     name: String,
     size: Option<u64>,
@@ -183,7 +182,7 @@ impl ImportFile {
         &self.name
     }
 
-    /// Imports it, and prints the problems as they come.
+    /// Imports the file, and prints the problems as they come.
     #[cfg(feature = "local")]
     pub(crate) async fn import(
         self,
@@ -224,7 +223,7 @@ impl ImportFile {
     }
 }
 
-/// What an import did, in words.
+/// Says what an import did.
 pub(crate) fn render(summary: &Summary) -> String {
     let Summary {
         lines,

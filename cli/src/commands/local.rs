@@ -56,7 +56,7 @@ pub(crate) struct Local {
     no_demo: bool,
 }
 
-/// An address that can be called. `localhost:9000` is a URL too, of scheme `localhost`.
+/// Parses an address that can be called. `localhost:9000` is a URL too, but of scheme `localhost`.
 fn http_url(text: &str) -> Result<Url, &'static str> {
     let url = Url::parse(text).ok();
     url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
@@ -209,7 +209,7 @@ impl Ready {
     }
 }
 
-/// How to call this program from here: it is seldom in the path.
+/// Returns how to call this program from here: it is seldom in the path.
 fn own_command() -> String {
     let Ok(program) = std::env::current_exe() else {
         return "warden".to_owned();
@@ -220,7 +220,7 @@ fn own_command() -> String {
     quoted(&from_here.unwrap_or(program).display().to_string())
 }
 
-/// As a shell takes it for one word.
+/// Quotes text so that a shell takes it for one word.
 fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
@@ -250,7 +250,7 @@ impl StopSignals {
         Ok(Self(received))
     }
 
-    /// Returns once so many signals were received, now or before.
+    /// Returns once the process has received so many signals, now or before.
     async fn requested(&self, times: u32) {
         // An error would mean that the task that listens has ended.
         let _ = self.0.clone().wait_for(|count| *count >= times).await;

@@ -21,7 +21,7 @@ pub(super) enum Story {
     RenewsItself,
     NeverExpires,
     RenewedInTime,
-    /// Nothing renews it; the minutes that are left.
+    /// Nothing renews the token, which ends in so many minutes.
     Expiring(i64),
     Expired,
     PlatformDown,
@@ -33,9 +33,8 @@ pub(super) enum Story {
     SwitchedOff,
 }
 
-/// Each story once, on a platform where it can happen; one integration expires
-/// for each severity. The minutes are half a day or so away from whole days, so
-/// that a notification reads like the table.
+/// Each story on a platform where it can happen; one integration expires for each severity. The
+/// minutes are about half a day away from whole days, so that a notification reads like the table.
 const STORIES: [(Platform, Story); 12] = [
     (Platform::Meta, Story::RenewsItself),
     (Platform::TiktokBusiness, Story::NeverExpires),
@@ -65,7 +64,6 @@ pub(super) fn integrations() -> impl Iterator<Item = (Platform, Story, String)> 
         .map(|(platform, story)| (platform, story, format!("{platform}-{}", story.name())))
 }
 
-/// When the integrations were imported, and the present.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
     pub(super) imported: DateTime<Utc>,
@@ -74,13 +72,12 @@ pub(super) struct Times {
 
 /// An integration of the demo with fresh tokens.
 pub(super) struct DemoIntegration {
-    /// Its line of the import.
+    /// The line to import.
     pub(super) line: Value,
     /// What the platform does, and from when on.
     pub(super) script: Option<(ScriptStart, Script)>,
 }
 
-/// From when on a platform follows a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ScriptStart {
     Import,
@@ -112,7 +109,6 @@ impl Story {
         }
     }
 
-    /// The integration `id` of this story.
     pub(super) fn integration(self, platform: Platform, id: &str, times: Times) -> DemoIntegration {
         let credential = self.credential(platform, times);
         let access_token = fresh_token(platform);

@@ -19,7 +19,7 @@ pub struct App {
     pub(crate) notifications: NotificationsTable,
     pub(crate) audit: AuditTable,
     pub(crate) limiter: Limiter,
-    /// Only to seal: nothing here may open a token.
+    /// Only seals: nothing in this function may open a token.
     pub(crate) sealer: TokenCipher,
     pub(crate) check_tokens: CheckTokensClient,
     pub(crate) clock: Clock,
@@ -31,7 +31,7 @@ impl App {
     /// `QUOTA_POLICIES` (the authorizer's).
     ///
     /// # Errors
-    /// Names the variable that is missing or unusable.
+    /// [`InvalidVariable`] names the variable that is missing or unusable.
     pub fn from_environment(
         sdk: &aws_config::SdkConfig,
         variables: &Variables,

@@ -1,4 +1,4 @@
-//! Checking one integration now, because a member asks for it.
+//! Checks one integration now, because a member asks for it.
 
 use axum::Json;
 use axum::extract::State;

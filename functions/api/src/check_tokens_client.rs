@@ -16,7 +16,6 @@ use crate::problem::Problem;
 /// How long an answer may take: the gateway gives up after 29 s.
 const INVOKE_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// Invokes `check-tokens` for one integration.
 #[derive(Debug, Clone)]
 pub(crate) struct CheckTokensClient {
     lambda: aws_sdk_lambda::Client,
@@ -24,7 +23,6 @@ pub(crate) struct CheckTokensClient {
     clock: Clock,
 }
 
-/// How an invocation ended for us.
 #[derive(Debug)]
 pub(crate) enum CheckOutcome {
     Done(Checked),
@@ -82,7 +80,7 @@ fn check_failed(cause: String) -> Problem {
     Problem::bad_gateway(detail, format!("check-tokens: {cause}"))
 }
 
-/// The error of a function, as Lambda reports it.
+/// Formats the error that Lambda reports for a function.
 fn function_error(payload: &[u8]) -> String {
     let error: Value = serde_json::from_slice(payload).unwrap_or_default();
     let part = |name: &str| error[name].as_str().unwrap_or("?").to_owned();
@@ -103,7 +101,7 @@ mod tests {
 
     use super::*;
 
-    /// The outcome with a function that answers like this, and how often it was invoked.
+    /// Returns the outcome with a function that gives `answer`, and the number of invocations.
     async fn check_with<R>(
         clock: &Clock,
         answer: impl Fn() -> R + Clone + Send + Sync + 'static,

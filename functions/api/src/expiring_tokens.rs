@@ -21,8 +21,7 @@ use crate::paging::{CURSOR_SOURCE, MAX_PAGE_BYTES, escaped_length};
 use crate::problem::Problem;
 use crate::query::QueryParameters;
 
-/// The most rows in one answer. Only names far longer than real ones reach
-/// [`MAX_PAGE_BYTES`] before.
+/// The most rows in one answer. Only unrealistically long names reach [`MAX_PAGE_BYTES`] first.
 const MAX_PAGE_ROWS: usize = 10_000;
 
 #[derive(Debug)]
@@ -107,8 +106,7 @@ impl ExpiryCursor {
     }
 }
 
-/// `GET .../integrations/expiring-tokens`: what expires within the window, after
-/// the page before.
+/// `GET .../integrations/expiring-tokens`: one page of what expires within the window.
 pub(crate) async fn list(
     member: Member,
     State(app): State<App>,
@@ -165,7 +163,7 @@ fn page(
 }
 
 impl ExpiringToken {
-    /// `None` for an integration that does not expire after `now` and within the window.
+    /// Returns `None` for an integration that does not expire after `now` and within the window.
     fn new(integration: &Integration, window: WarningWindow, now: DateTime<Utc>) -> Option<Self> {
         let reconnect_by = integration.reconnect_by.filter(|at| *at > now)?;
         Some(Self {
@@ -185,7 +183,7 @@ impl ExpiringToken {
     }
 }
 
-/// A number as the original system writes it: 7, not 7.0.
+/// Writes a number as the original system does: 7, not 7.0.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "days and hours of a year at most"

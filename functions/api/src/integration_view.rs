@@ -12,7 +12,6 @@ use shared::domain::verdict::{PlatformAction, ReconnectReason};
 use shared::platforms::catalog::RefreshModel;
 use shared::{IntegrationId, OrgId, Platform, UserId};
 
-/// An integration as it is shown.
 #[derive(Debug, Serialize)]
 pub(crate) struct IntegrationView {
     integration_id: IntegrationId,
@@ -24,7 +23,7 @@ pub(crate) struct IntegrationView {
     refresh_model: RefreshModel,
     view: IntegrationStatus,
     state: StateName,
-    /// Since when; absent while it is active.
+    /// When the state began; absent while the integration is active.
     since: Option<DateTime<Utc>>,
     reason: Option<StateReason>,
     /// The state in words, and what to do.
@@ -34,7 +33,7 @@ pub(crate) struct IntegrationView {
     refresh_expires_at: Option<DateTime<Utc>>,
     data_access_expires_at: Option<DateTime<Utc>>,
     reconnect_by: Option<DateTime<Utc>>,
-    /// When it is next refreshed or probed; past: it is due.
+    /// When the next refresh or probe is due; in the past if it is overdue.
     next_attempt_at: Option<DateTime<Utc>>,
     /// Until when the platform asks us to wait, if it does.
     wait_until: Option<DateTime<Utc>>,
@@ -59,7 +58,6 @@ pub(crate) struct DamagedIntegration {
     reconnect_url: String,
 }
 
-/// An integration as it is shown, whether its row can be read or not.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum ShownIntegration {
@@ -80,7 +78,6 @@ impl DamagedIntegration {
     }
 }
 
-/// The name of a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StateName {

@@ -28,7 +28,7 @@ use crate::query::QueryParameters;
 const DEFAULT_LIMIT: usize = 50;
 /// The most rows that one filtered request reads, however few match.
 const MAX_EXAMINED_ROWS: usize = 1_000;
-/// How many of them one query of the table reads.
+/// How many of these rows one query of the table reads.
 const FILTERED_PAGE_ROWS: usize = 200;
 /// The most audit events that are shown with an integration.
 const MAX_HISTORY: usize = 50;
@@ -42,8 +42,7 @@ struct IntegrationsQuery {
     next: Option<IntegrationId>,
 }
 
-/// One page, in the order of ids. A filtered one may be short, or empty, and yet
-/// not the last.
+/// One page, in the order of ids. A filtered page may be short or empty without being the last.
 #[derive(Debug, Serialize)]
 pub(crate) struct IntegrationList {
     integrations: Vec<ShownIntegration>,
@@ -96,7 +95,8 @@ impl IntegrationsQuery {
                 .is_none_or(|view| view == IntegrationStatus::from_row(row, now))
     }
 
-    /// Whether a damaged integration matches: nobody knows its platform.
+    /// Whether a damaged integration matches. A platform filter excludes it: its platform is
+    /// unknown.
     fn matches_damaged(&self) -> bool {
         self.platform.is_none()
             && self.state.is_none_or(|state| state == StateName::Damaged)

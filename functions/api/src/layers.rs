@@ -40,10 +40,9 @@ pub(crate) async fn normalize_path(mut request: Request, next: Next) -> Response
     }
 }
 
-/// The request's path without the stage and just as the client spelled it.
-/// `lambda_http` prepends the stage unless an environment variable says
-/// otherwise, and its URL parser resolves dot segments and encodes what it
-/// likes: `/a/%2e%2e/b` must be no route, not `/b`.
+/// The request's path without the stage, exactly as the client spelled it. `lambda_http` prepends
+/// the stage unless an environment variable says otherwise. Its URL parser resolves dot segments
+/// and encodes characters, but `/a/%2e%2e/b` must be no route, not `/b`.
 fn path_as_sent(request: &Request) -> Option<Uri> {
     let raw = request.raw_http_path();
     if raw.is_empty() {

@@ -32,7 +32,7 @@ use member::Member;
 use metered::add_quota_headers;
 use problem::Problem;
 
-/// The API as a service, for `lambda_http`.
+/// Builds the API as a service for `lambda_http`.
 pub fn router(app: App) -> Router {
     let for_members = Router::new()
         .route(
@@ -88,8 +88,8 @@ pub fn router(app: App) -> Router {
     Router::new().fallback_service(layers.layer(routes))
 }
 
-/// Answers a method that a route lacks; axum adds `Allow`. It looks at no
-/// caller: which methods there are is the same for everybody.
+/// Answers a method that a route lacks; axum adds `Allow`. Checks no caller: the methods of a route
+/// are the same for everybody.
 async fn other_method(method: Method) -> Response {
     if method == Method::OPTIONS {
         return StatusCode::NO_CONTENT.into_response();

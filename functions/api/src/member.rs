@@ -34,12 +34,11 @@ impl Member {
         &self.route.org
     }
 
-    /// All parameters of the path.
     pub(crate) fn route(&self) -> &RouteParameters {
         &self.route
     }
 
-    /// The integration in the path; a path that names none is a 404.
+    /// Returns the integration in the path, or a 404 if the path names none.
     pub(crate) fn integration(&self) -> Result<IntegrationKey, Problem> {
         let integration = self.route.integration.clone();
         Ok(IntegrationKey {
@@ -48,8 +47,8 @@ impl Member {
         })
     }
 
-    /// The 403 for a member who may not register, reconnect, check and
-    /// disconnect integrations, and reset their quotas.
+    /// Returns a 403 for a member who may not register, reconnect, check and disconnect
+    /// integrations, and reset their quotas.
     pub(crate) fn must_manage(&self) -> Result<(), Problem> {
         let problem = "You may not manage the integrations of this organisation.";
         self.manages
@@ -57,8 +56,8 @@ impl Member {
             .ok_or_else(|| Problem::forbidden(problem))
     }
 
-    /// The member whom the authorizer's context describes. Any difference from
-    /// the path, and any absence, is `None`.
+    /// Returns the member whom the authorizer's context describes; `None` if a field is absent or
+    /// differs from the path.
     fn from_context(route: RouteParameters, context: &HashMap<String, Value>) -> Option<Self> {
         let field = |name: &str| context.get(name).and_then(Value::as_str);
         let same_route = route
@@ -95,7 +94,7 @@ impl<S: Sync> FromRequestParts<S> for Member {
     }
 }
 
-/// The authorizer's context. A function URL has no authorizer, and so none.
+/// Returns the authorizer's context. A function URL has no authorizer, and so no context.
 pub(crate) fn authorizer_context(parts: &Parts) -> Option<&HashMap<String, Value>> {
     match parts.request_context_ref()? {
         RequestContext::ApiGatewayV1(context) => Some(&context.authorizer.fields),

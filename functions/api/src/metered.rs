@@ -26,7 +26,7 @@ pub(crate) struct MeteredCall {
     pub(crate) integration: IntegrationId,
     /// The call to the platform must be made before this instant.
     pub(crate) use_by: DateTime<Utc>,
-    /// The permit; none where the deployment admits calls without.
+    /// `None` if the quota store did not answer and the deployment admits calls then.
     pub(crate) permit: Option<Permit>,
     headers: HeaderMap,
 }
@@ -66,7 +66,7 @@ impl<S: Sync> FromRequestParts<S> for MeteredCall {
     }
 }
 
-/// The problem with the platform in the path, if there is one.
+/// Returns the problem with the platform in the path, if there is one.
 fn unknown_platform(parts: &Parts) -> Option<Problem> {
     let route = parts.extensions.get::<MatchedPath>()?;
     let mut segments = route.as_str().split('/').zip(parts.uri.path().split('/'));

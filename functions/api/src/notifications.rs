@@ -29,7 +29,7 @@ struct NotificationsQuery {
 #[derive(Debug, Serialize)]
 pub(crate) struct NotificationPage {
     notifications: Vec<NotificationView>,
-    /// Of all pages.
+    /// Counts the unread notifications of all pages.
     unread_count: u64,
     /// The value of `next` for the following page; null on the last.
     next: Option<String>,
@@ -64,7 +64,7 @@ impl NotificationsQuery {
     }
 }
 
-/// Parses the id of a notification; without the `#` that separates parts of a key.
+/// Parses the id of a notification. Refuses the `#` that separates parts of a key.
 fn parse_cursor(value: &str) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     ((1..=128).contains(&value.len()) && value.bytes().all(plain)).then(|| value.to_owned())

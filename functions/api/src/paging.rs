@@ -4,8 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use shared::IntegrationId;
 
-/// The most bytes of rows in one answer, as they stand in the JSON string that
-/// Lambda hands over: a response may have 6 MB there.
+/// The most bytes of rows in one answer, counted inside the JSON string that the function returns:
+/// Lambda allows 6 MB there.
 pub(crate) const MAX_PAGE_BYTES: usize = 5_500_000;
 
 /// What [`parse_limit`] takes, in words.
@@ -21,18 +21,18 @@ pub(crate) fn parse_limit(value: &str) -> Option<usize> {
     (1..=100).contains(&limit).then_some(limit)
 }
 
-/// The value of `next` for the page after the one that ends with `last`.
+/// Returns the value of `next` for the page after the one that ends with `last`.
 pub(crate) fn encode_cursor(last: &IntegrationId) -> String {
     BASE64.encode(last.as_str())
 }
 
-/// The integration after which a page begins, from the value of `next`.
+/// Returns the integration after which a page begins, from the value of `next`.
 pub(crate) fn decode_cursor(cursor: &str) -> Option<IntegrationId> {
     let id = String::from_utf8(BASE64.decode(cursor).ok()?).ok()?;
     IntegrationId::new(id).ok()
 }
 
-/// The length of JSON as part of a JSON string, and a comma.
+/// Returns the length of JSON inside a JSON string, with a comma after it.
 pub(crate) fn escaped_length(json: &str) -> usize {
     let escapes = json.bytes().filter(|byte| matches!(byte, b'"' | b'\\'));
     json.len() + escapes.count() + ",".len()

@@ -1,4 +1,4 @@
-//! Permits: the caller will call the platform itself.
+//! Permits, with which callers call a platform themselves.
 
 use axum::Json;
 use axum::extract::State;
@@ -10,8 +10,8 @@ use crate::app::App;
 use crate::metered::MeteredCall;
 use crate::problem::Problem;
 
-/// One call to the platform, made before `use_by`. Where the quota store did
-/// not answer and the deployment admits calls then, there are no numbers.
+/// Permits one call to the platform before `use_by`. It has no numbers if the quota store did not
+/// answer and the deployment admits calls then.
 #[derive(Debug, Serialize)]
 pub(crate) struct PermitView {
     platform: Platform,
@@ -32,7 +32,7 @@ pub(crate) struct QuotaView {
     windows: QuotaStatus,
 }
 
-/// Where nobody took a permit.
+/// Serves answers that take no permit.
 impl From<QuotaStatus> for QuotaView {
     fn from(windows: QuotaStatus) -> Self {
         Self {
@@ -51,8 +51,8 @@ impl From<Permit> for QuotaView {
     }
 }
 
-/// Hands out the permit that the authorizer took. It is spent even where it is
-/// of no use: a refund would break exactness for little.
+/// Hands out the permit that the authorizer took. A useless permit is spent too: a refund would
+/// make the quota inexact for little gain.
 pub(crate) async fn take(
     call: MeteredCall,
     State(app): State<App>,

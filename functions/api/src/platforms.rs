@@ -9,7 +9,6 @@ use shared::domain::quota::{Policies, Policy, Window};
 use crate::app::App;
 use crate::member::AuthenticatedCaller;
 
-/// Every platform's policy.
 #[derive(Debug, Serialize)]
 pub(crate) struct PlatformPolicies {
     platforms: Vec<PlatformPolicy>,
@@ -19,7 +18,7 @@ pub(crate) struct PlatformPolicies {
 struct PlatformPolicy {
     platform: Platform,
     platform_name: &'static str,
-    /// The period's, as in the headers.
+    /// The limit of the period, as in the headers.
     limit: u32,
     period: WindowLimit,
     burst: WindowLimit,

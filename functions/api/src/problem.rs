@@ -10,15 +10,14 @@ use shared::registration::RegistrationError;
 /// The `Retry-After` of a 503; the gateway's own has the same (`infra/template.yaml`).
 const RETRY_AFTER_SECONDS: u32 = 5;
 
-/// Why a request failed. [`render`] gives it its body, where the request's id is
-/// known.
+/// Why a request failed. [`render`] writes the body, because it knows the request's id.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
     status: StatusCode,
     detail: String,
     /// Seconds after which trying again makes sense.
     retry_after: Option<u32>,
-    /// What operators see of an internal error, and clients never.
+    /// The cause of an internal error, which operators see and clients never do.
     cause: Option<String>,
 }
 
@@ -66,7 +65,7 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, detail)
     }
 
-    /// A service that the answer depends on does not answer right now.
+    /// Reports that a service on which the answer depends does not answer right now.
     pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
         Self {
             retry_after: Some(RETRY_AFTER_SECONDS),
@@ -78,12 +77,12 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     }
 
-    /// A function that was invoked gave no usable answer.
+    /// Reports that an invoked function gave no usable answer.
     pub(crate) fn bad_gateway(detail: impl Into<String>, cause: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::BAD_GATEWAY, detail).because(cause)
     }
 
-    /// Adds what only operators see.
+    /// Adds a cause that only operators see.
     pub(crate) fn because(self, cause: impl std::fmt::Display) -> Self {
         Self {
             cause: Some(cause.to_string()),
@@ -147,7 +146,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Gives a response that is a problem its body, and logs its cause.
+/// Writes the body of a response that is a problem, and logs its cause.
 pub(crate) fn render(mut response: Response, request_id: Option<&str>) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else {
         return response;

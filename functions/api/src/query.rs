@@ -9,7 +9,6 @@ use crate::problem::Problem;
 /// The most characters of a bad value that are repeated to the client.
 const MAX_QUOTED: usize = 40;
 
-/// The parameters of one request.
 #[derive(Debug)]
 pub(crate) struct QueryParameters(BTreeMap<String, String>);
 
@@ -37,8 +36,8 @@ impl QueryParameters {
         Ok(Self(parameters))
     }
 
-    /// The value of `name` as `parse` returns it; one that `parse` refuses is a
-    /// problem that says what is `allowed`.
+    /// Returns the value of `name` as `parse` returns it. If `parse` refuses the value, the problem
+    /// says what is `allowed`.
     pub(crate) fn get<T>(
         &self,
         name: &str,
@@ -54,8 +53,7 @@ impl QueryParameters {
     }
 }
 
-/// A value as it is repeated to the client: in quotes, without control
-/// characters, and short.
+/// Quotes a value for the client: without control characters, and short.
 pub(crate) fn quoted(value: &str) -> String {
     let mut start: String = value.chars().take(MAX_QUOTED).collect();
     if start.len() < value.len() {

@@ -19,7 +19,7 @@ use crate::query::QueryParameters;
 
 /// The most integrations in one answer.
 const MAX_PAGE_ROWS: usize = 100;
-/// How many of their quotas are read at once.
+/// How many quotas of these integrations are read at once.
 const MAX_CONCURRENT_READS: usize = 16;
 
 #[derive(Debug)]
@@ -86,9 +86,9 @@ pub(crate) async fn list(
     }))
 }
 
-/// `DELETE .../integrations/{integrationId}/rate-limit`: deletes the permits that
-/// one integration has taken. Instances of the authorizer repeat a denial that
-/// they remember for at most a minute more.
+/// `DELETE .../integrations/{integrationId}/rate-limit`: deletes the permits that one integration
+/// has taken. An instance of the authorizer may repeat a denial that it remembers for one more
+/// minute.
 pub(crate) async fn reset(member: Member, State(app): State<App>) -> Result<StatusCode, Problem> {
     member.must_manage()?;
     let key = member.integration()?;

@@ -43,7 +43,7 @@ fn event(method: &str, path: &str) -> Value {
     })
 }
 
-/// The same, called by Ian of Acme.
+/// The event of a call by Ian of Acme.
 fn authorized(method: &str, path: &str) -> Value {
     let mut event = event(method, path);
     event["requestContext"]["authorizer"] = json!({
@@ -236,7 +236,7 @@ async fn an_internal_error_says_only_the_requests_id() {
 
 const PERMITS: &str = "/api/platforms/meta/acme/7/permits";
 
-/// Metered by the authorizer, which says that there is quota.
+/// An event that the authorizer has metered, with quota left.
 fn metered() -> Value {
     let mut event = authorized("POST", PERMITS);
     let context = &mut event["requestContext"]["authorizer"];

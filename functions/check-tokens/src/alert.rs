@@ -10,7 +10,6 @@ use shared::domain::report::SweepReport;
 use crate::run::Run;
 use crate::stage::ProcessError;
 
-/// The way of an alert to the topic.
 #[derive(Debug, Clone)]
 pub(crate) struct AlertPublisher {
     pub(crate) topic: Topic,

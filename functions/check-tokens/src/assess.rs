@@ -13,12 +13,11 @@ use shared::{IntegrationKey, Platform};
 use crate::operator_events::OperatorEvent;
 use crate::run::Run;
 
-/// Ends of tokens that agree within this time are one.
+/// Two tokens that end within this time of each other count as ending together.
 const EXPIRY_TOLERANCE: TimeDelta = TimeDelta::hours(1);
 
 impl Run<'_> {
-    /// Says what a failure means, given the platform's health, and whether a refusal may
-    /// be believed.
+    /// Returns the verdict on a failure, given the platform's health, and whether it is conclusive.
     pub(crate) async fn assess(
         &self,
         row: &Integration,
@@ -59,8 +58,8 @@ impl Run<'_> {
         (assessment.verdict.unwrap_or(verdict), assessment.conclusive)
     }
 
-    /// Assesses a failed probe in the same way, except for an outage of the API: that
-    /// says nothing of the token endpoint.
+    /// Returns whether a failed probe is conclusive. An outage of the API is not assessed: it
+    /// says nothing about the token endpoint.
     pub(crate) async fn assess_probe(
         &self,
         row: &Integration,
@@ -77,8 +76,8 @@ impl Run<'_> {
         is_outage || self.assess(row, refused, answer).await.1
     }
 
-    /// Takes in that a probe found a token alive. If the platform knows who asks, that
-    /// shows that our application works there, as a refresh does.
+    /// Observes a success after a probe that found a token alive, if the probe names our
+    /// application. Like a refresh, such a probe shows that the application works there.
     pub(crate) async fn observe_alive(&self, row: &Integration) {
         if row.platform.probe_names_application() {
             let observation = Observation::Success {
@@ -91,20 +90,19 @@ impl Run<'_> {
         }
     }
 
-    /// Reports ends that a probe names and nobody can believe.
+    /// Reports the implausible ends that a probe names.
     pub(crate) async fn doubt_probed(&self, platform: Platform, seen: &ProbeResult) {
         let (_, doubts) = seen.clone().believed(platform, self.health.now());
         self.doubt_lives(platform, doubts).await;
     }
 
-    /// Reports lifetimes that nobody can believe.
     pub(crate) async fn doubt_lives(&self, platform: Platform, lives: Vec<Unbelieved>) {
         if !lives.is_empty() {
             self.observe(platform, Observation::Unbelieved(lives)).await;
         }
     }
 
-    /// Takes an observation in, and keeps what the operator should hear.
+    /// Applies an observation to platform health, and keeps the operator events that follow.
     pub(crate) async fn observe(&self, platform: Platform, observation: Observation) {
         let assessment = self.health.observe(platform, observation).await;
         for event in &assessment.events {
@@ -114,15 +112,14 @@ impl Run<'_> {
     }
 }
 
-/// Whether the integration was seen to work. If it is refused now, together with others,
-/// our application may be what is refused.
+/// Whether the integration has worked before. If the platform now refuses it and others, it may
+/// be refusing our application.
 fn had_worked(row: &Integration) -> bool {
     let is_all_that_shows = row.refresh_model() == RefreshModel::None;
     row.refresh.renewed_at.is_some() || is_all_that_shows && row.refresh.alive_at.is_some()
 }
 
-/// What a success shows of the platform: the lifetimes of its tokens, where it was
-/// free to choose them.
+/// Returns a success, with the lifetimes of tokens only where the platform was free to choose them.
 pub(crate) fn success(
     row: &Integration,
     lifetimes: &Lifetimes,

@@ -1,5 +1,5 @@
-//! Drives one attempt: performs each step that the protocol names, and reports the event
-//! that follows. What must not be forgotten stands in the protocol, not here.
+//! Drives one attempt: performs each step that the protocol names, and reports the event that
+//! follows. The rules that must hold are in the protocol, not here.
 
 use std::time::Duration;
 
@@ -24,13 +24,11 @@ use crate::attempt_log::answer_record;
 use crate::opening::{CredentialOpener, encryption_context};
 use crate::run::Run;
 
-/// How long one try at storing or reading something may take: two of them end between the
-/// protocol's time for storing and the end of the lease. In real time, not the clock's: a
-/// process that was frozen for minutes still reads an answer that has come, and so does
-/// one in a test whose clock is moved in the middle of a call.
+/// Limits one try to store or to read: two tries end between the protocol's time for storing and
+/// the end of the lease. This is real time, not the clock's: a process that was frozen for minutes
+/// still reads an answer that has come. So does a test that moves its clock during a call.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Drives attempts: performs each step that the protocol asks for.
 #[derive(Debug, Clone)]
 pub(crate) struct AttemptDriver {
     pub(crate) opener: CredentialOpener,
@@ -45,7 +43,6 @@ struct Running<'a> {
     run: &'a Run<'a>,
     credentials: &'a Credentials,
     tokens: &'a Tokens,
-    /// The row before the attempt.
     before: &'a Integration,
     key: IntegrationKey,
     data_key: Option<DataKey>,
@@ -176,7 +173,7 @@ impl Running<'_> {
         }
     }
 
-    /// Finds what an earlier attempt left in the fallback, if it opens: a copy that does not is
+    /// Finds the credential that an earlier attempt left in the fallback. A damaged copy counts as
     /// none.
     async fn find_fallback(&mut self, generation: u64) -> Event {
         let AttemptDriver {
@@ -270,8 +267,8 @@ impl Running<'_> {
         Some(result)
     }
 
-    /// Seals new tokens for the generation that they will be. An answer without a
-    /// refresh token leaves the old one in force.
+    /// Seals new tokens for the next generation. An answer without a refresh token leaves the
+    /// old one in force.
     fn seal(
         &mut self,
         granted: TokenResponse,
@@ -301,7 +298,7 @@ impl Running<'_> {
         })
     }
 
-    /// Does what is left to do once nothing can be lost any more.
+    /// Observes a success and completes the record, now that nothing can be lost any more.
     async fn conclude(self, end: &End, id: String) -> AttemptRecord {
         let row = end.row.as_ref();
         let (before, after) = (

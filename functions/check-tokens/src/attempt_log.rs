@@ -1,4 +1,4 @@
-//! One log line and one audit row for every attempt, also one that never sent anything.
+//! Writes one log line and one audit row for every attempt, even one that sent nothing.
 
 use chrono::TimeDelta;
 use shared::aws::tables::{AuditStream, AuditTable};
@@ -54,7 +54,7 @@ impl AttemptLog {
     }
 }
 
-/// The outside of an answer, if there was one.
+/// Records what an answer looked like, if there was one, but not its content.
 pub(crate) fn answer_record(
     summary: Option<ResponseSummary>,
     request_id: Option<String>,

@@ -1,5 +1,5 @@
-//! Checks one integration, because a person asks: refreshes it now, due or not; probes it
-//! where nothing refreshes it; answers in words.
+//! Checks one integration on a person's request: refreshes it even before it is due, or probes
+//! it where nothing refreshes it. Answers in words.
 
 use chrono::{DateTime, Utc};
 use shared::IntegrationKey;
@@ -18,7 +18,6 @@ use crate::run::Run;
 use crate::stage::{ProcessError, Processed};
 use crate::sweep::Pipeline;
 
-/// Checks one integration now.
 pub(crate) async fn check(
     pipeline: &Pipeline,
     key: &IntegrationKey,
@@ -101,7 +100,7 @@ fn answer(
     }
 }
 
-/// What happened, and what to do.
+/// Says what happened, and what to do.
 fn message(
     row: Option<&Integration>,
     result: CheckResult,

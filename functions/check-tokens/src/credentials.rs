@@ -8,14 +8,12 @@ use shared::oauth::{Credentials, CredentialsError};
 use tokio::sync::Mutex;
 use tracing::warn;
 
-/// How long they are taken for what the secret holds: a rotation that a platform
-/// does not make us notice, because it still accepts the old ones, is followed
-/// within that time.
+/// How long an instance trusts what it read. Within this time it follows a rotation that it
+/// cannot notice, because the platform still accepts the old credentials.
 const LIFE: TimeDelta = TimeDelta::hours(1);
 
-/// The secret. An instance reads it once, and again when what it read may have
-/// been replaced: after an hour, and after a sweep in which a platform refused
-/// our application.
+/// The secret. An instance reads it again when it may have been replaced: after an hour, and after
+/// a run that ends with an open circuit breaker.
 #[derive(Debug, Clone)]
 pub(crate) struct PlatformSecret {
     client: aws_sdk_secretsmanager::Client,
@@ -27,7 +25,7 @@ pub(crate) struct PlatformSecret {
 #[derive(Debug)]
 struct Held {
     credentials: Arc<Credentials>,
-    /// Until when they are taken for what the secret holds.
+    /// When the secret is to be read again.
     until: DateTime<Utc>,
 }
 
@@ -45,10 +43,10 @@ impl PlatformSecret {
         }
     }
 
-    /// What the secret holds, or held a moment ago.
+    /// Returns what the secret holds, or held when this instance last read it.
     ///
     /// # Errors
-    /// When it cannot be had or is not of the expected form.
+    /// If the secret is unreadable or malformed, and this instance has never read it before.
     pub(crate) async fn read(&self) -> Result<Arc<Credentials>, CredentialsError> {
         let now = self.clock.now();
         let mut held = self.held.lock().await;
@@ -73,7 +71,7 @@ impl PlatformSecret {
         Ok(credentials)
     }
 
-    /// The next to ask reads the secret.
+    /// Makes the next call of `read` fetch the secret.
     pub(crate) async fn forget(&self) {
         if let Some(held) = &mut *self.held.lock().await {
             held.until = DateTime::UNIX_EPOCH;

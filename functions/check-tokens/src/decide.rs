@@ -9,23 +9,22 @@ use shared::platforms::catalog::RefreshModel;
 /// Why an integration is processed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trigger {
-    /// Its `next_action_at` is over.
+    /// The integration's `next_action_at` is within the horizon.
     Due,
-    /// It shows whether an open circuit breaker may close.
+    /// The attempt shows whether an open circuit breaker may close.
     HalfOpenTrial,
     /// A person asks for a check.
     Manual,
 }
 
-/// How a platform is asked about an integration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AttemptKind {
     Refresh,
     Probe,
 }
 
-/// Whether a sweep has anything to do about this row. The index lags behind the table:
-/// only the row itself says what is due.
+/// Whether this row has anything due. The index lags behind the table: only the row itself says
+/// what is due.
 pub(crate) fn is_due(
     row: &Integration,
     trigger: Trigger,
@@ -43,7 +42,7 @@ pub(crate) fn is_due(
     is_due && !row.is_leased(now)
 }
 
-/// Why a check leaves this row alone, if it does.
+/// Returns why a check leaves this row alone, if it does.
 pub(crate) fn obstacle_to_check(row: &Integration, now: DateTime<Utc>) -> Option<CheckResult> {
     if row.credential.access_token.is_none() {
         Some(CheckResult::Disconnected)
@@ -56,8 +55,7 @@ pub(crate) fn obstacle_to_check(row: &Integration, now: DateTime<Utc>) -> Option
     }
 }
 
-/// Whether the platform's own word keeps an integration from being tried, even if a person
-/// asks.
+/// Whether the platform asked this integration to wait, which even a check by a person respects.
 fn is_asked_to_wait(row: &Integration, now: DateTime<Utc>) -> bool {
     matches!(
         row.state,
@@ -67,7 +65,7 @@ fn is_asked_to_wait(row: &Integration, now: DateTime<Utc>) -> bool {
     )
 }
 
-/// Chooses how the platform is asked about a row that nobody holds, if it is.
+/// Chooses how to ask the platform about a row that nobody holds; `None` asks nothing.
 pub(crate) fn choose_attempt(
     row: &Integration,
     trigger: Trigger,
@@ -95,14 +93,14 @@ pub(crate) fn choose_attempt(
     }
 }
 
-/// Whether the attempt shows that a platform works, so that it may go as a half-open trial,
-/// or during a hold if nothing else keeps the integration alive.
+/// Whether the attempt shows that a platform works. Only such an attempt may be a half-open
+/// trial, or keep an integration alive during a hold.
 pub(crate) fn shows_health(attempt: AttemptKind, trigger: Trigger) -> bool {
     attempt == AttemptKind::Refresh || trigger == Trigger::HalfOpenTrial
 }
 
-/// Puts off an integration that a hold keeps from being tried. It is not tried again
-/// before, and its people see why. A routine probe of what works is only later.
+/// Puts off an integration until the end of a hold, and records why it waits. A routine probe
+/// of an active integration comes later without a record.
 pub(crate) fn put_off(
     row: &mut Integration,
     attempt: AttemptKind,

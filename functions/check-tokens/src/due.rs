@@ -9,8 +9,8 @@ use shared::IntegrationKey;
 use shared::aws::tables::{IntegrationsTable, TableError};
 use shared::domain::schedule::next_action_shards;
 
-/// The keys of all integrations that are due until `horizon`, each once. All partitions of
-/// `by_next_action` are read at once, those of the short-lived tokens first.
+/// Finds the keys of all integrations that are due until `horizon`, each once. Reads the
+/// partitions of `by_next_action` for short-lived tokens at once, and then all others.
 pub(crate) fn find_due(
     integrations: &IntegrationsTable,
     horizon: DateTime<Utc>,

@@ -48,31 +48,27 @@ use report::Reporter;
 pub use request::{InvalidRequest, Invocation, Request};
 use sweep::Pipeline;
 
-/// The function with everything that it uses.
 #[derive(Debug, Clone)]
 pub struct CheckTokens {
     pipeline: Pipeline,
 }
 
-/// The answer to an invocation.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Response {
-    /// The report of a sweep.
     Swept(Box<SweepReport>),
-    /// The result of a check.
     Checked(Checked),
 }
 
 impl CheckTokens {
     /// Reads `INTEGRATIONS_TABLE`, `AUDIT_TABLE`, `QUOTAS_TABLE` (which has the rows of
     /// platform health), `FALLBACK_BUCKET`, `ALERTS_TOPIC_ARN`, `TOKEN_KEY_ID`, and
-    /// `PLATFORM_CREDENTIALS` (the id of the secret). Optional are `PLATFORM_ENDPOINTS`,
+    /// `PLATFORM_CREDENTIALS` (the id of the secret). These are optional: `PLATFORM_ENDPOINTS`,
     /// `SWEEP_CONCURRENCY` (integrations processed at once, default 256) and
     /// `PLATFORM_CONCURRENCY` (of these, at once with each platform, default 32).
     ///
     /// # Errors
-    /// [`SetupError`] names the variable or the secret.
+    /// [`SetupError`] if a variable is missing or unusable, or the HTTP client cannot be set up.
     pub fn from_environment(
         sdk: &aws_config::SdkConfig,
         variables: &Variables,
@@ -151,7 +147,7 @@ impl CheckTokens {
     /// Handles one invocation, until its deadline at most.
     ///
     /// # Errors
-    /// [`SweepError`]; an integration that fails is in the report instead.
+    /// [`SweepError`]; an integration that fails in a sweep is in its report instead.
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Response, SweepError> {
         let invocation = Invocation::parse(&event.payload)?;
         let deadline = i64::try_from(event.context.deadline)
@@ -165,12 +161,12 @@ impl CheckTokens {
         })
     }
 
-    /// Sweeps once. `progress` sees the report grow.
+    /// Sweeps once, and calls `progress` after each integration.
     ///
     /// # Errors
     /// [`SweepError::Index`] if part of the index could not be read,
-    /// [`SweepError::Credentials`] if nothing could be refreshed; what could be
-    /// done has been done.
+    /// [`SweepError::Credentials`] if nothing could be refreshed. The sweep has then done what
+    /// it could.
     pub async fn sweep(
         &self,
         request: Request,
@@ -183,7 +179,7 @@ impl CheckTokens {
     /// Checks one integration now.
     ///
     /// # Errors
-    /// [`SweepError`] when it could not be processed, or nobody knows how it ended.
+    /// [`SweepError`] if the integration could not be processed, or the outcome is unknown.
     pub async fn check(
         &self,
         key: &IntegrationKey,

@@ -1,5 +1,5 @@
-//! How many integrations are processed at once with each platform, by all that this
-//! process does.
+//! Limits how many integrations of each platform this process handles at once, in sweeps and
+//! checks together.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,6 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// than a sweep has time for.
 const MAX_WAITING: usize = 65_536;
 
-/// Limits the concurrency with each platform.
 #[derive(Debug, Clone)]
 pub(crate) struct PlatformLimiter {
     semaphores: Arc<BTreeMap<Platform, Semaphore>>,
@@ -25,8 +24,7 @@ pub(crate) struct Slot<'a> {
     _permit: Option<SemaphorePermit<'a>>,
 }
 
-/// The keys of one sweep that wait for a slot. They take up nothing that integrations of
-/// other platforms need.
+/// The keys of one sweep that wait for a slot. Waiting, they use none of the sweep's concurrency.
 #[derive(Debug)]
 pub(crate) struct WaitingKeys<'a> {
     limiter: &'a PlatformLimiter,
@@ -34,8 +32,8 @@ pub(crate) struct WaitingKeys<'a> {
 }
 
 impl PlatformLimiter {
-    /// Allows `per_platform` slots with each platform, but never all of the `concurrency`
-    /// that a sweep has for all platforms.
+    /// Allows `per_platform` slots for each platform, but at most half of a sweep's
+    /// `concurrency`, and at least one slot.
     pub(crate) fn new(per_platform: usize, concurrency: usize) -> Self {
         let slots = per_platform.min((concurrency / 2).max(1));
         let semaphores = Platform::ALL.map(|platform| (platform, Semaphore::new(slots)));
@@ -44,7 +42,6 @@ impl PlatformLimiter {
         }
     }
 
-    /// Waits for a slot.
     pub(crate) async fn acquire(&self, platform: Platform) -> Slot<'_> {
         // Never closed, so there always is a permit.
         let permit = self.semaphores[&platform].acquire().await.ok();
@@ -54,7 +51,7 @@ impl PlatformLimiter {
         }
     }
 
-    /// The keys of a sweep, none of which waits yet.
+    /// Returns the empty queue of a sweep.
     pub(crate) fn waiting_keys(&self) -> WaitingKeys<'_> {
         WaitingKeys {
             limiter: self,
@@ -82,7 +79,7 @@ impl<'a> WaitingKeys<'a> {
         })
     }
 
-    /// Makes a key wait for a slot. Returns `false` if too many do.
+    /// Queues a key for a slot. Returns `false` if too many wait.
     pub(crate) fn push(&self, platform: Platform, key: IntegrationKey) -> bool {
         let mut keys = self.keys();
         let keys = keys.entry(platform).or_default();

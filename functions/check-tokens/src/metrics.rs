@@ -91,7 +91,7 @@ impl PlatformMetrics {
     }
 }
 
-/// Writes that a sweep has ended, which an alarm misses when it is absent.
+/// Writes the metrics of a sweep that has ended. An alarm goes off if they are absent.
 pub(crate) fn write_sweep(
     metrics: &Metrics,
     report: &SweepReport,

@@ -15,7 +15,7 @@ use crate::operator_events::OperatorEvent;
 use crate::run::Run;
 use crate::stage::ProcessError;
 
-/// The verdict for a credential that could not be opened for want of its key.
+/// The verdict for a credential whose key is not available.
 const UNOPENABLE: Verdict = Verdict::Transient(Transient::Unopenable);
 
 #[derive(Debug, Clone)]
@@ -80,9 +80,8 @@ impl CredentialOpener {
         self.attempts.record(row.platform, key, &attempt).await;
     }
 
-    /// An integration whose credential cannot be opened, or an answer to it not
-    /// sealed, backs off like one whose platform fails, so that people hear of
-    /// it before it expires. One that is damaged never will be: they hear at once.
+    /// Backs off as if the platform had failed, so that people hear of a credential that cannot be
+    /// opened or sealed before it expires. A damaged one never opens: they hear at once.
     ///
     /// Returns the row as it is now, unless another process has written it.
     pub(crate) async fn back_off(
@@ -119,7 +118,6 @@ impl CredentialOpener {
     }
 }
 
-/// Where a field of this row is sealed.
 pub(crate) fn encryption_context(
     row: &Integration,
     field: SealedField,

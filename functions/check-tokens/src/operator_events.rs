@@ -29,7 +29,7 @@ pub(crate) enum OperatorEventKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct OperatorEvent {
     pub(crate) kind: OperatorEventKind,
-    /// The platform, or the integration, that it is about.
+    /// The platform or the integration that the event is about.
     pub(crate) subject: String,
     /// What happened, and what to do.
     pub(crate) message: String,
@@ -50,7 +50,7 @@ impl OperatorEventKind {
         }
     }
 
-    /// Whether it should never happen, so that an alarm goes off at the first.
+    /// Whether this should never happen, so that the first event sets off an alarm.
     pub(crate) const fn is_our_fault(self) -> bool {
         matches!(
             self,
@@ -66,7 +66,7 @@ impl From<OperatorEventKind> for &'static str {
 }
 
 impl OperatorEvent {
-    /// A change of a platform's health that no single answer explains.
+    /// Describes a change of a platform's health that no single answer explains.
     pub(crate) fn for_health(platform: Platform, event: &HealthEvent) -> Self {
         let name = platform.display_name();
         let (kind, message) = match event {
@@ -109,7 +109,7 @@ impl OperatorEvent {
         }
     }
 
-    /// A change of a platform's health, with the answer to `row` that caused it.
+    /// Describes a change of a platform's health, and the answer to `row` that caused it.
     pub(crate) fn for_answer(
         row: &Integration,
         event: &HealthEvent,
@@ -151,7 +151,6 @@ impl OperatorEvent {
         }
     }
 
-    /// A row that cannot be read.
     pub(crate) fn row_damaged(key: &IntegrationKey, problem: &str) -> Self {
         Self {
             kind: OperatorEventKind::RowDamaged,
@@ -163,7 +162,6 @@ impl OperatorEvent {
         }
     }
 
-    /// A credential that cannot be opened.
     pub(crate) fn credential_damaged(key: &IntegrationKey, problem: &str) -> Self {
         Self {
             kind: OperatorEventKind::CredentialDamaged,
@@ -175,7 +173,7 @@ impl OperatorEvent {
         }
     }
 
-    /// A grant that was lost between a platform's answer and our storing it.
+    /// Describes a grant that was lost between a platform's answer and our write.
     pub(crate) fn rotation_lost(key: &IntegrationKey, code: Option<&str>) -> Self {
         let last = code.map_or_else(String::new, |code| {
             format!(" (what came last: {})", error_code::in_words(code))
@@ -214,7 +212,7 @@ fn unbelieved_message(name: &str, unbelieved: &Unbelieved) -> String {
     )
 }
 
-/// Describes an answer and the integration that met it, for whoever asks the platform.
+/// Describes an answer and its integration, for an operator who asks the platform about it.
 fn describe_answer(row: &Integration, answer: &AnswerRecord) -> String {
     let code = answer.code.as_deref().map(error_code::in_words);
     let text = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());

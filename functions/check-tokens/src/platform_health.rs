@@ -1,5 +1,4 @@
-//! The health of the platforms as one run knows it, kept in step with the rows that all
-//! instances share.
+//! Caches platform health for one run, and keeps it in step with the rows that all instances share.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +12,9 @@ use shared::{Clock, IntegrationKey, Platform};
 use tokio::sync::{Mutex, MutexGuard};
 use tracing::warn;
 
-/// How often a write that lost a race is applied to what won it.
+/// Limits how often a run tries to write a row that others write at the same time.
 const MAX_RACES: u32 = 5;
-/// How many successes are kept until the shared row has them: it remembers the last few.
+/// Limits the successes that wait for a write: the shared row remembers only the last few.
 const MAX_UNSAVED: usize = 8;
 
 #[derive(Debug)]
@@ -23,17 +22,17 @@ pub(crate) struct PlatformHealthCache<'a> {
     store: &'a PlatformHealthTable,
     clock: &'a Clock,
     known: BTreeMap<Platform, Mutex<Known>>,
-    /// Locked by the one integration that is tried although there is a hold.
+    /// Locked by the one integration of a platform that is tried during a hold.
     exceptions: BTreeMap<Platform, Mutex<()>>,
 }
 
-/// The right to be tried although there is a hold: one at a time.
+/// The right to be tried during a hold, for one integration of a platform at a time.
 pub(crate) type HoldException<'a> = MutexGuard<'a, ()>;
 
 #[derive(Debug)]
 struct Known {
     health: PlatformHealth,
-    /// How many half-open trials are left to this run.
+    /// Counts the half-open trials that this run may still make.
     trials_left: u8,
     /// Successes that the shared row does not have yet.
     unsaved: Vec<Observation>,
@@ -61,10 +60,9 @@ impl<'a> PlatformHealthCache<'a> {
         }
     }
 
-    /// Turns open circuit breakers half-open where that is due. Returns the integrations
-    /// that shall be the trials, because they are the last that worked. Only for a sweep
-    /// that refreshes: one that turns a breaker half-open and tries nothing leaves it open
-    /// for another interval.
+    /// Turns open circuit breakers half-open where that is due. Returns the integrations to
+    /// try: the last ones that worked. Only a sweep that refreshes may call this: a breaker
+    /// that is half-open without a trial stays open for another interval.
     pub(crate) async fn half_open(&self) -> Vec<IntegrationKey> {
         let mut trials = Vec::new();
         for (platform, known) in &self.known {
@@ -92,9 +90,9 @@ impl<'a> PlatformHealthCache<'a> {
         self.clock.now()
     }
 
-    /// Whether an integration may be tried now. If the circuit breaker is half-open, this
-    /// counts as one of its trials. Whoever would end before a hold does may be tried as
-    /// well, one at a time: nobody else can keep it alive.
+    /// Admits an integration that may be tried now, as a trial if the circuit breaker is half-open.
+    /// Also admits one that would end before a hold does, one at a time: nothing else can keep it
+    /// alive.
     pub(crate) async fn admit(
         &self,
         row: &Integration,
@@ -120,14 +118,14 @@ impl<'a> PlatformHealthCache<'a> {
         }
     }
 
-    /// Whether an integration may be tried now in a way that shows nothing of the platform.
+    /// Whether a platform may be asked now by an attempt that says nothing about its health.
     pub(crate) async fn availability(&self, platform: Platform) -> Availability {
         let known = self.known[&platform].lock().await;
         known.health.availability(self.clock.now())
     }
 
-    /// Takes an observation in, and assesses it. What other instances must know at once is
-    /// written at once.
+    /// Applies an observation, and assesses it. Writes at once what other instances must know at
+    /// once.
     pub(crate) async fn observe(&self, platform: Platform, observation: Observation) -> Assessment {
         let now = self.clock.now();
         let mut known = self.known[&platform].lock().await;
@@ -160,7 +158,6 @@ impl<'a> PlatformHealthCache<'a> {
         assessment
     }
 
-    /// The platforms whose circuit breaker is open.
     pub(crate) async fn open_breakers(&self) -> Vec<Platform> {
         let now = self.clock.now();
         let mut open = Vec::new();
@@ -173,8 +170,8 @@ impl<'a> PlatformHealthCache<'a> {
         open
     }
 
-    /// Writes the successes that nobody had to know of at once. Returns the events that
-    /// they cause in rows that others have written meanwhile.
+    /// Writes the successes that were not urgent. Returns the events that they cause in rows
+    /// that other instances have written meanwhile.
     pub(crate) async fn save(self) -> Vec<(Platform, HealthEvent)> {
         let now = self.clock.now();
         let mut all_events = Vec::new();
@@ -213,7 +210,7 @@ impl Known {
         }
     }
 
-    /// Reads what others have written, and takes in again what is unsaved here.
+    /// Reads the row that others have written, and applies the unsaved successes to it.
     async fn read_again(
         &mut self,
         store: &PlatformHealthTable,
@@ -228,8 +225,8 @@ impl Known {
     }
 }
 
-/// A platform whose row cannot be read counts as one of which nothing is known: a failing
-/// table must not keep tokens from being refreshed.
+/// Reads a platform's row. An unreadable row counts as one that knows nothing: a failing table
+/// must not stop refreshes.
 async fn read(store: &PlatformHealthTable, platform: Platform) -> PlatformHealth {
     store.get(platform).await.unwrap_or_else(|error| {
         warn!(%error, %platform, "a platform's health could not be read");

@@ -95,7 +95,7 @@ impl Prober {
         })
     }
 
-    /// Stores the row; returns none if another process has written it, and knows more.
+    /// Stores the row. Returns `None` if another process, which knows more, has written it.
     async fn store(
         &self,
         row: Integration,

@@ -104,7 +104,6 @@ impl Refresher {
     }
 }
 
-/// Counts an attempt.
 fn count(outcome: &Outcome, record: &AttemptRecord, report: &mut SweepReport) {
     match outcome {
         Outcome::Renewed | Outcome::Recovered => report.auto_refreshed += 1,

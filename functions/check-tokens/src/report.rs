@@ -41,7 +41,7 @@ impl Reporter {
         texts
     }
 
-    /// One log line, one metric and one audit row for an operator event.
+    /// Writes one log line, one metric and one audit row for an operator event.
     async fn report_event(&self, event: &OperatorEvent) {
         let OperatorEvent {
             kind,
@@ -64,7 +64,7 @@ impl Reporter {
         }
     }
 
-    /// One audit row, one metric and one log line for a sweep that began at `began`.
+    /// Writes one audit row, one metric and one log line for a sweep that began at `began`.
     pub(crate) async fn conclude(&self, report: &SweepReport, began: DateTime<Utc>) {
         let stream = AuditStream::Sweeps;
         if let Err(error) = self.audit.record(stream, &random_id(), report).await {

@@ -1,4 +1,4 @@
-//! What a sweep is asked to do.
+//! Parses the payload of an invocation.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -6,27 +6,24 @@ use shared::IntegrationKey;
 use shared::domain::alert_policy::AlertPolicy;
 use shared::domain::severity::WarningWindow;
 
-/// The invocation's payload: `{}` for what is due, or, by hand,
-/// `{"days": N, "auto_refresh": bool}`.
+/// The payload of a sweep: `{}` for what is due, or `{"days": N, "auto_refresh": bool}` by hand.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Request {
-    /// How many days ahead to look; up to 7 changes nothing, because what is
-    /// due then is due anyway.
+    /// How many days ahead to look. Up to 7 change nothing, because a sweep always warns that
+    /// early.
     pub window: WarningWindow,
     /// Only alert, refresh nothing.
     pub without_refresh: bool,
 }
 
-/// What an invocation asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Invocation {
-    /// Whatever is due.
+    /// Processes whatever is due.
     Sweep(Request),
-    /// One integration, now: `{"integration": {"org_id": "...", "integration_id": "..."}}`.
+    /// Checks one integration now: `{"integration": {"org_id": "...", "integration_id": "..."}}`.
     Check(IntegrationKey),
 }
 
-/// A payload that is not a request.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the payload is not a request such as {{\"days\":7}} or \
@@ -51,7 +48,7 @@ impl Invocation {
     /// Reads an invocation's payload.
     ///
     /// # Errors
-    /// [`InvalidRequest`] names the field.
+    /// [`InvalidRequest`] says what is wrong with the payload.
     pub fn parse(payload: &Value) -> Result<Self, InvalidRequest> {
         if payload.get("integration").is_none() {
             return Request::parse(payload).map(Self::Sweep);
@@ -66,7 +63,7 @@ impl Request {
     /// Reads an invocation's payload.
     ///
     /// # Errors
-    /// [`InvalidRequest`] names the field.
+    /// [`InvalidRequest`] says what is wrong with the payload.
     pub fn parse(payload: &Value) -> Result<Self, InvalidRequest> {
         if !payload.is_object() {
             return Err(InvalidRequest("it is not a JSON object".to_owned()));

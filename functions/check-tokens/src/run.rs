@@ -11,15 +11,13 @@ use crate::metrics::PlatformMetrics;
 use crate::operator_events::OperatorEvents;
 use crate::platform_health::PlatformHealthCache;
 
-/// The terms and the findings of one invocation.
 #[derive(Debug)]
 pub(crate) struct Run<'a> {
     pub(crate) request: Request,
-    /// Up to which `next_action_at` an integration counts as due.
+    /// The latest `next_action_at` at which an integration counts as due.
     pub(crate) horizon: DateTime<Utc>,
-    /// When the invocation must have ended.
     pub(crate) deadline: Option<DateTime<Utc>>,
-    /// Our client ids and secrets at the platforms, if nothing forbids to refresh.
+    /// Our client ids and secrets at the platforms; `None` if this run refreshes nothing.
     pub(crate) credentials: Option<&'a Credentials>,
     pub(crate) health: PlatformHealthCache<'a>,
     pub(crate) operator_events: OperatorEvents,

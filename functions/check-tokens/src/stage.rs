@@ -7,7 +7,6 @@ use shared::domain::integration::Integration;
 use shared::domain::platform_health::Availability;
 use shared::domain::report::AttemptRecord;
 
-/// Why an integration could not be processed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProcessError {
     #[error(transparent)]
@@ -18,24 +17,23 @@ pub(crate) enum ProcessError {
     Publish(#[from] AwsError),
 }
 
-/// What was tried at an integration.
 #[derive(Debug)]
 pub(crate) enum Processed {
     /// The platform was not asked.
     Untried,
-    /// The platform's health forbids to ask.
+    /// The platform's health forbade an attempt.
     HeldBack(Availability),
-    /// The platform was asked, or would have been.
+    /// The platform was asked, or the attempt ended before its request.
     Attempted(Box<AttemptRecord>),
 }
 
 /// How a refresh or a probe leaves an integration.
 #[derive(Debug)]
 pub(crate) struct StageEnd {
-    /// The row as it is now; without one it is in others' hands, or nobody knows.
+    /// The row as it is now; `None` if another process has it, or its state is unknown.
     pub(crate) row: Option<Integration>,
     pub(crate) processed: Processed,
-    /// An error with which the alerts of the row are still due.
+    /// An error that does not keep the row's alerts from being published.
     pub(crate) failure: Option<ProcessError>,
 }
 

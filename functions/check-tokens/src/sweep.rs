@@ -1,6 +1,6 @@
-//! The pipeline, from top to bottom: find what is due, decide, refresh or probe, alert,
-//! report. So many integrations are processed at once, and so many of these with each
-//! platform, until the deadline.
+//! The pipeline, from top to bottom: find what is due, decide, refresh or probe, alert, report.
+//! It runs until the deadline, and limits the integrations processed at once, in all and with
+//! each platform.
 
 use std::future::ready;
 use std::panic::AssertUnwindSafe;
@@ -51,7 +51,7 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Sweeps once. `progress` sees the report grow.
+    /// Sweeps once, and calls `progress` after each integration.
     pub(crate) async fn sweep(
         &self,
         request: Request,
@@ -106,9 +106,9 @@ impl Pipeline {
         }
     }
 
-    /// Processes all that is due while there is time, so many at once. Whoever must wait
-    /// for its platform takes no place meanwhile, so that a platform that hangs holds up
-    /// its own integrations and no others. Returns whether time ran out.
+    /// Processes what is due while there is time, `concurrency` integrations at once. One that
+    /// waits for its platform takes no place: a platform that hangs delays only its own
+    /// integrations. Returns whether time ran out.
     async fn process_due(
         &self,
         run: &Run<'_>,
@@ -148,7 +148,7 @@ impl Pipeline {
         cut_short.into_inner()
     }
 
-    /// One failing integration never stops the others: it becomes a line of the report.
+    /// Processes one integration. Its failure never stops others: it becomes a line of the report.
     async fn process_or_report<'a>(
         &'a self,
         key: Result<IntegrationKey, TableError>,
@@ -220,7 +220,7 @@ impl Pipeline {
         self.process_row(row, trigger, run, report).await.map(drop)
     }
 
-    /// Sets aside a row that cannot be read: it is reported once, and then no more.
+    /// Sets aside a row that cannot be read, so that it is reported only once.
     async fn set_aside(
         &self,
         key: &IntegrationKey,
@@ -236,8 +236,8 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Processes a row that nobody holds, in a slot of its platform if it is asked:
-    /// refreshes or probes it, publishes its alerts, and counts how pressing it is.
+    /// Refreshes or probes a row that nobody holds, publishes its alerts, and counts its
+    /// severity. The caller must hold a slot if this asks the platform.
     pub(crate) async fn process_row(
         &self,
         mut row: Integration,

@@ -1,5 +1,4 @@
-//! One alert -> one notification for everybody concerned, however often the
-//! alert is delivered.
+//! Turns one alert into one notification for each person concerned, however often SNS delivers it.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +11,6 @@ use shared::runtime::variables::InvalidVariable;
 use shared::{Clock, OrgId, UserId, Variables};
 use tracing::info;
 
-/// The function with the tables that it uses.
 #[derive(Debug, Clone)]
 pub struct Notify {
     organizations: OrganizationsTable,
@@ -20,15 +18,13 @@ pub struct Notify {
     clock: Clock,
 }
 
-/// Why an alert did not reach everybody. To deliver it again is safe.
+/// Why an alert did not reach everybody. It is safe to deliver the alert again.
 #[derive(Debug, thiserror::Error)]
 pub enum NotifyError {
-    /// The event is not an alert.
     #[error("record {record} is not an alert: {problem}")]
     NotAnAlert {
-        /// Which record of the event, from 0.
+        /// The index of the record in the event, from 0.
         record: usize,
-        /// What is wrong with it.
         problem: String,
     },
     /// The organisation is unknown, so that only the integration's creator was notified.
@@ -36,7 +32,6 @@ pub enum NotifyError {
         "organisation {0} is unknown, so its people cannot be notified; import it, then redrive this alert"
     )]
     UnknownOrganization(OrgId),
-    /// A table failed.
     #[error(transparent)]
     Store(#[from] TableError),
 }
@@ -74,8 +69,8 @@ impl Notify {
         })
     }
 
-    /// Handles one event. Every record is tried; the first error is returned,
-    /// so that the event is delivered again and in the end kept as a dead letter.
+    /// Handles one event. Tries every record, and returns the first error, so that the event is
+    /// delivered again and finally kept as a dead letter.
     ///
     /// # Errors
     /// The first [`NotifyError`] of the event's records.

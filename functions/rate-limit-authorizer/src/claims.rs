@@ -1,4 +1,4 @@
-//! What a token that is signed rightly must say.
+//! Checks what a correctly signed token says.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -35,10 +35,9 @@ const WRITABLE: [&str; 20] = [
     "updated_at",
 ];
 
-/// The claims of a token.
 pub(crate) type Claims = Map<String, Value>;
 
-/// What the claims of a valid token are.
+/// The values that the claims of a valid token must have.
 #[derive(Debug)]
 pub(crate) struct Expected {
     issuer: String,
@@ -64,7 +63,7 @@ impl Expected {
         })
     }
 
-    /// The user whom these claims name, if they hold now.
+    /// Returns the user whom these claims name, if the claims are valid now.
     pub(crate) fn user(&self, claims: &Claims, now: DateTime<Utc>) -> Result<UserId, Refusal> {
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         if text("iss") != Some(self.issuer.as_str()) {

@@ -13,7 +13,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The most that is read of a document: real ones are under 20 kB.
 const MAX_BODY_BYTES: usize = 256 * 1024;
 
-/// Where an issuer's keys are found.
 #[derive(Debug)]
 pub(crate) struct Discovery {
     http: reqwest::Client,
@@ -21,51 +20,38 @@ pub(crate) struct Discovery {
     document: Url,
 }
 
-/// Why an issuer's keys could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// No answer, or not to its end.
+    /// No answer came, or only a part.
     #[error("{url} does not answer: {cause}")]
     Unreachable {
-        /// What was asked.
         url: Url,
-        /// Why, with every cause beneath it.
+        /// The error and all its causes.
         cause: String,
     },
-    /// An answer that is not 200.
+    /// The status is not 200.
     #[error("{url} answers {status}")]
     Status {
-        /// What was asked.
         url: Url,
-        /// The answer's status.
         status: u16,
     },
-    /// An answer that is too long.
     #[error("{0} answers more than {MAX_BODY_BYTES} bytes")]
     TooLong(Url),
-    /// The discovery document is none.
     #[error("{0} is no discovery document: {1}")]
     Document(Url, serde_json::Error),
-    /// The discovery document is another issuer's.
     #[error("{url} is the document of {issuer:?}, which is not AUTH_ISSUER")]
     OtherIssuer {
-        /// What was asked.
         url: Url,
-        /// Whose document it is.
         issuer: String,
     },
-    /// The discovery document sends us where we don't go.
     #[error("the issuer's jwks_uri {0:?} is not an https URL")]
     Address(String),
-    /// The key set is of no use.
     #[error("the key set at {0} is of no use: {1}")]
     KeySet(Url, InvalidKeySet),
-    /// The last attempt failed a moment ago.
     #[error("the last attempt failed, and the next one is not due yet")]
     Pausing,
 }
 
-/// Why a text does not name an issuer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidIssuer {
     #[error("must be an https URL (http only on this machine), without query or fragment")]
@@ -107,7 +93,7 @@ impl Discovery {
         })
     }
 
-    /// Fetches the keys.
+    /// Fetches the discovery document, and then the keys.
     pub(crate) async fn key_set(&self) -> Result<KeySet, FetchError> {
         let url = &self.document;
         let document: DiscoveryDocument = serde_json::from_slice(&self.get(url).await?)
@@ -154,7 +140,7 @@ impl Discovery {
     }
 }
 
-/// Plain HTTP to this very machine, as in development.
+/// Whether the URL is plain HTTP to this machine, as in development.
 fn is_loopback_http(url: &Url) -> bool {
     url.scheme() == "http"
         && match url.host() {
@@ -165,7 +151,7 @@ fn is_loopback_http(url: &Url) -> bool {
         }
 }
 
-/// An error and all that caused it: `reqwest` prints only the outermost.
+/// Formats an error and all its causes: `reqwest` prints only the outermost.
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     let causes: Vec<String> = causes.map(ToString::to_string).collect();

@@ -9,16 +9,13 @@ use crate::discovery::FetchError;
 /// text is exactly `Unauthorized`, and `AUTHORIZER_FAILURE` of any other.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nobody we know calls. The reason is for the log alone.
+    /// The caller could not be identified. Only the log has the reason.
     #[error("Unauthorized")]
     Unauthorized(#[source] Refusal),
-    /// The issuer's keys cannot be had, so nobody can be known.
     #[error("the issuer's keys cannot be had")]
     Keys(#[from] FetchError),
-    /// The membership cannot be had.
     #[error("the membership cannot be had")]
     Membership(#[from] TableError),
-    /// The event is not what API Gateway sends.
     #[error("the event is no REQUEST authorizer event: {0}")]
     Event(&'static str),
 }
@@ -29,19 +26,16 @@ pub enum Refusal {
     /// There is not exactly one `Authorization: Bearer` header.
     #[error("not exactly one bearer token")]
     NoToken,
-    /// The token is no JWT, or says things that we would have to understand and don't.
+    /// The token is no JWT, has a `crit` header, or has an `nbf` that is no number.
     #[error("the token is no JWT that we understand")]
     Malformed,
-    /// Another algorithm than RS256 and ES256, or than its key's.
+    /// The algorithm is neither RS256 nor ES256, or is not its key's.
     #[error("the token's algorithm is not allowed, or not its key's")]
     Algorithm,
-    /// The token names no key.
     #[error("the token names no key")]
     NoKeyId,
-    /// The issuer has no such key.
     #[error("the issuer has no key of that id")]
     UnknownKey,
-    /// The signature is not the key's.
     #[error("the signature is wrong")]
     Signature,
     /// `iss` is another issuer.
@@ -50,10 +44,9 @@ pub enum Refusal {
     /// `exp` has passed, or there is none.
     #[error("the token has expired, or never does")]
     Expired,
-    /// `nbf` has not come.
+    /// `nbf` is in the future.
     #[error("the token is not valid yet")]
     NotYet,
-    /// It is meant for another audience.
     #[error("the token is for another audience")]
     Audience,
     /// The user claim is missing or no user id.
@@ -68,7 +61,7 @@ impl From<Refusal> for Error {
 }
 
 impl Error {
-    /// Logs it, with the cause that its text does not show.
+    /// Logs the error, with the cause that its text does not show.
     pub(crate) fn log(&self, request_id: Option<&str>) {
         match self {
             Self::Unauthorized(reason) => {

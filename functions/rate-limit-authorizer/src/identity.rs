@@ -1,4 +1,4 @@
-//! Who calls: the bearer token, checked.
+//! Identifies callers by their bearer tokens.
 
 use http::{HeaderMap, header};
 use jsonwebtoken::errors::ErrorKind;
@@ -12,7 +12,6 @@ use crate::error::{Error, Refusal};
 use crate::issuer_keys::IssuerKeys;
 use crate::keys::{KeySet, SigningKey};
 
-/// Identifies callers by their tokens.
 #[derive(Debug)]
 pub(crate) struct Identity {
     expected: Expected,
@@ -49,8 +48,8 @@ impl Identity {
         })
     }
 
-    /// The user whose valid token the headers bear, which API Gateway sends with
-    /// one value each and with all.
+    /// Returns the user whose valid token is in the headers. API Gateway sends each header with a
+    /// single value and again with all its values.
     pub(crate) async fn user(
         &self,
         single: &HeaderMap,
@@ -63,7 +62,7 @@ impl Identity {
         Ok(self.expected.user(&claims, self.clock.now())?)
     }
 
-    /// The key that the token names, and must have been signed with.
+    /// Returns the key that the token names, and with which it must be signed.
     async fn key(&self, head: &Header) -> Result<SigningKey, Error> {
         // Before any key is looked for: a made-up token costs us nothing.
         if !matches!(head.alg, Algorithm::RS256 | Algorithm::ES256) {
@@ -86,7 +85,7 @@ impl Identity {
     }
 }
 
-/// The token of the one `Authorization: Bearer` header.
+/// Returns the token of the one `Authorization: Bearer` header.
 fn bearer<'a>(single: &'a HeaderMap, multiple: &'a HeaderMap) -> Result<&'a str, Refusal> {
     let name = header::AUTHORIZATION;
     let mut values = multiple.get_all(&name).iter();
@@ -104,7 +103,7 @@ fn bearer<'a>(single: &'a HeaderMap, multiple: &'a HeaderMap) -> Result<&'a str,
     Ok(token.trim())
 }
 
-/// The claims of a token that `key` has signed.
+/// Returns the claims of a token that `key` has signed.
 fn signed_claims(token: &str, key: &SigningKey) -> Result<Claims, Refusal> {
     let mut validation = Validation::new(key.algorithm);
     // The library reads the system's clock and accepts more than we do: it
@@ -121,7 +120,7 @@ fn signed_claims(token: &str, key: &SigningKey) -> Result<Claims, Refusal> {
         })
 }
 
-/// Whether any bytes as a header bear a token that one of `keys` has signed.
+/// Whether `header` holds a token that one of `keys` has signed.
 #[cfg(fuzzing)]
 pub(crate) fn is_signed(header: &[u8], keys: &[u8]) -> bool {
     let keys = KeySet::parse(keys).unwrap();

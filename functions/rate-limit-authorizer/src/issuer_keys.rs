@@ -7,22 +7,21 @@ use tokio::sync::{Mutex, RwLock};
 use crate::discovery::{Discovery, FetchError};
 use crate::keys::{KeySet, SigningKey};
 
-/// An unknown key id, which anyone can make up, fetches no more often than this.
+/// An unknown key id, which anyone can make up, causes at most one fetch in this time.
 const FETCH_INTERVAL: TimeDelta = TimeDelta::minutes(1);
-/// The same while there are no keys at all: nobody gets in, so it is tried sooner.
+/// The interval without any keys is shorter, because nobody gets in.
 const FETCH_INTERVAL_WITHOUT_KEYS: TimeDelta = TimeDelta::seconds(2);
 /// A key that the issuer has withdrawn is trusted no longer than this, as long
 /// as the issuer answers.
 const MAX_KEY_AGE: TimeDelta = TimeDelta::hours(1);
 
-/// The keys of an issuer that serves them.
 #[derive(Debug)]
 pub(crate) struct IssuerKeys {
     discovery: Discovery,
     clock: Clock,
     fetched: RwLock<Option<FetchedKeys>>,
-    /// When they were last asked for. Locked while they are, so that those who
-    /// need a key at the same time wait for one answer.
+    /// When the keys were last requested. Locked during a request, so that all who need a key at
+    /// that time wait for one answer.
     asked_at: Mutex<Option<DateTime<Utc>>>,
 }
 
@@ -42,10 +41,10 @@ impl IssuerKeys {
         }
     }
 
-    /// The key of this id; `None` if the issuer has none.
+    /// Returns the key of this id, or `None` if the issuer has no such key.
     ///
     /// # Errors
-    /// When no keys are known and none can be fetched.
+    /// If this instance knows no keys and cannot fetch any.
     pub(crate) async fn key(&self, id: &str) -> Result<Option<SigningKey>, FetchError> {
         if let Some(key) = self.fresh(id).await {
             return Ok(Some(key));

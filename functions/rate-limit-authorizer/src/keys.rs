@@ -19,13 +19,10 @@ pub(crate) struct SigningKey {
     pub(crate) material: DecodingKey,
 }
 
-/// A key set that is of no use.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidKeySet {
-    /// It is no JSON Web Key Set.
     #[error("it is no JSON Web Key Set: {0}")]
     Json(#[from] serde_json::Error),
-    /// No key in it can verify our tokens.
     #[error("it holds no key with an id for RS256 or ES256 signatures")]
     NoKey,
 }

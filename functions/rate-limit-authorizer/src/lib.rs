@@ -35,10 +35,9 @@ use meter::Meter;
 /// The event of a REQUEST authorizer.
 pub type Request = ApiGatewayCustomAuthorizerRequestTypeRequest;
 
-/// A policy, and the context for the function behind.
+/// A policy, and the context that the API reads.
 pub type Response = ApiGatewayCustomAuthorizerResponse<BTreeMap<String, String>>;
 
-/// The function, wired.
 #[derive(Debug)]
 pub struct Authorizer {
     identity: Identity,
@@ -49,15 +48,14 @@ pub struct Authorizer {
 }
 
 impl Authorizer {
-    /// Wires the function: `ORGANIZATIONS_TABLE`; `AUTH_ISSUER` and
-    /// `AUTH_AUDIENCE`; optionally `AUTH_JWKS` (a key set that is used in place
-    /// of the issuer's own) and `AUTH_USER_CLAIM` (default `sub`);
-    /// `QUOTAS_TABLE`; optionally `QUOTA_POLICIES` (JSON in place of default
-    /// policies) and `QUOTA_ON_FAILURE` (`refuse`, the default, or `allow`:
-    /// what a metered call is when the quota store does not answer).
+    /// Reads `ORGANIZATIONS_TABLE`, `QUOTAS_TABLE`, `AUTH_ISSUER` and `AUTH_AUDIENCE`. These are
+    /// optional: `AUTH_JWKS` (a key set in place of the issuer's own), `AUTH_USER_CLAIM` (default
+    /// `sub`), `QUOTA_POLICIES` (JSON in place of default policies) and `QUOTA_ON_FAILURE`
+    /// (`refuse`, the default, or `allow`: the treatment of metered calls when the quota store does
+    /// not answer).
     ///
     /// # Errors
-    /// Names the variable that is missing or unusable.
+    /// [`InvalidVariable`] names the variable that is missing or unusable.
     pub fn from_environment(
         sdk: &aws_config::SdkConfig,
         variables: &Variables,
@@ -75,7 +73,7 @@ impl Authorizer {
         })
     }
 
-    /// The function with its metrics going somewhere.
+    /// Writes metrics to `metrics`; otherwise they go nowhere.
     #[must_use]
     pub fn with_metrics(mut self, metrics: Metrics) -> Self {
         self.meter = self.meter.with_metrics(metrics.clone());
@@ -83,10 +81,9 @@ impl Authorizer {
         self
     }
 
-    /// Judges one request. Everyone with an identity is let through, unless the
-    /// quota of a metered route is used up: that is what a denial means, always.
-    /// The context says what they are to the organisation, and the API
-    /// behind answers 403, 404, or 503 where there was no decision.
+    /// Judges one request. Lets everyone with an identity through, unless the quota of a metered
+    /// route is used up: a denial never means anything else. From the context, the API answers 403
+    /// or 404, or 503 if there was no decision.
     ///
     /// # Errors
     /// [`Error::Unauthorized`] is the gateway's 401; any other is its 503.
@@ -138,7 +135,7 @@ impl Authorizer {
     }
 }
 
-/// The context says what is known of `user`, the policy whether the call may pass.
+/// Says in the context what is known of `user`, and in the policy whether the call may pass.
 fn respond(
     method_arn: &str,
     user: &UserId,
@@ -182,10 +179,9 @@ fn respond(
     response
 }
 
-/// Every method of the stage that `method_arn` belongs to. Not the ARN itself:
-/// its path is the caller's, who could write a policy's wildcards into it or
-/// exceed what a policy may hold (512 characters). Nothing is cached, so this
-/// allows or denies no more than the one request.
+/// Names every method of the stage that `method_arn` belongs to. The ARN itself has the caller's
+/// path, which could hold a policy's wildcards or exceed what a policy may hold (512 characters).
+/// Nothing is cached, so this allows or denies no more than the one request.
 fn every_method(method_arn: &str) -> String {
     let mut parts = method_arn.splitn(3, '/');
     let (api, stage) = (
@@ -198,8 +194,8 @@ fn every_method(method_arn: &str) -> String {
 #[cfg(test)]
 mod tests;
 
-/// Reads any bytes as a key set, as an `Authorization` header with a token, and as
-/// the claims of one: for `fuzz/`. None of them is signed with any of `keys`.
+/// Parses `bytes` as a key set, as an `Authorization` header and as claims, for `fuzz/`. Asserts
+/// that the header has no token that one of `keys` has signed.
 #[cfg(fuzzing)]
 pub fn fuzz_identity(
     variables: &Variables,

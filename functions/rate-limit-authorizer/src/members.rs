@@ -1,4 +1,4 @@
-//! What callers are to organisations, remembered for a short while.
+//! Remembers for a short while which organisations callers belong to.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,9 +8,9 @@ use shared::aws::tables::{OrganizationsTable, TableError};
 use shared::domain::organization::Membership;
 use shared::{Clock, OrgId, UserId};
 
-/// For how long a membership that was given or taken may go unseen.
+/// How long a membership that was given or taken may go unnoticed.
 const MAX_AGE: TimeDelta = TimeDelta::seconds(60);
-/// How many are remembered at once.
+/// How many memberships are remembered at once.
 const CACHE_CAPACITY: usize = 10_000;
 
 /// Memberships, read at most once in [`MAX_AGE`].
@@ -28,7 +28,7 @@ struct KnownMembership {
 }
 
 impl KnownMembership {
-    /// Not either when the clock was set back.
+    /// Also returns `false` if the clock was set back.
     fn holds(&self, now: DateTime<Utc>) -> bool {
         (TimeDelta::zero()..MAX_AGE).contains(&(now - self.read_at))
     }
@@ -43,8 +43,8 @@ impl Members {
         }
     }
 
-    /// What `user` is to `org`, no older than [`MAX_AGE`]. That somebody is
-    /// a stranger is remembered too, an error never.
+    /// Returns the membership of `user` in `org`, no older than [`MAX_AGE`]. Also remembers that a
+    /// user is no member, but never an error.
     pub(crate) async fn membership(
         &self,
         org: &OrgId,

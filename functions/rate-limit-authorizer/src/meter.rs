@@ -11,13 +11,12 @@ use shared::runtime::metrics::{Metric, Metrics};
 use shared::runtime::variables::InvalidVariable;
 use shared::{Clock, Platform, Variables};
 
-/// What a metered call is when the quota store does not answer
-/// (`QUOTA_ON_FAILURE`).
+/// The treatment of a metered call when the quota store does not answer (`QUOTA_ON_FAILURE`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OnFailure {
-    /// Let through to an API that answers 503.
+    /// The call reaches the API, which answers 503.
     Refuse,
-    /// Let through without a permit: quotas may be exceeded meanwhile.
+    /// The call passes without a permit: calls may exceed quotas meanwhile.
     Allow,
 }
 
@@ -33,7 +32,7 @@ impl FromStr for OnFailure {
     }
 }
 
-/// Takes permits, and counts how that went.
+/// Takes permits, and counts the decisions in metrics.
 #[derive(Debug)]
 pub(crate) struct Meter {
     limiter: Limiter,
@@ -69,8 +68,8 @@ impl Meter {
         self
     }
 
-    /// Takes a permit for the call of a member, if its route is metered: if it
-    /// has a platform, and an integration to count for, in its path.
+    /// Takes a permit for a member's call, if its route is metered: if its path has a platform and
+    /// an integration.
     pub(crate) async fn take_permit(
         &self,
         route: &RouteParameters,

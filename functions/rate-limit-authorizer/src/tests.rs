@@ -47,7 +47,7 @@ fn event(token: &str, path: &str) -> LambdaEvent<Request> {
     LambdaEvent::new(request.unwrap(), Context::default())
 }
 
-/// What the gateway sees of the answer for a path that costs no look-up.
+/// Returns what the gateway sees of the answer for a path that costs no look-up.
 async fn ask(authorizer: &Authorizer, token: &str) -> Result<Value, String> {
     match authorizer
         .handle(event(token, "/api/dashboard/%61cme/notifications"))

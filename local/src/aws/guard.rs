@@ -17,15 +17,14 @@ use serde_json::{Value, json};
 use crate::addresses::Addresses;
 use crate::template::{ACCOUNT, AwsCall, Model, REGION};
 
-/// Far more than any request to these services.
+/// No request to these services comes near this size.
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
-/// The calls that functions made, each once, by logical id.
+/// Records the distinct calls that functions made, with their logical ids.
 #[derive(Debug, Clone, Default)]
 pub struct Calls(Arc<Mutex<BTreeSet<(String, AwsCall)>>>);
 
 impl Calls {
-    /// The calls so far.
     #[must_use]
     pub fn all(&self) -> BTreeSet<(String, AwsCall)> {
         self.0
@@ -47,7 +46,7 @@ struct Guard {
     calls: Calls,
 }
 
-/// A guard in front of the services at `addresses`.
+/// Returns the router of a guard in front of the services at `addresses`.
 pub(crate) fn router(
     addresses: &Addresses,
     model: Arc<Model>,
@@ -104,7 +103,7 @@ fn call(action: impl Into<String>, resource: impl Into<String>) -> AwsCall {
 }
 
 impl Guard {
-    /// Records an allowed call; the answer to one that is not allowed.
+    /// Records an allowed call, or returns the answer to one that is not allowed.
     fn refuse(&self, function: &str, service: &str, call: AwsCall) -> Option<Response> {
         let statements = self.model.functions.get(function);
         let mut statements = statements.into_iter().flat_map(|of| &of.statements);
@@ -143,8 +142,8 @@ impl Guard {
         })
     }
 
-    /// The calls that a request amounts to, with those that the service makes for
-    /// the caller.
+    /// Returns the calls that a request amounts to, with those that the service
+    /// makes for the caller.
     fn calls_of(&self, service: &str, head: &Parts, path: &str, body: &[u8]) -> Vec<AwsCall> {
         let target = head
             .headers

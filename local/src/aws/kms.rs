@@ -21,11 +21,11 @@ use serde_json::{Value, json};
 
 use super::protocol::{AwsError, answer_json, parse_input};
 
-/// The first byte of every ciphertext: its format.
+/// The first byte of every ciphertext names its format.
 const FORMAT: u8 = 1;
 const ID_LENGTH: usize = 16;
 
-/// What `kms.key` holds: an id for it, then the key.
+/// The file `kms.key` holds the material's id, then the key.
 pub(crate) const MATERIAL_LENGTH: usize = ID_LENGTH + 32;
 
 #[derive(Clone)]
@@ -70,7 +70,7 @@ impl Kms {
         }
     }
 
-    /// The ARN of the key that `key_id` (an id or an ARN) names.
+    /// Returns the ARN of the key that `key_id` (an id or an ARN) names.
     fn arn(&self, key_id: &str) -> Result<&str, AwsError> {
         let suffix = format!("/{key_id}");
         let arn = self.0.arns.iter();
@@ -144,7 +144,7 @@ impl Kms {
     }
 }
 
-/// The encryption context, unambiguously and in order, behind the header.
+/// Encodes the header, then the encryption context, unambiguously and in order.
 fn aad(header: &[u8], context: &BTreeMap<String, String>) -> Aad<Vec<u8>> {
     let context = json!(context).to_string();
     Aad::from([header, context.as_bytes()].concat())

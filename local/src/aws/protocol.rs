@@ -76,7 +76,6 @@ pub(crate) fn answer_json(
     }
 }
 
-/// Parses an operation's input.
 pub(crate) fn parse_input<T: DeserializeOwned>(input: Value) -> Result<T, AwsError> {
     serde_json::from_value(input).map_err(|e| AwsError::new("ValidationException", e.to_string()))
 }

@@ -17,7 +17,7 @@ use http::{HeaderMap, StatusCode, header};
 
 use crate::uuid::random_uuid;
 
-/// Far more than what is kept here needs.
+/// Objects here stay far below this size.
 const MAX_OBJECT_BYTES: usize = 1024 * 1024;
 
 #[derive(Clone)]
@@ -32,7 +32,7 @@ enum Objects {
 }
 
 impl S3 {
-    /// These buckets, with their objects in `directory` or, without one, in memory.
+    /// Opens `buckets` with their objects in `directory` or, without one, in memory.
     pub(crate) fn open(buckets: Vec<String>, directory: Option<PathBuf>) -> anyhow::Result<Self> {
         let objects = match directory {
             None => Objects::Memory(Mutex::default()),
@@ -57,7 +57,7 @@ impl S3 {
             .with_state(self)
     }
 
-    /// The answer to a request for a bucket that there is not.
+    /// Returns the error answer if the bucket does not exist.
     fn no_such(&self, bucket: &str) -> Option<Response> {
         let message = "The specified bucket does not exist";
         let unknown = !self.buckets.iter().any(|known| known == bucket);
@@ -113,7 +113,7 @@ impl Objects {
     }
 }
 
-/// A key may hold what a file's name cannot.
+/// Hashes the key, which may hold what a file's name cannot.
 fn file(directory: &std::path::Path, bucket: &str, key: &str) -> PathBuf {
     directory.join(bucket).join(hash(key.as_bytes()))
 }
@@ -123,7 +123,7 @@ fn hash(bytes: &[u8]) -> String {
     hash.as_ref().iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// Opaque to clients, in quotes: S3's own is not always an MD5 either.
+/// Returns a quoted hash, opaque to clients. S3's own is not always an MD5 either.
 fn etag(content: &[u8]) -> [(header::HeaderName, String); 1] {
     [(header::ETAG, format!("\"{}\"", hash(content)))]
 }

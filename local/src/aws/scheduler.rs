@@ -1,4 +1,4 @@
-//! EventBridge Scheduler: the ticking of the template's schedules.
+//! EventBridge Scheduler: ticks the template's schedules.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(crate) async fn run(schedule: Schedule, clock: Clock, events: EventQueue) {
     }
 }
 
-/// One schedule as time passes.
+/// Tracks when one schedule ticks next.
 struct Ticks {
     schedule: Schedule,
     start: DateTime<Utc>,
@@ -35,8 +35,8 @@ impl Ticks {
         }
     }
 
-    /// Ticks if it is time to, once however much time has passed; how long it is
-    /// until the next time, if there is one.
+    /// Ticks at most once, however much time has passed. Returns the time until the
+    /// next tick, if there is one.
     fn tick_if_due(&mut self, now: DateTime<Utc>, events: &EventQueue) -> Option<TimeDelta> {
         if now >= self.next? {
             tracing::debug!(schedule = self.schedule.name, "a schedule ticked");

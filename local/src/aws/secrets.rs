@@ -17,7 +17,7 @@ use super::protocol::{AwsError, answer_json, parse_input};
 use crate::template::Secret;
 use crate::uuid::random_uuid;
 
-/// The secret that a person fills in AWS, and we fill here.
+/// A person fills this secret in AWS; the stack fills it here.
 pub(crate) const PLATFORM_SECRET: &str = "PlatformSecret";
 
 #[derive(Clone)]
@@ -29,7 +29,7 @@ struct SecretsRequest {
     secret_id: String,
 }
 
-/// A client id and secret for every platform.
+/// Generates a client id and secret for every platform.
 pub(crate) fn generated_credentials() -> Value {
     let credentials = Platform::ALL.map(|platform| {
         let credentials = json!({

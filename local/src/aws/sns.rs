@@ -46,7 +46,7 @@ impl Sns {
         Router::new().route("/", post(serve)).with_state(self)
     }
 
-    /// Delivers a message to every subscriber; its id.
+    /// Delivers a message to every subscriber and returns its id.
     fn publish(&self, form: &Form) -> Result<String, AwsError> {
         let arn = form.get("TopicArn").or_else(|| form.get("TargetArn"));
         let arn = arn.ok_or_else(|| invalid("TopicArn or TargetArn"))?;
@@ -93,7 +93,7 @@ fn invalid(what: &str) -> AwsError {
     AwsError::new("InvalidParameter", format!("Invalid parameter: {what}"))
 }
 
-/// `MessageAttributes.entry.N.Name`, `.Value.DataType`, `.Value.StringValue`.
+/// Reads `MessageAttributes.entry.N.Name`, `.Value.DataType`, `.Value.StringValue`.
 fn attributes(form: &Form) -> Result<Map<String, Value>, AwsError> {
     let mut attributes = Map::new();
     for index in 1.. {

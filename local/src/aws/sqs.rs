@@ -20,16 +20,12 @@ use super::protocol::{AwsError, answer_json, parse_input};
 use crate::template::Queue;
 use crate::uuid::random_uuid;
 
-/// What lies in a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Its id.
     pub message_id: String,
-    /// What was sent.
     pub body: String,
 }
 
-/// The template's queues.
 #[derive(Debug, Clone)]
 pub(crate) struct Queues(Arc<QueuesState>);
 
@@ -37,7 +33,7 @@ pub(crate) struct Queues(Arc<QueuesState>);
 struct QueuesState {
     clock: Clock,
     queues: Vec<Queue>,
-    /// By ARN.
+    /// Keyed by the queue's ARN.
     messages: Mutex<BTreeMap<String, Vec<Held>>>,
 }
 
@@ -45,7 +41,7 @@ struct QueuesState {
 struct Held {
     message: Message,
     sent: DateTime<Utc>,
-    /// Of the last receipt.
+    /// The receipt handle that the last `ReceiveMessage` returned.
     receipt: String,
     received: u32,
     visible_at: DateTime<Utc>,
@@ -79,7 +75,7 @@ impl Queues {
             .with_state(self.clone())
     }
 
-    /// Puts `body` into the queue `arn`; its message id. `None` if there is no such queue.
+    /// Puts `body` into the queue `arn`. Returns its message id, or `None` without such a queue.
     pub(crate) fn send(&self, arn: &str, body: String) -> Option<String> {
         self.0.queues.iter().find(|queue| queue.arn == arn)?;
         let now = self.0.clock.precise();
@@ -99,7 +95,7 @@ impl Queues {
         Some(message_id)
     }
 
-    /// What lies in a queue, by its logical id, visible or not.
+    /// Returns all messages in a queue, visible or not.
     pub(crate) fn peek(&self, logical_id: &str) -> Vec<Message> {
         let queue = self
             .0

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::addresses::Addresses;
 use crate::template::{REGION, Table};
 
-/// Creates those that are missing on the embedded engine. One that is there must be the template's.
+/// Creates missing tables on the embedded engine. Existing ones must match the template.
 ///
 /// # Errors
 /// If the engine refuses a table, or a stored one has other keys.
@@ -37,12 +37,12 @@ pub(crate) fn create_missing(database: &Database, tables: &[Table]) -> anyhow::R
     Ok(())
 }
 
-/// The same on a DynamoDB that runs elsewhere. Tables that are there are left
-/// as they are. Rows expire only where `expiring` says so: DynamoDB goes by real time,
+/// Creates missing tables on a DynamoDB that runs elsewhere, and leaves existing ones as
+/// they are. Rows expire only where `expiring` says so: DynamoDB goes by real time,
 /// and would remove rows that live by a frozen clock.
 ///
 /// # Errors
-/// If it does not answer, or refuses a table.
+/// If DynamoDB does not answer, or refuses a table.
 pub(crate) async fn create_missing_at(
     addresses: &Addresses,
     tables: &[Table],
@@ -113,7 +113,7 @@ fn create(database: &Database, table: &Table) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What must not differ: keys, and indexes with theirs and their projection.
+/// Returns what must not differ: the keys, and each index's keys and projection.
 fn shape(table: &Value) -> (Value, Vec<(String, Value, Value)>) {
     let indexes = table["GlobalSecondaryIndexes"].as_array();
     let mut indexes: Vec<_> = indexes

@@ -26,7 +26,7 @@ impl From<ResponseType> for AuthorizerRefusal {
     }
 }
 
-/// The authorizer's context, principal included, if it lets the call through.
+/// Returns the authorizer's context, principal included, if it lets the call through.
 pub(super) async fn authorize(
     invoker: &Invoker,
     authorizer: &Authorizer,
@@ -61,7 +61,7 @@ pub(super) async fn authorize(
     }
 }
 
-/// What an authorizer's answer means for a call of `method_arn`.
+/// Judges an authorizer's answer to a call of `method_arn`.
 pub(super) fn judge(answer: &Value, method_arn: &str) -> Result<Value, AuthorizerRefusal> {
     let malformed = || {
         tracing::error!("the authorizer's answer is malformed");
@@ -78,7 +78,7 @@ pub(super) fn judge(answer: &Value, method_arn: &str) -> Result<Value, Authorize
     }
 }
 
-/// The context as a function sees it: every value as text, with the principal.
+/// Returns the context as a function sees it: every value as text, with the principal.
 fn context_of(answer: &Value) -> Option<Value> {
     let mut context = Map::new();
     if let Some(given) = answer.get("context").filter(|context| !context.is_null()) {
@@ -104,8 +104,8 @@ enum Effect {
     Deny,
 }
 
-/// What a policy says about a method; denied unless it says otherwise.
-/// `None` if it is not a policy.
+/// Returns what a policy says about a method: denied unless a statement allows it.
+/// Returns `None` if it is not a policy.
 fn effect_of(policy: &Value, method_arn: &str) -> Option<Effect> {
     policy.get("Statement")?;
     let mut decided = Effect::Deny;
@@ -147,8 +147,8 @@ fn one_or_many(value: &Value) -> &[Value] {
     }
 }
 
-/// IAM's wildcards: `*` for anything, `?` for one character. Linear in the
-/// product of the lengths: on a mismatch only the last `*` takes one more.
+/// Matches IAM's wildcards: `*` for any text, `?` for one character. Linear in the
+/// product of the lengths: on a mismatch only the last `*` takes one more character.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star = None;

@@ -17,7 +17,7 @@ use crate::template::{ACCOUNT, Api, REGION, Route};
 /// One request, and what the gateway knows of it.
 pub(super) struct ApiRequest {
     pub(super) method: String,
-    /// Raw, without the stage.
+    /// The raw path, without the stage.
     pub(super) path: String,
     pub(super) headers: HeaderMap,
     pub(super) request_id: String,
@@ -53,7 +53,6 @@ impl ApiRequest {
         self.parameters = parameters;
     }
 
-    /// The ARN of the method that is called.
     pub(super) fn method_arn(&self) -> String {
         let Self {
             api_id,
@@ -65,7 +64,6 @@ impl ApiRequest {
         format!("arn:aws:execute-api:{REGION}:{ACCOUNT}:{api_id}/{stage}/{method}{path}")
     }
 
-    /// The event of a REQUEST authorizer.
     pub(super) fn authorizer_event(&self) -> Value {
         let mut event = self.common();
         event["type"] = json!("REQUEST");
@@ -73,7 +71,7 @@ impl ApiRequest {
         event
     }
 
-    /// The event of an AWS_PROXY integration, with the authorizer's context.
+    /// Builds the event of an AWS_PROXY integration, with the authorizer's context.
     pub(super) fn proxy_event(&self, body: &[u8], authorizer: Option<&Value>) -> Value {
         let mut event = self.common();
         let text = std::str::from_utf8(body);
@@ -89,7 +87,7 @@ impl ApiRequest {
         event
     }
 
-    /// What a gateway response can refer to: `$context`.
+    /// Returns what a gateway response can refer to as `$context`.
     pub(super) fn context(&self, kind: ResponseType, authorizer: Option<&Value>) -> Value {
         let mut context = self.request_context();
         let message = kind.message();
@@ -156,7 +154,7 @@ impl ApiRequest {
     }
 }
 
-/// The single-value form of a multimap: the last value wins.
+/// Returns the single-value form of a multimap: the last value wins.
 fn last_of_each(values: &BTreeMap<&str, Vec<String>>) -> Value {
     let last = values
         .iter()

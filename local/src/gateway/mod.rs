@@ -24,7 +24,6 @@ use events::ApiRequest;
 use responses::{ResponseType, proxy_response};
 use routes::find_route;
 
-/// The largest request body.
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 /// How long the gateway waits for a function.
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::template::{GatewayResponse, literal, text};
 
-/// Why the gateway answers itself.
+/// Why the gateway answers instead of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ResponseType {
     AccessDenied,
@@ -25,13 +25,13 @@ pub(super) enum ResponseType {
     MissingAuthenticationToken,
     RequestTooLarge,
     Unauthorized,
-    /// One that this gateway never gives, by its name: AWS's does.
+    /// A response that AWS's gateway gives and this one never does, by its name.
     #[cfg(test)]
     Elsewhere(&'static str, u16),
 }
 
 impl ResponseType {
-    /// Name, status and message where the template says nothing.
+    /// Returns the name, and the status and message where the template sets none.
     const fn defaults(self) -> (&'static str, u16, &'static str) {
         match self {
             Self::AccessDenied => (
@@ -65,7 +65,7 @@ impl ResponseType {
     }
 }
 
-/// The response of `kind`: its own, or the default of its class, or AWS's.
+/// Renders the response of `kind`: its own, or the default of its class, or AWS's.
 pub(super) fn render(
     responses: &BTreeMap<String, GatewayResponse>,
     kind: ResponseType,
@@ -122,7 +122,7 @@ fn lookup(context: &Value, path: &str) -> Option<String> {
     }
 }
 
-/// Replaces every `$context.path`, by nothing where it is absent.
+/// Replaces every `$context.path`, with nothing where it is absent.
 fn substitute(template: &str, context: &Value) -> String {
     const MARK: &str = "$context.";
     let mut parts = template.split(MARK);
@@ -149,7 +149,7 @@ const REMAPPED_HEADERS: [&str; 6] = [
     "www-authenticate",
 ];
 
-/// A function's answer as HTTP; `None` if it is not a proxy response.
+/// Turns a function's answer into HTTP; `None` if it is not a proxy response.
 pub(super) fn proxy_response(answer: &Value, request_id: &str) -> Option<Response> {
     let status = match &answer["statusCode"] {
         Value::String(text) => text.parse().ok()?,
@@ -270,7 +270,7 @@ mod tests {
         assert_eq!((status, &*body), (401, r#"{"message":"Unauthorized"}"#));
     }
 
-    /// The responses of the template, to what AWS's gateway gives and ours never does.
+    /// Renders the template's responses to what AWS's gateway gives and ours never does.
     async fn of_the_template(kind: &'static str, status: u16) -> (u16, http::HeaderMap, Value) {
         let template = Template::parse(template::EMBEDDED).unwrap();
         let responses = template.resolve(&inputs()).unwrap().api.responses;

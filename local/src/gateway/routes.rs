@@ -2,13 +2,13 @@
 
 use crate::template::Route;
 
-/// The parameters of a path, as it was sent.
+/// The parameters of a path, with their values as the client sent them.
 pub(super) type PathParameters = Vec<(String, String)>;
 
 /// The methods that `ANY` stands for, as API Gateway knows them.
 const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
 
-/// The route of a method and a raw path. The path is found first, where literal
+/// Returns the route of a method and a raw path. Finds the path first, where literal
 /// segments win over parameters; then its route of this method, else of `ANY`
 /// ("will catch any HTTP method that wasn't explicitly declared",
 /// docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-any-method.html).

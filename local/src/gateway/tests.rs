@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::aws::lambda::invoke::{FunctionError, handler};
 use crate::stack::{Options, Stack};
 
-/// Allows, denies or fails as the bearer token says; the API echoes its event.
+/// The authorizer does what the bearer token says; the API echoes its event.
 async fn stack() -> Stack {
     Stack::start_with(Options::default(), async |_, _| {
         let authorizer = handler(async |event: Value, _| {

@@ -6,7 +6,6 @@ use super::rules::Rules;
 use super::simulated::Simulated;
 use super::{google_ads, instagram, linkedin, meta, snapchat, threads, tiktok, tiktok_business, x};
 
-/// How a platform is simulated.
 pub(super) const fn for_platform(platform: Platform) -> &'static Simulated {
     match platform {
         Platform::Meta => &meta::SIMULATED,
@@ -22,7 +21,6 @@ pub(super) const fn for_platform(platform: Platform) -> &'static Simulated {
 }
 
 impl Rules {
-    /// The platform's documented rules.
     #[must_use]
     pub fn documented(platform: Platform) -> Self {
         let simulated = for_platform(platform);

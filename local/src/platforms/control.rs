@@ -1,4 +1,4 @@
-//! The control route: what an evaluator or a test does to the platforms.
+//! The control route, where an evaluator or a test changes what the platforms do.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -12,7 +12,7 @@ use shared::Platform;
 use super::script::platform_or_alias;
 use super::{InvalidScript, Platforms, Rules, Script};
 
-/// A change of a platform's rules: only the fields that change.
+/// Holds only the fields of a platform's rules that change.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RulesChange {
@@ -48,9 +48,9 @@ pub(super) async fn clear(State(platforms): State<Platforms>) -> Json<Value> {
 }
 
 impl Platforms {
-    /// What `POST {base}/control` does: follows a script, or changes rules
-    /// (`{"platform": ..., "rules": {...}}`, see [`Rules`]). How many scripts
-    /// are being followed then.
+    /// Handles `POST {base}/control`: follows a script, or changes rules
+    /// (`{"platform": ..., "rules": {...}}`, see [`Rules`]). Returns how many scripts
+    /// the platforms follow then.
     ///
     /// # Errors
     /// [`InvalidScript`] says what is wrong with the command.

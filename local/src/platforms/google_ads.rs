@@ -37,7 +37,7 @@ pub(super) static SIMULATED: Simulated = Simulated {
     errors: ERRORS,
 };
 
-/// Of Google Ads, for a grant that allows it.
+/// Probes Google Ads; only a grant for Google Ads passes.
 const CUSTOMERS: ProbeEndpoint = bearer_probe(
     "/google/v26/customers:listAccessibleCustomers",
     |context, status| {
@@ -62,7 +62,7 @@ const CUSTOMERS: ProbeEndpoint = bearer_probe(
     },
 );
 
-/// Of any token, whatever it is for. Its numbers are texts.
+/// Probes any token, whatever it is for. The answer's numbers are texts.
 const TOKENINFO: ProbeEndpoint = ProbeEndpoint {
     token: TokenPlace::Parameter("access_token"),
     ..bearer_probe(
@@ -84,8 +84,8 @@ const TOKENINFO: ProbeEndpoint = ProbeEndpoint {
     )
 };
 
-/// No refresh token: the old one stays. Its life is said only where it has an end, as
-/// for a consent screen in "Testing".
+/// Omits the refresh token: the old one stays. States its life only where it has an end,
+/// as for a consent screen in "Testing".
 fn body(rules: &Rules, issued: &Issued) -> Value {
     let mut body = rfc6749::tokens(rules, issued);
     body["token_type"] = json!("Bearer");
@@ -95,7 +95,7 @@ fn body(rules: &Rules, issued: &Issued) -> Value {
     body
 }
 
-/// The OAuth server's.
+/// Builds an error of the OAuth server.
 fn error(status: u16, error: &str, description: &str) -> PlatformResponse {
     let mut body = rfc6749::body(error, description);
     for subtype in ["invalid_rapt", "rapt_required"] {
@@ -110,7 +110,7 @@ fn refused(status: u16, family: &str, code: &str) -> PlatformResponse {
     ads(status, family, code, "The request was refused.")
 }
 
-/// Google Ads': `family` and `code` as in `authenticationError` and
+/// Builds an error of Google Ads, with `family` and `code` as in `authenticationError` and
 /// `OAUTH_TOKEN_EXPIRED`.
 fn ads(status: u16, family: &str, code: &str, message: &str) -> PlatformResponse {
     PlatformResponse::json(status, &ads_body(status, family, code, message))

@@ -7,8 +7,8 @@ use shared::Platform;
 use super::lineage::{self, Lineage, TokenKind};
 use super::rules::Rules;
 
-/// How many living access tokens of one grant are remembered; an older one
-/// counts as expired. Keeps a grant small that is refreshed in a loop.
+/// Caps the living access tokens that one grant remembers; an older one counts as
+/// expired. This keeps a grant small that a caller refreshes in a loop.
 const REMEMBERED: usize = 256;
 
 /// Seconds since the epoch.
@@ -17,7 +17,7 @@ pub(super) type EpochSeconds = i64;
 pub(super) struct Grant {
     /// When the grant began, as far as we know.
     pub(super) since: EpochSeconds,
-    /// The foreign token that it was adopted by, if it was one.
+    /// The foreign token by which the simulator adopted the grant, if there is one.
     pub(super) origin: Option<String>,
     pub(super) revoked: bool,
     /// The highest generation issued or seen.
@@ -41,7 +41,7 @@ pub(super) struct Refresh {
     pub(super) token: String,
     pub(super) expires_at: Option<EpochSeconds>,
     pub(super) last_used: EpochSeconds,
-    /// The last exchange, for the grace window: when, with what, and the answer.
+    /// When the last exchange was, with what token, and its answer, for the grace window.
     pub(super) last: Option<(EpochSeconds, String, Issued)>,
 }
 
@@ -58,19 +58,17 @@ pub(super) struct Issued {
 /// Why a token is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Denied {
-    /// Nobody issued it: another platform's, the wrong kind, or tampered with.
+    /// The token is of another platform, of the wrong kind, or tampered with.
     Unknown,
     /// The grant is dead.
     Revoked,
     /// A refresh token that was used before.
     Used,
-    /// Its time ran out.
     Expired,
     /// An access token too young to be extended.
     TooYoung,
 }
 
-/// What is known of a token that is asked about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TokenStatus {
     pub(super) grant: String,
@@ -81,7 +79,7 @@ pub(super) struct TokenStatus {
 }
 
 impl Grant {
-    /// The access token of that place, adopted if it was never seen.
+    /// Returns the access token of this generation, adopting one that was never seen.
     pub(super) fn access(
         &mut self,
         lineage: &Lineage,
@@ -155,7 +153,7 @@ pub(super) fn past(end: Option<EpochSeconds>, now: EpochSeconds) -> bool {
 }
 
 impl TokenStatus {
-    /// An account number that stays the same for one grant.
+    /// Returns an account number that stays the same for one grant.
     pub(super) fn account(&self) -> String {
         let digits = self.grant.bytes().fold(0_u64, |sum, byte| {
             sum.wrapping_mul(31).wrapping_add(byte.into())

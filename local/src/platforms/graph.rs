@@ -8,7 +8,7 @@ use super::response::{PlatformResponse, trace_id};
 use super::rules::Rules;
 use super::simulated::{NamedError, ProbeContext, ProbeEndpoint, TokenPlace, bearer_probe};
 
-/// The body of an answer with an extended token.
+/// Builds the body of an answer with an extended token.
 pub(super) fn extended(rules: &Rules, issued: &Issued) -> Value {
     let mut body = json!({"access_token": issued.access_token, "token_type": "bearer"});
     if rules.says_expires_in {
@@ -17,7 +17,7 @@ pub(super) fn extended(rules: &Rules, issued: &Issued) -> Value {
     body
 }
 
-/// `GET /me`, for a token that is extended by itself.
+/// Returns the probe `GET /me`, for a token that is extended without a refresh token.
 pub(super) const fn me(path: &'static str) -> ProbeEndpoint {
     ProbeEndpoint {
         token: TokenPlace::ParameterOrBearer("access_token"),
@@ -79,7 +79,7 @@ pub(super) fn refuse(refusal: Refusal<'_>) -> PlatformResponse {
     error(400, code, subcode, &message)
 }
 
-/// HTTP 400, not 429; the wait stands in minutes under a business id.
+/// Answers HTTP 400, not 429; the wait stands in minutes under a business id.
 pub(super) fn throttle(retry_after: Option<u64>, _: EpochSeconds) -> PlatformResponse {
     let usage = json!({"call_count": 100, "total_time": 100, "total_cputime": 100});
     let response = error(400, 4, 0, "(#4) Application request limit reached")
@@ -98,7 +98,7 @@ pub(super) fn throttle(retry_after: Option<u64>, _: EpochSeconds) -> PlatformRes
     response.with("x-business-use-case-usage", usage.to_string())
 }
 
-/// The Graph API's error. Subcode 0: none.
+/// Builds the Graph API's error. Subcode 0 means none.
 pub(super) fn error(status: u16, code: u32, subcode: u32, message: &str) -> PlatformResponse {
     let mut error = json!({
         "message": message,

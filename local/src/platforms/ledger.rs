@@ -22,12 +22,12 @@ impl Ledger {
         }
     }
 
-    /// The grant of a token and the foreign token that it was adopted by.
+    /// Returns the foreign token by which the simulator adopted a grant, if there is one.
     pub(super) fn origin(&self, grant: &str) -> Option<&str> {
         self.grants.get(grant)?.origin.as_deref()
     }
 
-    /// How many grants can still be used or refreshed.
+    /// Counts the grants that can still be used or refreshed.
     pub(super) fn live(&self, rules: &Rules, now: EpochSeconds) -> usize {
         let alive = |grant: &&Grant| {
             let access = |access: &Access| !past(access.expires_at, now);
@@ -42,7 +42,7 @@ impl Ledger {
         self.grants.len()
     }
 
-    /// Kills the grants that `chosen` picks by id and origin; how many there were.
+    /// Kills the grants that `chosen` picks by id and origin, and returns how many.
     pub(super) fn revoke(&mut self, mut chosen: impl FnMut(&str, Option<&str>) -> bool) -> usize {
         let mut revoked = 0;
         for (id, grant) in self.grants.iter_mut().filter(|(_, grant)| !grant.revoked) {
@@ -54,8 +54,8 @@ impl Ledger {
         revoked
     }
 
-    /// Kills the grant of `token`, adopting it if need be, so that whatever
-    /// comes next of it is refused; whether it was alive.
+    /// Kills the grant of `token`, adopting it if need be, so that the platform refuses
+    /// all its later requests. Returns whether the grant was alive.
     pub(super) fn revoke_token(&mut self, token: &str, now: EpochSeconds) -> bool {
         let Some(lineage) = lineage::parse(self.platform, token) else {
             return false;
@@ -190,8 +190,8 @@ impl Ledger {
         Ok(issued)
     }
 
-    /// Looks at a token without using it. `adopted_life`: how long a token
-    /// seen for the first time lives; `None`: for ever.
+    /// Looks at a token without using it. A token seen for the first time lives for
+    /// `adopted_life` seconds, or for ever if that is `None`.
     pub(super) fn look(
         &mut self,
         rules: &Rules,

@@ -1,10 +1,9 @@
-//! What a token's text says about where it comes from. A simulator that was
-//! restarted knows its own tokens again by it.
+//! What a token's text says about its origin. A restarted simulator recognises its
+//! own tokens by it.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use shared::Platform;
 
-/// Which of a grant's two kinds of token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenKind {
     Access,
@@ -21,7 +20,7 @@ pub(super) struct Lineage {
     pub(super) generation: u32,
 }
 
-/// Reads a token. `None`: another platform's simulator issued it, so this one
+/// Parses a token. Returns `None` if another platform's simulator issued it: this one
 /// will never accept it.
 pub(super) fn parse(platform: Platform, token: &str) -> Option<Lineage> {
     let Some((issuer, grant, kind, generation)) = issued(token) else {
@@ -38,7 +37,6 @@ pub(super) fn parse(platform: Platform, token: &str) -> Option<Lineage> {
     })
 }
 
-/// A new token of a grant.
 pub(super) fn mint(platform: Platform, grant: &str, kind: TokenKind, generation: u32) -> String {
     let letter = match kind {
         TokenKind::Access => 'a',
@@ -60,8 +58,8 @@ fn issued(token: &str) -> Option<(&str, &str, TokenKind, u32)> {
     Some((platform, grant, kind, place.get(1..)?.parse().ok()?))
 }
 
-/// A grant's id follows from the token that it was adopted by, so that even
-/// after a restart that token is recognised as an ancestor, not adopted again.
+/// Derives a grant's id from the token by which it was adopted. After a restart, that
+/// token is then recognised as an ancestor, not adopted again.
 fn fingerprint(platform: Platform, token: &str) -> String {
     let hash = digest(&SHA256, format!("{platform} {token}").as_bytes());
     hash.as_ref()

@@ -1,5 +1,3 @@
-//! LinkedIn.
-
 use serde_json::{Value, json};
 
 use super::grant::{Denied, Issued, TokenStatus};
@@ -52,7 +50,7 @@ fn body(rules: &Rules, issued: &Issued) -> Value {
     body
 }
 
-/// With HTTP 200 whatever the token's state.
+/// Answers with HTTP 200 whatever the token's state.
 fn introspection(
     context: &ProbeContext<'_>,
     found: Result<TokenStatus, Denied>,
@@ -77,7 +75,7 @@ fn introspection(
     }))
 }
 
-/// The API's, outside its token endpoint. Service code 0: none.
+/// Builds an error of the API, not of its token endpoint. Service code 0 means none.
 fn api_error(status: u16, service_code: u32, code: &str, message: &str) -> PlatformResponse {
     let mut body = json!({"message": message, "status": status});
     if service_code != 0 {

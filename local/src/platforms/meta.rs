@@ -58,7 +58,7 @@ fn check(parameters: &RequestParameters, rules: &Rules) -> Result<(), Refusal<'s
     Ok(())
 }
 
-/// Whether `appsecret_proof` is the proof that the caller of `token` has the secret
+/// Checks that `appsecret_proof` proves that the caller of `token` has the secret
 /// (graph-api/guides/secure-requests).
 fn check_proof(
     parameters: &RequestParameters,
@@ -75,7 +75,7 @@ fn check_proof(
     }
 }
 
-/// The application's own token asks, and the proof is of that one.
+/// Returns the client's id from the application's own token, after a check of its proof.
 fn caller(
     parameters: &RequestParameters,
     client: Option<&Client>,

@@ -55,7 +55,7 @@ pub struct Platforms {
     state: Arc<Mutex<State>>,
 }
 
-/// The value of `PLATFORM_ENDPOINTS` for simulators served at `base`.
+/// Returns the value of `PLATFORM_ENDPOINTS` for simulators served at `base`.
 #[must_use]
 pub fn endpoints(base: &str) -> Value {
     let base = base.trim_end_matches('/');
@@ -74,7 +74,7 @@ pub fn endpoints(base: &str) -> Value {
 }
 
 impl Platforms {
-    /// Simulators without a memory, with every platform's documented rules.
+    /// Creates simulators without a memory, with every platform's documented rules.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         Self {
@@ -83,8 +83,8 @@ impl Platforms {
         }
     }
 
-    /// Knows one client of a platform from now on: any other id or secret is
-    /// refused. Without it any that is not empty is accepted.
+    /// Makes a platform refuse every other client id and secret from now on. Without this
+    /// it accepts any that are not empty.
     pub fn expect_client(&self, platform: Platform, id: &str, secret: &str) {
         self.locked().simulator(platform).client = Some(Client {
             id: id.to_owned(),
@@ -92,22 +92,20 @@ impl Platforms {
         });
     }
 
-    /// The rules that a platform keeps.
     #[must_use]
     pub fn rules(&self, platform: Platform) -> Rules {
         self.locked().simulator(platform).rules.clone()
     }
 
-    /// Changes the rules that a platform keeps from now on.
     pub fn set_rules(&self, platform: Platform, rules: Rules) {
         self.locked().simulator(platform).rules = rules;
     }
 
-    /// Follows a script from now on, after those that were there before. How
+    /// Follows a script from now on, after those that were there before. Returns how
     /// many there are then.
     ///
     /// # Errors
-    /// [`InvalidScript`] names what is wrong, and the errors that are known.
+    /// [`InvalidScript`] names what is wrong, and the known errors.
     pub fn script(&self, script: Script) -> Result<usize, InvalidScript> {
         let armed = Armed::new(script)?;
         Ok(self.locked().arm(armed))
@@ -118,7 +116,7 @@ impl Platforms {
         self.locked().disarm();
     }
 
-    /// What every simulator has seen so far.
+    /// Returns what every simulator has seen so far.
     #[must_use]
     pub fn counts(&self) -> BTreeMap<Platform, Counts> {
         let now = self.clock.now().timestamp();
@@ -129,14 +127,13 @@ impl Platforms {
             .collect()
     }
 
-    /// How many exchanges a platform was asked for.
+    /// Returns how many exchanges a platform was asked for.
     #[must_use]
     pub fn exchanges(&self, platform: Platform) -> u64 {
         self.locked().simulator(platform).exchanges()
     }
 
-    /// A panic elsewhere leaves the memory as it was: nothing in it is ever
-    /// half written.
+    /// Ignores a panic elsewhere: nothing in the memory is ever half written.
     fn locked(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -14,7 +14,7 @@ pub(super) struct Client {
     pub(super) secret: String,
 }
 
-/// Whether these are the credentials on file; without any, all are.
+/// Checks the credentials against those on file; without any on file, it accepts all.
 pub(super) fn identify(
     client: Option<&Client>,
     id: &str,
@@ -27,7 +27,7 @@ pub(super) fn identify(
     }
 }
 
-/// The client whose id and secret stand in the parameters of these names.
+/// Returns the client's id, from the parameters of its id and secret.
 pub(super) fn identify_pair(
     parameters: &RequestParameters,
     client: Option<&Client>,
@@ -39,7 +39,7 @@ pub(super) fn identify_pair(
     Ok(id.to_owned())
 }
 
-/// A parameter that is there and not empty.
+/// Returns a parameter that is there and not empty.
 pub(super) fn text<'a>(parameters: &'a RequestParameters, name: &str) -> Option<&'a str> {
     let value = parameters.get(name)?;
     (!value.is_empty()).then_some(value)

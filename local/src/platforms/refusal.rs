@@ -2,14 +2,13 @@
 
 use super::grant::Denied;
 
-/// Why new tokens are refused.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Refusal<'a> {
     /// The body is not in the platform's encoding.
     Encoding,
     /// A parameter is missing or empty.
     Missing(&'a str),
-    /// Another grant type than the refresh's.
+    /// The grant type is not that of a refresh.
     GrantType(&'a str),
     /// The wrong client, or its credentials in the wrong place.
     Client,
@@ -17,6 +16,5 @@ pub(super) enum Refusal<'a> {
     Secret,
     /// What is wrong with the proof that the caller has the secret (Meta).
     Proof(&'static str),
-    /// The token is not accepted.
     Token(Denied),
 }

@@ -1,5 +1,4 @@
-//! The requests that the simulated platforms take: read, and held against what each
-//! demands.
+//! Reads the requests to the simulated platforms, and checks what each platform demands.
 
 use axum::http::{HeaderMap, Method, Uri, header};
 use base64::Engine;
@@ -20,8 +19,7 @@ pub(super) struct RefreshRequest {
 }
 
 impl RefreshRequest {
-    /// Reads the parameters from where this platform looks for them, and from
-    /// nowhere else.
+    /// Reads the parameters only from where this platform looks for them.
     pub(super) fn parse(
         endpoint: &RefreshEndpoint,
         method: &Method,
@@ -48,12 +46,12 @@ impl RefreshRequest {
         }
     }
 
-    /// The token that is to be exchanged, if there is one.
+    /// Returns the token to exchange, if there is one.
     pub(super) fn token(&self, endpoint: &RefreshEndpoint) -> Option<&str> {
         text(self.parameters.as_ref()?, endpoint.token)
     }
 
-    /// The token, if everything about the request is as the platform wants it.
+    /// Returns the token, if everything about the request is as the platform wants it.
     pub(super) fn accept(
         &self,
         endpoint: &RefreshEndpoint,
@@ -132,7 +130,6 @@ impl ProbeRequest {
         }
     }
 
-    /// The token that is asked about.
     pub(super) fn token(&self, endpoint: &ProbeEndpoint) -> Option<&str> {
         let in_header = self.header_token.as_deref().filter(|t| !t.is_empty());
         match endpoint.token {

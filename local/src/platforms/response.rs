@@ -5,7 +5,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
-/// An HTTP response as a value, so that it is decided under the lock and sent
+/// An HTTP response as a value: the simulator decides it under the lock and sends it
 /// after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PlatformResponse {
@@ -32,7 +32,7 @@ impl PlatformResponse {
         .with("content-type", content_type)
     }
 
-    /// With one more header; a value that cannot stand in a header is left out.
+    /// Adds a header, unless a header cannot hold the value.
     pub(super) fn with(mut self, name: &'static str, value: impl AsRef<str>) -> Self {
         if let Ok(value) = HeaderValue::from_str(value.as_ref()) {
             self.headers.push((HeaderName::from_static(name), value));
@@ -40,7 +40,7 @@ impl PlatformResponse {
         self
     }
 
-    /// With `Retry-After`, if there is one.
+    /// Adds `Retry-After`, if there is a wait.
     pub(super) fn retry_after(self, seconds: Option<u64>) -> Self {
         match seconds {
             Some(seconds) => self.with("retry-after", seconds.to_string()),
@@ -58,15 +58,15 @@ impl IntoResponse for PlatformResponse {
     }
 }
 
-/// Closes the connection without a byte of a response: the server gives up on one
-/// whose body fails before its head was flushed.
+/// Closes the connection without a byte of a response: the server gives up on a response
+/// whose body fails before it has flushed the head.
 pub(super) fn hang_up() -> Response {
     let failure = std::io::Error::other("the answer was lost, as scripted");
     let body = futures::stream::once(std::future::ready(Err::<Bytes, _>(failure)));
     Response::new(Body::from_stream(body))
 }
 
-/// A fresh id for support, as every platform adds to its answers.
+/// Returns a fresh id for support, as every platform adds to its answers.
 pub(super) fn trace_id() -> String {
     format!("{:016X}", rand::random::<u64>())
 }

@@ -8,7 +8,7 @@ use super::response::PlatformResponse;
 use super::rules::Rules;
 use super::simulated::{ClientAuthentication, Encoding, NamedError, RefreshEndpoint};
 
-/// A token endpoint that takes a form with the client's credentials in it.
+/// Returns a token endpoint that takes a form with the client's credentials in it.
 pub(super) const fn endpoint(body: fn(&Rules, &Issued) -> Value) -> RefreshEndpoint {
     RefreshEndpoint {
         encodings: &[Encoding::Form],
@@ -21,7 +21,7 @@ pub(super) const fn endpoint(body: fn(&Rules, &Issued) -> Value) -> RefreshEndpo
     }
 }
 
-/// The fields that every answer with new tokens has (section 5.1).
+/// Builds the fields that every answer with new tokens has (section 5.1).
 pub(super) fn tokens(rules: &Rules, issued: &Issued) -> Value {
     let mut body = json!({"access_token": issued.access_token, "scope": rules.scope});
     if rules.says_expires_in {
@@ -30,7 +30,7 @@ pub(super) fn tokens(rules: &Rules, issued: &Issued) -> Value {
     body
 }
 
-/// The error of a token endpoint (section 5.2).
+/// Builds the error of a token endpoint (section 5.2).
 pub(super) fn error(status: u16, error: &str, description: &str) -> PlatformResponse {
     PlatformResponse::json(status, &body(error, description))
 }
@@ -39,8 +39,8 @@ pub(super) fn body(error: &str, description: &str) -> Value {
     json!({"error": error, "error_description": description})
 }
 
-/// What a refusal is called, and the sentence beside it; `None` where a named error
-/// of the platform says it all.
+/// Returns a refusal's error name, and its description; `None` where a named error of the
+/// platform says it all.
 pub(super) fn describe(refusal: Refusal<'_>) -> (&'static str, Option<String>) {
     match refusal {
         Refusal::Encoding => {
@@ -60,7 +60,7 @@ pub(super) fn describe(refusal: Refusal<'_>) -> (&'static str, Option<String>) {
     }
 }
 
-/// The answer to a refused refresh, with what the platform's own errors say.
+/// Answers a refused refresh, with what the platform's own errors say.
 pub(super) fn refuse(errors: &[NamedError], refusal: Refusal<'_>) -> PlatformResponse {
     let (name, text) = describe(refusal);
     let named = errors.iter().find(|(known, _)| *known == name);

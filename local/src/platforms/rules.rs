@@ -11,7 +11,7 @@ pub(super) const DAY: i64 = 24 * 60 * 60;
 pub struct Rules {
     /// Life of a new access token.
     pub access_life: i64,
-    /// Life of a refresh token; `null`: no clock of its own.
+    /// Life of a refresh token; `null` means that it has no clock of its own.
     pub refresh_life: Option<i64>,
     /// Whether a refresh renews the refresh token's clock. Where it does not,
     /// no access token outlives the refresh token (LinkedIn).
@@ -37,10 +37,10 @@ pub struct Rules {
     pub data_access_life: Option<i64>,
     /// What its grants allow, in the platform's own spelling.
     pub scope: String,
-    /// Whether its tokens are Meta's system users', which are extended only with
+    /// Whether its tokens belong to Meta's system users. An extension then needs
     /// `set_token_expires_in_60_days`.
     pub system_users: bool,
     /// Whether the application is set to refuse calls without `appsecret_proof` (Meta).
-    /// A wrong one is refused anyway.
+    /// The platform refuses a wrong proof anyway.
     pub requires_proof: bool,
 }

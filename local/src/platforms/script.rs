@@ -14,20 +14,19 @@ use super::{catalog, lineage};
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Script {
-    /// Only on this platform; absent: on any.
+    /// Applies only on this platform; if absent, on any.
     #[serde(default, deserialize_with = "platform_or_alias")]
     pub platform: Option<Platform>,
-    /// Only for a token that contains this text, or that belongs to the same
+    /// Applies only to a token that contains this text, or that belongs to the same
     /// grant as a token that does.
     #[serde(default)]
     pub token: Option<String>,
-    /// For so many requests (with [`Action::Revoke`]: grants); absent: for ever.
+    /// Applies to so many requests (with [`Action::Revoke`]: grants); if absent, for ever.
     #[serde(default)]
     pub times: Option<NonZeroU64>,
-    /// For which requests; a revocation counts for all.
+    /// Applies to these requests; a revocation applies to all.
     #[serde(default)]
     pub on: Requests,
-    /// What to do.
     #[serde(rename = "do")]
     pub action: Action,
 }
@@ -36,16 +35,12 @@ pub struct Script {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Requests {
-    /// Refresh exchanges.
     #[default]
     Exchange,
-    /// Probes of a token.
     Probe,
-    /// Both.
     Any,
 }
 
-/// What to do with a request.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
@@ -58,7 +53,7 @@ pub enum Action {
     DelayMs(u64),
     /// Act, then close the connection without an answer.
     LoseAnswer,
-    /// The grant is dead from now on.
+    /// Kill the grant from now on.
     Revoke,
     /// Answer with just this, and do nothing.
     Respond(Respond),
@@ -68,7 +63,7 @@ pub enum Action {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Throttle {
-    /// In seconds, said where the platform has a place for it.
+    /// In seconds; the platform says it only if its answer has a place for it.
     #[serde(default)]
     pub retry_after: Option<u64>,
 }
@@ -77,18 +72,16 @@ pub struct Throttle {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Respond {
-    /// The HTTP status.
     pub status: u16,
-    /// The body, as it is.
     #[serde(default)]
     pub body: String,
-    /// Headers besides; without a content type it is `application/json`.
+    /// Further headers; without a content type it is `application/json`.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
 }
 
 impl Script {
-    /// A script for every exchange on every platform, for ever.
+    /// Creates a script for every exchange on every platform, for ever.
     #[must_use]
     pub const fn new(action: Action) -> Self {
         Self {
@@ -106,21 +99,21 @@ impl Script {
         Self::new(Action::Refuse(error.to_owned())).on(platform)
     }
 
-    /// Only on `platform`.
+    /// Limits the script to `platform`.
     #[must_use]
     pub const fn on(mut self, platform: Platform) -> Self {
         self.platform = Some(platform);
         self
     }
 
-    /// Only for tokens of the grant that `token` picks.
+    /// Limits the script to tokens of the grant that `token` picks.
     #[must_use]
     pub fn token(mut self, token: &str) -> Self {
         self.token = Some(token.to_owned());
         self
     }
 
-    /// Only for the next `times` requests; 0 counts as 1.
+    /// Limits the script to the next `times` requests; 0 counts as 1.
     #[must_use]
     pub fn times(mut self, times: u64) -> Self {
         self.times = Some(NonZeroU64::new(times).unwrap_or(NonZeroU64::MIN));
@@ -134,12 +127,11 @@ pub enum InvalidScript {
     /// Not JSON of the documented shape, or a value out of range.
     #[error("{0}")]
     Shape(String),
-    /// An error that no platform it is meant for has.
+    /// No platform that the script is meant for has this error.
     #[error("unknown error {name:?}; {known}")]
     UnknownError {
-        /// The name given.
         name: String,
-        /// Which are known, by platform.
+        /// The known names, by platform.
         known: String,
     },
 }
@@ -148,7 +140,7 @@ pub enum InvalidScript {
 pub(super) struct Armed {
     pub(super) script: Script,
     pub(super) left: Option<u64>,
-    /// The grant that the selector names as a whole token, on each platform.
+    /// The grant that the selector names as a whole token, by platform.
     grants: Vec<Option<String>>,
 }
 

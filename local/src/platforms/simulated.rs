@@ -18,17 +18,17 @@ pub(super) struct Simulated {
     /// The base of the API.
     pub(super) api: &'static str,
     pub(super) refresh: RefreshEndpoint,
-    /// What tells whether a token works, the usual one first.
+    /// Probes that tell whether a token works, the usual one first.
     pub(super) probes: &'static [ProbeEndpoint],
-    /// Its documented rules, given plain ones.
+    /// Turns plain rules into the platform's documented ones.
     pub(super) rules: fn(Rules) -> Rules,
     /// What its grants allow, in its own spelling.
     pub(super) scope: &'static str,
-    /// The answer to a request for new tokens that it refuses.
+    /// Answers a request for new tokens that the platform refuses.
     pub(super) refuse: fn(Refusal<'_>) -> PlatformResponse,
-    /// How it asks a caller to wait, if it says for how many seconds.
+    /// Asks a caller to wait, for so many seconds if the number is known.
     pub(super) throttle: fn(Option<u64>, EpochSeconds) -> PlatformResponse,
-    /// The errors that can be asked for by name.
+    /// The errors that a script can ask for by name.
     pub(super) errors: &'static [NamedError],
 }
 
@@ -38,11 +38,11 @@ pub(super) struct RefreshEndpoint {
     pub(super) grant_type: &'static str,
     /// The parameter with the token.
     pub(super) token: &'static str,
-    /// Whether that is an access token, which is extended.
+    /// Whether that parameter is an access token, which the platform extends.
     pub(super) extends: bool,
-    /// What it demands besides.
+    /// Checks what the platform demands besides.
     pub(super) check: fn(&RequestParameters, &Rules) -> Result<(), Refusal<'static>>,
-    /// The body of an answer with new tokens.
+    /// Builds the body of an answer with new tokens.
     pub(super) body: fn(&Rules, &Issued) -> Value,
 }
 
@@ -54,15 +54,13 @@ pub(super) enum Encoding {
     Json,
 }
 
-/// How the client shows who it is.
 pub(super) enum ClientAuthentication {
-    /// Not at all: the token alone is proof enough.
+    /// The token alone is proof enough.
     None,
-    /// By its id, in a parameter of this name, and its secret.
+    /// The client sends its id, in a parameter of this name, and its secret.
     Parameters(&'static str),
-    /// By HTTP Basic, and in no other way; a public client by its id.
+    /// A client with a secret uses only HTTP Basic; a public client sends its id.
     Basic,
-    /// In either way.
     ParametersOrBasic,
 }
 
@@ -70,17 +68,17 @@ pub(super) struct ProbeEndpoint {
     pub(super) path: &'static str,
     pub(super) encoding: Encoding,
     pub(super) token: TokenPlace,
-    /// Who asks, where the platform wants to know: the client's id.
+    /// Returns the asking client's id, where the platform wants to know it.
     pub(super) caller:
         fn(&RequestParameters, Option<&Client>, &Rules) -> Result<String, PlatformResponse>,
     /// Whether a token that is seen for the first time never ends.
     pub(super) adopts_for_ever: bool,
     pub(super) answer: ProbeAnswer,
-    /// The answer about a token that is not accepted, or to none.
+    /// Answers about a token that the platform does not accept, or about no token.
     pub(super) refuse: fn(Option<Denied>) -> PlatformResponse,
 }
 
-/// A probe by GET that takes the token alone, as a bearer token.
+/// Returns a probe by GET that takes the token alone, as a bearer token.
 pub(super) const fn bearer_probe(
     path: &'static str,
     answer: fn(&ProbeContext<'_>, &TokenStatus) -> PlatformResponse,
@@ -105,9 +103,9 @@ pub(super) enum TokenPlace {
 }
 
 pub(super) enum ProbeAnswer {
-    /// About a token that works.
+    /// Answers about a token that works.
     Works(fn(&ProbeContext<'_>, &TokenStatus) -> PlatformResponse),
-    /// About every token.
+    /// Answers about every token.
     Any(fn(&ProbeContext<'_>, Result<TokenStatus, Denied>) -> PlatformResponse),
 }
 
@@ -121,7 +119,7 @@ pub(super) struct ProbeContext<'a> {
 pub(super) type NamedError = (&'static str, fn() -> PlatformResponse);
 
 impl Simulated {
-    /// The answer that `name` stands for.
+    /// Builds the answer that `name` stands for.
     pub(super) fn named(&self, name: &str) -> Option<PlatformResponse> {
         let mut errors = self.errors.iter().chain(ANYWHERE);
         errors
@@ -129,7 +127,6 @@ impl Simulated {
             .map(|(_, answer)| answer())
     }
 
-    /// The names of its errors.
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
         self.errors.iter().chain(ANYWHERE).map(|(name, _)| *name)
     }
@@ -137,7 +134,7 @@ impl Simulated {
 
 pub(super) const JSON: &str = "application/json";
 
-/// What comes between a platform and its callers.
+/// Errors that arise between a platform and its callers.
 #[rustfmt::skip] // an error a line
 const ANYWHERE: &[NamedError] = &[
     ("html", || raw(502, "text/html", "<html><body><h1>502 Bad Gateway</h1></body></html>")),
@@ -149,7 +146,7 @@ const ANYWHERE: &[NamedError] = &[
     ("unavailable", || raw(503, "text/plain", "Service Unavailable")),
 ];
 
-/// A body as it is.
+/// Answers with a body as it is.
 pub(super) fn raw(status: u16, content_type: &'static str, body: &str) -> PlatformResponse {
     PlatformResponse::text(status, content_type, body.to_owned())
 }

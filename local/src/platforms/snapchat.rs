@@ -48,7 +48,7 @@ fn body(rules: &Rules, issued: &Issued) -> Value {
     body
 }
 
-/// The API's, outside its token endpoint.
+/// Builds an error of the API, not of its token endpoint.
 fn api_error(status: u16, message: &str) -> PlatformResponse {
     let body = json!({
         "request_status": "ERROR",

@@ -22,8 +22,8 @@ use super::{catalog, lineage};
 pub struct Counts {
     /// Requests for new tokens, whatever became of them.
     pub exchanges: u64,
-    /// Those among them that brought no new token. An answer that was lost
-    /// after acting is not refused.
+    /// Exchanges that brought no new token. An exchange whose answer was lost after it
+    /// acted does not count.
     pub refused: u64,
     /// Grants adopted because a token of theirs was never seen before.
     pub adopted: u64,
@@ -46,7 +46,7 @@ pub(super) struct Simulator {
     refused: u64,
 }
 
-/// What is sent back; no answer: the connection is closed without one.
+/// The answer and its delay; without an answer, the connection closes.
 pub(super) struct Outcome {
     pub(super) answer: Option<PlatformResponse>,
     pub(super) delay: Duration,
@@ -79,7 +79,7 @@ impl State {
         &mut self.simulators[platform as usize]
     }
 
-    /// Follows one more script; how many there are now.
+    /// Follows one more script, and returns how many there are now.
     pub(super) fn arm(&mut self, mut armed: Armed) -> usize {
         if armed.script.action == Action::Revoke {
             for simulator in &mut self.simulators {
@@ -197,7 +197,7 @@ impl State {
 }
 
 impl Plan {
-    /// The answer that is given instead of acting.
+    /// Returns the answer that the platform gives instead of acting.
     fn instead(&self, platform: Platform, now: EpochSeconds) -> Option<PlatformResponse> {
         match self.action.as_ref()? {
             Action::Refuse(name) => catalog::for_platform(platform).named(name),
@@ -232,7 +232,7 @@ impl Simulator {
         self.exchanges
     }
 
-    /// The answer, and whether it carries new tokens.
+    /// Returns the answer, and whether it carries new tokens.
     fn exchange(
         &mut self,
         request: &RefreshRequest,

@@ -61,14 +61,14 @@ fn body(rules: &Rules, issued: &Issued) -> Value {
     body
 }
 
-/// The token endpoint's.
+/// Builds an error of the token endpoint.
 fn error(status: u16, error: &str, description: &str) -> PlatformResponse {
     let mut body = rfc6749::body(error, description);
     body["log_id"] = json!(trace_id());
     PlatformResponse::json(status, &body)
 }
 
-/// The API's, outside its token endpoint.
+/// Builds an error of the API, not of its token endpoint.
 fn api_error(status: u16, code: &str, message: &str) -> PlatformResponse {
     let error = json!({"code": code, "message": message, "log_id": trace_id()});
     PlatformResponse::json(status, &json!({"data": {}, "error": error}))

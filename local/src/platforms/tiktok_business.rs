@@ -36,7 +36,7 @@ pub(super) static SIMULATED: Simulated = Simulated {
     errors: ERRORS,
 };
 
-/// About an advertiser's token, which nothing ends but a revocation. It is in a header
+/// Probes an advertiser's token, which only a revocation ends. The token is in a header
 /// of its own (tiktok-business-api-sdk).
 const ADVERTISERS: ProbeEndpoint = ProbeEndpoint {
     path: "/tiktok_business/open_api/v1.3/oauth2/advertiser/get/",
@@ -56,7 +56,7 @@ const ADVERTISERS: ProbeEndpoint = ProbeEndpoint {
     refuse: refuse_probe,
 };
 
-/// About a TikTok account's token: that and the application's id are enough.
+/// Probes a TikTok account's token: that and the application's id are enough.
 const TOKEN_INFO: ProbeEndpoint = ProbeEndpoint {
     path: "/tiktok_business/open_api/v1.3/tt_user/token_info/get/",
     encoding: Encoding::Json,

@@ -1,5 +1,3 @@
-//! X.
-
 use serde_json::{Value, json};
 
 use super::grant::Issued;
@@ -70,7 +68,7 @@ fn body(rules: &Rules, issued: &Issued) -> Value {
     body
 }
 
-/// Problem details. `kind`: the last part of the problem's address.
+/// Builds problem details. `kind` is the last part of the problem's address.
 fn problem(status: u16, kind: &str, title: &str, detail: &str) -> PlatformResponse {
     let address = match kind {
         "" => "about:blank".to_owned(),

@@ -22,8 +22,8 @@ pub(crate) struct DataDir {
 }
 
 impl DataDir {
-    /// Locks the directory, makes it if need be, and deletes what a stack that
-    /// was killed there has published.
+    /// Locks the directory, makes it if it is missing, and deletes what a killed stack
+    /// published there.
     pub(crate) async fn open(path: &Path) -> anyhow::Result<Self> {
         let mut builder = DirBuilder::new();
         builder.recursive(true);
@@ -66,7 +66,7 @@ impl DataDir {
         self.path.join(name)
     }
 
-    /// The content of a file with mode 0600; `make` makes it the first time.
+    /// Returns the content of a file with mode 0600, which `make` makes the first time.
     pub(crate) fn secret(
         &self,
         name: &str,
@@ -79,8 +79,7 @@ impl DataDir {
         fs::read(&file).with_context(|| format!("cannot read {}", file.display()))
     }
 
-    /// Writes where everything answers, and the environment of functions that are
-    /// served elsewhere.
+    /// Writes the addresses, and the environment of functions that run elsewhere.
     pub(crate) fn publish_addresses(
         &self,
         addresses: &Addresses,
@@ -92,7 +91,7 @@ impl DataDir {
         self.write(ADDRESSES, text.as_bytes()) // the last: its presence means that the stack is ready
     }
 
-    /// Deletes what was published.
+    /// Deletes what `publish_addresses` wrote.
     pub(crate) fn withdraw_addresses(&self) {
         for name in [ADDRESSES, FUNCTIONS_ENV] {
             let _ = fs::remove_file(self.file(name)); // mostly it is not there
@@ -119,10 +118,10 @@ impl Drop for DataDir {
 }
 
 impl Addresses {
-    /// The addresses of the stack that runs in `data_dir`.
+    /// Returns the addresses of the stack that runs in `data_dir`.
     ///
     /// # Errors
-    /// If none runs there, or its file cannot be read.
+    /// If no stack runs there, or its file cannot be read.
     pub fn of_running_stack(data_dir: &Path) -> anyhow::Result<Self> {
         let file = data_dir.join(ADDRESSES);
         if !file.exists() || !is_locked(data_dir) {

@@ -40,7 +40,7 @@ use servers::{Servers, bind};
 /// How long pending events may take once the stack stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
-/// A running stack. Dropped, it stops too, but does not wait for pending events.
+/// A running stack. Dropping it stops it without waiting for pending events.
 pub struct Stack {
     addresses: Addresses,
     environment: Environment,
@@ -66,8 +66,8 @@ impl Stack {
         Self::start_with(options, functions::handlers).await
     }
 
-    /// Starts the stack with the functions that `make_handlers` returns; it is not
-    /// called when they run elsewhere. The services that they call answer already.
+    /// Starts the stack with the functions that `make_handlers` returns. The services that
+    /// they call answer before that. Nothing calls `make_handlers` if they run elsewhere.
     ///
     /// # Errors
     /// As for [`Stack::start`].
@@ -173,31 +173,27 @@ impl Stack {
         })
     }
 
-    /// Where everything answers.
     #[must_use]
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
     }
 
-    /// The template resolved against the addresses.
     #[must_use]
     pub fn environment(&self) -> &Environment {
         &self.environment
     }
 
-    /// The simulated platforms.
     #[must_use]
     pub fn platforms(&self) -> &Platforms {
         &self.platforms
     }
 
-    /// What the functions called, where they are guarded.
+    /// Returns what guarded functions called.
     #[must_use]
     pub fn calls(&self) -> &Calls {
         &self.calls
     }
 
-    /// The OpenID issuer.
     #[must_use]
     pub fn issuer(&self) -> &Issuer {
         &self.issuer
@@ -206,7 +202,7 @@ impl Stack {
     /// Runs a function, by its logical id, and waits for its answer.
     ///
     /// # Errors
-    /// The function's own.
+    /// Returns the function's own error.
     pub async fn invoke(&self, logical_id: &str, event: Value) -> Result<Value, FunctionError> {
         let invoker = self.events.invoker();
         invoker.invoke(logical_id, event, &random_uuid()).await
@@ -217,13 +213,12 @@ impl Stack {
         self.events.settled().await;
     }
 
-    /// The messages in a queue, by its logical id.
     #[must_use]
     pub fn queue(&self, logical_id: &str) -> Vec<Message> {
         self.queues.peek(logical_id)
     }
 
-    /// Stops: no more ticks, then the events under way, then the servers.
+    /// Stops the schedules, waits for the events under way, then stops the servers.
     pub async fn stop(mut self) {
         self.schedules.shutdown().await;
         if let Some(data_dir) = &self.data_dir {
@@ -240,7 +235,7 @@ impl Stack {
     }
 }
 
-/// The KMS key's material, kept in `kms.key`.
+/// Returns the KMS key's material, kept in `kms.key`.
 fn key_material(data_dir: Option<&DataDir>) -> anyhow::Result<[u8; kms::MATERIAL_LENGTH]> {
     let fresh = || {
         let mut material = [0; kms::MATERIAL_LENGTH];
@@ -260,8 +255,8 @@ fn key_material(data_dir: Option<&DataDir>) -> anyhow::Result<[u8; kms::MATERIAL
     })
 }
 
-/// The platforms' client ids and secrets, kept in `platforms.json`. The simulated
-/// platforms expect them.
+/// Returns the platforms' client ids and secrets, kept in `platforms.json`, and makes
+/// the simulated platforms expect them.
 fn platform_credentials(
     data_dir: Option<&DataDir>,
     platforms: &Platforms,

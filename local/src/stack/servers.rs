@@ -14,13 +14,13 @@ use tokio::task::JoinHandle;
 /// How long requests under way may take once the servers stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
-/// Running servers. Dropped, they stop too, but without the grace.
+/// Running servers. Dropping them stops them too, but without the grace.
 pub(crate) struct Servers {
     stopping: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// A listener, and the URL that it answers at.
+/// Binds a listener, and returns the URL that it answers at.
 pub(crate) async fn bind(port: u16, option: &str) -> anyhow::Result<(TcpListener, String)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
     let listener = listener.with_context(|| {

@@ -7,12 +7,11 @@ use super::resolve::Resolver;
 use super::value::{inside, text};
 
 impl Resolver<'_> {
-    /// Whether the condition of this name holds.
     pub(super) fn holds(&self, name: &str, place: &str) -> Result<bool, TemplateError> {
         self.holds_within(name, place, self.template.conditions.len())
     }
 
-    /// The same, when at most `depth` conditions may stand behind one another.
+    /// Whether a condition holds. At most `depth` conditions may refer to each other in a row.
     fn holds_within(&self, name: &str, place: &str, depth: usize) -> Result<bool, TemplateError> {
         let condition = self.template.conditions.get(name).ok_or_else(|| {
             TemplateError::at(place, format!("refers to {name}, which is no condition"))
@@ -23,7 +22,7 @@ impl Resolver<'_> {
         self.evaluate(condition, &inside("Conditions", name), depth)
     }
 
-    /// Which of both values of an `Fn::If` counts; nothing for `AWS::NoValue`.
+    /// Returns the value that an `Fn::If` chooses, or `None` for `AWS::NoValue`.
     pub(super) fn choose<'v>(
         &self,
         argument: &'v Value,
@@ -65,7 +64,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// What a condition may compare: parameters and literals.
+    /// Returns what a condition may compare: a parameter or a literal.
     fn operand(&self, value: &Value, place: &str) -> Result<String, TemplateError> {
         match value.as_object() {
             None => Ok(text(value)),

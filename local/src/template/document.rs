@@ -18,7 +18,6 @@ pub const EMBEDDED: &str = include_str!("../../../infra/template.yaml");
 pub struct Template {
     /// Parameter names and their defaults.
     pub(super) parameters: BTreeMap<String, Option<String>>,
-    /// Conditions by name.
     pub(super) conditions: BTreeMap<String, Value>,
     pub(crate) resources: BTreeMap<String, Resource>,
 }
@@ -88,7 +87,7 @@ impl Template {
     }
 }
 
-/// The YAML as JSON, its short tags in their long form.
+/// Converts YAML to JSON, its short tags to their long form.
 fn to_json(yaml: &Yaml, place: &str) -> Result<Value, TemplateError> {
     Ok(match yaml {
         Yaml::Null => Value::Null,
@@ -134,7 +133,7 @@ fn to_json(yaml: &Yaml, place: &str) -> Result<Value, TemplateError> {
     })
 }
 
-/// SAM's rule for globals: maps are merged, lists joined, the rest overridden.
+/// Applies SAM's rule for globals: merges maps, joins lists, overrides the rest.
 pub(super) fn merged(global: &Value, own: Value) -> Value {
     match (global, own) {
         (Value::Object(global), Value::Object(mut own)) => {

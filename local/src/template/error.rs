@@ -4,9 +4,8 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("template: {place}: {problem}")]
 pub struct TemplateError {
-    /// Where, such as `Resources.AlertsTopic.Properties.Foo`.
+    /// A path such as `Resources.AlertsTopic.Properties.Foo`.
     pub place: String,
-    /// What is wrong there.
     pub problem: String,
 }
 

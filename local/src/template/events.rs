@@ -40,7 +40,7 @@ fn enabled() -> String {
     "ENABLED".to_owned()
 }
 
-/// Puts an event of a function where it is run from.
+/// Adds a function's event to the part of the model that runs it.
 pub(super) fn attach(
     model: &mut Model,
     default_authorizer: Option<&str>,

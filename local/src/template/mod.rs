@@ -1,5 +1,5 @@
-//! The SAM template, resolved for one machine. What it does not understand is an
-//! error that names its place.
+//! The SAM template, resolved for one machine. Anything in it that this module does
+//! not understand is an error that names its place.
 
 mod api;
 mod build;

@@ -11,13 +11,10 @@ use super::schedule_expression::ScheduleExpression;
 /// Everything that the template says about this machine.
 #[derive(Debug, Clone)]
 pub struct Model {
-    /// DynamoDB tables.
     pub tables: Vec<Table>,
     /// Functions by logical id.
     pub functions: BTreeMap<String, Function>,
-    /// The REST API.
     pub api: Api,
-    /// Schedules of all functions.
     pub schedules: Vec<Schedule>,
     pub(crate) topics: Vec<Topic>,
     pub(crate) queues: Vec<Queue>,
@@ -31,7 +28,6 @@ pub struct Model {
 /// A table, as `CreateTable` and `UpdateTimeToLive` take it.
 #[derive(Debug, Clone)]
 pub struct Table {
-    /// Its name.
     pub name: String,
     /// The body of `CreateTable`.
     pub create: Value,
@@ -39,18 +35,14 @@ pub struct Table {
     pub ttl: Option<String>,
 }
 
-/// A Lambda function.
 #[derive(Debug, Clone)]
 pub struct Function {
     /// Its name in AWS.
     pub name: String,
-    /// Its ARN.
     pub arn: String,
     /// The binary that it is built from.
     pub binary: String,
-    /// How long one invocation may take.
     pub timeout: Duration,
-    /// Its environment.
     pub variables: BTreeMap<String, String>,
     /// How often a failed asynchronous invocation is tried again.
     pub retries: u32,
@@ -62,29 +54,23 @@ pub struct Function {
     pub statements: Vec<Statement>,
 }
 
-/// A schedule of one function.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     /// Logical id of the function.
     pub function: String,
     /// Its name in the template.
     pub name: String,
-    /// When.
     pub expression: ScheduleExpression,
-    /// The event.
+    /// The event that each tick sends.
     pub input: Value,
 }
 
-/// The REST API.
 #[derive(Debug, Clone, Default)]
 pub struct Api {
-    /// Its id.
     pub id: String,
-    /// Its stage.
     pub stage: String,
     /// Authorizers by name.
     pub authorizers: BTreeMap<String, Authorizer>,
-    /// Its routes.
     pub routes: Vec<Route>,
     pub(crate) responses: BTreeMap<String, GatewayResponse>,
 }
@@ -98,7 +84,6 @@ pub struct Authorizer {
     pub headers: Vec<String>,
 }
 
-/// A route.
 #[derive(Debug, Clone)]
 pub struct Route {
     /// The method; `ANY` for those that the path's other routes do not name.

@@ -13,9 +13,9 @@ pub struct AwsCall {
     pub action: String,
     /// The resource's ARN.
     pub resource: String,
-    /// The partition key of the one item that it is about.
+    /// The partition key, if the call is about one item.
     pub leading_key: Option<String>,
-    /// The service that makes it for the caller.
+    /// The service that makes the call for the caller, if there is one.
     pub via: Option<String>,
 }
 
@@ -36,7 +36,7 @@ enum Condition {
 }
 
 impl Statement {
-    /// What is left of it for one action on one resource.
+    /// Returns the statement, narrowed to one action on one resource.
     #[must_use]
     pub fn only(&self, action: &str, resource: &str) -> Self {
         Self {
@@ -46,7 +46,6 @@ impl Statement {
         }
     }
 
-    /// Whether it allows a call.
     #[must_use]
     pub fn allows(&self, call: &AwsCall) -> bool {
         let any = |patterns: &[String], text: &str| patterns.iter().any(|p| matches(p, text));
@@ -66,7 +65,7 @@ impl Statement {
     }
 }
 
-/// IAM's patterns: `*` for any text.
+/// Matches IAM's patterns: `*` for any text.
 fn matches(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
@@ -96,7 +95,6 @@ struct Document {
     statement: Vec<Value>,
 }
 
-/// The statements of a role's policies.
 pub(super) fn parse_statements(role: &Value, place: &str) -> Result<Vec<Statement>, TemplateError> {
     let mut statements = Vec::new();
     let Role { policies } = typed(role.clone(), place)?;
@@ -147,7 +145,7 @@ fn parse_statement(statement: &Value, place: &str) -> Result<Statement, Template
     })
 }
 
-/// One text or several.
+/// Returns one text or several as a list.
 fn texts(value: &Value) -> Vec<String> {
     let many = value.as_array().cloned();
     let many = many.unwrap_or_else(|| vec![value.clone()]);

@@ -22,7 +22,7 @@ const STACK: &str = "warden";
 pub struct Inputs {
     /// Values of parameters; the others take their defaults.
     pub parameters: BTreeMap<String, String>,
-    /// Where SQS answers: queues are known by their URLs.
+    /// The URL of SQS: queues are known by their URLs.
     pub sqs: String,
 }
 
@@ -57,14 +57,14 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    /// `value` with every intrinsic replaced by its value.
+    /// Returns `value` with every intrinsic replaced by its value.
     pub(super) fn resolve(&self, value: &Value, place: &str) -> Result<Value, TemplateError> {
         Ok(self
             .resolve_unless_absent(value, place)?
             .unwrap_or_default())
     }
 
-    /// The same; nothing where a condition chose `AWS::NoValue`.
+    /// Resolves a value; `None` where a condition chose `AWS::NoValue`.
     fn resolve_unless_absent(
         &self,
         value: &Value,
@@ -108,7 +108,7 @@ impl<'a> Resolver<'a> {
         Ok(Value::Object(resolved))
     }
 
-    /// A map of one key, which may be an intrinsic.
+    /// Resolves a map of one key, which may be an intrinsic.
     fn resolve_single(
         &self,
         map: &Map<String, Value>,
@@ -164,13 +164,13 @@ impl<'a> Resolver<'a> {
         Ok(resource)
     }
 
-    /// Whether its condition, if it has one, holds.
+    /// Whether the resource's condition, if it has one, holds.
     pub(super) fn exists(&self, resource: &Resource, place: &str) -> Result<bool, TemplateError> {
         let condition = resource.condition.as_ref();
         condition.map_or(Ok(true), |name| self.holds(name, place))
     }
 
-    /// An attribute of a resource, for `GetAtt`, `Ref` and the model.
+    /// Returns an attribute of a resource, for `GetAtt`, `Ref` and the model.
     pub(super) fn attribute(
         &self,
         id: &str,
@@ -226,7 +226,7 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    /// `${Name}`, `${Resource.Attribute}`, `${!Literal}`.
+    /// Replaces `${Name}`, `${Resource.Attribute}` and `${!Literal}`.
     fn substitute(&self, argument: &Value, place: &str) -> Result<String, TemplateError> {
         let Some(template) = argument.as_str() else {
             return Err(TemplateError::at(
@@ -268,7 +268,7 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// An id in UUID's form that is the same on every start.
+/// Derives an id in UUID's form that is the same on every start.
 fn derived_uuid(logical_id: &str) -> String {
     let hash = digest::digest(&digest::SHA256, logical_id.as_bytes());
     let mut bytes = [0; 16];

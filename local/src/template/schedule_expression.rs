@@ -62,7 +62,7 @@ impl ScheduleExpression {
         }
     }
 
-    /// The first instant after `now`, for a schedule that began at `start`.
+    /// Returns the first instant after `now`, for a schedule that began at `start`.
     #[must_use]
     pub fn next(&self, start: DateTime<Utc>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self {

@@ -7,9 +7,9 @@ use super::error::TemplateError;
 use super::resource::Resource;
 use super::value::{inside, object, text};
 
-/// What becomes of a property.
+/// What this crate does with a property.
 enum Meaning {
-    /// It is read, with everything below it.
+    /// The crate reads it, with everything below it.
     Runs,
     /// It has no meaning on one machine, for this reason.
     Without(&'static str),
@@ -53,7 +53,7 @@ const TYPES_WITHOUT: &[(&str, &str)] = &[
     ("AWS::Logs::QueryDefinition", WATCHED),
 ];
 
-/// Paths from the resource, lists left out, `*` for any one key.
+/// Paths from the resource, without list indexes; `*` stands for any one key.
 type Properties = &'static [(&'static str, Meaning)];
 
 const EVERY_RESOURCE: Properties = &[
@@ -342,7 +342,7 @@ const PARAMETER: Properties = &[
     ),
 ];
 
-/// The resource without what has no meaning here; `None` if that is all of it.
+/// Returns the resource without what has no meaning here; `None` if that is all of it.
 pub(super) fn prune(resource: &Value, place: &str) -> Result<Option<Resource>, TemplateError> {
     let kind = object(resource, place)?
         .get("Type")
@@ -364,7 +364,7 @@ pub(super) fn prune(resource: &Value, place: &str) -> Result<Option<Resource>, T
     }))
 }
 
-/// Globals stand in for properties of every function.
+/// Prunes the globals, which stand in for properties of every function.
 pub(super) fn prune_globals(globals: &Value, place: &str) -> Result<Value, TemplateError> {
     let function = TYPES
         .iter()
@@ -377,7 +377,7 @@ pub(super) fn check_parameter(parameter: &Value, place: &str) -> Result<(), Temp
     walk(parameter, &[PARAMETER], "", place).map(|_| ())
 }
 
-/// Copies `value`, found at `path`, without the properties that mean nothing.
+/// Copies `value`, found at `path`, without the properties that have no meaning here.
 fn walk(
     value: &Value,
     known: &[Properties],
@@ -431,7 +431,7 @@ fn find(known: &[Properties], path: &str) -> Found {
     found
 }
 
-/// `Some(true)` if `pattern` names `path`, `Some(false)` if something below it.
+/// Returns `Some(true)` if `pattern` names `path`, `Some(false)` if something below it.
 fn relation(pattern: &str, path: &str) -> Option<bool> {
     let mut pattern = pattern.split('.');
     for segment in path.split('.') {

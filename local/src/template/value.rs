@@ -31,7 +31,7 @@ pub(super) fn optional_object<'a>(
     })
 }
 
-/// A scalar as CloudFormation passes it on: text.
+/// Returns a scalar as CloudFormation passes it on: as text.
 pub(crate) fn text(value: &Value) -> String {
     value
         .as_str()
@@ -42,7 +42,7 @@ pub(super) fn typed<T: DeserializeOwned>(value: Value, place: &str) -> Result<T,
     serde_json::from_value(value).map_err(|e| TemplateError::at(place, e.to_string()))
 }
 
-/// A header's `'literal'` source.
+/// Returns the text of a header's `'literal'` source.
 pub(crate) fn literal(source: &str) -> Option<&str> {
     source.strip_prefix('\'')?.strip_suffix('\'')
 }

@@ -5,7 +5,6 @@ use aws_sdk_sns::types::MessageAttributeValue;
 use crate::aws::AwsError;
 use crate::domain::alert::Alert;
 
-/// The alerts topic.
 #[derive(Debug, Clone)]
 pub struct Topic {
     client: aws_sdk_sns::Client,
@@ -13,7 +12,6 @@ pub struct Topic {
 }
 
 impl Topic {
-    /// The topic with this ARN.
     #[must_use]
     pub fn new(client: aws_sdk_sns::Client, arn: impl Into<String>) -> Self {
         Self {
@@ -25,7 +23,7 @@ impl Topic {
     /// Publishes an alert, with attributes that a subscription can filter on.
     ///
     /// # Errors
-    /// When SNS did not take it.
+    /// If SNS does not take the alert.
     pub async fn publish(&self, alert: &Alert) -> Result<(), AwsError> {
         let message = serde_json::to_string(alert)
             .map_err(|_| AwsError::incomplete("sns:Publish", "renderable message"))?;

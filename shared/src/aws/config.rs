@@ -1,6 +1,4 @@
-//! The configuration of the SDK's clients.
-
-/// The configuration of the SDK's clients as the process's environment says.
+/// Loads the configuration of the SDK's clients from the process's environment.
 pub async fn from_environment() -> aws_config::SdkConfig {
     aws_config::load_defaults(aws_config::BehaviorVersion::v2026_01_12()).await
 }

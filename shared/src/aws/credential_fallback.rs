@@ -1,6 +1,6 @@
-//! The second place for a renewed credential that its row would not take: an
-//! object that whoever next holds the integration finds by its key. Sealed, as
-//! in the row.
+//! The second place for a renewed credential that its row would not take: an object that
+//! whoever next holds the integration finds by its key. The credential is sealed, as in the
+//! row.
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ServerSideEncryption;
@@ -10,11 +10,10 @@ use crate::IntegrationKey;
 use crate::aws::AwsError;
 use crate::domain::refresh::Renewed;
 
-/// The most that is read of an object: real ones are under 8 kB.
+/// We read at most this many bytes of an object; real ones are under 8 kB.
 const MAX_OBJECT_BYTES: usize = 64 * 1024;
 
-/// What an id may hold and a path had better not: `.` and `..` would be
-/// normalised away.
+/// Characters of an id that a path must not hold: `.` and `..` would be normalised away.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'.').add(b'%').add(b'/');
 
 /// Fallback credentials, in a bucket of their own.
@@ -24,7 +23,6 @@ pub struct CredentialFallback {
     bucket: String,
 }
 
-/// Why the fallback cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum FallbackError {
     /// S3 did not answer.
@@ -36,7 +34,6 @@ pub enum FallbackError {
 }
 
 impl CredentialFallback {
-    /// The fallback credentials in `bucket`.
     #[must_use]
     pub fn new(sdk: &aws_config::SdkConfig, bucket: impl Into<String>) -> Self {
         // The bucket in the path: the same on any endpoint, and no name of a
@@ -53,7 +50,7 @@ impl CredentialFallback {
     /// Stores a credential of `generation`.
     ///
     /// # Errors
-    /// When S3 does not take it, or nobody knows.
+    /// If S3 does not take it, or nobody knows whether it did.
     pub async fn put(
         &self,
         key: &IntegrationKey,
@@ -75,10 +72,10 @@ impl CredentialFallback {
         Ok(())
     }
 
-    /// The fallback credential of `generation`, if there is one.
+    /// Returns the fallback credential of `generation`, if there is one.
     ///
     /// # Errors
-    /// [`FallbackError`] when that cannot be known, or it is damaged.
+    /// [`FallbackError`] if that cannot be known, or the object is damaged.
     pub async fn find(
         &self,
         key: &IntegrationKey,
@@ -128,7 +125,7 @@ impl CredentialFallback {
     }
 }
 
-/// `fallback/{org}/{integration}/{generation}`.
+/// Returns the object's key: `fallback/{org}/{integration}/{generation}`.
 fn object(key: &IntegrationKey, generation: u64) -> String {
     let part = |id: &str| utf8_percent_encode(id, ESCAPED).to_string();
     format!(

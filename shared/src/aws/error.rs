@@ -2,7 +2,6 @@
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-/// A call to an AWS service that failed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{call} failed: {cause}")]
 pub struct AwsError {
@@ -10,9 +9,9 @@ pub struct AwsError {
     cause: String,
 }
 
-/// The output of a conditional write; `None` if its condition did not hold. A
-/// transaction counts as one: it is cancelled when a condition of it does not
-/// hold, or when another is writing the same item.
+/// Returns the output of a conditional write; `None` if its condition did not hold. A
+/// transaction counts as one: DynamoDB cancels it when a condition of it does not hold, or when
+/// another is writing the same item.
 pub(crate) fn unless_refused<T, E, R>(
     call: &'static str,
     result: Result<T, SdkError<E, R>>,
@@ -31,9 +30,9 @@ where
 }
 
 impl AwsError {
-    /// An error of `call`, such as `dynamodb:PutItem`. `SdkError` itself
-    /// prints only "service error", and its debugging form prints bodies; what
-    /// is kept here is the service's code and message, or else the chain of causes.
+    /// Makes an error of `call`, such as `dynamodb:PutItem`. It keeps the service's code and
+    /// message, or else the chain of causes. `SdkError` itself prints only "service error", and
+    /// its debugging form prints bodies.
     pub fn new<E, R>(call: &'static str, error: SdkError<E, R>) -> Self
     where
         E: std::error::Error + ProvideErrorMetadata + 'static,
@@ -54,7 +53,7 @@ impl AwsError {
         Self { call, cause }
     }
 
-    /// An error in reading an answer.
+    /// Makes an error of a failure to build a request, or to read an answer.
     pub(crate) fn failed(call: &'static str, error: &dyn std::error::Error) -> Self {
         Self {
             call,
@@ -62,7 +61,7 @@ impl AwsError {
         }
     }
 
-    /// An error of an answer that lacks what the service promises.
+    /// Makes an error of an answer that lacks what the service promises.
     #[must_use]
     pub fn incomplete(call: &'static str, what: &str) -> Self {
         Self {

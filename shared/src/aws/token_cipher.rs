@@ -30,28 +30,20 @@ const CACHE_CAPACITY: usize = 512;
 /// Where a sealed value belongs.
 #[derive(Debug, Clone, Copy)]
 pub struct EncryptionContext<'a> {
-    /// The organisation.
     pub org_id: &'a OrgId,
-    /// The integration.
     pub integration_id: &'a IntegrationId,
-    /// The field of the row.
     pub field: SealedField,
-    /// The generation of the credential.
     pub generation: u64,
 }
 
-/// A sealed field of an integration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SealedField {
-    /// The access token.
     AccessToken,
-    /// The refresh token.
     RefreshToken,
-    /// The digest of the credential last imported; outlives generations, so its own is 0.
+    /// The digest of the credential last imported. It outlives generations, so its own is 0.
     Imported,
 }
 
-/// Why a value could not be sealed or opened.
 #[derive(Debug, thiserror::Error)]
 pub enum CipherError {
     /// KMS did not give or unwrap a data key.
@@ -60,7 +52,7 @@ pub enum CipherError {
     /// The sealed value was damaged, or belongs to another row, field or generation.
     #[error("the sealed {0} cannot be opened: damaged, or moved from another row or generation")]
     NotOpenable(&'static str),
-    /// Nothing was sent: no data key to seal an answer with.
+    /// There was no data key to seal an answer with, so nothing was sent.
     #[error("KMS gave no data key, so nothing was sent to the platform")]
     NoKey,
     /// The cryptographic library refused, which it never should.
@@ -99,7 +91,7 @@ pub struct TokenCipher {
     keys: Arc<Mutex<Keys>>,
 }
 
-/// A data key and its wrapped form, as every value sealed with it begins.
+/// A data key, and the header that begins every value sealed with it.
 #[derive(Debug, Clone)]
 pub struct DataKey {
     header: Vec<u8>,
@@ -121,7 +113,6 @@ struct SealingKey {
 }
 
 impl TokenCipher {
-    /// Seals under data keys of `key_id`.
     #[must_use]
     pub fn new(kms: aws_sdk_kms::Client, key_id: impl Into<String>, clock: Clock) -> Self {
         Self {
@@ -135,7 +126,7 @@ impl TokenCipher {
     /// Seals `secret` for `context`.
     ///
     /// # Errors
-    /// [`CipherError::Kms`] when no data key can be had.
+    /// [`CipherError::Kms`] when KMS gives no data key.
     pub async fn seal(
         &self,
         context: EncryptionContext<'_>,
@@ -160,10 +151,10 @@ impl TokenCipher {
             .map_err(|_| CipherError::NotOpenable(context.field.name()))
     }
 
-    /// A data key at hand: what it seals needs nothing more from KMS.
+    /// Returns a data key. What it seals needs nothing more from KMS.
     ///
     /// # Errors
-    /// [`CipherError::Kms`] when none can be had.
+    /// [`CipherError::Kms`] when KMS gives none.
     pub async fn data_key(&self) -> Result<DataKey, CipherError> {
         let (wrapped, key) = self.sealing_key().await?;
         // Checked here, so that a key at hand is one that can be written down.
@@ -201,7 +192,7 @@ impl TokenCipher {
         Ok(opened.to_vec())
     }
 
-    /// The lock is held while KMS is asked, so that a burst asks once.
+    /// Returns a data key. The lock is held while KMS is asked, so that a burst asks once.
     async fn sealing_key(&self) -> Result<(Vec<u8>, Arc<LessSafeKey>), CipherError> {
         let now = self.clock.now();
         let mut keys = self.keys.lock().await;

@@ -11,13 +11,12 @@ use crate::{IntegrationId, OrgId, Platform, UserId, domain::digest, domain::time
 /// The version of the JSON of an [`Alert`].
 pub const SCHEMA: u32 = 1;
 
-/// The kind of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum AlertKind {
     /// The integration will stop working unless a person acts.
     #[serde(rename = "integration_token_expiring")]
     TokenExpiring,
-    /// `reconnect_by` is over.
+    /// `reconnect_by` has passed.
     #[serde(rename = "integration_token_expired")]
     TokenExpired,
     /// The integration is safe again: a recovery.
@@ -29,7 +28,6 @@ pub enum AlertKind {
     /// The grant waits for its owner to act on the platform.
     #[serde(rename = "integration_platform_action_required")]
     PlatformActionRequired,
-    /// The grant lost permissions.
     #[serde(rename = "integration_permission_lost")]
     PermissionLost,
 }
@@ -38,41 +36,37 @@ pub enum AlertKind {
 /// `org_id` as message attributes to filter on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
-    /// [`SCHEMA`].
+    /// Always [`SCHEMA`].
     pub schema: u32,
     /// Derived from what the alert is about, so that it is the same however often it is
     /// published.
     pub alert_id: String,
-    /// A message attribute, too.
     pub kind: AlertKind,
-    /// A message attribute, too.
     pub severity: Severity,
-    /// A message attribute, too.
     pub org_id: OrgId,
     /// Unique within the organisation.
     pub integration_id: IntegrationId,
-    /// A message attribute, too.
     pub platform: Platform,
     /// The name of the platform, as people know it.
     pub platform_name: String,
     /// The name of the account on the platform.
     pub username: String,
-    /// Who made the integration, and hears of it even if it is deleted meanwhile.
+    /// This user made the integration, and hears of it even if it is deleted meanwhile.
     pub created_by: UserId,
-    /// When the integration ends; after a recovery, when its new token does.
+    /// The end of the integration; after a recovery, the end of its new token.
     pub expires_at: Option<DateTime<Utc>>,
-    /// Days until then when this was published, to one decimal; negative when past.
+    /// Days from publication to `expires_at`, to one decimal; negative when past.
     pub days_until_expiry: Option<f64>,
     /// The reason in words, where the kind does not say enough.
     pub reason: Option<String>,
-    /// Where the reader can do something about it.
+    /// Leads to the page on which the reader can act.
     pub action_url: String,
-    /// When the threshold or state began: never the time of publishing.
+    /// The threshold or state began at this instant, never the time of publishing.
     pub occurred_at: DateTime<Utc>,
 }
 
 impl AlertKind {
-    /// The name, as serialised.
+    /// Returns the serialised name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -86,13 +80,13 @@ impl AlertKind {
     }
 }
 
-/// The path of an integration's page.
+/// Returns the path of an integration's page.
 #[must_use]
 pub fn integration_url(org: &OrgId, integration: &IntegrationId) -> String {
     format!("/dashboard/{org}/integrations/{integration}")
 }
 
-/// The path of the page on which a person reconnects an integration.
+/// Returns the path of the page on which a person reconnects an integration.
 #[must_use]
 pub fn reconnect_url(org: &OrgId, integration: &IntegrationId) -> String {
     format!("{}/reconnect", integration_url(org, integration))

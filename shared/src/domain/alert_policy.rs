@@ -7,32 +7,27 @@ use crate::domain::sent_alerts::SentThreshold;
 use crate::domain::severity::{Severity, WarningWindow};
 use crate::domain::verdict::{PlatformAction, ReconnectReason};
 
-/// An alert that is not sent yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PendingAlert {
     /// The integration crossed an alert threshold.
     Expiry {
-        /// The end that it comes near.
         reconnect_by: DateTime<Utc>,
         /// Never [`Severity::Info`].
         threshold: Severity,
     },
     /// The grant died.
     ReconnectRequired {
-        /// The evidence that it is dead.
         reason: ReconnectReason,
     },
     /// The grant waits for its owner.
     PlatformActionRequired {
-        /// What the owner must do on the platform.
         action: PlatformAction,
     },
     /// The integration is safe again after an alert, or before one that was due.
     Refreshed {
-        /// The expiry that the recovery ended.
+        /// The recovery ended this expiry.
         expiry: Option<DateTime<Utc>>,
     },
-    /// The grant lost permissions.
     PermissionLost,
 }
 
@@ -50,10 +45,9 @@ impl PendingAlert {
 /// The terms on which alerts become due.
 #[derive(Debug, Clone, Copy)]
 pub struct AlertPolicy {
-    /// How long before `reconnect_by` the first alert is due.
     pub window: WarningWindow,
-    /// Whether refreshes are attempted. Then an alert that the access token ends waits for
-    /// the grant's first verdict.
+    /// Whether sweeps attempt refreshes. If so, an alert that the access token ends waits for the
+    /// grant's first verdict.
     pub refreshing: bool,
 }
 
@@ -67,8 +61,8 @@ impl Default for AlertPolicy {
 }
 
 impl Integration {
-    /// The pending alerts, each with the instant from which it holds. One that lies in the
-    /// future is not due yet.
+    /// Returns the pending alerts, each with the instant from which it holds. An alert is not due
+    /// while that instant lies in the future.
     #[must_use]
     pub fn pending_alerts(
         &self,
@@ -123,8 +117,8 @@ impl Integration {
         (self.sent_alerts.state_since != Some(since)).then_some((since, alert))
     }
 
-    /// The end of an integration that waited for its owner in vain: nothing can
-    /// renew it any more, so that acting on the platform no longer helps.
+    /// Returns the alert for the end of an integration that waited for its owner in vain. Nothing
+    /// can renew it any more, so acting on the platform no longer helps.
     fn unsent_end(&self, now: DateTime<Utc>) -> Option<(DateTime<Utc>, PendingAlert)> {
         if self.refresh_due_at(now).is_some() {
             return None;
@@ -144,7 +138,8 @@ impl Integration {
         ))
     }
 
-    /// The threshold that the integration is on, if its alert is not sent; else the next one.
+    /// Returns the threshold that the integration is on if its alert is not sent, else the next
+    /// one.
     fn next_threshold(
         &self,
         now: DateTime<Utc>,
@@ -186,7 +181,6 @@ impl Integration {
         ))
     }
 
-    /// Records that an alert is sent.
     pub fn record_sent(&mut self, alert: &PendingAlert) {
         match alert {
             PendingAlert::Expiry {
@@ -211,7 +205,7 @@ impl Integration {
 }
 
 impl State {
-    /// Since when the state lasts; an active integration has no such instant.
+    /// Returns since when the state lasts; `None` for an active integration.
     #[must_use]
     pub const fn since(&self) -> Option<DateTime<Utc>> {
         match self {

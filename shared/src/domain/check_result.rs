@@ -20,7 +20,7 @@ macro_rules! check_results {
         }
 
         impl CheckResult {
-            /// The name, as serialised.
+            /// Returns the serialised name.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -108,7 +108,7 @@ impl CheckResult {
 }
 
 impl Verdict {
-    /// The name, as that of the [`CheckResult`] that it becomes.
+    /// Returns the name of the [`CheckResult`] that the verdict becomes.
     #[must_use]
     pub fn name(&self) -> &'static str {
         CheckResult::from(self).name()
@@ -129,7 +129,7 @@ impl From<&Verdict> for CheckResult {
     }
 }
 
-/// The name as words.
+/// Writes the name as words.
 impl fmt::Display for CheckResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.name().replace('_', " "))

@@ -2,14 +2,13 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-/// The first 128 bits of the SHA-256 of `parts`, in hexadecimal. Parts are
-/// separated by `#`, which no id contains.
+/// Returns the first 128 bits of the SHA-256 of `parts`, in hexadecimal. A `#`, which no id
+/// contains, follows each part.
 #[must_use]
 pub fn hex128(parts: &[&str]) -> String {
     hex(&sha256(parts)[..16])
 }
 
-/// Bytes in hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
@@ -20,7 +19,7 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// The SHA-256 of `parts`, separated by `#`.
+/// Returns the SHA-256 of `parts`, with a `#` after each.
 #[must_use]
 pub fn sha256(parts: &[&str]) -> Vec<u8> {
     let mut context = Context::new(&SHA256);
@@ -31,7 +30,7 @@ pub fn sha256(parts: &[&str]) -> Vec<u8> {
     context.finish().as_ref().to_vec()
 }
 
-/// The first 64 bits of the SHA-256 of `parts`.
+/// Returns the first 64 bits of the SHA-256 of `parts`.
 #[must_use]
 pub fn short(parts: &[&str]) -> u64 {
     sha256(parts)

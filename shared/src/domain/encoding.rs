@@ -1,16 +1,16 @@
-//! How values of rows are stored, for serde.
+//! Serde encodings of the values in rows.
 
 use std::fmt;
 
 use serde::{Deserializer, de};
 
-/// Optional instants as epoch seconds, absent where there is none.
+/// Encodes optional instants as epoch seconds, absent where there is none.
 pub(super) mod seconds {
     pub(crate) use chrono::serde::ts_seconds_option::{deserialize, serialize};
 }
 
-/// Bytes, and no text that passes for them. `serde_bytes` takes that as well, and a
-/// row that somebody has tampered with would look whole.
+/// Reads bytes and refuses text. `serde_bytes` accepts text as well, so a row that somebody has
+/// tampered with would look whole.
 pub(super) fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
     struct Bytes;
 
@@ -37,8 +37,8 @@ pub(super) fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Er
     from.deserialize_byte_buf(Bytes)
 }
 
-/// JSON kept as text, so that it comes back just as it was given: DynamoDB's
-/// own numbers do not tell `100` from `100.0`.
+/// Encodes JSON as text, so that it comes back just as it was given: DynamoDB's own numbers do
+/// not tell `100` from `100.0`.
 pub(super) mod json_text {
     use serde::{Deserialize, Deserializer, Serializer, de, ser};
     use serde_json::{Map, Value};

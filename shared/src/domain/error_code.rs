@@ -1,7 +1,7 @@
-//! What came of a request to a platform, in words: from the code that is kept of it.
+//! Puts the code that is kept of a request to a platform into words.
 
-/// The code in words that a sentence can go on with: `an HTML page with status 200`,
-/// `the code invalid_grant`.
+/// Returns the code in words that fit into a sentence:
+/// `an HTML page with status 200`, `the code invalid_grant`.
 #[must_use]
 pub fn in_words(code: &str) -> String {
     let whole = match code {

@@ -1,5 +1,5 @@
-//! Identifiers. One alphabet for all of them, without the `#` that separates
-//! parts of a key, so that no id can imitate another key.
+//! Identifiers. All share one alphabet, without the `#` that separates the parts of a key. So
+//! no id can imitate another key.
 
 use std::fmt;
 
@@ -10,7 +10,6 @@ pub const MAX_LENGTH: usize = 128;
 
 const RULE: &str = "must be 1 to 128 characters out of A-Z a-z 0-9 . _ : @ | -";
 
-/// Why a text is not an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {RULE}")]
 pub struct InvalidId {
@@ -18,7 +17,7 @@ pub struct InvalidId {
 }
 
 impl InvalidId {
-    /// What it must be, to follow the name of its field.
+    /// Returns what an id must be, in words that follow the name of its field.
     #[must_use]
     pub fn rule(&self) -> &'static str {
         RULE
@@ -49,7 +48,6 @@ macro_rules! id {
                 if is_id(&text) { Ok(Self(text)) } else { Err(InvalidId { what: $what }) }
             }
 
-            /// The id as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -96,9 +94,7 @@ id!(
 /// An integration's primary key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct IntegrationKey {
-    /// The organisation.
     pub org_id: OrgId,
-    /// The integration.
     pub integration_id: IntegrationId,
 }
 
@@ -108,12 +104,12 @@ impl fmt::Display for IntegrationKey {
     }
 }
 
-/// The id that a segment of a URL path spells. Characters stand for themselves;
-/// `|`, which RFC 3986 does not allow there, and `:` and `@`, which clients encode
-/// that encode whole segments, may be percent-encoded, in capitals or not (equal by
-/// section 2.1). No other encoding is a spelling of an id: nobody needs one, and
-/// whoever tries `%2F` or `%69` tries to be read differently by somebody. Every
-/// spelling is the same id, so one integration has one quota key.
+/// Returns the id that a segment of a URL path spells. Characters stand for themselves. Only
+/// `|`, `:` and `@` may be percent-encoded, in capitals or not (equal by RFC 3986, 2.1). RFC
+/// 3986 does not allow `|` there, and some clients encode `:` and `@` because they encode whole
+/// segments. No other encoding spells an id: nobody needs one, and whoever sends `%2F` or `%69`
+/// wants two readers to disagree. Every spelling is the same id, so one integration has one
+/// quota key.
 #[must_use]
 pub fn from_path_segment(segment: &str) -> Option<String> {
     let mut parts = segment.split('%');

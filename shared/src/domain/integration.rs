@@ -1,5 +1,5 @@
-//! The row of an integration: its account, its sealed credential, its expiry and
-//! its state. What time does to it is in `schedule`.
+//! The row of an integration: its account, its sealed credential, its expiry and its state. The
+//! module `schedule` says what time does to the row.
 
 use std::fmt;
 
@@ -28,10 +28,10 @@ impl fmt::Debug for Sealed {
     }
 }
 
-/// A salted digest of a credential as it was handed over, first of its platform
-/// and tokens, then of its dates and scopes. It lies in the clear beside the
-/// sealed tokens: a token is long and random, so that nobody finds it by
-/// guessing, and the salt is this row's own, so that no two rows can be compared.
+/// A salted digest of a credential as it was handed over, first of its platform and tokens,
+/// then of its dates and scopes. It lies in the clear beside the sealed tokens. Tokens are long
+/// and random, so nobody finds one by guessing. Each row has its own salt, so nobody can
+/// compare two rows.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(
@@ -52,52 +52,43 @@ impl fmt::Debug for Fingerprint {
 /// table, so that each attribute can be projected, indexed and repaired by itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Integration {
-    /// The organisation that owns it.
     pub org_id: OrgId,
-    /// Its id within the organisation.
+    /// Unique within the organisation.
     pub integration_id: IntegrationId,
-    /// The platform it connects to.
     pub platform: Platform,
-    /// Who made the integration, and is alerted about it.
+    /// This user made the integration, and gets its alerts.
     pub created_by: UserId,
-    /// Whatever its owner keeps with it; Token Warden does not read it.
+    /// The owner keeps anything here; Token Warden does not read it.
     #[serde(
         with = "json_text",
         default,
         skip_serializing_if = "serde_json::Map::is_empty"
     )]
     pub metadata: serde_json::Map<String, serde_json::Value>,
-    /// Counts writes: every write is conditional on the one it read.
+    /// Counts writes. Every write is conditional on the version that it read.
     pub version: u64,
-    /// The account on the platform.
     #[serde(flatten)]
     pub account: Account,
-    /// The sealed tokens of the current grant.
     #[serde(flatten)]
     pub credential: Credential,
-    /// What the grant allows.
     #[serde(flatten)]
     pub permissions: Permissions,
-    /// When each part of the credential ends.
     #[serde(flatten)]
     pub expiry: Expiry,
-    /// What refreshes and probes have shown, and who is refreshing now.
     #[serde(flatten)]
     pub refresh: RefreshState,
-    /// Whether it works, and if not, why.
     pub state: State,
-    /// The alerts that were sent, and a recovery that is pending.
     #[serde(default)]
     pub sent_alerts: SentAlerts,
 
-    /// Until when a person must act, or it stops working: key of `by_reconnect_by`.
-    /// Derived by [`Integration::settle`], as are the next two.
+    /// The key of the index `by_reconnect_by`. [`Integration::settle`] derives it and the next two
+    /// fields.
     #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
     pub reconnect_by: Option<DateTime<Utc>>,
-    /// When a sweep must next look at it: key of `by_next_action`.
+    /// A sweep must look at the row at this instant, the key of the index `by_next_action`.
     #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
     pub next_action_at: Option<DateTime<Utc>>,
-    /// Its partition of `by_next_action`.
+    /// The row's partition of `by_next_action`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_action_shard: Option<String>,
 }
@@ -111,38 +102,37 @@ impl From<&Integration> for IntegrationKey {
     }
 }
 
-/// An account on a platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// Its id on the platform.
+    /// The account's id on the platform.
     #[serde(rename = "account_id")]
     pub id: String,
-    /// Its name, as people know it.
+    /// The account's name, as people know it.
     pub username: String,
 }
 
 /// A grant's tokens, sealed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
-    /// Counts credentials: refreshes, imports, reconnects, erasures.
+    /// Counts credentials. Each refresh, import, reconnect and erasure adds one.
     pub generation: u64,
-    /// Counts grants: only a person's acts advance it.
+    /// Counts grants. Only a person's action adds one.
     pub grant: u64,
-    /// When we took over the current grant.
+    /// We took over the current grant at this instant.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub granted_at: DateTime<Utc>,
-    /// The access token; absent once disconnected.
+    /// Absent once the integration is disconnected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token: Option<Sealed>,
-    /// The refresh token, where the platform gave one.
+    /// Absent where the platform gave none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<Sealed>,
-    /// A digest of the credential last imported, sealed: it recognises the
-    /// same line in the next import, and shows a reader of the table nothing.
+    /// A sealed digest of the credential last imported. It recognises the same line in the next
+    /// import, and shows a reader of the table nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported: Option<Sealed>,
-    /// Recognises the credential that was last registered or imported: handed
-    /// over again, it must not replace what it has been exchanged for since.
+    /// Recognises the credential that was last registered or imported. If somebody hands it over
+    /// again, it must not replace the credential that we exchanged it for since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registered: Option<Fingerprint>,
 }
@@ -150,10 +140,10 @@ pub struct Credential {
 /// What a grant allows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Permissions {
-    /// The scopes that it has, as far as known.
+    /// The grant has these scopes, as far as we know.
     #[serde(rename = "scopes", default, skip_serializing_if = "Vec::is_empty")]
     pub granted: Vec<String>,
-    /// The scopes that it once had and no longer has.
+    /// The grant once had these scopes, and no longer has them.
     #[serde(
         rename = "missing_scopes",
         default,
@@ -173,10 +163,10 @@ pub struct Permissions {
 /// When each part of a credential ends.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expiry {
-    /// When the access token was issued, if known.
+    /// Absent if nobody knows when the access token was issued.
     #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
     pub issued_at: Option<DateTime<Utc>>,
-    /// When the access token ends; absent if it does not, or nobody knows.
+    /// Absent if the access token does not end, or nobody knows when.
     #[serde(
         rename = "access_expires_at",
         with = "seconds",
@@ -184,7 +174,6 @@ pub struct Expiry {
         skip_serializing_if = "Option::is_none"
     )]
     pub access_token: Option<DateTime<Utc>>,
-    /// When the refresh token ends.
     #[serde(
         rename = "refresh_expires_at",
         with = "seconds",
@@ -192,7 +181,7 @@ pub struct Expiry {
         skip_serializing_if = "Option::is_none"
     )]
     pub refresh_token: Option<DateTime<Utc>>,
-    /// Until when the platform lets us read the person's data (Meta).
+    /// The platform lets us read the person's data until this instant (Meta).
     #[serde(
         rename = "data_access_expires_at",
         with = "seconds",
@@ -200,7 +189,7 @@ pub struct Expiry {
         skip_serializing_if = "Option::is_none"
     )]
     pub data_access: Option<DateTime<Utc>>,
-    /// When the grant ends if nothing uses it (Google).
+    /// The grant ends at this instant if nothing uses it (Google).
     #[serde(
         rename = "idle_expires_at",
         with = "seconds",
@@ -219,22 +208,21 @@ pub struct RefreshState {
     /// The last attempt at refreshing this grant, whatever its outcome.
     #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
     pub attempted_at: Option<DateTime<Utc>>,
-    /// When the platform was last asked, beside a refresh, whether the access token lives.
+    /// We last probed the access token outside a refresh at this instant.
     #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
     pub probed_at: Option<DateTime<Utc>>,
-    /// When the platform last confirmed that.
+    /// The platform last confirmed at this instant that the access token lives.
     #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
     pub alive_at: Option<DateTime<Utc>>,
-    /// Someone is refreshing it right now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
     /// An exchange whose end nobody has recorded. Once no lease protects it,
     /// the integration is in doubt: the platform may have replaced the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
-    /// The last exchange that was begun in doubt. If the credential that replaces
-    /// the one it sent is refused, this is why: a platform that sees a single-use
-    /// token twice may revoke what it gave for it.
+    /// The last exchange that an attempt began in doubt. It explains a refusal of the credential
+    /// that came next: a platform that sees a single-use token twice may revoke what it gave for
+    /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub possibly_replayed: Option<Intent>,
 }
@@ -248,18 +236,15 @@ pub enum State {
     Active,
     /// Refreshing fails for now.
     Retrying {
-        /// Failures in a row.
+        /// Counts failures in a row.
         failures: u32,
-        /// When this began.
         #[serde(with = "chrono::serde::ts_seconds")]
         since: DateTime<Utc>,
-        /// Of what kind the last one was.
         reason: RetryReason,
-        /// When it is tried again.
         #[serde(with = "chrono::serde::ts_seconds")]
         next_attempt_at: DateTime<Utc>,
-        /// Until when the platform asks us to wait. Whoever ends before that is tried
-        /// earlier all the same.
+        /// The platform asks us to wait until this instant. An integration that ends before is
+        /// tried earlier all the same.
         #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
         wait_until: Option<DateTime<Utc>>,
         /// The last error code, the platform's or one of ours.
@@ -268,32 +253,26 @@ pub enum State {
     },
     /// The grant is dead; only reconnecting helps.
     ReconnectRequired {
-        /// What ended the grant.
         reason: ReconnectReason,
-        /// When this began.
         #[serde(with = "chrono::serde::ts_seconds")]
         since: DateTime<Utc>,
     },
     /// The person must first do something on the platform.
     PlatformActionRequired {
-        /// What they must do.
         action: PlatformAction,
-        /// When this began.
         #[serde(with = "chrono::serde::ts_seconds")]
         since: DateTime<Utc>,
-        /// When we look again whether they have.
+        /// A sweep looks again at this instant whether the person has acted.
         #[serde(with = "chrono::serde::ts_seconds")]
         next_check_at: DateTime<Utc>,
     },
-    /// Switched off by a person, tokens erased.
+    /// A person has switched the integration off, and its tokens are erased.
     Disconnected {
-        /// When this began.
         #[serde(with = "chrono::serde::ts_seconds")]
         since: DateTime<Utc>,
     },
 }
 
-/// Why a refresh is being retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RetryReason {
@@ -303,31 +282,30 @@ pub enum RetryReason {
     Throttled,
     /// The platform refused the grant once; a second refusal in a later sweep confirms it.
     Refused,
-    /// No answer came to an exchange that may have replaced the token.
+    /// An exchange without a clear answer may have replaced the token.
     InDoubt,
 }
 
 /// The right to refresh an integration, for a while.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
-    /// The attempt that holds it.
+    /// The id of the attempt that holds the lease.
     pub attempt: String,
-    /// When it ends, unless it is released before.
+    /// The lease ends at this instant, unless it is released before.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub until: DateTime<Utc>,
 }
 
-/// An exchange of a single-use refresh token that was begun.
+/// Records that an attempt is about to send a single-use refresh token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
-    /// The attempt that began it.
+    /// The id of the attempt that recorded the intent.
     pub attempt: String,
-    /// When it began.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub at: DateTime<Utc>,
-    /// The generation of the credential that it sent.
+    /// The generation of the credential that the attempt sends.
     pub generation: u64,
-    /// Whether the platform has answered to it, in a way that left it in doubt.
+    /// Whether the platform has answered in a way that left the integration in doubt.
     #[serde(default)]
     pub answered: bool,
 }

@@ -6,31 +6,31 @@ use serde::{Deserialize, Serialize};
 use super::integration::{Integration, State};
 use super::severity::{Severity, WarningWindow};
 
-/// Two sweeps: a refresh that is due happens in the next one, or the one after it.
+/// Leaves time for two sweeps: a due refresh happens in the next one, or the one after it.
 pub(super) const OVERDUE_AFTER: TimeDelta = TimeDelta::minutes(15);
 
-/// What an integration's state amounts to at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IntegrationStatus {
-    /// Nothing is to be done.
+    /// Nobody needs to do anything.
     Healthy,
-    /// Nothing would show that it has died: no refresh, no end, no free probe.
+    /// Nothing would show that the integration has died: no refresh, no end, no answered free
+    /// probe.
     NotMonitored,
     /// A refresh is due or under way.
     Renewing,
-    /// It expires within a week unless a person acts.
+    /// The integration expires within a week unless a person acts.
     Expiring,
     /// A refresh fails for now, or has not happened although it was due.
     Failing,
-    /// Only a person can mend it.
+    /// Only a person can repair the integration.
     Broken,
-    /// A person has switched it off.
+    /// A person has switched the integration off.
     Disconnected,
 }
 
 impl IntegrationStatus {
-    /// The status of `row`; of several that hold, the one that matters most.
+    /// Returns the status of `row`; of several that hold, the one that matters most.
     #[must_use]
     pub fn from_row(row: &Integration, now: DateTime<Utc>) -> Self {
         let reconnect_by = row.reconnect_by(now);
@@ -51,13 +51,13 @@ impl IntegrationStatus {
     }
 }
 
-/// The alert threshold that `row` has crossed, by the default warning window.
+/// Returns the alert threshold that `row` has crossed, by the default warning window.
 #[must_use]
 pub fn alert_threshold(row: &Integration, now: DateTime<Utc>) -> Option<Severity> {
     Severity::at(row.reconnect_by(now)?, now, WarningWindow::default())
 }
 
-/// Since when a refresh has been due, once that is longer than [`OVERDUE_AFTER`].
+/// Returns since when a refresh has been due, if for at least [`OVERDUE_AFTER`].
 pub(super) fn overdue_since(row: &Integration, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let due = row.refresh_due_at(now)?;
     (due + OVERDUE_AFTER <= now).then_some(due)

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::domain::integration::{Integration, Lease};
 
 impl Integration {
-    /// Whether this attempt holds the right to refresh it.
+    /// Whether `attempt` holds the lease, even one that has ended.
     #[must_use]
     pub fn holds(&self, attempt: &str) -> bool {
         self.refresh
@@ -14,7 +14,7 @@ impl Integration {
             .is_some_and(|lease| lease.attempt == attempt)
     }
 
-    /// Whether somebody holds the right to refresh it.
+    /// Whether an attempt holds a lease that has not ended.
     #[must_use]
     pub fn is_leased(&self, now: DateTime<Utc>) -> bool {
         self.refresh
@@ -23,14 +23,14 @@ impl Integration {
             .is_some_and(|lease| lease.until > now)
     }
 
-    /// Whether an exchange of its credential was begun whose end nobody has
-    /// recorded: the platform may have replaced the token.
+    /// Whether an attempt began an exchange of the credential, and nobody has recorded its end: the
+    /// platform may have replaced the token.
     #[must_use]
     pub fn is_in_doubt(&self) -> bool {
         self.is_in_doubt_but_for(self.refresh.lease.as_ref())
     }
 
-    /// The same, where the intent of `holder` itself leaves no doubt.
+    /// Like [`Self::is_in_doubt`], but the intent of `holder` leaves no doubt.
     pub(crate) fn is_in_doubt_but_for(&self, holder: Option<&Lease>) -> bool {
         self.refresh.intent.as_ref().is_some_and(|intent| {
             intent.generation == self.credential.generation
@@ -38,8 +38,8 @@ impl Integration {
         })
     }
 
-    /// The generation of a credential that may lie in the fallback for nothing: an exchange
-    /// was begun, and the credential was replaced or erased since.
+    /// Returns the generation of a credential that may lie in the fallback in vain: an attempt
+    /// began an exchange, and the credential was replaced or erased since.
     #[must_use]
     pub fn stale_fallback(&self) -> Option<u64> {
         let intent = self.refresh.intent.as_ref()?;

@@ -1,5 +1,5 @@
-//! What Token Warden decides, without I/O: time, randomness and answers are
-//! parameters. Imports std, chrono, serde and itself.
+//! The decisions of Token Warden, without I/O: time, randomness and answers are parameters.
+//! `shared/tests/tree` says what this module may import.
 
 pub mod alert;
 pub mod alert_policy;

@@ -8,52 +8,44 @@ use crate::domain::alert::{Alert, AlertKind};
 use crate::domain::severity::Severity;
 use crate::{OrgId, UserId};
 
-/// How long a notification is kept.
 const RETENTION: TimeDelta = TimeDelta::days(90);
 
-/// A notification, as one row of the notifications table.
+/// A notification is one row of the notifications table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notification {
-    /// The reader.
     pub user_id: UserId,
-    /// `{org_id}#{id}`: a person's notifications of one organisation lie
-    /// together, in the order of time. See [`Notification::id`].
+    /// `{org_id}#{id}` keeps a person's notifications of one organisation together, in the order of
+    /// time. See [`Notification::id`].
     pub notification_id: String,
-    /// The organisation of the integration.
     pub org_id: OrgId,
-    /// The kind of the alert.
     #[serde(rename = "type")]
     pub kind: AlertKind,
-    /// One line.
+    /// The title fits on one line.
     pub title: String,
-    /// What happened and what to do.
+    /// Says what happened and what to do.
     pub message: String,
-    /// The same for machines.
+    /// Carries the same facts for machines.
     pub data: serde_json::Value,
-    /// The severity of the alert.
     pub severity: Severity,
-    /// Whether its reader has seen it.
     pub is_read: bool,
-    /// Where the reader can do something about it.
+    /// Leads to the page on which the reader can act.
     pub action_url: String,
-    /// When the threshold or state began that the alert is about.
+    /// The alert's threshold or state began at this instant.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub created_at: DateTime<Utc>,
-    /// When DynamoDB deletes the row.
+    /// DynamoDB deletes the row after this instant.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub ttl: DateTime<Utc>,
 }
 
-/// The sort key of a notification.
 #[must_use]
 pub fn sort_key(org: &OrgId, id: &str) -> String {
     format!("{org}#{id}")
 }
 
 impl Notification {
-    /// Its id within its reader's notifications of one organisation: sorts by
-    /// time, derived from the alert alone, so that an alert delivered twice
-    /// makes one notification.
+    /// Returns the id within the reader's notifications of one organisation. Ids sort by time. They
+    /// derive from the alert alone, so an alert delivered twice makes one notification.
     #[must_use]
     pub fn id(&self) -> &str {
         self.notification_id
@@ -159,7 +151,7 @@ fn words(alert: &Alert, now: DateTime<Utc>) -> (String, String) {
     }
 }
 
-/// Time left, to the nearest hour, and beyond a day in full days.
+/// Returns the time left, to the nearest hour, and beyond a day in full days.
 fn left(until: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let hours = ((until - now).num_minutes() + 30) / 60;
     match hours {

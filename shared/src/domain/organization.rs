@@ -4,30 +4,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::{OrgId, UserId};
 
-/// An organisation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Organization {
-    /// Its id.
     pub org_id: OrgId,
-    /// Its name, as people know it.
     pub name: String,
-    /// Its owner: a member with every permission, row or not.
+    /// The owner is a member with every permission, with or without a row.
     pub owner_id: UserId,
 }
 
-/// A member of an organisation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// The organisation.
     pub org_id: OrgId,
-    /// The person or machine client.
     pub user_id: UserId,
-    /// What they may do.
     pub permissions: Vec<Permission>,
 }
 
-/// Something a member may do beyond looking. The original system has others,
-/// which we keep and give no meaning to.
+/// Lets a member do something beyond looking. We keep the other permissions of the original
+/// system, and give them no meaning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Permission {
@@ -58,14 +51,12 @@ impl From<Permission> for String {
 /// What a caller is to an organisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Membership {
-    /// Its owner.
     Owner,
-    /// A member with these permissions.
     Member(Vec<Permission>),
 }
 
 impl Membership {
-    /// The permissions in the form in which the authorizer hands them on: comma-separated.
+    /// Returns the permissions comma-separated, as the authorizer hands them on.
     #[must_use]
     pub fn permissions(&self) -> String {
         match self {

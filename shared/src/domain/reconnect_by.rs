@@ -1,5 +1,4 @@
-//! Until when a person must act, or an integration stops working; and for how
-//! long failures say nothing about that.
+//! Until when a person must act, or an integration stops working, and the failure grace.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -8,13 +7,13 @@ use crate::domain::schedule::{DAILY, LEAST_MARGIN, LEAST_PAUSE};
 use crate::platforms::catalog::RefreshModel;
 
 impl Integration {
-    /// For how long failures leave a proven grant proven.
+    /// Returns for how long failures leave a proven grant proven.
     fn failure_grace(&self) -> TimeDelta {
         DAILY.min(self.access_life().max(TimeDelta::hours(1)))
     }
 
-    /// A refusal that is not confirmed may be about our application: the second
-    /// one decides, and the first alerts nobody.
+    /// Returns the failure grace in the present state. An unconfirmed refusal may be about our
+    /// application: the second one decides, and the first alerts nobody.
     fn failure_grace_in_state(&self) -> TimeDelta {
         match self.state {
             State::Retrying {
@@ -25,8 +24,8 @@ impl Integration {
         }
     }
 
-    /// Whether the last refresh of this grant worked, counting failures that
-    /// say nothing about the grant only once they last: a blip alerts nobody.
+    /// Whether the last refresh of this grant worked. Failures that say nothing about the grant
+    /// count only once they last: a blip alerts nobody.
     #[must_use]
     pub fn is_proven(&self, now: DateTime<Utc>) -> bool {
         self.proven_until().is_some_and(|until| {
@@ -40,7 +39,8 @@ impl Integration {
         })
     }
 
-    /// Until when it counts as proven, if it does; where nothing ends that, for ever.
+    /// Returns until when the grant counts as proven, if it does; `MAX_UTC` where nothing ends
+    /// that.
     pub(super) fn proven_until(&self) -> Option<DateTime<Utc>> {
         self.refresh.renewed_at?;
         let ends = self.expiry.access_token;
@@ -74,8 +74,8 @@ impl Integration {
         })
     }
 
-    /// Whether the platform asks us to wait until after the end of the token that it
-    /// had when that began: then it ends unrefreshed, unless the platform gives way.
+    /// Whether the platform asks us to wait until after the end of an access token that lived when
+    /// the failures began. Then the token ends unrefreshed, unless the platform gives way.
     fn must_wait_beyond_its_end(&self) -> bool {
         matches!(
             (&self.state, self.expiry.access_token),
@@ -85,8 +85,8 @@ impl Integration {
         )
     }
 
-    /// The end of its access token, or of what refreshes it if that comes first: by
-    /// then it must have been refreshed.
+    /// Returns the end of the access token, or of what refreshes it if that comes first. The token
+    /// must be refreshed by then.
     pub(crate) fn ends_at(&self) -> Option<DateTime<Utc>> {
         [self.expiry.access_token, self.refresh_ends_at()]
             .into_iter()
@@ -94,16 +94,16 @@ impl Integration {
             .min()
     }
 
-    /// Whether it lives, and ends if it waits until then, or so soon after that no
-    /// sweep need come in between. What has ended can wait.
+    /// Whether the integration lives and would end before `until`, or so soon after that no sweep
+    /// need come in between. An integration that has ended can wait.
     #[must_use]
     pub fn ends_before(&self, until: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         self.ends_at()
             .is_some_and(|end| now < end && end < until + LEAST_MARGIN)
     }
 
-    /// The instant at which the integration stops working unless a person acts;
-    /// `None` if never, as far as anyone knows.
+    /// Returns the instant at which the integration stops working unless a person acts; `None` if
+    /// never, as far as anyone knows.
     #[must_use]
     pub fn reconnect_by(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         if matches!(self.state, State::Disconnected { .. }) {
@@ -120,9 +120,8 @@ impl Integration {
             .min()
     }
 
-    /// Until when a refresh may still show that the grant renews itself; so
-    /// long nobody is alerted that its access token ends. `None` if nothing will
-    /// show it before that.
+    /// Returns until when a refresh may still show that the grant renews itself. Until then nobody
+    /// hears that the access token ends. `None` if no refresh will show it before that.
     #[must_use]
     pub fn verdict_awaited_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         if self.refresh.renewed_at.is_some() || self.must_wait_beyond_its_end() {

@@ -1,7 +1,7 @@
-//! What may be repeated of a foreign text.
+//! What we may repeat of a foreign text.
 
-/// The text if it is a plain word, as names of platforms, fields and kinds are;
-/// anything else might be a token in the wrong field, and is withheld.
+/// Returns the text if it is a plain word, as names of platforms, fields and kinds are. Any
+/// other text might be a token in the wrong field, and is withheld.
 #[must_use]
 pub fn word(text: &str) -> &str {
     let plain = (1..=32).contains(&text.len())

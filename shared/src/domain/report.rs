@@ -12,19 +12,16 @@ use crate::domain::severity::Severity;
 /// The counts with which a sweep ends: its answer, one audit row, one log line.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweepReport {
-    /// Integrations that were processed because something was due.
+    /// Counts the integrations that were processed because something was due.
     pub examined: u64,
-    /// Of these, after processing, with at most 1 day left.
+    /// Counts examined integrations of this [`Severity`] after processing, as do the next three.
     pub critical: u64,
-    /// With at most 3 days left.
     pub urgent: u64,
-    /// Within the warning window.
     pub warning: u64,
-    /// With no time left.
     pub expired: u64,
     /// Refreshes that brought a new token.
     pub auto_refreshed: u64,
-    /// Refreshes that did not.
+    /// Refreshes that brought no new token.
     pub refresh_failed: u64,
     /// Alerts handed to the topic.
     pub alerts_published: u64,
@@ -38,23 +35,19 @@ pub struct SweepReport {
     pub held_back: u64,
     /// Failed refreshes by their result.
     pub refresh_failures: BTreeMap<CheckResult, u64>,
-    /// The first 100 integrations that could not be processed; the others went on.
+    /// The first 100 integrations that could not be processed. The sweep went on with the others.
     pub failures: Vec<IntegrationFailure>,
-    /// Failures beyond those listed.
+    /// Counts the failures beyond those listed.
     pub failures_unlisted: u64,
-    /// What only an operator can look into.
     #[serde(default)]
     pub operator_events: Vec<String>,
-    /// Whether the deadline came first; the next sweep goes on from here.
+    /// Whether the deadline ended the sweep. The next one goes on from here.
     pub cut_short: bool,
 }
 
-/// An integration that could not be processed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IntegrationFailure {
-    /// Its organisation.
     pub org_id: String,
-    /// Its id in the organisation.
     pub integration_id: String,
     /// The error in words.
     pub problem: String,
@@ -64,7 +57,6 @@ pub struct IntegrationFailure {
 const MAX_LISTED_FAILURES: usize = 100;
 
 impl SweepReport {
-    /// Counts an integration by how pressing it is.
     pub fn count_severity(&mut self, severity: Option<Severity>) {
         match severity {
             Some(Severity::Critical) => self.critical += 1,
@@ -75,7 +67,6 @@ impl SweepReport {
         }
     }
 
-    /// Adds another report's counts.
     pub fn add(&mut self, other: Self) {
         self.examined += other.examined;
         self.critical += other.critical;
@@ -113,45 +104,39 @@ impl SweepReport {
 /// The answer to a check of one integration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checked {
-    /// Its organisation.
     pub org_id: String,
-    /// Its id in the organisation.
     pub integration_id: String,
-    /// The result of the attempt, or why there was none.
     pub verdict: CheckResult,
-    /// The same for people: what happened, and what to do.
+    /// Tells people what happened, and what to do.
     pub message: String,
-    /// When the access token now ends, if it does.
+    /// The access token now ends at this instant, if it ends.
     pub expires_at: Option<DateTime<Utc>>,
-    /// When it is tried again, if it is.
     pub next_attempt_at: Option<DateTime<Utc>>,
-    /// The attempt's id in the audit, if there was one.
+    /// The attempt's id in the audit, if there was an attempt.
     pub attempt_id: Option<String>,
 }
 
-/// One attempt at an integration, as an audit row. Never a token.
+/// One attempt at an integration, as an audit row. It never holds a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptRecord {
     /// A random id, which the lease and the intent on the row name too.
     pub attempt_id: String,
-    /// The result.
     pub verdict: CheckResult,
-    /// The platform's answer; empty if nothing was sent.
+    /// Empty if nothing was sent.
     #[serde(flatten)]
     pub answer: AnswerRecord,
-    /// When the access token ended before the attempt.
+    /// The end of the access token before the attempt.
     pub expired_at: Option<DateTime<Utc>>,
-    /// When it ends after the attempt.
+    /// The end of the access token after the attempt.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// The outside of a platform's answer, in which no token can be.
+/// The parts of a platform's answer in which no token can be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnswerRecord {
-    /// The platform's error code; where it gave none, what was there in its place
-    /// (`http_200_html`, `redirected`, `timed_out_after_10_s`).
+    /// The platform's error code, or our description of what came in its place (`http_200_html`,
+    /// `redirected`, `timed_out_after_10_s`).
     pub code: Option<String>,
-    /// The HTTP status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
     /// The media type, as the platform names it.
@@ -160,7 +145,7 @@ pub struct AnswerRecord {
     /// The length of the body in bytes, before it is unpacked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_bytes: Option<u64>,
-    /// The platform's own id of the request, for asking them about it.
+    /// The platform's own id of the request, with which we can ask the platform about it.
     pub platform_request_id: Option<String>,
     /// How long the platform took, in milliseconds.
     pub duration_ms: i64,

@@ -1,10 +1,9 @@
-//! What a request is about, read from its path. The authorizer and the API
-//! behind it both read it here, so that they cannot read it differently.
+//! What a request is about, read from its path. The authorizer and the API behind it both read
+//! paths here, so that they cannot read them differently.
 
 use crate::domain::id::from_path_segment;
 use crate::{IntegrationId, OrgId, Platform};
 
-/// The parameters of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteParameters {
     /// `{orgId}`.
@@ -18,9 +17,9 @@ pub struct RouteParameters {
 }
 
 impl RouteParameters {
-    /// Reads `path`, raw as it was sent, by the `template` of its route. `None`
-    /// where the path is not the route's, names no organisation, or spells a
-    /// parameter in a way that is not taken (`%69d`, `facebook`).
+    /// Reads `path`, raw as it was sent, by the `template` of its route. Returns `None` if the path
+    /// is not the route's, names no organisation, or spells a parameter in a way that we do not
+    /// accept (`%69d`, `facebook`).
     #[must_use]
     pub fn parse(template: &str, path: &str) -> Option<Self> {
         let (mut org, mut integration, mut platform, mut notification) = (None, None, None, None);
@@ -56,7 +55,7 @@ impl RouteParameters {
         })
     }
 
-    /// What the authorizer passes to the API in its context, by name.
+    /// Returns the fields that the authorizer passes to the API in its context, by name.
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
         [
             Some(("org_id", self.org.as_str())),

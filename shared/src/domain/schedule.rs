@@ -19,7 +19,6 @@ const HOURLY: TimeDelta = TimeDelta::hours(1);
 pub(super) const LEAST_PAUSE: TimeDelta = TimeDelta::minutes(1);
 
 impl Integration {
-    /// How its credential is renewed.
     #[must_use]
     pub fn refresh_model(&self) -> RefreshModel {
         self.platform.refresh_model(
@@ -28,8 +27,8 @@ impl Integration {
         )
     }
 
-    /// The life of its access token from issue to end; the platform's usual
-    /// one where the credential came without the time of issue.
+    /// Returns the life of the access token from issue to end, or the platform's usual one where
+    /// either instant is unknown.
     #[must_use]
     pub fn access_life(&self) -> TimeDelta {
         match (self.expiry.issued_at, self.expiry.access_token) {
@@ -38,7 +37,7 @@ impl Integration {
         }
     }
 
-    /// When the access token was issued, or probably was: not after it came to us.
+    /// Returns when the access token was issued, or an estimate that is never after it came to us.
     fn issued(&self) -> DateTime<Utc> {
         let usual = self
             .expiry
@@ -60,16 +59,16 @@ impl Integration {
             && self.refreshable_from() <= now
     }
 
-    /// When to look again whether a person has acted on the platform: daily, and
-    /// before nothing can refresh it any more.
+    /// Returns when to look again whether a person has acted on the platform: daily, and before
+    /// nothing can refresh the integration any more.
     pub(crate) fn rechecked_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         let left = self.refresh_ends_at().filter(|end| *end > now);
         let half = left.map_or(DAILY, |end| (end - now) / 2);
         now + DAILY.min(half.max(LEAST_PAUSE))
     }
 
-    /// When the platform refreshes it at the earliest: once it is old enough. One that
-    /// lives too short for that is tried from half its life on, whatever the platform
+    /// Returns the instant from which the token is old enough for the platform to refresh it. A
+    /// token that lives too short for that is tried from half its life on, whatever the platform
     /// documents: it has nothing to lose.
     fn refreshable_from(&self) -> DateTime<Utc> {
         let (issued, age) = (self.issued(), self.platform.minimum_age());
@@ -77,7 +76,7 @@ impl Integration {
         issued + half.map_or(age, |half| age.min(half))
     }
 
-    /// When what refreshes it ends.
+    /// Returns the end of what refreshes the access token.
     pub(super) fn refresh_ends_at(&self) -> Option<DateTime<Utc>> {
         match self.refresh_model() {
             RefreshModel::None => None,
@@ -97,8 +96,8 @@ impl Integration {
         }
     }
 
-    /// When the credential should be refreshed; `None` if nothing but a person
-    /// can renew it. May lie in the past: then it is due.
+    /// Returns when the credential should be refreshed; `None` if only a person can renew it. An
+    /// instant in the past means that the refresh is due.
     #[must_use]
     pub fn refresh_due_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let model = self.refresh_model();
@@ -129,8 +128,8 @@ impl Integration {
         (ended.is_none_or(|end| due < end) || may_be_replaced).then_some(due)
     }
 
-    /// When a free probe is due where nothing refreshes the token: once a day, or
-    /// nobody would ever see that it has died; and to confirm or refute a refusal.
+    /// Returns when a free probe is due where nothing refreshes the token. A daily probe shows
+    /// whether the token has died; a probe also confirms or refutes a refusal.
     #[must_use]
     pub fn probe_due_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         if self.refresh_model() != RefreshModel::None || self.credential.access_token.is_none() {
@@ -161,8 +160,8 @@ impl Integration {
         (lives(now) && lives(due)).then_some(due)
     }
 
-    /// Whether anything would show that it has died before it is used: a refresh, the
-    /// end that it has, or a probe that is answered.
+    /// Whether anything would show that the token has died before it is used: a refresh, a known
+    /// end, or an answered probe.
     #[must_use]
     pub fn is_monitored(&self, now: DateTime<Utc>) -> bool {
         if self.refresh_model() != RefreshModel::None || self.expiry.access_token.is_some() {
@@ -173,7 +172,7 @@ impl Integration {
         self.platform.has_free_probe() && now - seen <= DAILY * 2
     }
 
-    /// When it is next tried, if it is.
+    /// Returns when the next refresh or probe is due, if any.
     #[must_use]
     pub fn next_attempt_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.refresh_due_at(now).or_else(|| self.probe_due_at(now))
@@ -225,7 +224,8 @@ impl Integration {
         digest::short(&[self.org_id.as_str(), self.integration_id.as_str()])
     }
 
-    /// A number below 4096 that is this integration's own; other bits than the shard's.
+    /// Returns this integration's own number below 4096, from other bits of the hash than the
+    /// shard's.
     fn spread_of_4096(&self) -> i32 {
         i32::from(u16::try_from(self.hash() >> 16 & 0xfff).unwrap_or_default())
     }
@@ -241,7 +241,8 @@ impl Integration {
         });
     }
 
-    /// The earliest instant at which anything must be done. In the past: something is due.
+    /// Returns the earliest instant at which anything must be done. If it lies in the past,
+    /// something is due.
     fn next_action(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         if let Some(lease) = &self.refresh.lease {
             return Some(lease.until);
@@ -272,9 +273,9 @@ impl Integration {
     }
 }
 
-/// All partitions of `by_next_action` of one class: `f` for tokens that live less
-/// than a day, `s` for the rest. The sweep drains `f` first, so that after an
-/// outage the tokens with minutes left don't queue behind those with weeks.
+/// Returns all partitions of `by_next_action` of one class: `f` for tokens that live less than
+/// a day, `s` for the rest. The sweep drains `f` first, so that after an outage the tokens with
+/// minutes left don't queue behind those with weeks.
 #[must_use]
 pub fn next_action_shards(class: char) -> Vec<String> {
     (0..16).map(|shard| format!("{class}#{shard:02}")).collect()

@@ -3,14 +3,14 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-/// How pressing something is. Each of the last four is also an alert threshold:
-/// an integration that enters it as `reconnect_by` comes near is alerted once.
+/// How pressing something is. The last four are also alert thresholds: people hear once of each
+/// that an integration enters as `reconnect_by` comes near.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Good news; nothing to do.
+    /// Good news: there is nothing to do.
     Info,
-    /// Within the warning window, 7 days unless asked otherwise.
+    /// The end lies within the warning window, 7 days unless asked otherwise.
     Warning,
     /// At most 3 days left.
     Urgent,
@@ -20,20 +20,18 @@ pub enum Severity {
     Expired,
 }
 
-/// The warning window: how long before `reconnect_by` the first alert is due.
+/// How long before `reconnect_by` the first alert is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WarningWindow(TimeDelta);
 
-/// The longest warning window, in days.
 pub const MAX_WINDOW_DAYS: u32 = 365;
 
-/// A number of days that is no window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("days must be a whole number from 1 to {MAX_WINDOW_DAYS}")]
 pub struct InvalidWarningWindow;
 
 impl WarningWindow {
-    /// A window of so many days, 1 to [`MAX_WINDOW_DAYS`].
+    /// Returns a window of so many days, 1 to [`MAX_WINDOW_DAYS`].
     ///
     /// # Errors
     /// [`InvalidWarningWindow`] outside that range.
@@ -45,14 +43,13 @@ impl WarningWindow {
         }
     }
 
-    /// The same, or the default where that is longer: a sweep never warns
-    /// later than usual because it was asked about fewer days.
+    /// Returns the longer of this window and the default: a sweep never warns later than usual
+    /// because it was asked about fewer days.
     #[must_use]
     pub fn at_least_default(self) -> Self {
         Self(self.0.max(Self::default().0))
     }
 
-    /// Its length.
     #[must_use]
     pub const fn length(self) -> TimeDelta {
         self.0
@@ -78,10 +75,10 @@ impl std::str::FromStr for WarningWindow {
 }
 
 impl Severity {
-    /// The thresholds, in the order in which they are crossed.
+    /// Lists the thresholds in the order in which an integration enters them.
     pub const THRESHOLDS: [Self; 4] = [Self::Warning, Self::Urgent, Self::Critical, Self::Expired];
 
-    /// The instant at which an integration enters this threshold.
+    /// Returns the instant at which an integration enters this threshold.
     #[must_use]
     pub fn begins(self, reconnect_by: DateTime<Utc>, window: WarningWindow) -> DateTime<Utc> {
         reconnect_by
@@ -93,8 +90,8 @@ impl Severity {
             }
     }
 
-    /// The threshold that an integration has entered, if it is within the window.
-    /// An edge belongs to the more severe side: exactly one day left is critical.
+    /// Returns the threshold that an integration has entered, if it is within the window. An edge
+    /// belongs to the more severe side: exactly one day left is critical.
     #[must_use]
     pub fn at(
         reconnect_by: DateTime<Utc>,
@@ -107,7 +104,7 @@ impl Severity {
             .find(|threshold| threshold.begins(reconnect_by, window) <= now)
     }
 
-    /// The name, as serialised.
+    /// Returns the serialised name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -11,19 +11,19 @@ use super::time_left::{exactly, humanly};
 use super::verdict::{PlatformAction, ReconnectReason};
 use crate::platforms::catalog::RefreshModel;
 
-/// When an integration is tried again that its platform holds with all others.
+/// Says when an integration that its platform holds with all others is tried again.
 pub const AGAIN_WITH_ALL_OTHERS: &str =
     "It is tried again then, or once the platform accepts others.";
 
-/// That the platform asks for a pause, and until when.
+/// Says that the platform asks for a pause, and until when.
 #[must_use]
 pub fn asks_to_wait(platform: &str, until: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let until = exactly(until, now);
     format!("{platform} asks us to wait until {until}.")
 }
 
-/// That an answer left the integration in doubt; `what` is the answer in words,
-/// in parentheses and after a space, or empty.
+/// Says that an answer left the integration in doubt. `what` is the answer in words, in
+/// parentheses and after a space, or empty.
 #[must_use]
 pub fn gave_no_clear_answer(platform: &str, what: &str) -> String {
     format!(
@@ -32,7 +32,7 @@ pub fn gave_no_clear_answer(platform: &str, what: &str) -> String {
     )
 }
 
-/// The state in sentences, and what to do.
+/// Returns the state in sentences, and what to do.
 #[must_use]
 pub fn sentences(row: &Integration, now: DateTime<Utc>) -> String {
     let mut text = match &row.state {
@@ -98,7 +98,7 @@ fn retrying_sentences(row: &Integration, now: DateTime<Utc>) -> String {
     sentences.join(" ")
 }
 
-/// Why it is tried again; nothing where the wait says it all.
+/// Says why the integration is tried again; empty where the wait says it all.
 fn failure_sentence(
     platform: &str,
     reason: RetryReason,
@@ -170,8 +170,7 @@ fn why_overdue(row: &Integration) -> String {
     )
 }
 
-/// The state in a few words, for a table: a notification has room for reasons
-/// and advice.
+/// Returns the state in a few words, for a table. Notifications have room for reasons and advice.
 #[must_use]
 pub fn label(row: &Integration, now: DateTime<Utc>) -> String {
     match &row.state {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// A distance in time in words: "in 7 days", "in 1 hour", "3 days ago".
+/// Returns a distance in time in words: "in 7 days", "in 1 hour", "3 days ago".
 #[must_use]
 pub fn humanly(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let distance = (at - now).abs();
@@ -20,19 +20,19 @@ pub fn humanly(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     }
 }
 
-/// An instant to come with its distance: "10:00 UTC (in 40 minutes)".
+/// Returns a future instant with its distance: "10:00 UTC (in 40 minutes)".
 #[must_use]
 pub fn exactly(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     format!("{} UTC ({})", at.format("%H:%M"), humanly(at, now))
 }
 
-/// Days from `now` to `at`, to one decimal; negative when past.
+/// Returns the days from `now` to `at`, to one decimal; negative when past.
 #[must_use]
 pub fn days_until(at: DateTime<Utc>, now: DateTime<Utc>) -> f64 {
     rounded(at - now, 86_400.0)
 }
 
-/// Hours from `now` to `at`, to one decimal; negative when past.
+/// Returns the hours from `now` to `at`, to one decimal; negative when past.
 #[must_use]
 pub fn hours_until(at: DateTime<Utc>, now: DateTime<Utc>) -> f64 {
     rounded(at - now, 3_600.0)

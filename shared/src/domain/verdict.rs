@@ -5,43 +5,42 @@ use std::fmt;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-/// Why a refresh brought no new token. Status codes alone decide nothing, and
-/// what we do not understand is transient: no integration changes its state
-/// without evidence that its grant is dead.
+/// Says why a refresh brought no new token. Status codes alone decide nothing, and an answer
+/// that we do not understand is transient: no integration changes its state without evidence
+/// that its grant is dead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It may well work next time.
+    /// The same request may work next time.
     Transient(Transient),
     /// The platform wants us to wait.
     Throttled {
-        /// For how long, if it said.
+        /// `None` if the platform does not say for how long.
         wait: Option<TimeDelta>,
-        /// Whom it holds back.
         whom: Throttled,
     },
     /// The grant is dead.
     ReconnectNeeded(ReconnectReason),
     /// The grant waits for its owner to do something on the platform itself.
     PlatformActionNeeded(PlatformAction),
-    /// The token lives, but may no longer do what we need: permissions that the
-    /// platform may have named, among other words.
+    /// The token lives, but may no longer do what we need. Among these words of the platform may be
+    /// the names of permissions.
     PermissionLost(Vec<String>),
-    /// Our application is refused, whatever the integration: only we can mend it.
+    /// The platform refuses our application, whatever the integration: only we can repair that.
     AppMisconfigured,
-    /// An answer about the question alone: what a probe asks is not for this
-    /// account. It says nothing of the token, the grant, or our application.
+    /// The platform does not answer a probe's question for this account. That says nothing of the
+    /// token, the grant, or our application.
     Unanswered,
 }
 
 /// Whom a platform holds back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Throttled {
-    /// Our application, with every integration.
+    /// The platform holds back our application, with every integration.
     Application,
-    /// One integration: its user, page, or ad account.
+    /// The platform holds back one integration: its user, page, or ad account.
     Integration,
-    /// Everyone: it fails, and says when to come back (RFC 9110, 10.2.3). Unlike
-    /// one that only counts, it may have acted before it failed.
+    /// The platform fails, and says when to come back (RFC 9110, 10.2.3). Unlike a platform that
+    /// only counts requests, it may have acted before it failed.
     Everyone,
 }
 
@@ -55,7 +54,7 @@ pub enum Transient {
     NoAnswer,
     /// The platform said that it failed.
     ServerError,
-    /// An answer that is not of the documented shape.
+    /// The answer does not have the documented shape.
     Unintelligible,
     /// Nothing was asked: the stored credential could not be opened.
     Unopenable,
@@ -69,18 +68,17 @@ pub enum ReconnectReason {
     GrantRefused,
     /// The token's or refresh token's time ran out.
     Expired,
-    /// The person, or the platform, withdrew it.
+    /// The person or the platform withdrew the grant.
     Revoked,
     /// The person removed the application.
     AppRemoved,
-    /// The password changed.
     PasswordChanged,
-    /// Nobody used it for too long.
+    /// Nobody used the grant for too long.
     Inactive,
     /// The platform replaced the refresh token, and its answer was lost before
     /// we had stored it: our fault.
     RotationLost,
-    /// What we stored of it cannot be opened: our fault.
+    /// We cannot open the stored credential: our fault.
     CredentialDamaged,
 }
 
@@ -88,7 +86,7 @@ pub enum ReconnectReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlatformAction {
-    /// A security checkpoint: log in on the platform and follow it.
+    /// The person must log in on the platform and follow its security checkpoint.
     LogIn,
     /// The account is not confirmed.
     ConfirmAccount,
@@ -101,7 +99,7 @@ pub enum PlatformAction {
     AccountProtection,
     /// The platform asks this account for a stronger sign-in than it has.
     StrongerSignIn,
-    /// The platform bills this account for what is asked, and it is not enrolled.
+    /// The platform bills the account for our requests, and the account is not enrolled.
     Enrol,
 }
 

@@ -1,9 +1,8 @@
-//! The body of an answer: unpacked, read as far as it is whole, and described
-//! where it is nothing that we can read.
+//! Unpacks and reads the body of an answer, or describes a body that we cannot read.
 //!
-//! On a platform with single-use refresh tokens an answer that is not read is a
-//! grant lost, so everything is read that holds a whole value: packed unasked,
-//! behind a byte order mark, cut off behind its end, or form-encoded.
+//! On a platform with single-use refresh tokens, an answer that is not read is a grant lost. So
+//! we read every body that holds a whole value: packed unasked, behind a byte order mark, cut
+//! off after its end, or form-encoded.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -12,19 +11,18 @@ use flate2::read::MultiGzDecoder;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::{Map, Value};
 
-/// The most that is read of an answer: real ones are under 10 kB.
+/// We read at most this many bytes of an answer; real ones are under 10 kB.
 pub(super) const MAX_BODY: usize = 256 * 1024;
 const GZIP: &[u8] = b"\x1f\x8b";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What the body of an answer holds.
 #[derive(Debug)]
 pub(super) struct Body {
-    /// What can be read of it; `Null` if nothing can.
+    /// The value that could be read; `Null` if none could.
     pub(super) json: Value,
-    /// What it is: `json`, `form`, `html`, `empty`, `gzip`, `text`, `binary`.
+    /// What the body is: `json`, `form`, or a name from `kind`.
     pub(super) form: &'static str,
-    /// Its length as it came, in bytes.
+    /// Length in bytes, before unpacking.
     pub(super) length: usize,
 }
 
@@ -52,15 +50,15 @@ impl Body {
         }
     }
 
-    /// Whether it shows by itself that nothing is missing: the end of a form's last
-    /// value cannot be seen.
+    /// Whether the body itself shows that nothing is missing. A form does not: the end of its
+    /// last value cannot be seen.
     pub(super) fn is_whole(&self) -> bool {
         self.form == "json"
     }
 }
 
-/// As much as is there, and no more than of any other answer; whether something
-/// is missing.
+/// Returns as much as can be unpacked, at most [`MAX_BODY`] bytes, and whether something is
+/// missing.
 fn unpack(bytes: &[u8]) -> (Cow<'static, [u8]>, bool) {
     let mut unpacked = Vec::new();
     let limit = u64::try_from(MAX_BODY).unwrap_or(u64::MAX);
@@ -69,8 +67,8 @@ fn unpack(bytes: &[u8]) -> (Cow<'static, [u8]>, bool) {
     (Cow::Owned(unpacked), !ended || gzip.limit() == 0)
 }
 
-/// The first value, whatever stands behind it; a number alone says nothing, and
-/// its end cannot be seen.
+/// Returns the first value if it is an object or array, whatever follows it. A number alone
+/// says nothing, and its end cannot be seen.
 fn json(text: &[u8]) -> Option<Value> {
     // A letter in another encoding, in a field that nobody reads, is no reason to lose it.
     let text = String::from_utf8_lossy(text);
@@ -79,7 +77,7 @@ fn json(text: &[u8]) -> Option<Value> {
     (value.is_object() || value.is_array()).then_some(value)
 }
 
-/// As servers older than RFC 6749 answer: `access_token=...&expires=5183944`.
+/// Parses a form, as servers older than RFC 6749 answer: `access_token=...&expires=5183944`.
 fn form(headers: &HeaderMap, text: &[u8]) -> Option<Value> {
     let is_form = content_type(headers).is_some_and(|is| is == "application/x-www-form-urlencoded");
     let begins = |name: &str| text.starts_with(name.as_bytes());
@@ -111,7 +109,7 @@ fn kind(headers: &HeaderMap, text: &[u8], bytes: &[u8]) -> &'static str {
     }
 }
 
-/// The type without its parameters, if it is of a form that cannot hold a token.
+/// Returns the type without its parameters, if it is of a form that cannot hold a token.
 pub(super) fn content_type(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let essence = text.split(';').next()?.trim().to_ascii_lowercase();

@@ -1,5 +1,3 @@
-//! Our client credentials at the platforms.
-
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
@@ -22,13 +20,12 @@ pub struct ClientCredentials {
 #[derive(Debug, Clone, Default)]
 pub struct Credentials(BTreeMap<Platform, ClientCredentials>);
 
-/// Why the credentials could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     /// Secrets Manager did not give the secret.
     #[error(transparent)]
     Aws(#[from] AwsError),
-    /// The secret is not of the expected form. What it holds is not repeated here.
+    /// The secret is not of the expected form. The error does not repeat what the secret holds.
     #[error(
         "the platforms' secret must be JSON such as \
          {{\"meta\":{{\"client_id\":\"...\",\"client_secret\":\"...\"}}}}; {0}"
@@ -40,7 +37,7 @@ impl Credentials {
     /// Reads the secret named `secret_id` from Secrets Manager.
     ///
     /// # Errors
-    /// When it cannot be had or is not of the expected form.
+    /// If Secrets Manager does not give the secret, or the secret is not of the expected form.
     pub async fn fetch(
         client: &aws_sdk_secretsmanager::Client,
         secret_id: &str,
@@ -61,7 +58,7 @@ impl Credentials {
     /// Reads the secret's text.
     ///
     /// # Errors
-    /// [`CredentialsError::Malformed`] says where, never what.
+    /// [`CredentialsError::Malformed`] says where the fault is, never what stands there.
     pub fn from_json(secret: &str) -> Result<Self, CredentialsError> {
         serde_json::from_str(secret).map(Self).map_err(|e| {
             // serde's own message may quote a value: only the place is safe.

@@ -1,4 +1,4 @@
-//! The endpoints of the platforms.
+//! The platforms' addresses: those that they document, or those in `PLATFORM_ENDPOINTS`.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,6 @@ use crate::Platform;
 use crate::platforms::definition::Addresses;
 use crate::runtime::variables::{InvalidVariable, Variables};
 
-/// The addresses of one platform.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlatformEndpoints {
@@ -20,14 +19,13 @@ pub struct PlatformEndpoints {
     pub api: String,
 }
 
-/// The addresses of every platform.
 #[derive(Debug, Clone)]
 pub struct Endpoints(BTreeMap<Platform, PlatformEndpoints>);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Override {
-    /// Of the platform's API, in the documented addresses.
+    /// The version of the API to put into the documented addresses.
     version: Option<String>,
     token: Option<String>,
     authorize: Option<String>,
@@ -46,8 +44,8 @@ impl Default for Endpoints {
 }
 
 impl Endpoints {
-    /// The documented addresses, replaced by those in `PLATFORM_ENDPOINTS`, or of
-    /// another version of the API.
+    /// Returns the documented addresses with the overrides in `PLATFORM_ENDPOINTS`: single
+    /// addresses, or another version of the API.
     ///
     /// # Errors
     /// [`InvalidVariable`] for anything but JSON of known platforms, versions and URLs.
@@ -95,8 +93,8 @@ impl Endpoints {
     }
 }
 
-/// A version with a zero for each of its numbers: `v0.0` for `v26.0`. Whatever has
-/// another shape leads nowhere.
+/// Replaces each number in a version by a zero: `v26.0` becomes `v0.0`. A version of another
+/// shape leads nowhere.
 fn shape(version: &str) -> String {
     let mut shape = String::new();
     for letter in version.chars() {
@@ -109,8 +107,8 @@ fn shape(version: &str) -> String {
     shape
 }
 
-/// The addresses that the platforms document (November 2026), with another version
-/// of their API if one is given.
+/// Returns the addresses that the platform documents (November 2026), with another version of
+/// its API if one is given.
 fn documented(platform: Platform, other: Option<&str>) -> PlatformEndpoints {
     let Addresses {
         version,

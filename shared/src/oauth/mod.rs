@@ -61,7 +61,7 @@ pub fn fuzz_answer(
 }
 
 impl OAuthClient {
-    /// A client of these endpoints.
+    /// Creates a client that sends its requests to `endpoints`.
     ///
     /// # Errors
     /// When the HTTP client cannot be set up.
@@ -73,8 +73,8 @@ impl OAuthClient {
         })
     }
 
-    /// Sends the refresh that `model` takes, as the client of these credentials, and
-    /// reads the answer.
+    /// Sends the refresh request that `model` takes, with our client credentials, and reads the
+    /// answer.
     pub async fn refresh(
         &self,
         platform: Platform,
@@ -100,10 +100,10 @@ impl OAuthClient {
         }
     }
 
-    /// What the platform says of the access token, where asking costs nothing: for
-    /// integrations in doubt, when somebody asks, and once a day where nothing else
-    /// shows it. `scopes`: what the grant allows, as far as known. `None` if it has no
-    /// free way to ask, or we lack what it takes.
+    /// Asks the platform whether the access token works, where asking is free: for integrations
+    /// in doubt, for a person's check, and once a day where nothing else shows it. `scopes` are
+    /// what the grant allows, as far as known. Returns `None` if the platform has no free
+    /// probe, or we lack what it takes.
     pub async fn probe(
         &self,
         platform: Platform,
@@ -160,9 +160,8 @@ impl<T> Response<T> {
         }
     }
 
-    /// The same without a platform's echoes of what we sent. A code of eight letters is
-    /// long enough not to be in a token by chance, a shorter one too short to give one
-    /// away.
+    /// Removes a platform's echoes of what we sent. A code of eight letters is too long to be
+    /// in a token by chance. A shorter one is too short to give a token away.
     fn without_echoes(mut self, context: RequestContext<'_>) -> Self {
         self.request_id = self.request_id.filter(|id| !context.is_echo(id));
         self.result = self.result.map_err(|Unsuccessful { mut verdict, code }| {

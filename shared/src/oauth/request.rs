@@ -1,5 +1,4 @@
-//! A platform's request as it is sent: its shape, with our endpoints, client
-//! credentials and tokens in it.
+//! Renders a platform's request: its shape, with our endpoints, client credentials and tokens.
 
 use std::borrow::Cow;
 
@@ -13,8 +12,7 @@ use super::tokens::Tokens;
 use crate::domain::digest;
 use crate::platforms::request::{Authentication, Endpoint, Parameter, Parameters, RequestShape};
 
-/// What a request is made of. Client secrets and tokens are exposed here and
-/// nowhere else.
+/// The parts of a request. Client secrets and tokens are exposed here and nowhere else.
 #[derive(Clone, Copy)]
 pub(super) struct RequestContext<'a> {
     pub(super) endpoints: &'a PlatformEndpoints,
@@ -23,7 +21,7 @@ pub(super) struct RequestContext<'a> {
 }
 
 impl<'a> RequestContext<'a> {
-    /// The request; `None` if it takes something that we lack.
+    /// Returns the request, or `None` if it takes something that we lack.
     pub(super) fn render(
         self,
         http: &reqwest::Client,
@@ -92,7 +90,7 @@ impl<'a> RequestContext<'a> {
         })
     }
 
-    /// Our id and secret.
+    /// Returns our client id and secret.
     fn client(self) -> Option<(&'a str, &'a str)> {
         let client = self.client?;
         Some((&client.client_id, client.client_secret.expose_secret()))
@@ -106,8 +104,8 @@ impl<'a> RequestContext<'a> {
         Some(self.tokens.refresh_token.as_ref()?.expose_secret())
     }
 
-    /// Whether a text is part of a secret that we sent, or holds one: a platform's
-    /// echo of it, which must not be kept.
+    /// Whether `text` is part of a secret that we sent, or holds one. Such an echo by the
+    /// platform must not be kept.
     pub(super) fn is_echo(self, text: &str) -> bool {
         let secret = self.client().map(|(_, secret)| secret);
         [Some(self.access_token()), self.refresh_token(), secret]

@@ -1,9 +1,9 @@
-//! What an answer means. Pure: status, headers and body in; new tokens, the state of
-//! the access token, or a verdict out.
+//! Decides what an answer means. Pure: status, headers and body go in; new tokens, the state of
+//! the access token, or a verdict come out.
 //!
-//! What bites: a 200 may carry an error (TikTok, TikTok Business, Snapchat); a
-//! 400 may be a throttle (Meta); a 401 here is about our application, not about
-//! the integration; what we do not understand is transient.
+//! Traps: a 200 may carry an error (TikTok, TikTok Business, Snapchat). A 400 may be a throttle
+//! (Meta). A 401 here is about our application, not about the integration. What we do not
+//! understand is transient.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::header::HeaderMap;
@@ -23,38 +23,35 @@ use crate::platforms::rule::{self, RequestKind, UNINTELLIGIBLE, Unsuccessful};
 /// A platform's answer to a refresh or a probe.
 #[derive(Debug)]
 pub struct Response<T = TokenResponse> {
-    /// What was asked for, or why it did not come.
+    /// What we asked for, or why it did not come.
     pub result: Result<T, Unsuccessful>,
     /// The platform's own id of the request.
     pub request_id: Option<String>,
-    /// The outside of the answer, whatever it means; `None` if there was none.
+    /// `None` if there was no answer.
     pub summary: Option<ResponseSummary>,
 }
 
-/// The head of an answer.
 pub(super) struct Head {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
 }
 
-/// The outside of an answer, in which no token can be.
+/// Describes an answer by parts that cannot hold a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResponseSummary {
-    /// The HTTP status.
     pub status: u16,
-    /// The type that the answer's head names, without parameters.
+    /// The `Content-Type` without its parameters.
     pub content_type: Option<String>,
-    /// The bytes of its body that arrived.
+    /// Bytes of the body that arrived.
     pub length: usize,
 }
 
-/// The longest wait that a platform can ask for, where no rule knows of a longer
-/// one: there are tokens that live two hours. One that wants more says so again.
+/// The longest wait that a platform can ask for, unless a rule knows a longer one: some tokens
+/// live two hours. A platform that wants more says so again.
 const LONGEST_WAIT: TimeDelta = TimeDelta::hours(1);
-/// Anything beyond it would overflow a date: a hundred years, in seconds.
+/// A hundred years in seconds. A longer life would overflow a date.
 const LONGEST_LIFE: f64 = 100.0 * 366.0 * 86_400.0;
 
-/// Reads the answer to a refresh.
 pub(super) fn read_refresh(
     platform: &Definition,
     head: &Head,
@@ -76,8 +73,7 @@ pub(super) fn read_refresh(
     }
 }
 
-/// Reads the answer to a probe: the token works only if the platform says so in
-/// its own way.
+/// Reads the answer to a probe. The token works only if the platform says so in its own way.
 pub(super) fn read_probe(
     platform: &Definition,
     head: &Head,
@@ -167,11 +163,11 @@ fn judge(
     }
 }
 
-/// The platform's id of the request: Meta's, TikTok's (whose API nests it), and
-/// TikTok Business's or Snapchat's. Where the body has none, as most successes
-/// have, the header that the platform's support asks for: Meta's, TikTok's,
-/// LinkedIn's (learn.microsoft.com, api-guide/concepts/error-handling), Google
-/// Ads' (developers.google.com/google-ads/api/docs/concepts/call-structure).
+/// Returns the platform's id of the request. The body may hold it: Meta's, TikTok's (whose API
+/// nests it), TikTok Business's and Snapchat's. Most successes have none there. Then a header
+/// has the id that the platform's support asks for: Meta's, TikTok's, LinkedIn's
+/// (learn.microsoft.com, api-guide/concepts/error-handling), Google Ads'
+/// (developers.google.com/google-ads/api/docs/concepts/call-structure).
 fn request_id(head: &Head, json: &Value) -> Option<String> {
     const PLACES: [&str; 4] = [
         "/error/fbtrace_id",
@@ -199,7 +195,7 @@ impl Head {
         }
     }
 
-    /// What came, in the form of a code, where the platform gave none.
+    /// Describes the answer in the form of a code, for when the platform gave none.
     fn describe(&self, body: &Body) -> String {
         match self.status {
             300..400 => "redirected".to_owned(),

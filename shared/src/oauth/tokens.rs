@@ -7,14 +7,12 @@ use crate::domain::refresh::Lifetimes;
 /// A credential in the clear, for as long as it is being refreshed.
 #[derive(Debug)]
 pub struct Tokens {
-    /// The access token.
     pub access_token: SecretString,
-    /// The refresh token, where there is one.
     pub refresh_token: Option<SecretString>,
 }
 
 impl Tokens {
-    /// Whether the refresh token is another than the one that was sent.
+    /// Whether the refresh token differs from the one that was sent.
     #[must_use]
     pub fn rotate(&self, sent: &Self) -> bool {
         match (&self.refresh_token, &sent.refresh_token) {
@@ -27,8 +25,7 @@ impl Tokens {
 /// New tokens (RFC 6749, 5.1). Never blank.
 #[derive(Debug)]
 pub struct TokenResponse {
-    /// The tokens; without a refresh token if the answer had none.
+    /// Without a refresh token if the answer had none.
     pub tokens: Tokens,
-    /// Their lives.
     pub lifetimes: Lifetimes,
 }

@@ -1,4 +1,4 @@
-//! One request over the network, and whatever comes back of it.
+//! Sends one request over the network, and receives the answer.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use super::response::ResponseSummary;
 use crate::domain::refresh::attempt::EXCHANGE_TIMEOUT;
 use crate::domain::verdict::Transient;
 
-/// The longest a platform may take for an answer.
+/// The longest time that a platform may take for an answer.
 const REQUEST_TIMEOUT: Duration =
     Duration::from_secs(EXCHANGE_TIMEOUT.num_seconds().cast_unsigned());
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const TIMED_OUT: &str = "timed_out_after_10_s";
 
-/// No answer, or none that could be read to its end.
+/// No answer came, or it could not be read to its end.
 pub(super) struct TransportError {
     pub(super) transient: Transient,
     /// What happened, as a code.

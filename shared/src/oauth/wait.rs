@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use crate::platforms::wait::{bounded, parse_number};
 
-/// How long a platform that holds us back asks us to wait: `Retry-After`, X's
-/// `x-rate-limit-reset` as an instant (docs.x.com, rate-limits), or Meta's
-/// minutes to regain access.
+/// Returns how long a platform that holds us back asks us to wait. It reads `Retry-After`, X's
+/// `x-rate-limit-reset` as an instant (docs.x.com, rate-limits), or Meta's minutes to regain
+/// access.
 pub(super) fn from_headers(headers: &HeaderMap, now: DateTime<Utc>) -> Option<TimeDelta> {
     let reset = || {
         let at = parse_number(text(headers, "x-rate-limit-reset")?)?;
@@ -19,8 +19,8 @@ pub(super) fn from_headers(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Ti
         .or_else(|| business_use_case(headers))
 }
 
-/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3). Whole seconds by the
-/// RFC; some send fractions.
+/// Reads `Retry-After` in seconds or as a date (RFC 9110, 10.2.3). The RFC has whole seconds;
+/// some platforms send fractions.
 pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<TimeDelta> {
     let text = text(headers, "retry-after")?;
     let seconds = parse_number(text).or_else(|| {
@@ -30,7 +30,7 @@ pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Tim
     bounded(seconds)
 }
 
-/// `X-Business-Use-Case-Usage` maps a business id to a list of usages
+/// Reads `X-Business-Use-Case-Usage`, which maps a business id to a list of usages
 /// (graph-api/overview/rate-limiting).
 fn business_use_case(headers: &HeaderMap) -> Option<TimeDelta> {
     let usage: Value =

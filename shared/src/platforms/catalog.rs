@@ -12,7 +12,7 @@ use super::definition::{DefaultQuota, Definition};
 use super::{google_ads, instagram, linkedin, meta, snapchat, threads, tiktok, tiktok_business, x};
 use crate::domain::redact;
 
-/// Makes of one line a platform its variant, its place in `ALL`, and its definition.
+/// Makes a platform's variant, its place in `ALL` and its definition from one line.
 macro_rules! catalogue {
     ($($(#[$attribute:meta])* $variant:ident => $definition:path,)+) => {
         /// A platform that integrations connect to. Serialised by its canonical name.
@@ -28,7 +28,7 @@ macro_rules! catalogue {
             /// Every platform, in the order in which we list them.
             pub const ALL: [Self; [$(Self::$variant),+].len()] = [$(Self::$variant),+];
 
-            /// What its file says of it.
+            /// Returns what the platform's file says of it.
             pub(crate) const fn definition(self) -> &'static Definition {
                 match self {
                     $(Self::$variant => &$definition,)+
@@ -59,7 +59,6 @@ catalogue! {
     Threads => threads::DEFINITION,
 }
 
-/// A name that is no platform of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown platform {name:?}; known are {}", Platform::names())]
 pub struct UnknownPlatform {
@@ -67,28 +66,27 @@ pub struct UnknownPlatform {
 }
 
 impl Platform {
-    /// The canonical name: in keys, paths, messages.
+    /// Returns the canonical name, for keys, paths and messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.definition().name
     }
 
-    /// The name that people know it by.
+    /// Returns the name that people know the platform by.
     #[must_use]
     pub const fn display_name(self) -> &'static str {
         self.definition().display_name
     }
 
-    /// The platform by its name or alias in any case, with spaces or hyphens in
-    /// it, as exports write them (`Google Ads`). What is no export has one
-    /// spelling only.
+    /// Returns the platform by its name or alias, in any case and with spaces or hyphens, as
+    /// exports write it (`Google Ads`). Anything but an export has one spelling only.
     #[must_use]
     pub fn of_export(name: &str) -> Option<Self> {
         let plain = name.trim().to_ascii_lowercase().replace([' ', '-'], "_");
         plain.parse().ok()
     }
 
-    /// Every name that is accepted: `meta (or facebook), instagram, ...`.
+    /// Returns every name that is accepted: `meta (or facebook), instagram, ...`.
     #[must_use]
     pub fn names() -> String {
         let names = Self::ALL.map(|platform| {
@@ -101,7 +99,7 @@ impl Platform {
         names.join(", ")
     }
 
-    /// How a credential of this platform is renewed, given what came with it.
+    /// Returns how a credential of this platform is renewed, given what came with it.
     #[must_use]
     pub const fn refresh_model(
         self,
@@ -120,14 +118,14 @@ impl Platform {
         }
     }
 
-    /// The usual life of an access token, for a credential that came to us without
-    /// the time it was issued: an answer's own `expires_in` always wins.
+    /// Returns the usual life of an access token, for a credential that came without the time
+    /// of its issue. An answer's own `expires_in` always wins.
     #[must_use]
     pub const fn usual_access_life(self) -> TimeDelta {
         self.definition().lifetimes.access
     }
 
-    /// The longest life of an access token that the platform has documented.
+    /// Returns the longest life of an access token that the platform has documented.
     #[must_use]
     pub const fn longest_access_life(self) -> TimeDelta {
         self.definition().lifetimes.longest_access
@@ -138,21 +136,21 @@ impl Platform {
         self.definition().lifetimes.access_is_always_named
     }
 
-    /// The life of a refresh token, where the platform documents one and names it in
+    /// Returns the life of a refresh token, where the platform documents one and names it in
     /// each answer.
     #[must_use]
     pub const fn refresh_life(self) -> Option<TimeDelta> {
         self.definition().lifetimes.refresh
     }
 
-    /// How old an access token must be before the platform extends it.
+    /// Returns how old an access token must be before the platform extends it.
     #[must_use]
     pub const fn minimum_age(self) -> TimeDelta {
         self.definition().lifetimes.minimum_age
     }
 
-    /// Whether it limits for how long we may read a person's data, by a clock
-    /// that no refresh renews and only a probe shows.
+    /// Whether the platform limits for how long we may read a person's data. No refresh renews
+    /// that clock, and only a probe shows it.
     #[must_use]
     pub const fn limits_data_access(self) -> bool {
         self.data_access_life().is_some()
@@ -162,27 +160,27 @@ impl Platform {
         self.definition().lifetimes.data_access
     }
 
-    /// How long a grant lasts unused, renewed by any refresh.
+    /// Returns how long a grant lasts unused; any refresh renews it.
     #[must_use]
     pub const fn idle_life(self) -> Option<TimeDelta> {
         self.definition().lifetimes.idle
     }
 
-    /// Whether it says, free of charge, whether an access token works.
+    /// Whether the platform says, free of charge, whether an access token works.
     #[must_use]
     pub const fn has_free_probe(self) -> bool {
         self.definition().probe.is_some()
     }
 
-    /// Whether a probe says who asks: then it shows that our application works. The
-    /// others take the token alone.
+    /// Whether a probe names our application, and so shows that the application works. Other
+    /// probes take the token alone.
     #[must_use]
     pub fn probe_names_application(self) -> bool {
         let probe = self.definition().probe.as_ref();
         probe.is_some_and(|probe| (probe.request)(false, &[]).names_client())
     }
 
-    /// A permission as the platform's answers spell it.
+    /// Returns a permission as the platform's answers spell it.
     #[must_use]
     pub fn spelling(self, scope: &str) -> &str {
         let spellings = self.definition().scope_spellings;
@@ -190,7 +188,6 @@ impl Platform {
         long.map_or(scope, |(_, long)| long)
     }
 
-    /// What its consent page takes.
     #[must_use]
     pub const fn consent(self) -> &'static Consent {
         &self.definition().consent

@@ -9,29 +9,27 @@ pub struct Consent {
     pub client_id: &'static str,
     /// The permissions that we ask for.
     pub scopes: &'static [&'static str],
-    /// What separates them.
     pub scope_separator: &'static str,
-    /// What the page takes besides.
+    /// Further parameters of the page.
     pub parameters: &'static [(&'static str, &'static str)],
     /// Whether the platform demands a code challenge (RFC 7636).
     pub pkce: bool,
 }
 
-/// One person's way to a consent page and back.
+/// The parameters of one person's visit to a consent page.
 #[derive(Debug, Clone, Copy)]
 pub struct ConsentRequest<'a> {
-    /// Our id at the platform.
     pub client_id: &'a str,
-    /// Where the platform sends the person afterwards; registered with it.
+    /// Where the platform sends the person afterwards; it is registered there.
     pub redirect_uri: &'a str,
     /// Comes back with the person and shows that we sent them (RFC 6749, 10.12).
     pub state: &'a str,
-    /// Of the method `S256`; sent only where the platform demands one.
+    /// Uses the method `S256`; sent only where the platform demands a challenge.
     pub code_challenge: &'a str,
 }
 
 impl Consent {
-    /// The address of the consent `page` to which a person is sent.
+    /// Returns the address to which a person is sent: `page` with its parameters.
     #[must_use]
     pub fn authorization_url(&self, page: &str, request: ConsentRequest<'_>) -> String {
         let scopes = self.scopes.join(self.scope_separator);
@@ -55,7 +53,7 @@ impl Consent {
     }
 }
 
-/// Everything but the unreserved characters of RFC 3986, 2.3.
+/// Encodes everything but the unreserved characters of RFC 3986, 2.3.
 fn percent_encode(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {

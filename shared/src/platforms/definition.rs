@@ -20,23 +20,23 @@ pub(crate) struct Definition {
     pub(crate) addresses: Addresses,
     pub(crate) consent: Consent,
 
-    /// How a credential that has what it takes is renewed.
+    /// How a credential is renewed, if it has what that takes.
     pub(crate) refresh_model: RefreshModel,
     /// The token request that brings new tokens.
     pub(crate) refresh: RequestShape,
-    /// The object that holds the tokens in an answer that may have some.
+    /// Finds the object that holds the tokens in an answer that may have some.
     pub(crate) tokens: fn(&Value) -> Option<&Value>,
     pub(crate) lifetimes: DocumentedLifetimes,
 
-    /// The free question whether an access token works; `None` if each costs.
+    /// `None` if each request that shows whether an access token works costs something.
     pub(crate) probe: Option<Probe>,
 
     /// Reads an error from an answer's body.
     pub(crate) error_body: fn(&Value) -> ErrorBody<'_>,
-    /// What its errors mean: the first rule that fits decides.
+    /// What the platform's errors mean: the first rule that fits decides.
     pub(crate) rules: &'static [&'static [Rule]],
 
-    /// Short names of permissions, and how its answers spell them.
+    /// Short names of permissions, and how the platform's answers spell them.
     pub(crate) scope_spellings: &'static [(&'static str, &'static str)],
     pub(crate) quota: DefaultQuota,
 }
@@ -64,7 +64,7 @@ pub enum RefreshModel {
     Rotating,
     /// A refresh token that stays the same.
     Static,
-    /// Nothing renews it but a person.
+    /// Only a person renews it.
     None,
 }
 
@@ -73,7 +73,7 @@ pub enum RefreshModel {
 pub(crate) struct DocumentedLifetimes {
     /// The usual life of an access token.
     pub(crate) access: TimeDelta,
-    /// The longest that the platform has ever documented.
+    /// The longest life of an access token that the platform has ever documented.
     pub(crate) longest_access: TimeDelta,
     /// Whether some access tokens never end; those are not extended.
     pub(crate) access_may_never_end: bool,
@@ -93,10 +93,10 @@ pub(crate) struct DocumentedLifetimes {
 
 /// A request that asks, free of charge, whether an access token works.
 pub(crate) struct Probe {
-    /// The request, by whether there is a refresh token and by what the grant
-    /// allows, as far as known.
+    /// Returns the request, by whether there is a refresh token and by what the grant allows,
+    /// as far as known.
     pub(crate) request: fn(bool, &[String]) -> &'static RequestShape,
-    /// What an answer with a status of success says; `None` if it is an error.
+    /// Reads an answer with a status of success; returns `None` if it is an error.
     pub(crate) outcome: fn(&Value, DateTime<Utc>) -> Option<ProbeOutcome>,
 }
 

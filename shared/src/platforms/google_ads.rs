@@ -75,7 +75,7 @@ pub(super) static DEFINITION: Definition = Definition {
     },
 };
 
-/// What a grant must allow to be asked about at Google Ads
+/// A grant must allow this to be probed at Google Ads
 /// (developers.google.com/google-ads/api/docs/oauth/overview).
 const ADS: &str = "https://www.googleapis.com/auth/adwords";
 
@@ -140,8 +140,8 @@ static TOKENINFO: RequestShape = RequestShape {
     parameters: Parameters::Query(&[("access_token", AccessToken)]),
 };
 
-/// A grant for Google Ads is asked about there. Any other (YouTube, Analytics), or one
-/// of which nobody knows what it is for, at `tokeninfo`.
+/// A grant for Google Ads is probed there. Any other (YouTube, Analytics), or one of unknown
+/// scopes, is probed at `tokeninfo`.
 fn probe(_: bool, scopes: &[String]) -> &'static RequestShape {
     match scopes.iter().any(|scope| scope == ADS) {
         true => &CUSTOMERS,
@@ -149,8 +149,8 @@ fn probe(_: bool, scopes: &[String]) -> &'static RequestShape {
     }
 }
 
-/// Of Google Ads a list of customers, left out where there are none; of
-/// `tokeninfo` whom the token was issued to, with its numbers as text.
+/// Reads the answer to a probe. Google Ads lists customers, and leaves the list out where there
+/// are none. `tokeninfo` says whom the token was issued to, with its numbers as text.
 fn outcome(body: &Value, _: DateTime<Utc>) -> Option<ProbeOutcome> {
     let is_empty = body.as_object().is_some_and(Map::is_empty);
     if body["resourceNames"].is_array() || is_empty {
@@ -205,7 +205,7 @@ fn error_body(body: &Value) -> ErrorBody<'_> {
     }
 }
 
-/// A field by the name that JSON gives it, or by that of the protocol buffer.
+/// Returns a field by the name that JSON gives it, or by that of the protocol buffer.
 fn either<'a>(value: &'a Value, camel: &str, snake: &str) -> &'a Value {
     match &value[camel] {
         Value::Null => &value[snake],

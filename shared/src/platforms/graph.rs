@@ -82,9 +82,8 @@ pub(super) static RULES: &[Rule] = &[
     any().saying("error validating access token").means(GRANT_REFUSED),
 ];
 
-/// The lifetimes of a token that is extended by itself, as Instagram and Threads
-/// document them: 60 days, "at least 24 hours old". Each ends, also where nobody knows
-/// when.
+/// The lifetimes of a token that is extended by itself, as Instagram and Threads document them:
+/// 60 days, "at least 24 hours old". Each such token ends, even if nobody knows when.
 pub(super) const EXTENDED_BY_ITSELF: DocumentedLifetimes = DocumentedLifetimes {
     access: TimeDelta::days(60),
     longest_access: TimeDelta::days(60),
@@ -96,7 +95,7 @@ pub(super) const EXTENDED_BY_ITSELF: DocumentedLifetimes = DocumentedLifetimes {
     minimum_age: TimeDelta::hours(24),
 };
 
-/// The documentation of Instagram shows the person in a list under `data`.
+/// Looks for the person, whom Instagram's documentation shows in a list under `data`.
 pub(super) fn is_somebody(body: &Value, _: DateTime<Utc>) -> Option<ProbeOutcome> {
     ["/user_id", "/id", "/data/0/user_id", "/data/0/id"]
         .into_iter()
@@ -108,7 +107,7 @@ pub(super) fn error_body(body: &Value) -> ErrorBody<'_> {
     error(&body["error"], "error_subcode")
 }
 
-/// An error, whose subcode has another name in some answers.
+/// Reads an error, whose subcode has another name in some answers.
 pub(super) fn error<'a>(error: &'a Value, subcode: &str) -> ErrorBody<'a> {
     ErrorBody {
         codes: code(&error["code"]).into_iter().collect(),

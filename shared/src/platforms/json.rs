@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::domain::probe_result::Ends;
 
-/// A code as text, whether it came as a number or as a text.
+/// Returns a code as text, whether it came as a number or as a text.
 pub(crate) fn code(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(Cow::Borrowed(text)),
@@ -16,7 +16,7 @@ pub(crate) fn code(value: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The text of a field, or nothing.
+/// Returns the text of a field, or an empty one.
 pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
@@ -38,7 +38,7 @@ pub(crate) fn scopes(value: &Value) -> Vec<String> {
     }
 }
 
-/// Epoch seconds; 0, said outright, is never (Meta).
+/// Reads epoch seconds; 0, said outright, means never (Meta).
 pub(crate) fn ends(value: &Value) -> Ends {
     match instant(value) {
         Some(end) => Ends::At(end),
@@ -47,7 +47,7 @@ pub(crate) fn ends(value: &Value) -> Ends {
     }
 }
 
-/// Epoch seconds.
+/// Reads epoch seconds above 0.
 pub(crate) fn instant(value: &Value) -> Option<DateTime<Utc>> {
     let seconds = value.as_i64().filter(|seconds| *seconds > 0)?;
     DateTime::from_timestamp(seconds, 0)

@@ -1,5 +1,3 @@
-//! LinkedIn.
-
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 

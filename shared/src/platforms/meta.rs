@@ -74,16 +74,16 @@ pub(super) static DEFINITION: Definition = Definition {
     },
 };
 
-/// The token that asks `debug_token` is our own, `{app_id}|{app_secret}`: what
-/// is wrong with the other one stands in `data`.
+/// `debug_token` is asked with our own token, `{app_id}|{app_secret}`. Faults of the other
+/// token stand in `data`.
 static OUR_TOKEN: &[Rule] = &[on(&["190", "102"]).in_probe().means(APP_MISCONFIGURED)];
 
-/// facebook-login/guides/access-tokens/get-long-lived. A system user's token of 60
-/// days is extended by the same exchange with `set_token_expires_in_60_days`
-/// (business-management-apis/system-users/install-apps-and-generate-tokens). Whether
-/// a token is a system user's is not known before it is asked about, and the answer to
-/// a person's token is no other for it: DayMoonDevelopment/post-for-me sends it with
-/// every account's. What never ends is not exchanged at all.
+/// facebook-login/guides/access-tokens/get-long-lived. A system user's token of 60 days is
+/// extended by the same exchange with `set_token_expires_in_60_days`
+/// (business-management-apis/system-users/install-apps-and-generate-tokens). Before a
+/// probe we do not know whether a token is a system user's. The parameter does not change the
+/// answer to a person's token: DayMoonDevelopment/post-for-me sends it with every account's. A
+/// token that never ends is not exchanged at all.
 const EXCHANGE: RequestShape = RequestShape {
     endpoint: Endpoint::Token,
     authentication: Authentication::None,

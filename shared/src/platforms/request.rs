@@ -1,6 +1,5 @@
 //! The requests of a platform, as data. No secret is in here: `oauth` puts them in.
 
-/// A request to a platform.
 #[derive(Debug)]
 pub(crate) struct RequestShape {
     pub(crate) endpoint: Endpoint,
@@ -13,11 +12,11 @@ pub(crate) enum Endpoint {
     Token,
     /// This path below the base of the API.
     Api(&'static str),
-    /// This name in the token endpoint's place.
+    /// This name in place of the last segment of the token endpoint.
     BesideToken(&'static str),
 }
 
-/// What stands in a header; whatever else is secret is a parameter.
+/// What authenticates a request in a header; any other secret is a parameter.
 #[derive(Debug)]
 pub(crate) enum Authentication {
     None,
@@ -37,7 +36,6 @@ pub(crate) enum Parameters {
     Json(&'static [(&'static str, Parameter)]),
 }
 
-/// What is sent as a parameter.
 #[derive(Debug)]
 pub(crate) enum Parameter {
     Literal(&'static str),
@@ -53,7 +51,7 @@ pub(crate) enum Parameter {
 }
 
 impl RequestShape {
-    /// Whether it says which application asks.
+    /// Whether the request says which application asks.
     pub(crate) fn names_client(&self) -> bool {
         let (Parameters::Query(pairs) | Parameters::Form(pairs) | Parameters::Json(pairs)) =
             self.parameters;

@@ -21,9 +21,9 @@ pub(super) const REFRESH: RequestShape = RequestShape {
     ]),
 };
 
-/// Section 5.2, after a platform's own rules. No evidence, and so not here:
-/// `invalid_request`, a request that we got wrong, and `access_denied`, a refusal
-/// by "the resource owner or authorization server".
+/// Section 5.2, after a platform's own rules. Two codes are no evidence, and so not here:
+/// `invalid_request`, a request that we got wrong, and `access_denied`, a refusal by "the
+/// resource owner or authorization server".
 #[rustfmt::skip] // a rule a line
 pub(crate) static RULES: &[Rule] = &[
     // Expired, revoked, used, or another client's: it does not say.
@@ -40,7 +40,7 @@ pub(super) const fn tokens(body: &Value) -> Option<&Value> {
     Some(body)
 }
 
-/// The error of a token endpoint, if it is one.
+/// Reads the error of a token endpoint; returns `None` if the body holds none.
 pub(super) fn error_body(body: &Value) -> Option<ErrorBody<'_>> {
     let error = body["error"].as_str()?;
     Some(ErrorBody {

@@ -10,19 +10,18 @@ use crate::domain::verdict::{ReconnectReason, Throttled, Transient, Verdict};
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestKind {
-    /// New tokens.
+    /// Asks for new tokens.
     Refresh,
-    /// Whether the access token works.
+    /// Asks whether the access token works.
     Probe,
 }
 
-/// An answer without what was asked for.
+/// An answer that does not hold what we asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsuccessful {
-    /// What it means.
     pub verdict: Verdict,
-    /// The platform's error code, of a form that cannot hold a token. Where it gave
-    /// none, what came instead: `http_200_html`, `redirected`, `timed_out_after_10_s`.
+    /// The platform's error code, of a form that cannot hold a token. If there was none, what came
+    /// instead: `http_200_html`, `redirected`, `timed_out_after_10_s`.
     pub code: Option<String>,
 }
 
@@ -33,15 +32,15 @@ pub(crate) struct ErrorBody<'a> {
     pub(crate) codes: Vec<Cow<'a, str>>,
     /// What narrows the codes down.
     pub(crate) subcode: Option<Cow<'a, str>>,
-    /// The sentence beside them.
+    /// The sentence beside the codes.
     pub(crate) message: &'a str,
-    /// Whether the platform itself calls it transient.
+    /// Whether the platform itself calls the error transient.
     pub(crate) is_transient: bool,
-    /// How long it asks us to wait, where that is in the body.
+    /// How long the platform asks us to wait, if the body says so.
     pub(crate) wait: Option<TimeDelta>,
 }
 
-/// A rule: whatever it names must hold.
+/// A rule fits an error if everything that it names holds.
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) codes: Codes,
@@ -51,7 +50,7 @@ pub(crate) struct Rule {
     status: Option<(u16, u16)>,
     transient: bool,
     probe_only: bool,
-    /// What it means; a wait here is for an answer that asks for none.
+    /// What the error means. A wait here is for an answer that asks for none.
     pub(crate) means: Verdict,
 }
 
@@ -78,7 +77,7 @@ const fn throttled(whom: Throttled) -> Verdict {
     Verdict::Throttled { wait: None, whom }
 }
 
-/// What any server may say, after a platform's own rules.
+/// Rules for any server, after a platform's own rules.
 pub(crate) static ANYWHERE: &[Rule] = &[
     // RFC 6585, section 4.
     status(429).means(APPLICATION_THROTTLED),
@@ -86,22 +85,22 @@ pub(crate) static ANYWHERE: &[Rule] = &[
     statuses(500, 599).means(SERVER_ERROR),
 ];
 
-/// Any of these codes.
+/// Fits any of these codes.
 pub(crate) const fn on(codes: &'static [&'static str]) -> Rule {
     rule(Codes::OneOf(codes))
 }
 
-/// Any number from `first` to `last`.
+/// Fits any number from `first` to `last`.
 pub(crate) const fn between(first: u32, last: u32) -> Rule {
     rule(Codes::Between(first, last))
 }
 
-/// Whatever the code, if there is one.
+/// Fits whatever the code, also if there is none.
 pub(crate) const fn any() -> Rule {
     rule(Codes::Any)
 }
 
-/// This HTTP status.
+/// Fits this HTTP status.
 pub(crate) const fn status(status: u16) -> Rule {
     statuses(status, status)
 }
@@ -125,38 +124,37 @@ const fn rule(codes: Codes) -> Rule {
 }
 
 impl Rule {
-    /// Only with this subcode.
+    /// Fits only with this subcode.
     pub(crate) const fn subcode(mut self, subcode: &'static str) -> Self {
         self.subcode = Some(subcode);
         self
     }
 
-    /// Only if the message contains this, given in lower case.
+    /// Fits only if the message contains `words`, given in lower case.
     pub(crate) const fn saying(mut self, words: &'static str) -> Self {
         self.message = Some(words);
         self
     }
 
-    /// Only with this HTTP status.
+    /// Fits only with this HTTP status.
     pub(crate) const fn with_status(mut self, status: u16) -> Self {
         self.status = Some((status, status));
         self
     }
 
-    /// Only if the platform itself calls it transient.
+    /// Fits only if the platform itself calls the error transient.
     pub(crate) const fn transient(mut self) -> Self {
         self.transient = true;
         self
     }
 
-    /// Only as the answer to a probe: it is about the access token, whose end
-    /// is not that of the grant.
+    /// Fits only the answer to a probe. Such an error is about the access token, whose end is
+    /// not that of the grant.
     pub(crate) const fn in_probe(mut self) -> Self {
         self.probe_only = true;
         self
     }
 
-    /// What it means.
     pub(crate) const fn means(mut self, verdict: Verdict) -> Self {
         // A constant function drops nothing, and this one holds nothing.
         std::mem::forget(std::mem::replace(&mut self.means, verdict));
@@ -186,7 +184,7 @@ impl Rule {
     }
 }
 
-/// The first rule that fits.
+/// Returns the first rule that fits.
 pub(crate) fn find(
     tables: &[&'static [Rule]],
     kind: RequestKind,
@@ -198,9 +196,9 @@ pub(crate) fn find(
 }
 
 impl ErrorBody<'_> {
-    /// Words of the sentence that look like permissions, such as
-    /// `pages_manage_posts`, `r_ads` or `user.info.basic`. Some may be anything
-    /// else: only those that an integration is known to have had are kept.
+    /// Returns words of the sentence that look like permissions, such as `pages_manage_posts`,
+    /// `r_ads` or `user.info.basic`. Some may be anything else: only those that an integration
+    /// is known to have had are kept.
     pub(crate) fn named_permissions(&self) -> Vec<String> {
         let edges = |letter: char| !letter.is_ascii_alphanumeric() && letter != '/';
         self.message
@@ -212,8 +210,8 @@ impl ErrorBody<'_> {
             .collect()
     }
 
-    /// What is kept of the codes: short numbers, or a word or words. Anything
-    /// else could be a token that the platform repeats.
+    /// Returns what is kept of the codes: short numbers, or a word or words. Anything else
+    /// could be a token that the platform repeats.
     pub(crate) fn code_to_keep(&self) -> Option<String> {
         let code = self.codes.iter().find(|code| is_plain(code))?;
         Some(match self.subcode.as_ref().filter(|sub| is_plain(sub)) {

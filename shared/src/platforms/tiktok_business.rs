@@ -74,11 +74,10 @@ pub(super) static DEFINITION: Definition = Definition {
     },
 };
 
-/// tiktok/tiktok-business-api-sdk, `tiktok_code.py`: names, and nothing more. Only
-/// those that name the end of a token conclude at once; for the rest nothing is
-/// published of what they mean to a grant. No evidence, and so not here: 20001, a
-/// partial success, and 40300, 40302 (no such advertiser), since nothing that is asked
-/// names one.
+/// tiktok/tiktok-business-api-sdk, `tiktok_code.py`: names, and nothing more. Only codes that
+/// name the end of a token conclude at once. What the others mean to a grant is not published.
+/// Some codes are no evidence, and so not here: 20001, a partial success, and 40300, 40302 (no
+/// such advertiser), since no request of ours names one.
 #[rustfmt::skip] // a rule a line
 static RULES: &[Rule] = &[
     // The access token's end, which a refresh mends.
@@ -102,7 +101,7 @@ static RULES: &[Rule] = &[
     between(52_000, 52_999).means(SERVER_ERROR), // its database
 ];
 
-/// JSON; only TikTok accounts' tokens are refreshed.
+/// The body is JSON; only TikTok accounts' tokens are refreshed.
 const REFRESH: RequestShape = RequestShape {
     endpoint: Endpoint::Token,
     authentication: Authentication::None,
@@ -128,8 +127,8 @@ static TOKEN_INFO: RequestShape = RequestShape {
     parameters: Parameters::Json(&[("app_id", ClientId), ("access_token", AccessToken)]),
 };
 
-/// A TikTok account's token, which alone comes with a refresh token, is no
-/// advertiser's: its scopes are asked for.
+/// Only a TikTok account's token comes with a refresh token. It belongs to no advertiser, so
+/// the probe asks for its scopes.
 fn probe(has_refresh_token: bool, _: &[String]) -> &'static RequestShape {
     match has_refresh_token {
         true => &TOKEN_INFO,

@@ -2,21 +2,21 @@
 
 use chrono::TimeDelta;
 
-/// Beyond it a wait is nonsense: a day, in seconds.
+/// A day, in seconds. A longer wait is nonsense.
 const LONGEST: f64 = 86_400.0;
 
-/// `30s` or `1.5s`, as protocol buffers write durations in JSON.
+/// Parses `30s` or `1.5s`, as protocol buffers write durations in JSON.
 pub(crate) fn parse_duration(text: &str) -> Option<TimeDelta> {
     bounded(parse_number(text.strip_suffix('s')?)?)
 }
 
-/// Digits, perhaps with a fraction; however many.
+/// Parses any number of digits, perhaps with a fraction.
 pub(crate) fn parse_number(text: &str) -> Option<f64> {
     let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     text.parse().ok().filter(|_| plain)
 }
 
-/// Rounded up, because a second early is too early; at most a day.
+/// Rounds a wait up, because a second early is too early, and limits it to a day.
 pub(crate) fn bounded(seconds: f64) -> Option<TimeDelta> {
     #[expect(clippy::cast_possible_truncation, reason = "at most a day")]
     (seconds > 0.0).then(|| TimeDelta::seconds(seconds.min(LONGEST).ceil() as i64))

@@ -12,16 +12,16 @@ use crate::domain::integration::State;
 pub enum Disconnected {
     /// It switched the integration off and erased its tokens.
     Now,
-    /// Nothing: it was off already.
+    /// The integration was off already.
     Already,
-    /// Nothing: there is no such integration.
+    /// There is no such integration.
     Unknown,
 }
 
 /// Switches an integration off and erases its tokens, also if its row cannot be read.
 ///
 /// # Errors
-/// When that could not be stored; then it is as it was.
+/// If that cannot be stored. Then the integration is as it was.
 pub async fn disconnect(
     key: &IntegrationKey,
     integrations: &IntegrationsTable,

@@ -1,7 +1,6 @@
-//! What others hand to us as a JSON object, read field by field: every fault is
-//! named with the field, what is wrong with the value and what would do, and no
-//! value is repeated, for it may be a token. An import's lines and the bodies of
-//! requests are read here alike.
+//! Reads a JSON object that others hand to us, field by field. Each fault names the field, what
+//! is wrong with its value and what would do. No fault repeats a value, for it may be a token.
+//! An import's lines and the bodies of requests are read here alike.
 
 use std::fmt;
 
@@ -17,8 +16,7 @@ use crate::{Platform, domain::redact};
 /// How many faults of one object are shown.
 const MAX_SHOWN_FAULTS: usize = 5;
 
-/// What is wrong with what was handed over: one fault after the other. Repeats
-/// no value.
+/// The faults of what was handed over, one after the other. Repeats no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faults(Vec<String>);
 
@@ -40,14 +38,14 @@ impl From<String> for Faults {
     }
 }
 
-/// The fields of a JSON object as they were given, and what was found wrong.
+/// The fields of a JSON object as they were given, and the faults found in them.
 #[derive(Debug)]
 pub struct Fields {
     given: GivenFields,
     faults: Vec<String>,
 }
 
-/// In their order, also one that is there twice.
+/// The fields in their order; a repeated one is there twice.
 struct GivenFields(Vec<(String, Value)>);
 
 impl fmt::Debug for GivenFields {
@@ -77,10 +75,10 @@ impl<'de> Deserialize<'de> for GivenFields {
 }
 
 impl Fields {
-    /// Reads a JSON object.
+    /// Parses a JSON object.
     ///
     /// # Errors
-    /// If it is none.
+    /// If `json` is no JSON object.
     pub fn parse(json: &[u8]) -> Result<Self, Faults> {
         let given = serde_json::from_slice(json).map_err(|error| {
             // serde's message of a syntax error has no values, but that of another may.
@@ -102,7 +100,6 @@ impl Fields {
         })
     }
 
-    /// Notes a fault.
     pub(crate) fn fault(&mut self, fault: impl Into<String>) {
         self.faults.push(fault.into());
     }
@@ -122,7 +119,7 @@ impl Fields {
         self.faults.append(&mut faults);
     }
 
-    /// What was parsed, if no fault was noted.
+    /// Returns what was parsed, if no fault was noted.
     pub(crate) fn finish<T>(self, parsed: Option<T>) -> Result<T, Faults> {
         match parsed {
             Some(parsed) if self.faults.is_empty() => Ok(parsed),
@@ -130,14 +127,14 @@ impl Fields {
         }
     }
 
-    /// The value of a field; one that is null counts as absent.
+    /// Takes out the value of a field; null counts as absent.
     pub(crate) fn value(&mut self, name: &str) -> Option<Value> {
         let index = self.given.0.iter().position(|(field, _)| field == name)?;
         Some(self.given.0.remove(index).1).filter(|value| !value.is_null())
     }
 
-    /// The value of a field as `read` understands it, whose error is the rest
-    /// of a sentence that begins with the field.
+    /// Reads a field by `read`, whose error is the rest of a sentence that begins with the
+    /// field.
     fn optional<T>(
         &mut self,
         name: &str,
@@ -166,7 +163,7 @@ impl Fields {
         self.optional(name, read)
     }
 
-    /// An id. Databases export many as numbers.
+    /// Reads an id. Databases export many as numbers.
     pub(crate) fn id<T>(
         &mut self,
         name: &'static str,
@@ -179,7 +176,7 @@ impl Fields {
         })
     }
 
-    /// A name that people read.
+    /// Reads a name that is shown to people.
     pub(crate) fn name(&mut self, name: &str) -> Option<String> {
         self.required(name, |value| match value {
             Value::String(text) => label(&text).map(Some),
@@ -187,12 +184,11 @@ impl Fields {
         })
     }
 
-    /// The same, or a whole number: platforms' ids of accounts.
+    /// Reads a name or a whole number: platforms' ids of accounts.
     pub(crate) fn name_or_number(&mut self, name: &str) -> Option<String> {
         self.required(name, |value| label(&text_or_number(value)?).map(Some))
     }
 
-    /// A token that must be there.
     pub(crate) fn required_token(&mut self, name: &str) -> Option<SecretString> {
         self.required(name, |value| match token(value)? {
             None => Err("is empty; give the token".to_owned()),
@@ -200,12 +196,11 @@ impl Fields {
         })
     }
 
-    /// A token, where there is one.
     pub(crate) fn token(&mut self, name: &str) -> Option<SecretString> {
         self.optional(name, token)
     }
 
-    /// A platform, by its name or an alias.
+    /// Reads a platform by its name or an alias.
     pub(crate) fn platform(&mut self, name: &str) -> Option<Platform> {
         self.required(name, |value| {
             let platform = value.as_str().and_then(Platform::of_export);
@@ -214,25 +209,25 @@ impl Fields {
         })
     }
 
-    /// An instant, to the second.
+    /// Reads an instant, to the second.
     pub(crate) fn instant(&mut self, name: &str) -> Option<DateTime<Utc>> {
         self.optional(name, instant)
     }
 
-    /// Words: a list of texts, or one text that separates them by spaces or commas.
+    /// Reads a list of texts, or one text that separates words by spaces or commas.
     pub(crate) fn words(&mut self, name: &str) -> Vec<String> {
         self.optional(name, |value| words(value).map(Some))
             .unwrap_or_default()
     }
 
-    /// Yes or no; `None` where there is none, or none that can be understood.
+    /// Reads yes or no; returns `None` if there is none, or none that can be understood.
     pub(crate) fn truth(&mut self, name: &str) -> Option<bool> {
         self.optional(name, |value| truth(&value).map(Some))
     }
 
-    /// An object, as it is. Control characters in it stay: it is its owner's
-    /// own data, where a line break is legitimate; it is kept as JSON text, which
-    /// escapes them, and no answer, message or log holds it.
+    /// Reads an object as it is. Control characters in it stay, since a line break is
+    /// legitimate in its owner's own data. It is kept as JSON text, which escapes them, and no
+    /// answer, message or log holds it.
     pub(crate) fn object(&mut self, name: &str) -> Option<Map<String, Value>> {
         self.optional(name, |value| match value {
             Value::Object(object) => Ok(Some(object)),

@@ -1,5 +1,5 @@
-//! Recognises a credential that was handed over before, without being able to
-//! open what is stored of it: whoever registers can seal, and not open.
+//! Recognises a credential that was handed over before, without opening what is stored of it:
+//! whoever registers can seal, and not open.
 
 use aws_lc_rs::{hmac, rand};
 use secrecy::{ExposeSecret, SecretString};
@@ -14,19 +14,19 @@ const MAC: usize = 32;
 /// How far a credential is the one that was handed over before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Likeness {
-    /// It is another.
+    /// Its tokens are not the same.
     Other,
     /// Its tokens are the same; its dates or scopes are not.
     SameTokens,
-    /// It is the same.
+    /// Its tokens, dates and scopes are the same.
     Same,
 }
 
 impl Fingerprint {
-    /// The fingerprint of a credential; `None` of one without tokens.
+    /// Returns the fingerprint of a credential; `None` for one without an access token.
     ///
     /// # Errors
-    /// When there is no randomness.
+    /// If there is no randomness.
     pub fn new(registration: &Registration) -> Result<Option<Self>, CipherError> {
         let Some(access) = &registration.access_token else {
             return Ok(None);
@@ -40,7 +40,6 @@ impl Fingerprint {
         Ok(Some(Self(bytes)))
     }
 
-    /// Compares.
     #[must_use]
     pub fn likeness(&self, registration: &Registration) -> Likeness {
         let parts = self.0.split_at_checked(SALT);
@@ -61,7 +60,7 @@ impl Fingerprint {
     }
 }
 
-/// Unambiguous: each part with its length before it.
+/// Joins the parts unambiguously: each with its length before it.
 fn tokens(of: &Registration, access: &SecretString) -> Vec<u8> {
     let refresh = of.refresh_token.as_ref().map(ExposeSecret::expose_secret);
     let parts = [

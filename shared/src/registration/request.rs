@@ -1,5 +1,3 @@
-//! An account on a platform and the credential for it, as somebody hands them over.
-
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
@@ -9,7 +7,6 @@ use crate::registration::fields::{Faults, Fields};
 /// An account on a platform and the credential for it, as they are handed over.
 #[derive(Debug)]
 pub struct Registration {
-    /// The platform.
     pub platform: Platform,
     /// The account's name, as people know it.
     pub username: String,
@@ -17,24 +14,21 @@ pub struct Registration {
     pub account_id: String,
     /// The access token; absent only of an integration that is switched off.
     pub access_token: Option<SecretString>,
-    /// The refresh token, where the platform gave one.
     pub refresh_token: Option<SecretString>,
     /// When the access token was issued, if known.
     pub token_issued_at: Option<DateTime<Utc>>,
-    /// When it ends; absent if it does not, or nobody knows.
+    /// When the access token ends; `None` if it does not, or nobody knows.
     pub token_expires_at: Option<DateTime<Utc>>,
-    /// When the refresh token ends.
     pub refresh_token_expires_at: Option<DateTime<Utc>>,
     /// Until when the platform lets us read the person's data.
     pub data_access_expires_at: Option<DateTime<Utc>>,
     /// What the grant allows, as far as known.
     pub scopes: Vec<String>,
-    /// Whatever its owner keeps with it; absent: what is stored stays.
+    /// What the owner keeps with the integration; `None` leaves what is stored.
     pub metadata: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 impl Registration {
-    /// The fields of a registration.
     pub const FIELDS: [&str; 11] = [
         "platform",
         "username",
@@ -49,7 +43,7 @@ impl Registration {
         "metadata",
     ];
 
-    /// Parses a JSON object that holds nothing else.
+    /// Parses a JSON object that holds these fields and nothing else.
     ///
     /// # Errors
     /// [`Faults`] names each field that is wrong.
@@ -60,7 +54,7 @@ impl Registration {
         fields.finish(registration)
     }
 
-    /// Takes it from `fields`, which note what is wrong with them.
+    /// Takes a registration from `fields`, which note what is wrong with them.
     pub(crate) fn from_fields(fields: &mut Fields, needs_token: bool) -> Option<Self> {
         let platform = fields.platform("platform");
         let username = fields.name("username");

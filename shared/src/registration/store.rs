@@ -1,5 +1,5 @@
-//! Stores what was handed over. It wins over a refresh that is under way: a race
-//! lost to one is decided again on the row as it is then.
+//! Stores a credential that was handed over. It wins over a refresh that is under way: after a
+//! lost race it decides again, on the row as it is then.
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -15,16 +15,13 @@ use crate::registration::Registration;
 use crate::registration::fingerprint::{Fingerprint, Likeness};
 use crate::{IntegrationKey, UserId};
 
-/// How often a lost race is run again. A refresh writes its row a few times.
+/// How often a write that lost a race is tried. A refresh writes its row a few times.
 pub(super) const MAX_ATTEMPTS: u32 = 10;
 
-/// Why what a person did could not be stored.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistrationError {
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] TableError),
-    /// The credential could not be sealed.
     #[error(transparent)]
     Sealing(#[from] CipherError),
     /// Others kept writing the same row.
@@ -37,24 +34,23 @@ pub enum RegistrationError {
 pub struct Registered {
     /// The row as it is stored.
     pub row: Integration,
-    /// How that changed the stored credential.
     pub change: Change,
 }
 
 /// How a credential that was handed over changed the stored one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// The integration's first.
+    /// The credential is the integration's first.
     Created,
-    /// It replaced another.
+    /// The credential replaced another.
     Replaced,
-    /// It is the stored one, or the stored one was exchanged for it.
+    /// The credential is the stored one, or was exchanged for the stored one since.
     Unchanged,
 }
 
 impl Registration {
-    /// The row of a new grant, its tokens sealed for its generation, following
-    /// on the stored one if there is any; if not, of `first_generation`.
+    /// Returns the row of a new grant, with its tokens sealed for its generation. It follows on
+    /// the `stored` row; without one, its generation is `first_generation`.
     ///
     /// # Errors
     /// When the tokens cannot be sealed.
@@ -126,7 +122,7 @@ impl Registration {
         })
     }
 
-    /// The ends that it was handed over with.
+    /// Returns the ends that were handed over.
     const fn expiry(&self) -> Expiry {
         Expiry {
             issued_at: self.token_issued_at,
@@ -137,11 +133,10 @@ impl Registration {
         }
     }
 
-    /// The stored row with whatever this says beside the credential, if it is
-    /// the credential that was last handed over. A caller that got no answer
-    /// sends it again: meanwhile it may have been exchanged for another, which
-    /// is the only one that lives, and must stay. `None` if it is another one,
-    /// or nothing is left of what is stored.
+    /// Returns the stored row with whatever this says beside the credential, if it is the
+    /// credential last handed over. `None` if it is another, or nothing is left of what is
+    /// stored. A caller that got no answer sends the credential again. Meanwhile a refresh may
+    /// have exchanged it for another, which is the only one that lives, and must stay.
     fn repeated(&self, stored: &Integration) -> Result<Option<Integration>, CipherError> {
         let is_lost = matches!(
             stored.state,
@@ -173,9 +168,8 @@ impl Registration {
         Ok(Some(row))
     }
 
-    /// Stores it for an integration, new or not. Whoever made the integration
-    /// stays its creator; of a new one that is `caller`. Stored again it
-    /// changes nothing.
+    /// Stores the registration for an integration, new or not. Whoever made the integration
+    /// stays its creator; of a new one that is `caller`. Storing it again changes nothing.
     ///
     /// # Errors
     /// When it could not be stored; then nothing of it is.

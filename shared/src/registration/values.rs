@@ -1,5 +1,5 @@
-//! The values of fields. Each error is the rest of a sentence that begins with
-//! the field, and repeats no value, for it may be a token.
+//! Reads the values of fields. Each error is the rest of a sentence that begins with the field,
+//! and repeats no value, for it may be a token.
 
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use secrecy::SecretString;
@@ -17,7 +17,7 @@ pub(super) fn text_or_number(value: Value) -> Result<String, String> {
     }
 }
 
-/// A text that is shown to people, in mails and on pages: one line of it.
+/// Reads a text that is shown to people, in mails and on pages: one line of it.
 pub(super) fn label(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > MAX_NAME_CHARS {
@@ -45,10 +45,9 @@ fn one_line(text: &str) -> Result<(), String> {
     }
 }
 
-/// A token without the white space around it, as it is read from platforms'
-/// answers too; what is blank is none. Within it there is none: RFC 6749
-/// (appendix A.12, A.17) allows visible ASCII and the space, and no platform of
-/// ours uses the space.
+/// Reads a token without the white space around it, as platforms' answers are read too; a blank
+/// one is none. A token holds only visible ASCII: RFC 6749 (appendix A.12, A.17) allows the
+/// space as well, and no platform of ours uses the space.
 pub(super) fn token(value: Value) -> Result<Option<SecretString>, String> {
     let Value::String(text) = value else {
         return Err("must be a text".to_owned());
@@ -102,7 +101,7 @@ pub(super) fn words(value: Value) -> Result<Vec<String>, String> {
     Ok(words.into_iter().filter(|word| !word.is_empty()).collect())
 }
 
-/// JSON's own, and what databases export: Postgres `t` and `f`, MySQL 1 and 0.
+/// Reads JSON's own, and what databases export: Postgres `t` and `f`, MySQL 1 and 0.
 pub(super) fn truth(value: &Value) -> Result<bool, String> {
     let word = match value {
         Value::Bool(truth) => return Ok(*truth),
@@ -143,7 +142,7 @@ pub(super) fn instant(value: Value) -> Result<Option<DateTime<Utc>>, String> {
     }
 }
 
-/// Epoch seconds; a fraction of one is dropped.
+/// Reads epoch seconds; a fraction of one is dropped.
 fn epoch(number: &Number) -> Result<i64, String> {
     #[expect(
         clippy::cast_possible_truncation,
@@ -163,8 +162,8 @@ fn epoch(number: &Number) -> Result<i64, String> {
     Err(format!("looks like {unit}; give seconds"))
 }
 
-/// RFC 3339, and what is near it: a space for the `T`, as Postgres writes it, a
-/// zone without minutes or colon, a time without seconds. ISO 8601 has them all.
+/// Parses RFC 3339, and what is near it: a space for the `T`, as Postgres writes it, a zone
+/// without minutes or colon, a time without seconds. ISO 8601 has them all.
 fn parse_date(text: &str) -> Result<i64, String> {
     let date = text.get(..10);
     let day = date.and_then(|date| NaiveDate::parse_from_str(date, "%Y-%m-%d").ok());
@@ -196,7 +195,7 @@ fn parse_date(text: &str) -> Result<i64, String> {
     Ok(at.single().ok_or(DATE)?.timestamp())
 }
 
-/// `Z`, `UTC`, `GMT`, `+01`, `+0100` or `+01:00`.
+/// Parses `Z`, `UTC`, `GMT`, `+01`, `+0100` or `+01:00`.
 fn offset(zone: &str) -> Option<FixedOffset> {
     if ["z", "utc", "gmt"].contains(&zone.to_ascii_lowercase().as_str()) {
         return FixedOffset::east_opt(0);

@@ -27,19 +27,18 @@ struct Frozen {
 }
 
 impl Clock {
-    /// The system's clock.
     #[must_use]
     pub fn system() -> Self {
         Self(Source::System(Arc::default()))
     }
 
-    /// Whether it goes as the system's does, shifted or not.
+    /// Whether the clock runs as the system's does, shifted or not.
     #[must_use]
     pub const fn is_running(&self) -> bool {
         matches!(self.0, Source::System(_))
     }
 
-    /// A clock that stands at `at` until [`Clock::advance`] or [`Clock::set`] moves it,
+    /// Returns a clock that stands at `at` until [`Clock::advance`] or [`Clock::set`] moves it,
     /// or somebody sleeps on it.
     #[must_use]
     pub fn frozen(at: DateTime<Utc>) -> Self {
@@ -49,14 +48,14 @@ impl Clock {
         })))
     }
 
-    /// Now, in whole seconds: the resolution in which instants are stored, so
-    /// that one read back compares equal to the one written.
+    /// Returns the time in whole seconds, the resolution in which instants are stored. So an
+    /// instant that was read back equals the one that was written.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         self.precise().trunc_subsecs(0)
     }
 
-    /// Now, to the millisecond: for ordering log and audit entries and for
+    /// Returns the time to the millisecond, for ordering log and audit entries and for
     /// measuring durations, never for deciding.
     #[must_use]
     pub fn precise(&self) -> DateTime<Utc> {
@@ -97,8 +96,8 @@ impl Clock {
         }
     }
 
-    /// Returns once this clock shows `until`. A frozen one is moved there: nobody
-    /// waits, and time passes as if somebody had.
+    /// Returns once this clock shows `until`. A frozen clock is moved there: nobody waits, and
+    /// time passes as if somebody had.
     pub async fn sleep_until(&self, until: DateTime<Utc>) {
         match &self.0 {
             Source::System(_) => {
@@ -114,9 +113,9 @@ impl Clock {
         }
     }
 
-    /// What `work` comes to if it does so before this much time has passed. On a
-    /// frozen clock the clock must be moved that far: a slow machine never looks like
-    /// a service that does not answer.
+    /// Returns what `work` returns, or `None` if `limit` passes first. On a frozen clock, the
+    /// clock must be moved that far. So a slow machine never looks like a service that does not
+    /// answer.
     pub async fn within<F: Future>(&self, limit: Duration, work: F) -> Option<F::Output> {
         match &self.0 {
             Source::System(_) => tokio::time::timeout(limit, work).await.ok(),

@@ -12,29 +12,25 @@ use crate::Variables;
 /// The most observations that one value may hold.
 const MAX_OBSERVATIONS: usize = 100;
 
-/// Where metrics go. Nowhere, unless a Lambda `main` says otherwise: only there
-/// does stdout belong to CloudWatch.
+/// Where metrics go: nowhere, unless a Lambda `main` says otherwise. Only there does stdout
+/// belong to CloudWatch.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
-    /// The namespace of what goes to stdout.
+    /// The namespace of metrics on stdout; `None` writes none.
     namespace: Option<String>,
 }
 
-/// A metric of one name.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Metric<'a> {
-    /// How many.
     Count(u64),
-    /// How long each took, in milliseconds.
     Milliseconds(&'a [u64]),
-    /// How long each was, in seconds.
     Seconds(&'a [u64]),
 }
 
 impl Metrics {
-    /// Metrics as lines on stdout, in the namespace `METRICS_NAMESPACE`
-    /// (default `TokenWarden`). Not through the log's formatter, which would
-    /// wrap them in a line of its own.
+    /// Returns metrics that go to stdout, in the namespace `METRICS_NAMESPACE` (default
+    /// `TokenWarden`). They bypass the log's formatter, which would wrap them in a line of its
+    /// own.
     #[must_use]
     pub fn to_stdout(variables: &Variables) -> Self {
         let namespace = variables.get("METRICS_NAMESPACE").unwrap_or("TokenWarden");
@@ -43,8 +39,7 @@ impl Metrics {
         }
     }
 
-    /// Writes metrics, by one dimension and in all; without a dimension, in all
-    /// alone.
+    /// Writes metrics for one dimension and in total; without a dimension, in total only.
     pub fn write(
         &self,
         at: DateTime<Utc>,
@@ -63,7 +58,7 @@ impl Metrics {
     }
 }
 
-/// As many lines as the longest metric needs.
+/// Returns as many lines as the longest metric needs.
 fn lines(
     namespace: &str,
     at: DateTime<Utc>,

@@ -1,32 +1,26 @@
-//! Configuration as it reaches a function: environment variables, read once
-//! when it starts. A value, so that one process can hold several functions,
-//! each with its own.
+//! Environment variables, which a function reads once when it starts. They are a value, so that
+//! one process can hold several functions, each with its own.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-/// A set of environment variables.
 #[derive(Debug, Clone, Default)]
 pub struct Variables(BTreeMap<String, String>);
 
-/// A variable that is missing or holds nonsense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidVariable {
     /// Not set, or empty.
     #[error("environment variable {0} is not set")]
     Missing(String),
-    /// Set to something unusable.
     #[error("environment variable {name}: {problem}")]
     Invalid {
-        /// Which variable.
         name: String,
-        /// What is wrong with it.
         problem: String,
     },
 }
 
 impl Variables {
-    /// The process's own environment.
+    /// Returns the process's own environment.
     #[must_use]
     pub fn of_process() -> Self {
         std::env::vars_os()
@@ -34,15 +28,15 @@ impl Variables {
             .collect()
     }
 
-    /// All of them, by name.
+    /// Iterates over all variables, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The value of `name`; an empty one counts as absent, because a
-    /// CloudFormation parameter cannot be left unset.
+    /// Returns the value of `name`. An empty one counts as absent, because a CloudFormation
+    /// parameter cannot be left unset.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0
@@ -51,19 +45,19 @@ impl Variables {
             .filter(|value| !value.is_empty())
     }
 
-    /// The value of `name`.
+    /// Returns the value of `name`.
     ///
     /// # Errors
-    /// [`InvalidVariable::Missing`].
+    /// [`InvalidVariable::Missing`] if it is not set, or empty.
     pub fn required(&self, name: &str) -> Result<&str, InvalidVariable> {
         self.get(name)
             .ok_or_else(|| InvalidVariable::Missing(name.to_owned()))
     }
 
-    /// The value of `name` parsed, or `default` where it is absent.
+    /// Parses the value of `name`; returns `default` where it is absent.
     ///
     /// # Errors
-    /// [`InvalidVariable::Invalid`].
+    /// [`InvalidVariable::Invalid`] if the value does not parse.
     pub fn parsed<T: FromStr<Err: std::fmt::Display>>(
         &self,
         name: &str,
@@ -74,7 +68,6 @@ impl Variables {
         })
     }
 
-    /// An error about the value of `name`.
     pub fn invalid(&self, name: &str, problem: impl std::fmt::Display) -> InvalidVariable {
         InvalidVariable::Invalid {
             name: name.to_owned(),

@@ -1,11 +1,10 @@
 //! Which module of a crate uses which.
 //!
-//! *What counts as an edge:* a module uses the module in which a path that it
-//! writes ends. A re-export is seen through: `crate::aws::AwsError` is an edge to
-//! `aws::error`, and none to `aws`. So a `mod.rs` may gather what its children
-//! have, and they may use what it defines itself, without a cycle: `mod child;`
-//! and `pub use child::Name` are no edges, unless the code of `mod.rs` writes
-//! that `Name` as well. A cycle is one of code that needs each other.
+//! *What counts as an edge:* a module uses the module in which a path that it writes ends. A
+//! re-export is seen through: `crate::aws::AwsError` is an edge to `aws::error`, and none to
+//! `aws`. So a `mod.rs` may gather the items of its children, and they may use what it defines
+//! itself, without a cycle. `mod child;` and `pub use child::Name` are no edges, unless the
+//! code of `mod.rs` writes that `Name` as well. In a cycle, modules need each other's code.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -26,7 +25,7 @@ impl Graph {
             .flat_map(|(path, module)| module.mentions.iter().map(move |mention| (path, mention)))
     }
 
-    /// The module of this crate in which a path ends; `None` for another crate's.
+    /// Returns the module of this crate in which a path ends; `None` for another crate's.
     pub(crate) fn resolve(&self, mention: &Mention) -> Option<&Segments> {
         self.resolve_path(&mention.module, &mention.path, 0)
     }
@@ -94,8 +93,8 @@ impl Graph {
         edges
     }
 
-    /// A shortest cycle through each group of modules that need each other, as
-    /// lines that say who names what.
+    /// Returns a shortest cycle through each group of modules that need each other, as lines
+    /// that say who names what.
     pub(crate) fn cycles(&self) -> Vec<String> {
         let edges = self.edges();
         let mut seen = BTreeSet::new();

@@ -1,5 +1,5 @@
-//! The tree of the source says what may import what, and this enforces it: what
-//! each folder of `shared/src` may import, and no cycle between modules.
+//! Enforces what each folder of `shared/src` may import, and that no modules form an import
+//! cycle.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
 
@@ -77,14 +77,14 @@ const RULES: [FolderRule; 6] = [
     },
 ];
 
-/// What a rule does not allow and is there all the same: the module, and the crate
-/// or the path that it names.
+/// Imports that a rule forbids and we accept: the module, and the crate or the path that it
+/// names.
 const EXCEPTIONS: [(&str, &str); 1] = [
     // SHA-256, from which ids derive.
     ("domain::digest", "aws_lc_rs"),
 ];
 
-/// What std and chrono have that is not pure.
+/// Names of std and chrono that are not pure.
 const IMPURE: [&str; 11] = [
     "std::env",
     "std::fs",
@@ -109,7 +109,7 @@ fn graph(folder: &str) -> Graph {
     Graph::new(source::modules(&workspace(folder)))
 }
 
-/// The other crates that `shared` can name.
+/// Returns the other crates that `shared` can name.
 fn crates() -> Vec<String> {
     let manifest = fs::read_to_string(workspace("shared/Cargo.toml")).unwrap();
     let (_, list) = manifest.split_once("[dependencies]\n").unwrap();
@@ -125,7 +125,7 @@ fn has(list: &str, name: &str) -> bool {
     list.split(' ').any(|other| other == name)
 }
 
-/// What is wrong with one import.
+/// Returns what is wrong with one import.
 fn fault(
     rule: &FolderRule,
     graph: &Graph,

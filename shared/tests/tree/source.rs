@@ -1,5 +1,5 @@
-//! The modules of a crate, as its source says: what each declares and names.
-//! Whatever is compiled for tests alone is left out.
+//! Reads the modules of a crate from its source: what each declares and names. Code that only
+//! tests compile is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,13 +10,13 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// A path as it is written, such as `["crate", "domain", "id"]`.
 pub(crate) type Segments = Vec<String>;
 
-/// Somewhere that a file names something of another module or crate.
+/// A place where a file names something of another module or crate.
 #[derive(Debug)]
 pub(crate) struct Mention {
-    /// The module in which it stands, which may be one within the file.
+    /// The module of this place, which may be an inline module of the file.
     pub(crate) module: Segments,
     pub(crate) path: Segments,
-    /// The name that it brings into scope, if it stands in a `use`.
+    /// The name that a `use` here brings into scope; `None` outside of a `use`.
     pub(crate) imports: Option<String>,
     pub(crate) is_public: bool,
 }
@@ -30,7 +30,7 @@ pub(crate) struct Module {
     children: Vec<String>,
 }
 
-/// The modules of the crate in `folder`, by path; the root's is empty.
+/// Returns the modules of the crate in `folder`, by path; the root's is empty.
 pub(crate) fn modules(folder: &Path) -> BTreeMap<Segments, Module> {
     let root = ["src/lib.rs", "src/main.rs"].map(|root| folder.join(root));
     let root = root.into_iter().find(|root| root.exists()).unwrap();
@@ -142,7 +142,7 @@ impl Module {
     }
 }
 
-/// The paths of a `use`, each with the name that it brings into scope.
+/// Returns the paths of a `use`, each with the name that it brings into scope.
 fn use_tree(tokens: &[TokenTree], mut prefix: Segments) -> Vec<(Segments, String)> {
     let mut name = None;
     for (at, token) in tokens.iter().enumerate() {
@@ -169,7 +169,7 @@ fn use_tree(tokens: &[TokenTree], mut prefix: Segments) -> Vec<(Segments, String
     vec![(prefix, name.map_or(last, ToString::to_string))]
 }
 
-/// `impl Trait + use<'a>` is no declaration.
+/// Tells `impl Trait + use<'a>` from a `use` declaration.
 fn is_angle(token: Option<&TokenTree>) -> bool {
     matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == '<')
 }
@@ -182,7 +182,7 @@ fn is_semicolon(token: &TokenTree) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == ';')
 }
 
-/// Whether an item begins here that only tests compile: `#[cfg(test)]`.
+/// Whether an item that only tests compile begins here: `#[cfg(test)]`.
 fn is_test_only(tokens: &[TokenTree]) -> bool {
     let Some(TokenTree::Group(attribute)) = tokens.get(1) else {
         return false;
@@ -191,7 +191,7 @@ fn is_test_only(tokens: &[TokenTree]) -> bool {
     text == "cfg(test)" || text.starts_with("cfg(all(test,")
 }
 
-/// The item with its attributes: up to its body in braces, or its semicolon.
+/// Returns the length of an item and its attributes, up to its body in braces or its semicolon.
 fn length_of_item(tokens: &[TokenTree]) -> usize {
     let end = tokens.iter().position(|token| match token {
         TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,

@@ -14,13 +14,12 @@ use shared::{Clock, IntegrationId, OrgId, Platform};
 /// What is to be measured.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Cell {
-    /// Keys begin with it: no cell meets another's.
+    /// Keys begin with this name, so that no two cells share a key.
     pub(crate) name: String,
     pub(crate) endpoint: String,
     pub(crate) table: String,
     pub(crate) callers: usize,
     pub(crate) keys: usize,
-    /// For how long.
     pub(crate) seconds: f64,
     pub(crate) limit: u32,
     /// In seconds.
@@ -29,12 +28,11 @@ pub(crate) struct Cell {
     pub(crate) edge: bool,
     /// Repeats refusals from memory: ours always does.
     pub(crate) remembers: bool,
-    /// Sends the other one's writes, from here: what is left of a difference
-    /// is not the language's or its SDK's.
+    /// Sends the other contender's writes from this process: neither the language nor its
+    /// SDK then explains what is left of a difference.
     pub(crate) imitates: bool,
 }
 
-/// What was measured.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Measured {
     pub(crate) decisions: u64,
@@ -43,7 +41,7 @@ pub(crate) struct Measured {
     /// Milliseconds.
     pub(crate) p50: f64,
     pub(crate) p99: f64,
-    /// By key: when, in epoch milliseconds.
+    /// The times of each key's grants, in epoch milliseconds.
     pub(crate) grants: Vec<Vec<i64>>,
 }
 
@@ -155,7 +153,7 @@ impl Contender {
     }
 }
 
-/// Runs the cell; `go` is called when everything is ready, and returns when it starts.
+/// Runs the cell. Calls `go` when everything is ready; the cell starts when `go` returns.
 pub(crate) async fn run(
     cell: Cell,
     config: aws_sdk_dynamodb::config::Builder,

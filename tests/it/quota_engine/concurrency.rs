@@ -24,7 +24,7 @@ const CALLERS: usize = 64;
 const SKEW: i64 = 400;
 const MIDDLE: i64 = 250;
 
-/// The sequential model, after the design: one window of it.
+/// One window of the sequential model, as the design has it.
 struct Model {
     limit: u64,
     epoch: i64,
@@ -50,7 +50,7 @@ impl Model {
             .all(|(_, snapshot)| granted - snapshot < self.limit)
     }
 
-    /// How many of the attempts at these instants it grants, one after another.
+    /// Returns how many attempts at these instants it grants, one after another.
     fn grants(mut windows: [Self; 2], attempts: &[i64]) -> u64 {
         let mut granted = 0;
         for at in attempts {
@@ -66,7 +66,7 @@ impl Model {
     }
 }
 
-/// How many of the attempts a limiter that knows everything grants.
+/// Returns how many of the attempts a limiter that knows everything grants.
 fn perfect(limits: [(u32, i64); 2], attempts: &[i64]) -> u64 {
     let mut granted: Vec<i64> = Vec::new();
     for at in attempts {
@@ -83,9 +83,9 @@ fn perfect(limits: [(u32, i64); 2], attempts: &[i64]) -> u64 {
 
 #[derive(Default)]
 struct Log {
-    /// By each caller's clock: when it asked.
+    /// When each attempt began, by its caller's clock.
     attempts: Vec<i64>,
-    /// By the true clock: when a permit was known to be granted.
+    /// When a permit was known to be granted, by the true clock.
     admitted: Vec<i64>,
     /// Denials that an instance repeated without a call.
     repeated: u64,
@@ -95,8 +95,8 @@ struct Caller {
     limiter: Limiter,
     key: QuotaKey,
     clock: Clock,
-    /// Until when at least, by its clock in milliseconds, its last denial must
-    /// be repeated without a call.
+    /// Until this time at least, in milliseconds of its clock, the limiter must repeat its
+    /// last denial without a call.
     denied: AtomicI64,
 }
 

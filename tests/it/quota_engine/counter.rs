@@ -14,13 +14,12 @@ const REQUEST: &[u8] = b"POST / HTTP/1.1\r\n";
 /// A running counter. It ends with the runtime.
 #[derive(Debug, Clone)]
 pub(crate) struct Counter {
-    /// Where it answers.
     pub(crate) url: String,
     requests: Arc<AtomicU64>,
 }
 
 impl Counter {
-    /// A counter in front of `upstream`, such as `http://127.0.0.1:8000`.
+    /// Starts a counter in front of `upstream`, such as `http://127.0.0.1:8000`.
     pub(crate) async fn start(upstream: &str) -> Self {
         let upstream = upstream
             .trim_end_matches('/')
@@ -52,7 +51,6 @@ impl Counter {
         counter
     }
 
-    /// Requests so far.
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::SeqCst)
     }

@@ -39,8 +39,8 @@ impl Limits {
         policies(narrow(self.limit), narrow(self.period), narrow(self.burst))
     }
 
-    /// For how long, in milliseconds, a grant may count at most: `S` epochs and
-    /// the one under way, and what clocks differ.
+    /// Returns for how many milliseconds a grant may count at most: the epochs before the
+    /// current one, the current one, and the difference between clocks.
     fn counts_for(length: i64, epochs: i64, held: i64) -> i64 {
         let (epoch, behind) = grid(length, epochs, held);
         (behind + 1) * epoch * 1000 + 2 * MAX_SKEW_MILLIS
@@ -62,14 +62,14 @@ struct Comparison<'a> {
     /// The true time, in milliseconds.
     now: i64,
     limits: Limits,
-    /// By how much clocks are off at most.
+    /// Clocks are off by at most this, in milliseconds.
     skew: i64,
     instances: Vec<Instance>,
     /// When permits were granted, since the last reset.
     granted: Vec<i64>,
-    /// When they were used.
+    /// When the instances used their permits.
     used: Vec<i64>,
-    /// Before this a refusal may come from before a reset or a change of policy.
+    /// Before this time, a reset or a change of policy may explain a refusal.
     strict_until: i64,
     admitted: usize,
     denied: usize,
@@ -128,7 +128,7 @@ impl Comparison<'_> {
             || self.recent(Limits::counts_for(60, 20, 0)) >= burst
     }
 
-    /// What is told to be left may be taken without exceeding anything.
+    /// Asserts that a caller may take what it is told is left without exceeding anything.
     fn assert_left(&self, status: &QuotaStatus) {
         let left = i64::from(status.remaining());
         let Limits {
@@ -183,7 +183,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// A refusal is repeated without a call, and what it told comes true.
+    /// Asserts that a refusal is repeated without a call, and that its `retry_at` comes true.
     async fn wait_out(&mut self, by: usize, denial: Denial) {
         let before = self.engine.counter.requests();
         let instance = &self.instances[by];
@@ -215,7 +215,7 @@ impl Comparison<'_> {
         );
     }
 
-    /// Another policy is deployed. What was granted before counts on.
+    /// Deploys another policy. What was granted before counts on.
     async fn change_policy(&mut self) {
         self.assert_used_within();
         self.used.clear();
@@ -243,7 +243,7 @@ impl Comparison<'_> {
         get.send().await.unwrap().item
     }
 
-    /// DynamoDB deletes what has expired, some time or other.
+    /// Deletes the item if it has expired, as DynamoDB does some time or other.
     async fn expire(&self) {
         let ttl = self.item().await.and_then(|item| {
             let ttl = item.get("ttl")?.as_n().ok()?.parse::<i64>().ok()?;

@@ -14,12 +14,12 @@ use super::counter::Counter;
 pub(crate) struct Engine {
     pub(crate) counter: Counter,
     table: String,
-    /// What keeps an embedded engine alive.
+    /// Keeps an embedded engine alive.
     _stack: Option<Stack>,
 }
 
 impl Engine {
-    /// The engine that `DYNAMODB_ENDPOINT` names, else an embedded one.
+    /// Starts on the engine that `DYNAMODB_ENDPOINT` names, else on an embedded one.
     pub(crate) async fn start() -> Self {
         let variables = Variables::of_process();
         let (stack, endpoint) = match variables.get("DYNAMODB_ENDPOINT") {
@@ -43,13 +43,13 @@ impl Engine {
         &self.table
     }
 
-    /// What its clients are configured with; time-outs and all, as in production.
+    /// Returns the configuration of its clients, with time-outs as in production.
     pub(crate) fn config(&self) -> Builder {
         config(&self.counter.url)
     }
 
-    /// A client for whom the time that a machine under load takes does not
-    /// count: clocks in these tests stand still, and so do its time-outs.
+    /// Returns a client with very long time-outs: clocks in these tests stand still, and a
+    /// machine under load takes time that must not count.
     #[allow(dead_code, reason = "the benchmark measures real time")]
     pub(crate) fn patient(&self) -> Client {
         let config = self
@@ -60,7 +60,6 @@ impl Engine {
     }
 }
 
-/// What clients of an engine are configured with.
 pub(crate) fn config(endpoint: &str) -> Builder {
     Builder::from(&environment(endpoint).sdk_config())
 }
@@ -69,7 +68,7 @@ fn environment(dynamodb: &str) -> Environment {
     Environment::new(&addresses(dynamodb)).unwrap()
 }
 
-/// Time-outs a hundred times as long.
+/// Makes time-outs a hundred times as long.
 #[derive(Debug)]
 struct UnhurriedSleep;
 
@@ -119,8 +118,8 @@ async fn create_quotas_table(endpoint: &str) -> String {
     name
 }
 
-/// Asks the engine as the definition stands, in JSON. Local engines want a
-/// signature, and do not check it.
+/// Sends an operation with its JSON as it stands. Local engines want a signature, and do
+/// not check it.
 async fn ask(endpoint: &str, operation: &str, body: &Value) {
     let http = reqwest::Client::builder()
         .no_proxy()

@@ -1,4 +1,4 @@
-//! What the algorithm takes for granted about DynamoDB, each on its own.
+//! Checks each thing that the algorithm takes for granted about DynamoDB on its own.
 
 use std::collections::HashMap;
 
@@ -48,7 +48,7 @@ impl Probe {
         put.set_item(Some(item)).send().await.unwrap();
     }
 
-    /// The item after the update, or before the one that was refused.
+    /// Returns the item after the update or, if its condition failed, before it.
     async fn update(
         &self,
         update: &str,

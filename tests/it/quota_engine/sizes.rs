@@ -19,7 +19,7 @@ use shared::{Clock, IntegrationId, OrgId, Platform};
 use super::{Engine, policies};
 use crate::world::start;
 
-/// The longest of every expression that was sent.
+/// Records the greatest size of each expression that was sent.
 #[derive(Debug, Clone, Default)]
 struct Sent(Arc<Mutex<Expressions>>);
 
@@ -55,8 +55,8 @@ impl Intercept for Sent {
     }
 }
 
-/// Operators and functions as DynamoDB counts them; assignments and commas are
-/// counted too, to be on the safe side.
+/// Counts operators and functions as DynamoDB does, and also assignments and commas, to
+/// be on the safe side.
 fn operators(expression: &str) -> usize {
     let words = ["AND", "OR", "NOT"];
     let spelled = expression
@@ -69,8 +69,8 @@ fn operators(expression: &str) -> usize {
     spelled + signs
 }
 
-/// Bytes, as the developer guide counts them: names and text by their length,
-/// a number by half its significant digits, one more, and one for a sign.
+/// Counts bytes as the developer guide does: names and text by their length, a number by
+/// half its significant digits, one more, and one for a sign.
 fn size(item: &HashMap<String, AttributeValue>) -> usize {
     let value = |value: &AttributeValue| match value {
         AttributeValue::S(text) => text.len(),
@@ -89,7 +89,7 @@ struct ItemSize {
     sent: Expressions,
 }
 
-/// The item of a key that is used all the time, after ten years of it.
+/// Measures the item of a key that is used all the time, after ten years of it.
 async fn measure(engine: &Engine, platform: Platform, policies: Policies) -> ItemSize {
     let sent = Sent::default();
     let config = engine.config().interceptor(sent.clone()).build();
@@ -130,7 +130,7 @@ async fn measure(engine: &Engine, platform: Platform, policies: Policies) -> Ite
     }
 }
 
-/// As if the key had been in use for ten years, as fast as its policy and one
+/// Ages a key as if it had been in use for ten years, as fast as its policy and one
 /// partition of DynamoDB (1,000 writes a second) allow.
 async fn age(engine: &Engine, key: &QuotaKey, policy: &Policy) {
     const TEN_YEARS: u64 = 10 * 366 * 86_400;

@@ -1,5 +1,5 @@
-//! Quotas whose store is slow, throttles, fails, talks nonsense or holds some:
-//! never an allowance, never more than two tries.
+//! Quotas whose store is slow, throttles, fails, or answers or holds nonsense: never a
+//! permit, never more than two tries.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -154,12 +154,12 @@ fn error(code: &str) -> String {
 /// What stands between the authorizer and its DynamoDB.
 #[derive(Default)]
 struct Store {
-    /// Where DynamoDB is, and whose time passes while it does not answer.
+    /// DynamoDB's URL, and the clock that advances while the store does not answer.
     behind: OnceLock<(String, Clock)>,
     fault: Mutex<Option<Fault>>,
-    /// Updates that a fault has met.
+    /// Updates that met a fault.
     failed: AtomicU32,
-    /// How long an update takes that meets none.
+    /// How long an update without a fault takes.
     takes: Mutex<TimeDelta>,
 }
 
@@ -188,7 +188,7 @@ impl Store {
     }
 }
 
-/// A stack whose authorizer's store can be made to fail.
+/// Starts a stack whose authorizer's store can be made to fail.
 async fn faulty(more: &[(&str, String)]) -> (World, Arc<Store>) {
     let store = Arc::new(Store::default());
     let http = reqwest::Client::builder().no_proxy().build().unwrap();

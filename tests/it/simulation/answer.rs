@@ -8,8 +8,7 @@ use serde_json::Value;
 use super::plan::Effect;
 use super::request::Service;
 
-/// The answer that is given in place of the service's own; `None`: the
-/// connection breaks.
+/// Returns the answer that replaces the service's own, or `None` if the connection breaks.
 pub(super) fn instead(service: Service, effect: Effect) -> Option<Response> {
     let answer = match (effect, service) {
         (Effect::Drop | Effect::ActAndDrop, _) => return None,
@@ -39,7 +38,7 @@ fn asking_to_wait(status: StatusCode, seconds: u16) -> Response {
     (status, [(header::RETRY_AFTER, seconds.to_string())], "").into_response()
 }
 
-/// The same answer with a life a thousand times as long: milliseconds.
+/// Makes the life in an answer a thousand times as long, as if in milliseconds.
 pub(super) fn exaggerated(body: &Bytes) -> Bytes {
     let Ok(mut json) = serde_json::from_slice::<Value>(body) else {
         return body.clone();
@@ -81,8 +80,8 @@ fn xml(status: StatusCode, code: &str) -> Response {
     (status, [(header::CONTENT_TYPE, "application/xml")], body).into_response()
 }
 
-/// Closes the connection without a byte of an answer: the server gives up on a
-/// response whose body fails before its head was flushed.
+/// Closes the connection without a byte of an answer: the server gives up on a response
+/// whose body fails before it has flushed the head.
 pub(super) fn hang_up() -> Response {
     let failure = std::io::Error::other("the connection broke, as the seed says");
     let body = futures::stream::once(std::future::ready(Err::<Bytes, _>(failure)));

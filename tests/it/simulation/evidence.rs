@@ -23,8 +23,8 @@ pub(super) struct Rotation {
 }
 
 impl SimulationRun<'_> {
-    /// The first exchange in which a used token of the grant that `stored` belongs
-    /// to was refused, where the platform kills the whole grant for that.
+    /// Returns the first exchange in which the platform refused a used token of `stored`'s
+    /// grant, if the platform kills the whole grant for that.
     pub(super) fn killed_at(
         &self,
         integration: usize,
@@ -74,7 +74,7 @@ impl SimulationRun<'_> {
         self.buried.iter().filter(has_claimed).count() > 1
     }
 
-    /// Whether refusals were put down to our application meanwhile.
+    /// Whether the circuit breaker put refusals down to our application.
     pub(super) async fn was_held_up(&self, integration: usize) -> bool {
         let platform = self.integrations[integration].platform;
         let table = self
@@ -106,7 +106,7 @@ impl SimulationRun<'_> {
         opened.ok().map(|token| token.expose_secret().to_owned())
     }
 
-    /// The platform's word, asked past the product.
+    /// Asks the platform itself, past the product, whether the credential still works.
     pub(super) async fn still_works(&self, row: &Integration) -> bool {
         let sealer = &self.lab.importer.sealer;
         let context = |field| EncryptionContext {
@@ -137,7 +137,7 @@ impl SimulationRun<'_> {
         answer.result.is_ok()
     }
 
-    /// Every exchange in which the platform replaced a token.
+    /// Returns every exchange in which the platform replaced a token.
     pub(super) async fn rotations(&self, row: &Integration, log: &[&Logged]) -> Vec<Rotation> {
         let mut copies = Vec::new();
         for (at, logged) in log.iter().enumerate() {
@@ -174,8 +174,8 @@ impl SimulationRun<'_> {
     }
 }
 
-/// Whether another process claimed the integration before this one's request
-/// arrived, which it had claimed earlier.
+/// Whether another process claimed the integration between this one's claim and its
+/// request.
 pub(super) fn was_taken_over(log: &[&Logged], at: usize) -> bool {
     let process = log[at].process;
     let mut claims = log[..at]
@@ -185,8 +185,8 @@ pub(super) fn was_taken_over(log: &[&Logged], at: usize) -> bool {
     claims.any(|of| of.process != process)
 }
 
-/// Whether the platform left a doubt once more after the exchange whose answer
-/// was lost, while the access token lived, so that the refusal came that much later.
+/// Whether the platform failed again after the exchange whose answer was lost, while the
+/// access token lived, so that the refusal came that much later.
 pub(super) fn failed_again(
     log: &[&Logged],
     rotations: &[Rotation],
@@ -202,8 +202,8 @@ pub(super) fn failed_again(
     })
 }
 
-/// Whether it is for a fault that an answer was not stored: `log` begins with
-/// the exchange that brought it.
+/// Whether a fault explains that an answer was not stored. `log` begins with the exchange
+/// that brought the answer.
 pub(super) fn has_cause(log: &[&Logged]) -> bool {
     let exchange = log[0];
     if !exchange.answered {

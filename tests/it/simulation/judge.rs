@@ -21,7 +21,7 @@ const DELAYED: &str = "a request arrived after its sender's lease had ended: peo
 pub(super) const OUTSIDE: &str = "outside the exposed window";
 pub(super) const UNLABELLED: &str = "inside the exposed window, unlabelled";
 
-/// Whatever a platform asked for or said.
+/// This is a loss whatever a platform asked for or said.
 pub(super) const UNASKED: &str = "left to end unrefreshed although a refresh would be granted";
 
 impl SimulationRun<'_> {
@@ -155,8 +155,8 @@ impl SimulationRun<'_> {
         }
     }
 
-    /// People heard of it, while the access token still lived unless the
-    /// platform had killed that too.
+    /// Checks that people heard of the loss while the access token lived, or why they heard
+    /// late.
     async fn check_alerted(
         &mut self,
         integration: usize,
@@ -209,7 +209,7 @@ impl SimulationRun<'_> {
         }
     }
 
-    /// From the platform's answer to the first durable copy, a process asks for
+    /// Checks that, from the platform's answer to the first durable copy, a process asks for
     /// nothing about the integration but to store it.
     fn check_window(&mut self, integration: usize, log: &[&Logged]) {
         for (at, exchange) in log.iter().enumerate() {
@@ -267,8 +267,8 @@ impl SimulationRun<'_> {
         self.count_leftovers(integration, log);
     }
 
-    /// Fallback copies outlive their use only if a place failed, or a process died;
-    /// nobody reads them then, and the bucket drops them in time.
+    /// Counts fallback copies that outlive their use, as they may only if a place failed or a
+    /// process died. Nobody reads them then, and the bucket drops them in time.
     fn count_leftovers(&mut self, integration: usize, log: &[&Logged]) {
         let of = |kind| log.iter().filter(move |of| of.request.kind == kind);
         let fallback = of(RequestKind::StoreFallback).filter(|of| of.done).count();

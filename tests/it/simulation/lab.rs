@@ -23,7 +23,7 @@ pub(super) struct Lab {
     pub(super) world: World,
     pub(super) proxy: Proxy,
     pub(super) calls: mpsc::UnboundedReceiver<Call>,
-    /// Past the proxy, as are the next three.
+    /// This field and the next three bypass the proxy.
     pub(super) integrations: IntegrationsTable,
     pub(super) importer: Importer,
     pub(super) oauth: OAuthClient,
@@ -64,7 +64,7 @@ impl Lab {
         }
     }
 
-    /// A new process: nothing of an earlier one is in its memory.
+    /// Starts a process that has nothing of an earlier one in its memory.
     pub(super) fn start(&mut self, variables: &[(&str, &str)]) -> (Process, CheckTokens) {
         self.processes += 1;
         let base = format!("{}/{}", self.proxy.url, self.processes);

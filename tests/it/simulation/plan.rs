@@ -111,8 +111,8 @@ impl Effect {
     }
 }
 
-/// Some requests in a row that fail: those `from` up to and without `until`, of
-/// one kind, about one integration where there are several.
+/// Requests in a row that fail: from `from` up to and without `until`, of one kind, about
+/// one integration if `integration` is set.
 #[derive(Debug, Clone)]
 struct FaultWindow {
     kind: RequestKind,
@@ -188,7 +188,7 @@ impl Plan {
         Self(windows)
     }
 
-    /// Every store of a new credential is answered, and none is done.
+    /// Returns a plan that answers every store of a new credential, and does none.
     pub(super) fn of_a_lying_store() -> Self {
         Self(vec![FaultWindow {
             kind: RequestKind::Store,
@@ -199,7 +199,7 @@ impl Plan {
         }])
     }
 
-    /// What becomes of the `count`th request of a kind about an integration.
+    /// Returns what becomes of the `count`th request of a kind about an integration.
     pub(super) fn effect(
         &self,
         kind: RequestKind,
@@ -224,9 +224,7 @@ pub(super) enum Disturbance {
     Crash,
     /// So many seconds pass while it hangs, and another process sweeps.
     Rival(u8),
-    /// A person reconnects.
     Reconnect,
-    /// A person disconnects.
     Disconnect,
 }
 
@@ -241,14 +239,13 @@ impl Disturbance {
     }
 }
 
-/// Something that happens in the middle of a sweep.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Interruption {
     pub(super) what: Disturbance,
     pub(super) moment: Moment,
-    /// At a request of this kind; without one, of any.
+    /// It happens at a request of this kind; without one, of any.
     pub(super) kind: Option<RequestKind>,
-    /// At the how manieth of these.
+    /// The number of that request among those of the kind, from 1.
     pub(super) nth: u32,
 }
 
@@ -283,7 +280,7 @@ impl Interruption {
 }
 
 impl Interruption {
-    /// At the first request of a kind that few sweeps make.
+    /// Picks an interruption at the first request of a kind that few sweeps make.
     pub(super) fn rare(random: &mut Random) -> Option<Self> {
         let hang = u8::try_from(random.below(60) + 55).unwrap();
         let what = random.weighted(&[

@@ -36,7 +36,7 @@ pub(super) struct Call {
     pub(super) kind: RequestKind,
     pub(super) moment: Moment,
     pub(super) what: Disturbance,
-    /// Dropped, it lets the request go on.
+    /// Dropping this lets the request go on.
     _held: oneshot::Sender<()>,
 }
 
@@ -47,11 +47,11 @@ pub(super) struct Logged {
     pub(super) process: Process,
     pub(super) request: ObservedRequest,
     pub(super) effect: Effect,
-    /// The service did what it was asked for.
+    /// Whether the service did what it was asked for.
     pub(super) done: bool,
-    /// The process was given the service's own answer.
+    /// Whether the process was given the service's own answer.
     pub(super) answered: bool,
-    /// The platform gave new tokens: the refresh token among them, if there is one.
+    /// Set if the platform gave new tokens; holds the refresh token, if there is one.
     pub(super) granted: Option<Option<String>>,
 }
 
@@ -71,7 +71,6 @@ struct Inner {
     run: Mutex<ProxyState>,
 }
 
-/// An answer of a service.
 pub(super) struct ServiceAnswer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -79,8 +78,8 @@ pub(super) struct ServiceAnswer {
 }
 
 impl Proxy {
-    /// A proxy in front of `upstreams`; what must happen in the middle of a
-    /// request is asked for through `calls`.
+    /// Starts a proxy in front of `upstreams`, which asks through `calls` for what must happen
+    /// in the middle of a request.
     pub(super) async fn start(
         upstreams: Addresses,
         tables: Tables,
@@ -116,25 +115,25 @@ impl Proxy {
         };
     }
 
-    /// Ends the faults.
+    /// Ends the faults and interruptions.
     pub(super) fn calm(&self) {
         let mut run = self.inner.run();
         (run.plan, run.armed) = (Plan::default(), [None; 2]);
     }
 
-    /// Something is to happen in the next sweep.
+    /// Arms an interruption of the next sweep.
     pub(super) fn arm(&self, interruption: Option<Interruption>) {
         let mut run = self.inner.run();
         run.armed[0] = interruption;
         run.doomed.clear();
     }
 
-    /// Something is to happen some time.
+    /// Arms an interruption that happens some time in the run.
     pub(super) fn ambush(&self, interruption: Option<Interruption>) {
         self.inner.run().armed[1] = interruption;
     }
 
-    /// Nothing is to happen until it is armed again.
+    /// Disarms both interruptions, and returns them.
     pub(super) fn disarm(&self) -> [Option<Interruption>; 2] {
         std::mem::take(&mut self.inner.run().armed)
     }
@@ -143,12 +142,12 @@ impl Proxy {
         self.inner.run().armed = armed;
     }
 
-    /// Nothing that a process asks for from now on arrives.
+    /// Lets nothing arrive that a process asks for from now on.
     pub(super) fn bury(&self, process: Process) {
         self.inner.run().dead.push(process);
     }
 
-    /// A refresh token is known to be one of this integration's.
+    /// Records that a refresh token is one of this integration's.
     pub(super) fn own(&self, token: String, integration: usize) {
         self.inner.run().owners.insert(token, integration);
     }
@@ -185,7 +184,7 @@ impl Inner {
         self.run.lock().unwrap()
     }
 
-    /// The answer; `None`: the connection breaks.
+    /// Returns the answer, or `None` if the connection breaks.
     async fn serve(&self, head: &Parts, body: Bytes) -> Option<Response> {
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let mut parts = path.splitn(4, ['/', '?']).skip(1);

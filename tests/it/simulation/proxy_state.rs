@@ -12,24 +12,23 @@ use super::plan::{Disturbance, Effect, Interruption, Plan};
 use super::proxy::{Logged, Process, ServiceAnswer};
 use super::request::{Claimed, ObservedRequest, RequestKind, Tables};
 
-/// What is known of the current run.
 #[derive(Default)]
 pub(super) struct ProxyState {
     pub(super) plan: Plan,
     pub(super) counts: BTreeMap<(RequestKind, Option<usize>), u32>,
-    /// What is still to happen: once in a sweep, and once in the whole run.
+    /// Interruptions still to come: one of the current sweep, and one of the whole run.
     pub(super) armed: [Option<Interruption>; 2],
     /// Processes that die at their next request, and those that are dead.
     pub(super) doomed: BTreeMap<Process, (RequestKind, Option<usize>)>,
     pub(super) dead: Vec<Process>,
     pub(super) claimed: BTreeMap<(Process, usize), Claimed>,
-    /// Whose each refresh token is.
+    /// The integration of each refresh token.
     pub(super) owners: HashMap<String, usize>,
     pub(super) log: Vec<Logged>,
 }
 
 impl ProxyState {
-    /// Reads a request and decides about it; nothing of a dead process arrives.
+    /// Reads a request and decides about it. Nothing of a dead process arrives.
     #[expect(clippy::type_complexity, reason = "told apart by their types")]
     pub(super) fn arrive(
         &mut self,
@@ -70,7 +69,7 @@ impl ProxyState {
         Some((request, effect, interruption))
     }
 
-    /// Logs what a service did; returns the place in the log.
+    /// Logs what a service did, and returns the place in the log.
     pub(super) fn record(
         &mut self,
         at: DateTime<Utc>,

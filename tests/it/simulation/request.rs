@@ -84,24 +84,23 @@ pub(super) struct SealedCopy {
     pub(super) refresh_token: Sealed,
 }
 
-/// A request, read.
 #[derive(Debug, Clone)]
 pub(super) struct ObservedRequest {
     pub(super) service: Service,
     pub(super) kind: RequestKind,
-    /// Of the run's integrations, the one that it is about.
+    /// The index of the integration among those of the run.
     pub(super) integration: Option<usize>,
-    /// A write of a row: the one that holds the lease, and whether an earlier
-    /// attempt's end is unknown.
+    /// The attempt that holds the lease in a write of a row, and whether an earlier attempt's
+    /// end is unknown.
     pub(super) lease: Option<(String, bool)>,
-    /// The version that a row would have.
+    /// The version that the write gives a row.
     pub(super) version: Option<u64>,
     pub(super) copy: Option<SealedCopy>,
     /// The refresh token that is exchanged.
     pub(super) token: Option<String>,
 }
 
-/// What a process claimed of an integration last, and has stored since.
+/// What a process claimed of an integration last, and what it has stored since.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Claimed {
     pub(super) generation: u64,
@@ -229,7 +228,7 @@ impl ObservedRequest {
         }
     }
 
-    /// `/{bucket}/fallback/{org}/{integration}/{generation}`
+    /// Reads a request for `/{bucket}/fallback/{org}/{integration}/{generation}`.
     fn of_s3(head: &Parts, path: &str, body: &Bytes) -> Self {
         let kind = match head.method.as_str() {
             "PUT" => RequestKind::StoreFallback,
@@ -267,7 +266,7 @@ impl ObservedRequest {
     }
 }
 
-/// Of a form or a JSON object; the simulators' tokens need no escapes.
+/// Reads a form or a JSON object; the simulators' tokens need no escapes.
 fn refresh_token(body: &Bytes) -> Option<String> {
     let text = std::str::from_utf8(body).ok()?;
     if let Ok(json) = serde_json::from_str::<Value>(text) {
@@ -279,7 +278,6 @@ fn refresh_token(body: &Bytes) -> Option<String> {
         .map(|(_, value)| value.to_owned())
 }
 
-/// The names of the tables.
 #[derive(Debug, Clone)]
 pub(super) struct Tables {
     pub(super) audit: String,

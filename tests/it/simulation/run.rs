@@ -21,16 +21,15 @@ use super::proxy::{Call, Logged, Process};
 use super::request::{RequestKind, id_of};
 use crate::world::{key, start};
 
-/// The least pause between two tries, and an answer that took its time.
+/// Covers the least pause between two tries, and an answer that took its time.
 const LAST_MINUTES: TimeDelta = TimeDelta::minutes(3);
 
-/// How often a sweep is enough for everything to settle.
+/// Everything settles within this many sweeps.
 const MAX_SETTLING_SWEEPS: usize = 60;
 
-/// How a run ended.
 pub(super) struct EndedRun {
     pub(super) tally: Tally<RequestKind>,
-    /// What should not be.
+    /// Problems that the run found.
     pub(super) found: Vec<String>,
     pub(super) story: Vec<String>,
 }
@@ -51,7 +50,7 @@ pub(super) struct Subject {
     pub(super) platform: Platform,
     /// Credentials that people gave it so far.
     pub(super) credentials: u32,
-    /// A person switched it off.
+    /// Whether a person switched it off.
     pub(super) is_off: bool,
 }
 
@@ -138,7 +137,7 @@ impl<'a> SimulationRun<'a> {
         }
     }
 
-    /// Without faults, until nothing is under way or in doubt.
+    /// Sweeps without faults, until nothing is under way or in doubt.
     async fn settle(&mut self) {
         self.lab.proxy.calm();
         for _ in 0..MAX_SETTLING_SWEEPS {
@@ -156,8 +155,8 @@ impl<'a> SimulationRun<'a> {
         self.found.push(format!("nothing settles: {rows:?}"));
     }
 
-    /// Time passes until every integration that works must have refreshed once
-    /// more; the generations from before.
+    /// Lets time pass until every integration that works must have refreshed once more, and
+    /// returns the generations from before.
     async fn let_all_refresh(&mut self) -> Vec<u64> {
         let rows = self.rows().await;
         let now = self.lab.world.now();
@@ -184,8 +183,8 @@ impl<'a> SimulationRun<'a> {
         futures::future::join_all(all).await
     }
 
-    /// Moves the clock to when the first integration needs attention, and
-    /// `further`, unless that is past.
+    /// Moves the clock to the first `next_action_at` and `further`, unless that is past.
+    /// Returns whether it moved.
     async fn pass_until_due(&mut self, further: TimeDelta) -> bool {
         let rows = self.rows().await;
         let next = rows.iter().filter_map(|row| row.next_action_at).min();
@@ -222,7 +221,7 @@ impl<'a> SimulationRun<'a> {
         self.check_that_all_are_asked_about_in_time().await;
     }
 
-    /// What somebody who is gone had asked for is under way.
+    /// Waits until requests of processes that are gone have ended.
     async fn wait_until_quiet(&mut self) {
         let proxy = self.lab.proxy.clone();
         let mut quiet = std::pin::pin!(proxy.quiet());
@@ -235,8 +234,8 @@ impl<'a> SimulationRun<'a> {
         }
     }
 
-    /// Whatever a platform asked for or said: a token that can still be refreshed is
-    /// tried before it really ends.
+    /// Checks that a token that can still be refreshed is tried before it really ends,
+    /// whatever a platform asked for or said.
     async fn check_that_all_are_asked_about_in_time(&mut self) {
         let (rows, log, now) = (
             self.rows().await,
@@ -261,7 +260,7 @@ impl<'a> SimulationRun<'a> {
         }
     }
 
-    /// When the access token really ends, whatever was said of it.
+    /// Returns when the access token really ends, whatever was said of it.
     fn true_end(
         &self,
         integration: usize,
@@ -337,7 +336,7 @@ impl<'a> SimulationRun<'a> {
         drop(call);
     }
 
-    /// Leaves nothing behind that another run would come across.
+    /// Deletes what another run would come across, and returns the result.
     async fn end(mut self) -> EndedRun {
         self.lab.world.stack.settled().await;
         for (table, keys) in self.leftovers() {
@@ -382,7 +381,7 @@ impl<'a> SimulationRun<'a> {
     }
 }
 
-/// Nothing is under way, in doubt, or waiting for a confirmation.
+/// Whether nothing is under way, in doubt, or waiting for a confirmation.
 fn is_settled(row: &Integration, now: DateTime<Utc>) -> bool {
     let is_idle = row.refresh.lease.is_none() && row.refresh.intent.is_none();
     let is_told = row.next_action_at.is_none_or(|at| at > now);

@@ -33,8 +33,8 @@ async fn lab() -> Lab {
     lab
 }
 
-/// What a process asked for, in order, between the platform's answer and its
-/// having stored what came; also whether it had a key at hand before it asked.
+/// Returns what a process asked for, in order, between the platform's answer and the
+/// store. Asserts that it had claimed, and had a key at hand, before the exchange.
 fn window(log: &[Logged]) -> Vec<RequestKind> {
     let kind = |at: usize| log[at].request.kind;
     let exchange = (0..log.len()).position(|at| kind(at) == RequestKind::Exchange);
@@ -49,7 +49,7 @@ fn window(log: &[Logged]) -> Vec<RequestKind> {
     (exchange + 1..stored).map(kind).collect()
 }
 
-/// Also while each is looked at alone, so that nobody else's requests are in the way.
+/// Checks each integration alone, so that nobody else's requests are in the way.
 #[tokio::test]
 async fn between_an_answer_and_its_being_stored_nothing_else_is_asked() {
     let mut lab = lab().await;
@@ -63,8 +63,8 @@ async fn between_an_answer_and_its_being_stored_nothing_else_is_asked() {
     }
 }
 
-/// The same within a sweep, one integration at a time. Only its reading ahead
-/// of what is due goes on beside.
+/// The same holds within a sweep, one integration at a time. Only its reading ahead of
+/// what is due goes on beside.
 #[tokio::test]
 async fn nor_within_a_sweep() {
     let mut lab = lab().await;

@@ -1,4 +1,4 @@
-//! What the simulations and property tests share: chance from a seed, a tally of
+//! What the simulations and property tests share: random values from a seed, a tally of
 //! what a run met, and the command that repeats a seed.
 
 mod property;

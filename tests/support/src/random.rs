@@ -1,4 +1,4 @@
-//! Chance from a seed: the same in every version of every library.
+//! Random values from a seed: the same in every version of every library.
 
 use std::fmt::Debug;
 
@@ -9,7 +9,6 @@ use chrono::TimeDelta;
 pub struct Random(u64);
 
 impl Random {
-    /// The chance of this seed.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(seed)
@@ -23,7 +22,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from 0 to under `end`, which is above 0.
+    /// Returns a number from 0 to under `end`, which must be above 0.
     #[expect(
         clippy::missing_panics_doc,
         reason = "what is under `end` fits its type"
@@ -41,17 +40,16 @@ impl Random {
         least + self.below(most - least + 1)
     }
 
-    /// Whether something happens that does in `chance` of 100 cases.
+    /// Returns `true` in `chance` of 100 cases.
     pub fn percent(&mut self, chance: u32) -> bool {
         self.below(100) < chance
     }
 
-    /// One of these.
     pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())]
     }
 
-    /// One of these, as often as its weight says.
+    /// Picks a value, as often as its weight says.
     pub fn weighted<T: Copy>(&mut self, from: &[(u32, T)]) -> T {
         let mut left = self.below(from.iter().map(|(weight, _)| weight).sum::<u32>());
         for (weight, what) in from {

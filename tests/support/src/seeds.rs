@@ -2,12 +2,10 @@
 
 use std::ops::Range;
 
-/// The seeds of a test.
 #[derive(Debug, Clone, Copy)]
 pub struct Seeds {
     /// The first, from `SIMULATION_SEED`; 1 unless that is set.
     pub first: u64,
-    /// How many there are.
     pub runs: u64,
     runs_variable: &'static str,
     command: &'static str,
@@ -25,8 +23,8 @@ impl Seeds {
         }
     }
 
-    /// The first `runs` seeds, whatever the environment says: where only all of them
-    /// together show something.
+    /// Returns the first `runs` seeds, whatever the environment says: for tests where only all
+    /// of them together show something.
     #[must_use]
     pub const fn fixed(runs: u64, command: &'static str) -> Self {
         Self {
@@ -37,7 +35,6 @@ impl Seeds {
         }
     }
 
-    /// All of them.
     #[must_use]
     pub const fn all(&self) -> Range<u64> {
         self.first..self.first + self.runs

@@ -16,7 +16,6 @@ pub enum Moment {
 }
 
 impl Moment {
-    /// All moments.
     pub const ALL: [Self; 3] = [Self::Before, Self::During, Self::After];
 }
 
@@ -29,13 +28,10 @@ pub trait StepKinds: Copy + Ord + Debug + 'static {
 /// What a count is about, in the order in which the counts are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Section {
-    /// The runs themselves.
     Runs,
-    /// Faults that were injected.
     Faults,
     /// What happened in the middle of a sweep.
     Interruptions,
-    /// What people did.
     People,
     /// How attempts ended.
     Attempts,
@@ -57,7 +53,6 @@ pub struct Tally<K> {
 }
 
 impl<K: StepKinds> Tally<K> {
-    /// Nothing was counted yet.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -66,12 +61,11 @@ impl<K: StepKinds> Tally<K> {
         }
     }
 
-    /// Counts one.
     pub fn count(&mut self, section: Section, what: impl Into<Cow<'static, str>>) {
         self.count_many(section, what, 1);
     }
 
-    /// Counts so many; with 0 it is printed all the same.
+    /// Adds `number` to a count; a count of 0 is printed all the same.
     pub fn count_many(
         &mut self,
         section: Section,
@@ -93,7 +87,6 @@ impl<K: StepKinds> Tally<K> {
         count.copied().unwrap_or_default()
     }
 
-    /// The sum of a section.
     #[must_use]
     pub fn total(&self, section: Section) -> u64 {
         let counts = self.counts.iter().filter(|((of, _), _)| *of == section);

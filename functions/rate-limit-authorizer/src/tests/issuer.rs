@@ -118,7 +118,7 @@ impl Issuer {
         *self.served.keys.lock().unwrap() = self.key_set(keys);
     }
 
-    /// A key set as they are found outside: with keys for other purposes too.
+    /// A key set as real issuers serve it, with keys for other purposes too.
     pub(super) fn key_set(&self, keys: &[&Keypair]) -> Value {
         let mut all: Vec<Value> = keys.iter().map(|key| key.public()).collect();
         let mut encryption = self.ec.public();

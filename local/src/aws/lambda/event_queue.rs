@@ -19,7 +19,7 @@ use crate::uuid::random_uuid;
 /// busy, few enough not to run out of sockets.
 const MAX_CONCURRENT_INVOCATIONS: usize = 32;
 
-/// The queue in front of the functions. Clones share it.
+/// Queues asynchronous events for the functions. Clones share the queue.
 #[derive(Clone)]
 pub(crate) struct EventQueue(Arc<EventQueueState>);
 
@@ -33,7 +33,7 @@ struct EventQueueState {
     tasks: Mutex<JoinSet<()>>,
 }
 
-/// One accepted event; counted until it is dropped.
+/// An accepted event counts as pending until it is dropped.
 struct PendingEvent {
     inner: Arc<EventQueueState>,
     logical_id: String,
@@ -70,7 +70,7 @@ impl EventQueue {
         &self.0.invoker
     }
 
-    /// Accepts an event for a function; the invocation's id.
+    /// Accepts an event for a function and returns the invocation's id.
     pub(crate) fn submit(&self, logical_id: &str, event: Value) -> String {
         let request_id = random_uuid();
         self.0.pending.send_modify(|count| *count += 1);
@@ -94,7 +94,7 @@ impl EventQueue {
         let _ = pending.wait_for(|count| *count == 0).await;
     }
 
-    /// Abandons the pending events; their number.
+    /// Abandons the pending events and returns their number.
     pub(crate) fn abandon(&self) -> usize {
         let mut tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let count = *self.0.pending.borrow();
@@ -153,7 +153,7 @@ impl PendingEvent {
         }
     }
 
-    /// What Lambda sends to a failure destination
+    /// Returns what Lambda sends to a failure destination
     /// (docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html).
     fn failure_record(
         &self,

@@ -18,11 +18,10 @@ use crate::template::Function;
 /// What the Lambda runtime gives a function besides the event.
 #[derive(Debug, Clone)]
 pub struct Invocation {
-    /// The invocation's id; the same for every attempt of an asynchronous one.
+    /// All attempts of an asynchronous invocation share this id.
     pub request_id: String,
-    /// The function's ARN.
     pub function_arn: String,
-    /// When it will be stopped.
+    /// Lambda stops the invocation at this time.
     pub deadline: DateTime<Utc>,
 }
 
@@ -31,16 +30,13 @@ pub struct Invocation {
 #[serde(rename_all = "camelCase")]
 #[error("{error_type}: {error_message}")]
 pub struct FunctionError {
-    /// The kind of error.
     #[serde(default)]
     pub error_type: String,
-    /// What it says.
     #[serde(default)]
     pub error_message: String,
 }
 
 impl FunctionError {
-    /// An error of this kind.
     #[must_use]
     pub fn new(error_type: impl Into<String>, error_message: impl Into<String>) -> Self {
         Self {
@@ -50,12 +46,11 @@ impl FunctionError {
     }
 }
 
-/// A function's code.
 pub type Handler = Arc<
     dyn Fn(Value, Invocation) -> BoxFuture<'static, Result<Value, FunctionError>> + Send + Sync,
 >;
 
-/// A handler out of an `async` closure.
+/// Makes a handler out of an `async` closure.
 pub fn handler<F, R>(function: F) -> Handler
 where
     F: Fn(Value, Invocation) -> R + Send + Sync + 'static,
@@ -82,7 +77,7 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    /// Functions served at `base`.
+    /// Creates a client of the functions served at `base`.
     ///
     /// # Errors
     /// If no HTTP client can be made.
@@ -152,7 +147,7 @@ struct InvokerState {
 }
 
 impl Invoker {
-    /// An invoker of `functions` as the template describes them.
+    /// Creates an invoker of `functions` as the template describes them.
     #[must_use]
     pub(crate) fn new(
         specs: BTreeMap<String, Function>,
@@ -166,7 +161,7 @@ impl Invoker {
         }))
     }
 
-    /// The function that a name, an ARN or a partial ARN means, qualified or not.
+    /// Returns the logical id that a name, an ARN or a partial ARN means, qualified or not.
     #[must_use]
     pub(crate) fn logical_id(&self, name: &str) -> Option<String> {
         let name = name.split_once("function:").map_or(name, |(_, name)| name);

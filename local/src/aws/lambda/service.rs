@@ -132,7 +132,7 @@ fn answered(
     response
 }
 
-/// Lambda speaks REST: the error's type is in a header.
+/// Puts the error's type in a header, because Lambda speaks REST.
 fn error(error: AwsError) -> Response {
     let body = json!({"Type": "User", "Message": error.message}).to_string();
     let headers = [

@@ -47,7 +47,7 @@ impl Caller {
         self.probe_of(platform, tokens, &[]).await
     }
 
-    /// The same of a grant that is known to allow `scopes`.
+    /// Probes a grant that is known to allow `scopes`.
     async fn probe_of(
         &self,
         platform: Platform,
@@ -61,7 +61,7 @@ impl Caller {
         probed.map(|probed| probed.result.map_err(|refused| refused.verdict))
     }
 
-    /// New tokens for a grant that was never seen.
+    /// Returns new tokens for a grant that was never seen.
     async fn refreshed(&self, platform: Platform, token: &str) -> Tokens {
         let model = platform.refresh_model(true, true);
         let old = tokens(token, Some(token));

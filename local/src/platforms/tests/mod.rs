@@ -61,12 +61,12 @@ impl World {
         }
     }
 
-    /// The right exchange of a token, in the platform's shape.
+    /// Sends the right exchange of a token, in the platform's shape.
     async fn exchange(&self, platform: Platform, token: &str) -> Received {
         self.send(exchange_request(platform, token)).await
     }
 
-    /// The answer's tokens; it must have some.
+    /// Returns the answer's tokens; it must have some.
     async fn renewed(&self, platform: Platform, token: &str) -> Value {
         let answer = self.exchange(platform, token).await;
         let tokens = tokens(platform, &answer.body);
@@ -175,7 +175,7 @@ fn probe_request(platform: Platform, token: &str) -> Request<Body> {
     }
 }
 
-/// Where the platform puts its tokens.
+/// Returns the part of an answer where the platform puts its tokens.
 fn tokens(platform: Platform, body: &Value) -> Value {
     match platform {
         Platform::TiktokBusiness => body["data"].clone(),
@@ -189,7 +189,7 @@ fn text<'a>(body: &'a Value, field: &str) -> &'a str {
         .unwrap_or_else(|| panic!("no {field} in {body}"))
 }
 
-/// Whether the platform says that only a person can mend it.
+/// Whether the platform says that only a person can renew the grant.
 fn is_dead(platform: Platform, body: &Value) -> bool {
     match platform {
         Platform::Meta | Platform::Instagram | Platform::Threads => body["error"]["code"] == 190,

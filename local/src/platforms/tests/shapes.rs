@@ -1,4 +1,4 @@
-//! What the requests must look like, and what the answers do.
+//! The shapes of requests and answers.
 
 use super::*;
 
@@ -160,7 +160,7 @@ async fn a_body_in_the_wrong_encoding_is_refused() {
     }
 }
 
-/// The right request with one text replaced, in its address or its body.
+/// Sends the right request with one text replaced, in its address or its body.
 async fn altered(world: &World, platform: Platform, from: &str, to: &str) -> Received {
     let (parts, body) = exchange_request(platform, "first-token").into_parts();
     let body = String::from_utf8(to_bytes(body, 9_999).await.unwrap().to_vec()).unwrap();

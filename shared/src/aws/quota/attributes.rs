@@ -12,19 +12,18 @@ use crate::aws::attributes::Attributes;
 use crate::domain::quota::item::{Epoch, Item, Span};
 use crate::domain::quota::{Policy, Window};
 
-/// What a stored item is to the policy in force.
+/// What a stored item means under the policy in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Stored {
-    /// It was written under this policy.
+    /// The item was written under this policy.
     Current(Item),
-    /// It was written under another policy, whose windows these are: its
-    /// snapshots are on their grids.
+    /// The item was written under another policy, whose windows these are: its snapshots are on
+    /// their grids.
     OtherPolicy(Item, Vec<(Span, Window)>),
-    /// It is something that we never write. It must not become an allowance.
+    /// We never write such an item. It must not become an allowance.
     Damaged,
 }
 
-/// Decodes an item.
 pub(super) fn decode(attributes: &Attributes, policy: &Policy) -> Stored {
     let Some(granted) = attributes.get("n").and_then(natural) else {
         return Stored::Damaged;
@@ -63,8 +62,8 @@ fn natural(value: &AttributeValue) -> Option<u64> {
     u64::try_from(whole(value)?).ok()
 }
 
-/// The prefix of a window's snapshots. With the digit, no name that it begins is
-/// a reserved word.
+/// Returns the prefix of a window's snapshots. Its digit keeps every name from being a reserved
+/// word.
 const fn prefix(span: Span) -> &'static str {
     match span {
         Span::Period => "p0",
@@ -72,14 +71,14 @@ const fn prefix(span: Span) -> &'static str {
     }
 }
 
-/// The name of a window's lagged copy. It says limit and length, because a copy
-/// that some writer does not advance would loosen the limit.
+/// Returns the name of a window's lagged copy. It says limit and length, because a copy that
+/// some writer does not advance would loosen the limit.
 pub(super) fn lag(span: Span, policy: &Policy) -> String {
     let Window { limit, seconds, .. } = span.window(policy);
     format!("l{}{limit}_{seconds}", &prefix(span)[..1])
 }
 
-/// The window that the name of a lagged copy says.
+/// Returns the window that the name of a lagged copy says.
 pub(super) fn parse_lag(name: &str) -> Option<(Span, Window)> {
     let (limit, seconds) = name.get(2..)?.split_once('_')?;
     let (limit, seconds) = (limit.parse().ok()?, seconds.parse().ok()?);
@@ -91,7 +90,7 @@ pub(super) fn parse_lag(name: &str) -> Option<(Span, Window)> {
     Some((span, window.ok()?))
 }
 
-/// The name of a snapshot: short, because every byte counts towards the kilobyte
+/// Returns the name of a snapshot. It is short, because every byte counts towards the kilobyte
 /// of one write unit.
 pub(super) fn snapshot((span, epoch): Epoch) -> String {
     format!("{}{}", prefix(span), base36(epoch))

@@ -21,13 +21,13 @@ use crate::domain::quota::{
     Decision, Denial, PERMIT_SECONDS, Permit, Policies, Policy, QuotaKey, QuotaStatus,
 };
 
-/// Within this a decision is made, or the store counts as unavailable.
+/// How long one try may take. After the last one the store counts as unavailable.
 const TRY_TIMEOUT: Duration = Duration::from_millis(300);
 const MAX_TRIES: u32 = 2;
 /// How often one decision may begin anew because others were quicker.
 const MAX_ROUNDS: u32 = 6;
 
-/// A decision could not be made. It is not an allowance.
+/// No decision could be made, which is no allowance.
 #[derive(Debug, thiserror::Error)]
 pub enum QuotaError {
     /// DynamoDB did not answer in time.
@@ -36,7 +36,7 @@ pub enum QuotaError {
     /// Others changed the same item again and again.
     #[error("too many use this quota at the same moment; try again")]
     Contended,
-    /// The item was not one that we write; it was replaced by an exhausted one.
+    /// The item was not one that we write; an exhausted one replaced it.
     #[error("what was stored of this quota was damaged; it counts as used up now")]
     Damaged,
 }
@@ -54,12 +54,12 @@ pub struct Limiter {
 
 enum Sent {
     Done(Attributes),
-    /// The condition did not hold; the item as it was, if there is one.
+    /// The condition did not hold. This is the item as it was, if there is one.
     Refused(Option<Attributes>),
 }
 
 impl Limiter {
-    /// A limiter on `table`, whose partition key is `quota_key`.
+    /// Creates a limiter on `table`, whose partition key is `quota_key`.
     #[must_use]
     pub fn new(
         client: aws_sdk_dynamodb::Client,
@@ -77,13 +77,12 @@ impl Limiter {
         }
     }
 
-    /// Every platform's policy.
     #[must_use]
     pub fn policies(&self) -> &Policies {
         &self.policies
     }
 
-    /// How many requests this limiter, clones included, has sent to DynamoDB.
+    /// Returns how many requests this limiter, clones included, has sent to DynamoDB.
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
@@ -93,11 +92,11 @@ impl Limiter {
         self.calls.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Takes a permit, if there is one: one conditional write. A denial is
-    /// remembered, and repeated without any call.
+    /// Takes a permit, if there is one, by one conditional write. A denial is remembered, and
+    /// repeated without any call.
     ///
     /// # Errors
-    /// [`QuotaError`]: no decision, which is no allowance.
+    /// [`QuotaError`] if there is no decision, which is no allowance.
     pub async fn attempt(&self, key: &QuotaKey) -> Result<Decision, QuotaError> {
         let policy = self.policies.for_platform(key.platform());
         if let Some(denial) = self.memory().denial(key, seconds(self.clock.now())) {
@@ -149,10 +148,10 @@ impl Limiter {
         Err(QuotaError::Contended)
     }
 
-    /// The status of a key, by one eventually consistent read; takes no permit.
+    /// Returns the status of a key by one eventually consistent read; takes no permit.
     ///
     /// # Errors
-    /// [`QuotaError::Unavailable`].
+    /// [`QuotaError::Unavailable`] if DynamoDB does not answer.
     pub async fn remaining(&self, key: &QuotaKey) -> Result<QuotaStatus, QuotaError> {
         let policy = self.policies.for_platform(key.platform());
         self.count_call();
@@ -174,11 +173,11 @@ impl Limiter {
         Ok(QuotaStatus::from_item(&item, &policy, now))
     }
 
-    /// Takes a permit, waiting for one at most `max`. If the next one frees
-    /// later than that, answers at once.
+    /// Takes a permit, waiting for one at most `max`. If the next one frees later than that, it
+    /// returns the denial at once.
     ///
     /// # Errors
-    /// [`QuotaError`]: no decision, which is no allowance.
+    /// [`QuotaError`] if there is no decision, which is no allowance.
     pub async fn wait_until_ready(
         &self,
         key: &QuotaKey,
@@ -207,7 +206,7 @@ impl Limiter {
     /// Forgets what was granted to a key.
     ///
     /// # Errors
-    /// [`QuotaError::Unavailable`].
+    /// [`QuotaError::Unavailable`] if DynamoDB does not answer.
     pub async fn reset(&self, key: &QuotaKey) -> Result<(), QuotaError> {
         self.count_call();
         self.client
@@ -221,9 +220,8 @@ impl Limiter {
         Ok(())
     }
 
-    /// Waits at most `wait` for a permit, and makes one call under it. This is
-    /// how a Rust service spends the same quota as whoever asks the API for
-    /// permits.
+    /// Waits at most `wait` for a permit, and makes one call under it. So a Rust service spends
+    /// the same quota as callers that ask the API for permits.
     ///
     /// `call` gets the permit, because it must begin before `use_by`. Later it
     /// would fall into a window that no longer counts it. Each try is a call of
@@ -236,7 +234,7 @@ impl Limiter {
     /// use shared::domain::quota::QuotaKey;
     /// use shared::{Clock, IntegrationId, OrgId, Platform};
     ///
-    /// /// What becomes of a post that is due.
+    /// /// What came of a post that is due.
     /// enum Outcome {
     ///     Posted,
     ///     /// The platform did not answer while the permit was good.
@@ -302,7 +300,7 @@ impl Limiter {
         Decision::Denied(denial)
     }
 
-    /// A damaged item becomes an exhausted one: never an allowance by accident.
+    /// Replaces a damaged item by an exhausted one, so that it never becomes an allowance.
     async fn replace_damaged(
         &self,
         key: &QuotaKey,
@@ -318,9 +316,9 @@ impl Limiter {
         replaced.err().unwrap_or(QuotaError::Damaged)
     }
 
-    /// Sends a write, built anew for each try so that its epoch is that of the
-    /// instant at which it is sent; returns that instant. A retried write whose
-    /// first try did arrive consumes one permit too many: the safe side.
+    /// Sends a write, and returns the instant of sending. Each try builds the write anew, so
+    /// that its epoch is that of the instant. A retried write whose first try did arrive
+    /// consumes one permit too many: the safe side.
     async fn send(
         &self,
         key: &QuotaKey,

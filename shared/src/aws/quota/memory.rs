@@ -5,23 +5,23 @@ use std::collections::HashMap;
 use crate::domain::quota::item::Epoch;
 use crate::domain::quota::{Denial, QuotaKey};
 
-/// For how long a denial is repeated without asking, at most: a reset is seen then.
+/// Seconds for which a denial is repeated without asking, at most. After them a reset is seen.
 const MAX_DENIAL_AGE: u64 = 60;
 /// How many denials and lists of stale snapshots an instance remembers.
 const CACHE_CAPACITY: usize = 10_000;
-/// As many stale snapshots as the next write clears by itself.
+/// How many stale snapshots the next write clears by itself.
 const CLEARED_BY_ITSELF: usize = 4;
 
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    /// Denials that need no request, with the second until which.
+    /// Denials that need no request, each with the epoch second until which it holds.
     denied: HashMap<QuotaKey, (u64, Denial)>,
     /// Snapshots that restrict nothing any more.
     stale: HashMap<QuotaKey, Vec<Epoch>>,
 }
 
 impl Memory {
-    /// The denial that still holds at `now`, in epoch seconds.
+    /// Returns the denial that still holds at `now`, in epoch seconds.
     pub(super) fn denial(&mut self, key: &QuotaKey, now: u64) -> Option<Denial> {
         let (until, denial) = *self.denied.get(key)?;
         if now < until {
@@ -49,7 +49,7 @@ impl Memory {
         self.stale.remove(key).unwrap_or_default()
     }
 
-    /// A key that is seldom used leaves more behind than the next write clears.
+    /// Holds the snapshots if they are more than the next write clears, as of a key seldom used.
     pub(super) fn hold_stale(&mut self, key: &QuotaKey, stale: Vec<Epoch>) {
         if stale.len() > CLEARED_BY_ITSELF && self.stale.len() < CACHE_CAPACITY {
             self.stale.insert(key.clone(), stale);

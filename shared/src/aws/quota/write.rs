@@ -19,11 +19,11 @@ pub(super) struct Write {
     pub(super) values: Attributes,
 }
 
-/// Clocks differ, and DynamoDB deletes late anyway.
+/// Seconds that an item outlives its end: clocks differ, and DynamoDB deletes late anyway.
 const TTL_SLACK: u64 = 60;
 
-/// The main form: grants one permit, or changes nothing. `stale` are the
-/// snapshots that the item was last seen to hold for nothing.
+/// The main form: grants one permit, or changes nothing. It removes `stale` as well: snapshots
+/// of the item that were last seen to restrict nothing.
 pub(super) fn grant(policy: &Policy, now: DateTime<Utc>, stale: &[Epoch]) -> Write {
     let (mut set, mut remove, mut number_typed, mut violated) = (vec![], vec![], vec![], vec![]);
     let mut ends_at = 0;
@@ -74,7 +74,7 @@ pub(super) fn grant(policy: &Policy, now: DateTime<Utc>, stale: &[Epoch]) -> Wri
     }
 }
 
-/// The first grant of a key.
+/// Makes the first grant of a key.
 pub(super) fn create(policy: &Policy, now: DateTime<Utc>) -> Write {
     let mut first = Item::empty();
     for span in Span::BOTH {
@@ -88,8 +88,8 @@ pub(super) fn create(policy: &Policy, now: DateTime<Utc>) -> Write {
     write
 }
 
-/// Replaces what was read by `item`, if that is still there: its `n`
-/// and its lagged copies unchanged, however damaged.
+/// Writes `item` in place of `old`, if that is still there: its `n` and its lagged copies
+/// unchanged, however damaged.
 pub(super) fn replace(item: &Item, policy: &Policy, old: &Attributes) -> Write {
     let mut values = HashMap::new();
     let mut set = Vec::new();

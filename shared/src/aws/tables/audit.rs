@@ -1,4 +1,4 @@
-//! The audit table: what was done, in streams, in the order of time. Never a token.
+//! The audit table: what was done, in streams, in the order of time. It never holds a token.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -15,7 +15,6 @@ use crate::{Clock, UserId};
 /// For how long audit rows are kept.
 const RETENTION: TimeDelta = TimeDelta::days(400);
 
-/// The audit rows.
 #[derive(Debug, Clone)]
 pub struct AuditTable {
     client: aws_sdk_dynamodb::Client,
@@ -28,18 +27,16 @@ pub struct AuditTable {
 pub enum AuditStream {
     /// One row a sweep.
     Sweeps,
-    /// One row for each thing that only an operator can look into.
+    /// One row for each operator event.
     Operations,
-    /// One row an attempt at refreshing this integration, one a person's act.
+    /// One row for each attempt at this integration, and for each act of a person.
     Attempts(IntegrationKey),
 }
 
 /// What a person did to an integration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberAction {
-    /// What they did.
     pub action: Action,
-    /// The person.
     pub by: UserId,
 }
 
@@ -47,33 +44,27 @@ pub struct MemberAction {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// Made it.
     Registered,
-    /// Gave it a new credential.
+    /// The integration got a new credential.
     Replaced,
-    /// Switched it off.
     Disconnected,
-    /// Had what was granted of its quota forgotten.
+    /// What was granted of the integration's quota is forgotten.
     QuotaReset,
 }
 
 /// Something that happened to an integration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuditEntry {
-    /// When it was recorded.
     pub at: DateTime<Utc>,
-    /// The attempt or the action.
     #[serde(flatten)]
     pub event: AuditEvent,
 }
 
-/// What a row of an integration's stream is.
+/// What a row of an integration's stream records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum AuditEvent {
-    /// An attempt at refreshing it.
     Attempt(AttemptRecord),
-    /// A person's act.
     Action(MemberAction),
 }
 
@@ -110,7 +101,6 @@ impl std::fmt::Display for AuditStream {
 }
 
 impl AuditTable {
-    /// The audit rows in `table`.
     #[must_use]
     pub fn new(client: aws_sdk_dynamodb::Client, table: impl Into<String>, clock: Clock) -> Self {
         Self {
@@ -163,7 +153,7 @@ impl AuditTable {
             .await
     }
 
-    /// What happened to an integration last, newest first, at most `limit`.
+    /// Returns what happened to an integration last, newest first, at most `limit` entries.
     ///
     /// # Errors
     /// When DynamoDB does not answer, or a row is damaged.

@@ -28,10 +28,9 @@ impl IntegrationsTable {
         self.put(row, condition, version).await
     }
 
-    /// Erases the credential of a row that cannot be read, and says that it is
-    /// disconnected: if nothing else was damaged, it can be read again. Its
-    /// `generation` is one that no answer on its way belongs to. `false` if
-    /// somebody has written it meanwhile.
+    /// Erases the credential of a row that cannot be read, and marks the row as disconnected. If
+    /// nothing else was damaged, it can be read again. No answer on its way may belong to
+    /// `generation`. Returns `false` if somebody has written the row meanwhile.
     ///
     /// # Errors
     /// When DynamoDB does not answer.
@@ -83,8 +82,8 @@ impl IntegrationsTable {
         Ok(unless_refused("dynamodb:PutItem", result)?.is_some())
     }
 
-    /// Takes a row that cannot be read out of `by_next_action`, so that no sweep
-    /// meets it again, and notes why. `false` if it was taken out before.
+    /// Takes a row that cannot be read out of `by_next_action`, so that no sweep meets it
+    /// again, and notes why. Returns `false` if it was taken out before.
     ///
     /// # Errors
     /// When DynamoDB does not answer.
@@ -112,21 +111,21 @@ impl IntegrationsTable {
     }
 }
 
-/// The generation of the credential that takes the place of a damaged row, whose
-/// own nobody knows: beyond any that it can have had.
+/// Returns the generation of the credential that takes the place of a damaged row, whose own
+/// nobody knows. It is beyond any that the row can have had.
 pub(crate) fn generation_after_damage(now: DateTime<Utc>) -> u64 {
     now.timestamp().unsigned_abs()
 }
 
-/// The version that follows a damaged row's: where that has none, or no number, one
-/// that no writer on its way has read.
+/// Returns the version that follows a damaged row's. Where that has none, or no number, it is
+/// one that no writer on its way has read.
 fn version_after(damaged: Option<&AttributeValue>, generation: u64) -> u64 {
     damaged
         .and_then(|version| version.as_n().ok()?.parse::<u64>().ok())
         .map_or(generation, |version| version + 1)
 }
 
-/// That nobody has written a damaged row since its version was read.
+/// Returns the condition that nobody has written a damaged row since its version was read.
 const fn still_damaged(version: Option<&AttributeValue>) -> &'static str {
     match version {
         Some(_) => "version = :read",

@@ -16,14 +16,13 @@ use crate::aws::error::{AwsError, unless_refused};
 use crate::domain::integration::Integration;
 use crate::{IntegrationId, IntegrationKey, OrgId, Platform};
 
-/// The integrations.
 #[derive(Debug, Clone)]
 pub struct IntegrationsTable {
     pub(super) client: aws_sdk_dynamodb::Client,
     pub(super) table: String,
 }
 
-/// What a quota is about, out of an integration's row.
+/// The part of an integration's row that a quota is about.
 #[derive(Deserialize)]
 pub(super) struct QuotaSubject {
     pub(super) integration_id: IntegrationId,
@@ -37,7 +36,7 @@ pub(super) const QUOTA_SUBJECT: [&str; 3] = ["org_id", "integration_id", "platfo
 const IS_NEW: &str = "attribute_not_exists(org_id)";
 
 impl Integration {
-    /// As the first version of its row.
+    /// Returns the integration as the first version of its row.
     fn new_row(mut self, now: DateTime<Utc>) -> Self {
         self.version = 1;
         self.settle(now);
@@ -48,15 +47,13 @@ impl Integration {
 /// What is stored of an integration.
 #[derive(Debug)]
 pub enum Found {
-    /// Nothing.
     Nothing,
-    /// A row.
     Row(Box<Integration>),
     /// A row that cannot be read.
     Damaged {
-        /// Its version, if it still has one, which may be no number.
+        /// The row's version, if it still has one, which may be no number.
         version: Option<AttributeValue>,
-        /// Whether it still has a credential.
+        /// Whether the row still has a credential.
         has_tokens: bool,
     },
 }
@@ -76,7 +73,7 @@ impl Found {
         }
     }
 
-    /// The row, if there is one that can be read.
+    /// Returns the row, if there is one that can be read.
     #[must_use]
     pub fn row(&self) -> Option<&Integration> {
         match self {
@@ -86,12 +83,11 @@ impl Found {
     }
 }
 
-/// A write lost a race.
+/// A write lost a race, or failed.
 #[derive(Debug)]
 pub enum Conflict {
-    /// Someone else wrote first: this is the row now, if it still exists.
+    /// Somebody else wrote first: this is the row now, if it still exists.
     Lost(Option<Box<Integration>>),
-    /// The write failed.
     Failed(TableError),
 }
 
@@ -102,7 +98,6 @@ impl<E: Into<TableError>> From<E> for Conflict {
 }
 
 impl IntegrationsTable {
-    /// The integrations in `table`.
     #[must_use]
     pub fn new(client: aws_sdk_dynamodb::Client, table: impl Into<String>) -> Self {
         Self {
@@ -111,7 +106,7 @@ impl IntegrationsTable {
         }
     }
 
-    /// One integration, strongly consistent.
+    /// Reads one integration, strongly consistent.
     ///
     /// # Errors
     /// When DynamoDB does not answer, or the row is damaged.
@@ -120,8 +115,8 @@ impl IntegrationsTable {
         item.map(|item| parse(key, item)).transpose()
     }
 
-    /// What is stored of an integration, also if it cannot be read: for whoever
-    /// has a credential to put in its place.
+    /// Reads what is stored of an integration, also if the row is damaged: for whoever has a
+    /// credential to put in its place.
     ///
     /// # Errors
     /// When DynamoDB does not answer.
@@ -130,8 +125,8 @@ impl IntegrationsTable {
         Ok(item.map_or(Found::Nothing, |item| Found::from_item(key, item)))
     }
 
-    /// What is stored of each of these integrations, at most 100 and each named
-    /// once. One that DynamoDB did not get to, for its answer was full, is missing.
+    /// Reads what is stored of each of these integrations, at most 100 and each named once. An
+    /// integration that did not fit into DynamoDB's answer is missing.
     ///
     /// # Errors
     /// When DynamoDB does not answer.
@@ -201,8 +196,8 @@ impl IntegrationsTable {
         Ok(answer.item)
     }
 
-    /// The platform of one integration, strongly consistent: one that was just
-    /// registered is there.
+    /// Reads the platform of one integration, strongly consistent: one that was just registered
+    /// is there.
     ///
     /// # Errors
     /// When DynamoDB does not answer, or the row is damaged.
@@ -225,7 +220,7 @@ impl IntegrationsTable {
     /// Stores an integration that did not exist.
     ///
     /// # Errors
-    /// [`Conflict::Lost`] with the one that does.
+    /// [`Conflict::Lost`] with the one that exists.
     pub async fn create(
         &self,
         row: Integration,
@@ -234,9 +229,9 @@ impl IntegrationsTable {
         self.put(row.new_row(now), IS_NEW, None).await
     }
 
-    /// Stores integrations that did not exist, at most 100, all or none: `false`
-    /// if one of them exists, or is being written by another. One call, for two
-    /// write units where [`IntegrationsTable::create`] takes one.
+    /// Stores integrations that did not exist, at most 100, all or none. Returns `false` if one
+    /// of them exists, or another call is writing it. It is one call, for two write units where
+    /// [`IntegrationsTable::create`] takes one.
     ///
     /// # Errors
     /// When DynamoDB does not answer, or does not take so much at once.

@@ -18,36 +18,34 @@ use crate::{IntegrationId, IntegrationKey, OrgId, Platform};
 /// A page of an organisation's integrations, in the order in which they end.
 #[derive(Debug)]
 pub struct ExpiringPage {
-    /// The integrations.
     pub rows: Vec<Integration>,
-    /// Where the next page begins.
+    /// The position after which the next page begins.
     pub next: Option<(DateTime<Utc>, IntegrationId)>,
 }
 
 /// A page of all of an organisation's integrations, in the order of their ids.
 #[derive(Debug)]
 pub struct IntegrationIds {
-    /// The integrations and what they connect to.
     pub rows: Vec<(IntegrationId, Platform)>,
-    /// The last of this page, if there is another.
+    /// The last integration of this page, if there is another page.
     pub next: Option<IntegrationId>,
 }
 
-/// The same as a list shows them: without their credentials.
+/// A page of all of an organisation's integrations, as a list shows them: without credentials.
 #[derive(Debug)]
 pub struct OverviewPage {
-    /// The integrations; of one that cannot be read its id alone.
+    /// The integrations; `Err` has the id of one that cannot be read.
     pub rows: Vec<Result<Integration, IntegrationId>>,
-    /// The last of this page, if there is another.
+    /// The last integration of this page, if there is another page.
     pub next: Option<IntegrationId>,
 }
 
 impl IntegrationsTable {
-    /// An organisation's integrations, also those that never end, at most
-    /// `limit`, beginning after `start`.
+    /// Lists an organisation's integrations, also those that never end: at most `limit`,
+    /// beginning after `start`.
     ///
     /// # Errors
-    /// When DynamoDB does not answer, or a row is damaged.
+    /// When DynamoDB does not answer. A damaged row is left out.
     pub async fn of_organization(
         &self,
         org: &OrgId,
@@ -69,10 +67,10 @@ impl IntegrationsTable {
         })
     }
 
-    /// The same with all that an overview shows. The rows have no metadata.
+    /// Lists an organisation's integrations with all that an overview shows, and without metadata.
     ///
     /// # Errors
-    /// When DynamoDB does not answer, or a row is damaged.
+    /// When DynamoDB does not answer.
     pub async fn overview(
         &self,
         org: &OrgId,
@@ -89,8 +87,8 @@ impl IntegrationsTable {
         Ok(OverviewPage { rows, next })
     }
 
-    /// At most `limit` rows after `start`, and whether there are more; of one
-    /// that cannot be read its id alone.
+    /// Reads at most `limit` rows after `start`, and whether there are more; of one that cannot
+    /// be read its id alone.
     async fn page<T: DeserializeOwned>(
         &self,
         org: &OrgId,
@@ -143,8 +141,8 @@ impl IntegrationsTable {
         Ok((rows, more))
     }
 
-    /// The keys in one partition of `by_next_action` that need attention until
-    /// `until`, the most pressing first.
+    /// Returns the keys in one partition of `by_next_action` that are due by `until`, the most
+    /// pressing first.
     pub fn due(
         &self,
         shard: &str,
@@ -171,12 +169,12 @@ impl IntegrationsTable {
         .and_then(|item| async { parse("by_next_action", item) })
     }
 
-    /// An organisation's integrations that end after `from` and until `to`,
-    /// soonest first, at most `limit`, beginning after `start`. The rows have
-    /// neither access tokens nor metadata.
+    /// Lists an organisation's integrations that end after `from` and until `to`, soonest
+    /// first: at most `limit`, beginning after `start`. The rows have neither access tokens nor
+    /// metadata.
     ///
     /// # Errors
-    /// When DynamoDB does not answer, or a row is damaged.
+    /// When DynamoDB does not answer. A damaged row is left out.
     pub async fn expiring(
         &self,
         org: &OrgId,
@@ -232,7 +230,7 @@ impl IntegrationsTable {
     }
 }
 
-/// What an overview reads of an integration: all but what nobody is shown.
+/// The attributes that an overview reads of an integration: all that somebody is shown.
 const OVERVIEW: [&str; 25] = [
     "org_id",
     "integration_id",
@@ -262,7 +260,7 @@ const OVERVIEW: [&str; 25] = [
     "next_action_at",
 ];
 
-/// What a page of the dashboard reads of an integration: all that it must have,
+/// The attributes that a page of the dashboard reads of an integration: all that it must have,
 /// and nothing large but the refresh token, of which it shows that there is one.
 const DASHBOARD: [&str; 16] = [
     "org_id",
@@ -283,8 +281,8 @@ const DASHBOARD: [&str; 16] = [
     "reconnect_by",
 ];
 
-/// The expression that names these attributes, and the names in it: some are
-/// reserved words.
+/// Returns the placeholders of these attributes, some of which are reserved words, and the
+/// expression that names them.
 fn projection(attributes: &[&str]) -> (HashMap<String, String>, String) {
     let names = attributes
         .iter()

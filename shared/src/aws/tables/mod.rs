@@ -22,18 +22,15 @@ pub use platform_health::PlatformHealthTable;
 use crate::aws::AwsError;
 use crate::aws::attributes::Attributes;
 
-/// A table could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
-    /// DynamoDB did not do it.
+    /// The call to DynamoDB failed.
     #[error(transparent)]
     Aws(#[from] AwsError),
     /// A row is not of the form that we write.
     #[error("the row of {what} is damaged: {problem}")]
     Damaged {
-        /// Which row.
         what: String,
-        /// What is wrong with it.
         problem: String,
     },
 }

@@ -1,5 +1,3 @@
-//! The notifications table.
-
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 
 use super::{TableError, parse, render};
@@ -8,33 +6,30 @@ use crate::aws::error::{AwsError, unless_refused};
 use crate::domain::notification::{Notification, sort_key};
 use crate::{OrgId, UserId};
 
-/// The notifications of everybody.
 #[derive(Debug, Clone)]
 pub struct NotificationsTable {
     client: aws_sdk_dynamodb::Client,
     table: String,
 }
 
-/// What became of a notification.
+/// When a notification was delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivered {
-    /// It is new.
+    /// The notification is new.
     Now,
-    /// It had been delivered before, and may have been read since.
+    /// The notification had been delivered before, and may have been read since.
     Before,
 }
 
 /// A page of notifications, newest first.
 #[derive(Debug)]
 pub struct Page {
-    /// The notifications.
     pub rows: Vec<Notification>,
     /// The id after which the next page begins.
     pub next: Option<String>,
 }
 
 impl NotificationsTable {
-    /// The notifications in `table`.
     #[must_use]
     pub fn new(client: aws_sdk_dynamodb::Client, table: impl Into<String>) -> Self {
         Self {
@@ -43,7 +38,7 @@ impl NotificationsTable {
         }
     }
 
-    /// Stores a notification, once.
+    /// Stores a notification unless it is stored already.
     ///
     /// # Errors
     /// When DynamoDB does not answer.
@@ -84,8 +79,8 @@ impl NotificationsTable {
         }
     }
 
-    /// A person's notifications of one organisation, newest first, at most
-    /// `limit`, after the one with id `after`; only unread ones if `unread`.
+    /// Lists a person's notifications of one organisation, newest first: at most `limit`, after
+    /// the one with id `after`; only unread ones if `unread`.
     ///
     /// # Errors
     /// When DynamoDB does not answer, or a row is damaged.
@@ -130,7 +125,7 @@ impl NotificationsTable {
         Ok(Page { rows, next })
     }
 
-    /// How many notifications of one organisation a person has not read.
+    /// Counts the notifications of one organisation that a person has not read.
     ///
     /// # Errors
     /// When DynamoDB does not answer.
@@ -148,7 +143,7 @@ impl NotificationsTable {
         Ok(count)
     }
 
-    /// Marks a notification as read; `false` if this person has no such one.
+    /// Marks a notification as read; returns `false` if this person has no such notification.
     ///
     /// # Errors
     /// When DynamoDB does not answer.

@@ -9,7 +9,6 @@ use crate::aws::error::{AwsError, unless_refused};
 use crate::domain::organization::{Member, Membership, Organization, Permission};
 use crate::{OrgId, UserId};
 
-/// The organisations and their members.
 #[derive(Debug, Clone)]
 pub struct OrganizationsTable {
     client: aws_sdk_dynamodb::Client,
@@ -23,7 +22,7 @@ pub enum Put {
     Created,
     /// The row had another content.
     Changed,
-    /// The row was there already, just so.
+    /// The row was there already with the same content.
     Unchanged,
 }
 
@@ -48,7 +47,6 @@ fn member_id(user: &UserId) -> String {
 }
 
 impl OrganizationsTable {
-    /// The organisations in `table`.
     #[must_use]
     pub fn new(client: aws_sdk_dynamodb::Client, table: impl Into<String>) -> Self {
         Self {
@@ -71,7 +69,7 @@ impl OrganizationsTable {
         Ok(answer.item)
     }
 
-    /// An organisation.
+    /// Reads an organisation.
     ///
     /// # Errors
     /// When DynamoDB does not answer, or the row is damaged.
@@ -82,7 +80,7 @@ impl OrganizationsTable {
             .map(|row| row.map(|row| row.organization))
     }
 
-    /// What `user` is to `org`; `None` for a stranger, or where there is no such organisation.
+    /// Returns what `user` is to `org`; `None` for a stranger, or an unknown organisation.
     ///
     /// # Errors
     /// When DynamoDB does not answer, or a row is damaged.
@@ -107,8 +105,8 @@ impl OrganizationsTable {
             .map(|row| row.map(|row| Membership::Member(row.member.permissions)))
     }
 
-    /// The members who manage integrations. The owner is not among them unless
-    /// they have a row that says so.
+    /// Returns the members who manage integrations. The owner is not among them unless they
+    /// have a row that says so.
     ///
     /// # Errors
     /// When DynamoDB does not answer, or a row is damaged.
@@ -159,8 +157,8 @@ impl OrganizationsTable {
         self.put(render("member", row)?, &["permissions"]).await
     }
 
-    /// Writes unless the row is just so already, as far as `compared` goes,
-    /// and tells which it was.
+    /// Writes `item` unless the row has the same `compared` attributes already, and returns
+    /// what it did.
     async fn put(&self, item: Attributes, compared: &[&str]) -> Result<Put, TableError> {
         let same: Vec<_> = compared
             .iter()

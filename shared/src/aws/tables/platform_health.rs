@@ -7,7 +7,6 @@ use crate::aws::attributes::{Attributes, number, text};
 use crate::aws::error::{AwsError, unless_refused};
 use crate::domain::platform_health::PlatformHealth;
 
-/// The rows of platform health.
 #[derive(Debug, Clone)]
 pub struct PlatformHealthTable {
     client: aws_sdk_dynamodb::Client,
@@ -19,7 +18,6 @@ fn key(platform: Platform) -> String {
 }
 
 impl PlatformHealthTable {
-    /// The rows in `table`.
     #[must_use]
     pub fn new(client: aws_sdk_dynamodb::Client, table: impl Into<String>) -> Self {
         Self {
@@ -28,8 +26,8 @@ impl PlatformHealthTable {
         }
     }
 
-    /// The health of a platform. A damaged row counts as none: nothing in it is
-    /// worth stopping a sweep for.
+    /// Reads the health of a platform. A damaged row counts as none: nothing in it is worth
+    /// stopping a sweep for.
     ///
     /// # Errors
     /// When DynamoDB does not answer.
@@ -55,7 +53,7 @@ impl PlatformHealthTable {
         }))
     }
 
-    /// Stores it if nobody has written it since it was read. `false`: somebody has.
+    /// Stores `health` if nobody has written it since it was read; returns whether it did.
     ///
     /// # Errors
     /// When DynamoDB does not answer.

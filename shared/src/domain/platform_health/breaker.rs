@@ -16,13 +16,13 @@ const MAX_DOUBT: TimeDelta = TimeDelta::hours(6);
 const TRIAL_INTERVAL: TimeDelta = TimeDelta::minutes(4);
 /// How many half-open trials there are each time.
 pub(super) const TRIALS_PER_INTERVAL: u8 = 3;
-/// An application that worked within this time is not what is wrong with a
-/// credential that never did.
+/// If our application worked within this time, it is not to blame for a credential that never
+/// worked.
 const TRUST_PERIOD: TimeDelta = TimeDelta::days(7);
 
 impl PlatformHealth {
-    /// The breaker, while it is open. Refusals alone keep it open for six hours; then
-    /// each integration is judged by itself.
+    /// Returns the breaker while it is open. Refusals alone keep it open for six hours; then each
+    /// integration is judged by itself.
     pub(super) fn open_breaker(&self, now: DateTime<Utc>) -> Option<&Breaker> {
         self.breaker.as_ref().filter(|breaker| {
             breaker.cause == BreakerCause::Misconfigured || now < breaker.since + MAX_DOUBT
@@ -64,12 +64,12 @@ impl PlatformHealth {
         assessment.is_urgent = true;
     }
 
-    /// Closes the breaker if a success that was sent at `sent_at` refutes it.
+    /// Closes the breaker if a success of a request sent at `sent_at` refutes it.
     ///
-    /// That our application is misconfigured is the platform's word, and holds until a
-    /// later request shows otherwise. That it is refused is our conclusion from none
-    /// succeeding, so any success refutes it: otherwise a few dead grants among many that
-    /// work would hold up all of them again and again.
+    /// The platform itself says that our application is misconfigured, so only a success of a later
+    /// request refutes that. Refusals are our own conclusion from the lack of successes, so any
+    /// success refutes them. Otherwise a few dead grants among many that work would hold up all of
+    /// them again and again.
     pub(super) fn close(&mut self, sent_at: DateTime<Utc>) -> Option<HealthEvent> {
         let closes = |breaker: &mut Breaker| {
             breaker.cause == BreakerCause::Refusals || breaker.since < sent_at
@@ -79,7 +79,7 @@ impl PlatformHealth {
             .map(|_| HealthEvent::BreakerClosed)
     }
 
-    /// Takes in that the grant of an integration that had refreshed is refused.
+    /// Takes in a refusal of the grant of an integration that had refreshed.
     pub(super) fn observe_refusal(
         &mut self,
         key: &IntegrationKey,
@@ -97,8 +97,8 @@ impl PlatformHealth {
         }
     }
 
-    /// Whether a credential that the platform calls another application's is one: it never
-    /// worked, and ours has worked lately.
+    /// Whether a credential is another application's, as the platform says: it never worked, and
+    /// our application has worked lately.
     pub(super) fn is_foreign(&self, had_worked: bool, now: DateTime<Utc>) -> bool {
         let last = self.succeeded.first();
         !had_worked
@@ -106,7 +106,7 @@ impl PlatformHealth {
             && last.is_some_and(|seen| now - seen.at < TRUST_PERIOD)
     }
 
-    /// Whether so many refusals are about the application: not if they are one
+    /// Whether there are enough refusals to blame our application: not if they are one
     /// organisation's, where there are others.
     fn is_suspicious(&self) -> bool {
         let orgs = |seen: &[Sighting]| -> BTreeSet<_> {
@@ -119,7 +119,7 @@ impl PlatformHealth {
 }
 
 impl BreakerCause {
-    /// The name, as serialised.
+    /// Returns the serialised name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -15,15 +15,16 @@ const OUTAGE_WINDOW: TimeDelta = TimeDelta::minutes(10);
 const MIN_EXTENSION: TimeDelta = TimeDelta::seconds(10);
 
 impl PlatformHealth {
-    /// Until when all integrations must wait, if they must.
+    /// Returns until when all integrations must wait, if they must.
     pub(super) fn held_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let outage = self.outage.map(|outage| outage.until);
         let hold = self.hold.as_ref().map(|hold| hold.until);
         hold.max(outage).filter(|until| *until > now)
     }
 
-    /// Whether others succeeded since this integration was last asked to wait. If it is
-    /// asked again, that is about this one alone (LinkedIn, for one, limits each member).
+    /// Whether the platform last asked this integration to wait, and others have succeeded since
+    /// the hold began. A further request to wait is about this one alone (LinkedIn, for one, limits
+    /// each member).
     pub(super) fn holds_only(&self, key: &IntegrationKey) -> bool {
         self.hold.as_ref().is_some_and(|hold| {
             let of_others = |seen: &Sighting| seen.key != *key && seen.at > hold.since;
@@ -52,8 +53,8 @@ impl PlatformHealth {
         is_extended(until, before)
     }
 
-    /// Takes in that the platform failed an integration: chance, until
-    /// several integrations meet it. Returns whether others must hear of it at once.
+    /// Takes in that the platform failed an integration. That counts as chance until several
+    /// integrations meet it. Returns whether others must hear of it at once.
     pub(super) fn observe_outage(
         &mut self,
         key: &IntegrationKey,
@@ -76,7 +77,7 @@ impl PlatformHealth {
     }
 }
 
-/// The end of a hold that begins now.
+/// Returns the end of a hold that begins now.
 fn hold_end(wait: Option<TimeDelta>, now: DateTime<Utc>) -> DateTime<Utc> {
     now + wait.unwrap_or(DEFAULT_HOLD).min(MAX_HOLD)
 }

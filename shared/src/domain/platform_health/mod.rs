@@ -24,12 +24,10 @@ pub enum Availability {
     Available,
     /// A hold or an outage lasts until this instant.
     HeldBack(DateTime<Utc>),
-    /// The circuit breaker is open.
     BreakerOpen(BreakerCause),
 }
 
 impl PlatformHealth {
-    /// Whether integrations may be tried.
     #[must_use]
     pub fn availability(&self, now: DateTime<Utc>) -> Availability {
         if let Some(breaker) = self.open_breaker(now) {
@@ -112,7 +110,7 @@ impl PlatformHealth {
         assessment
     }
 
-    /// Adds what the operator has not heard of a failure within a day.
+    /// Reports a failure to the operator, unless they have heard of the same within a day.
     fn report_failure(
         &mut self,
         verdict: &Verdict,

@@ -12,24 +12,21 @@ use crate::domain::verdict::Verdict;
 pub enum Observation {
     /// The platform gave new tokens.
     Success {
-        /// The integration that refreshed.
         key: IntegrationKey,
-        /// When the request was sent.
         sent_at: DateTime<Utc>,
         /// The lifetime of its access token, where the platform was free to choose it.
         access_life: Option<TimeDelta>,
-        /// The lifetime of its refresh token, likewise.
+        /// The lifetime of its refresh token, under the same condition.
         refresh_life: Option<TimeDelta>,
     },
     /// The platform gave no new tokens.
     Failure {
-        /// The integration that failed.
         key: IntegrationKey,
         /// The answer by itself, without regard to what others met.
         verdict: Verdict,
         /// Whether the integration had refreshed before.
         had_worked: bool,
-        /// Since when it has been refused, or in doubt, if it was before.
+        /// The integration has been refused or in doubt since this instant, if it was before.
         refused_since: Option<DateTime<Utc>>,
         /// The platform's error code, or what stood in its place.
         code: Option<String>,
@@ -54,18 +51,17 @@ pub struct Assessment {
 /// A change of a platform's health that only an operator can look into.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HealthEvent {
-    /// The circuit breaker opened.
     BreakerOpened(BreakerCause),
     /// The circuit breaker closed: the application works.
     BreakerClosed,
     /// The platform refuses our application to an integration that never worked, while
     /// others work.
     RefusedForOne,
-    /// The platform answers what no rule knows: its code, or what stood in its place.
+    /// No rule knows the platform's answer. This is its code, or what stood in its place.
     UnknownAnswer(String),
-    /// The platform names a lifetime that cannot be.
+    /// The platform names an impossible lifetime.
     Unbelieved(Unbelieved),
-    /// Tokens have another lifetime than all that were seen.
+    /// Tokens have a lifetime unlike all that were seen.
     LifeChanged {
         /// `access` or `refresh`.
         token: &'static str,

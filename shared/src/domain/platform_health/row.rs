@@ -11,26 +11,23 @@ use crate::platforms::catalog::Platform;
 /// How many integrations must meet the same trouble before it counts as the platform's.
 pub(super) const EVIDENCE_THRESHOLD: usize = 3;
 
-/// The health of one platform, as one row of the quotas table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlatformHealth {
     /// The key of the row.
     pub platform: Platform,
-    /// Counts writes: every write is conditional on the one it read.
+    /// Counts writes. Every write is conditional on the version that it read.
     pub version: u64,
-    /// The platform's own word that all must wait: a 429, or a code that names the
-    /// application. Kept when it is over.
+    /// The platform itself asks all to wait, by a 429 or a code that names the application. The row
+    /// keeps a hold that is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
-    /// The platform fails several integrations, and none succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outage: Option<Outage>,
-    /// Integrations that the platform failed since the last success, asking them to come
-    /// back later.
+    /// The platform failed these integrations since the last success, and asked them to come back
+    /// later.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failing: Vec<Sighting>,
-    /// The circuit breaker, if it has opened since the last success. Otherwise it is
-    /// closed.
+    /// Present if the circuit breaker has opened since the last success. Otherwise it is closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub breaker: Option<Breaker>,
     /// Integrations that had refreshed, and were refused since the last success.
@@ -47,7 +44,7 @@ pub struct PlatformHealth {
     /// others: accounts of different kinds may get different ones for ever.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub access_lives: Vec<i64>,
-    /// The same of single-use refresh tokens.
+    /// The same for single-use refresh tokens.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refresh_lives: Vec<i64>,
 }
@@ -55,7 +52,6 @@ pub struct PlatformHealth {
 /// An integration, and when it met something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sighting {
-    /// The integration.
     #[serde(flatten)]
     pub key: IntegrationKey,
     /// In whole seconds.
@@ -66,17 +62,14 @@ pub struct Sighting {
 /// A circuit breaker that has opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breaker {
-    /// The evidence that opened it.
     pub cause: BreakerCause,
-    /// When it opened.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub since: DateTime<Utc>,
-    /// When it next turns half-open.
+    /// The breaker next turns half-open at this instant.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub next_try_at: DateTime<Utc>,
 }
 
-/// Why a circuit breaker opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerCause {
@@ -92,7 +85,7 @@ pub struct Hold {
     /// The latest end that the platform has named.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub until: DateTime<Utc>,
-    /// When the platform first asked.
+    /// The platform first asked at this instant.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub since: DateTime<Utc>,
     /// The integration that the platform last asked.
@@ -100,19 +93,19 @@ pub struct Hold {
     pub by: IntegrationKey,
 }
 
-/// A platform that fails several integrations. The first success refutes it.
+/// The platform fails several integrations. The first success refutes that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outage {
     /// The latest end that the platform has named.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub until: DateTime<Utc>,
-    /// When the platform last failed.
+    /// The platform last failed at this instant.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub since: DateTime<Utc>,
 }
 
 impl PlatformHealth {
-    /// The health of a platform of which nothing is known.
+    /// Returns the health of a platform of which nothing is known.
     #[must_use]
     pub const fn new(platform: Platform) -> Self {
         Self {
@@ -131,8 +124,8 @@ impl PlatformHealth {
     }
 }
 
-/// Records that an integration met something, once for each, and forgets what is older
-/// than `window`. Returns whether others should hear of it at once.
+/// Records that an integration met something, once for each integration, and forgets what is
+/// older than `window`. Returns whether others should hear of it at once.
 pub(super) fn record_sighting(
     sightings: &mut Vec<Sighting>,
     key: &IntegrationKey,

@@ -6,14 +6,12 @@ use super::{Assessment, PlatformHealth, Sighting};
 use crate::domain::IntegrationKey;
 use crate::domain::refresh::attempt::EXCHANGE_TIMEOUT;
 
-/// How many successes are remembered.
 pub(super) const MAX_SUCCESSES: usize = 3;
 
 impl PlatformHealth {
-    /// Takes a success in. Depends on when it was sent and on nothing else, so that it may
-    /// be taken in late, or again by a row that others have written meanwhile. One that
-    /// was under way when a hold or the circuit breaker began says nothing of the time
-    /// since.
+    /// Takes a success in. The effect depends on when the request was sent, not on the present. So
+    /// a success may be taken in late, or again by a row that others have written meanwhile. A
+    /// request under way when a hold or the circuit breaker began says nothing of the time since.
     pub(super) fn observe_success(
         &mut self,
         key: &IntegrationKey,
@@ -45,7 +43,7 @@ impl PlatformHealth {
         }
     }
 
-    /// Remembers the most recent first. One of another organisation is worth more than
+    /// Keeps the most recent successes first. A success of another organisation is worth more than
     /// a second of the same, because it shows that there are two.
     fn remember_success(&mut self, key: &IntegrationKey, at: DateTime<Utc>) {
         let known = |seen: &Sighting| seen.key == *key && seen.at > at;

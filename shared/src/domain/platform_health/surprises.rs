@@ -9,7 +9,6 @@ use crate::domain::refresh::Unbelieved;
 const REPORT_INTERVAL: TimeDelta = TimeDelta::days(1);
 /// How many surprises are told apart.
 pub(super) const MAX_SURPRISES: usize = 32;
-/// How many lifetimes are remembered.
 const MAX_LIFETIMES: usize = 16;
 
 impl PlatformHealth {
@@ -67,8 +66,8 @@ impl PlatformHealth {
     }
 }
 
-/// Remembers a lifetime that differs from all that were seen by more than a fifth,
-/// and returns the last of those with it, if there was one.
+/// Remembers a lifetime that differs from all that were seen by more than a fifth. Returns the
+/// last of those with it, if there was one.
 fn remember_life(lives: &mut Vec<i64>, life: i64) -> Option<(i64, i64)> {
     let alike = |seen: &i64| (life - seen).abs() * 5 <= *seen;
     if lives.iter().any(alike) {

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::item::{Item, Span, WindowStatus, seconds};
 use super::policy::Policy;
 
-/// The answer to an attempt.
+/// The answer to a request for a permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     /// One call may be made before `use_by`.
@@ -14,21 +14,18 @@ pub enum Decision {
     Denied(Denial),
 }
 
-/// One call to the platform.
+/// The right to make one call to the platform before `use_by`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Permit {
-    /// The call must be made before this instant.
     pub use_by: DateTime<Utc>,
-    /// What is left.
     pub status: QuotaStatus,
 }
 
-/// Why not, and when again.
+/// Says which window refuses, and when to ask again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Denial {
     /// Epoch seconds at which the next permit frees, if nobody takes it before.
     pub retry_at: u64,
-    /// The status of both windows.
     pub status: QuotaStatus,
 }
 
@@ -49,24 +46,21 @@ impl QuotaStatus {
         }
     }
 
-    /// How many calls may be made right now: the smaller of both windows'
-    /// remainders. Beside a limit or a reset it would belong to another window:
-    /// those go with [`Self::shown`].
+    /// Returns how many calls may be made right now: the smaller of both windows' remainders. A
+    /// limit or a reset may belong to the other window, so those go with [`Self::shown`].
     #[must_use]
     pub fn remaining(&self) -> u32 {
         self.period.remaining.min(self.burst.remaining)
     }
 
-    /// The one window whose limit, remainder and reset are shown together where
-    /// nobody took a permit: the one that would refuse the next call, else the
-    /// period.
+    /// Returns the one window whose limit, remainder and reset are shown together where nobody took
+    /// a permit: the window that would refuse the next call, else the period.
     #[must_use]
     pub fn shown(&self) -> WindowStatus {
         self.refusing().unwrap_or(self.period)
     }
 
-    /// The window that refuses: the one that is used up, and if both are, the
-    /// one that frees later.
+    /// Returns the window that is used up, and if both are, the one that frees later.
     fn refusing(&self) -> Option<WindowStatus> {
         [self.period, self.burst]
             .into_iter()
@@ -76,8 +70,8 @@ impl QuotaStatus {
 }
 
 impl Permit {
-    /// The one window whose limit, remainder and reset are shown together: the
-    /// period, also where this permit was the last of the burst.
+    /// Returns the one window whose limit, remainder and reset are shown together: the period, even
+    /// where this permit was the last of the burst.
     #[must_use]
     pub const fn shown(&self) -> WindowStatus {
         self.status.period
@@ -85,14 +79,14 @@ impl Permit {
 }
 
 impl Denial {
-    /// The one window whose limit, remainder and reset are shown together: the
-    /// one that refuses. Its reset is `retry_at`.
+    /// Returns the one window whose limit, remainder and reset are shown together: the one that
+    /// refuses. Its reset is `retry_at`.
     #[must_use]
     pub fn shown(&self) -> WindowStatus {
         self.status.shown()
     }
 
-    /// Seconds until the next permit frees, at least 1.
+    /// Returns the seconds until the next permit frees, at least 1.
     #[must_use]
     pub fn retry_after(&self, now: DateTime<Utc>) -> u64 {
         self.retry_at.saturating_sub(seconds(now)).max(1)

@@ -1,5 +1,5 @@
-//! A decision as names and texts. The authorizer writes them into its context;
-//! from them the gateway makes its 429, and the API its headers.
+//! A decision as names and texts. The authorizer writes them into its context. From them the
+//! gateway makes its 429, and the API its headers.
 
 use chrono::{DateTime, Utc};
 
@@ -19,12 +19,12 @@ pub const HEADERS: [(&str, &str); 5] = [
     ("ratelimit", "rate_limit"),
 ];
 
-/// What became of the quota of a metered call.
+/// The outcome of metering a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metering {
     /// The quota was decided. A denial is the gateway's 429: the API never sees it.
     Decided(Decision),
-    /// The quota could not be decided, which is no allowance by itself.
+    /// The quota could not be decided. That alone allows no call.
     Undecided {
         /// The call may be made before this instant all the same, because the
         /// deployment lets calls pass while the quota store does not answer.
@@ -33,7 +33,7 @@ pub enum Metering {
 }
 
 impl Metering {
-    /// The metering as fields of the authorizer's context.
+    /// Returns the metering as fields of the authorizer's context.
     #[must_use]
     pub fn fields(&self, now: DateTime<Utc>) -> Vec<HeaderField> {
         match self {
@@ -50,8 +50,8 @@ impl Metering {
         }
     }
 
-    /// The metering that the fields of the context say; `None` if any is missing
-    /// or no number, or they are a denial's.
+    /// Parses the metering from the fields of the context. Returns `None` if a field is missing or
+    /// no number, or if they are a denial's.
     pub fn parse<'a>(field: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
         Some(match field("quota")? {
             "admitted" => Self::Decided(Decision::Admitted(Permit::parse(field)?)),
@@ -63,8 +63,8 @@ impl Metering {
         })
     }
 
-    /// The call to the platform must be made before this instant; `None` if it
-    /// must not be made.
+    /// Returns the instant before which the call to the platform must be made; `None` if it must
+    /// not be made.
     #[must_use]
     pub const fn use_by(&self) -> Option<DateTime<Utc>> {
         match self {
@@ -74,7 +74,6 @@ impl Metering {
         }
     }
 
-    /// The permit, where the quota gave one.
     #[must_use]
     pub const fn permit(&self) -> Option<Permit> {
         match self {
@@ -93,14 +92,14 @@ fn parse_use_by<'a>(field: impl Fn(&str) -> Option<&'a str>) -> Option<DateTime<
 }
 
 impl QuotaStatus {
-    /// The value of `RateLimit-Policy`
-    /// (draft-ietf-httpapi-ratelimit-headers): `"period";q=200;w=3600, "burst";q=50;w=60`.
+    /// Returns the value of `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers):
+    /// `"period";q=200;w=3600, "burst";q=50;w=60`.
     #[must_use]
     pub fn rate_limit_policy(&self) -> String {
         self.named(|window| format!("q={};w={}", window.limit, window.seconds))
     }
 
-    /// The value of `RateLimit` (the same draft), resets in seconds from `now`:
+    /// Returns the value of `RateLimit` (the same draft), with resets in seconds from `now`:
     /// `"period";r=150;t=118, "burst";r=49;t=12`.
     #[must_use]
     pub fn rate_limit(&self, now: DateTime<Utc>) -> String {
@@ -115,8 +114,8 @@ impl QuotaStatus {
         format!("\"period\";{period}, \"burst\";{burst}")
     }
 
-    /// `limit`, `remaining` and `reset` are of the one window that is `shown`:
-    /// numbers of two windows side by side would describe none.
+    /// Returns the status as fields. `limit`, `remaining` and `reset` are of the one window
+    /// `shown`: numbers of two windows side by side would describe none.
     fn fields(&self, shown: WindowStatus, now: DateTime<Utc>) -> Vec<HeaderField> {
         let Self { period, burst } = self;
         vec![
@@ -138,7 +137,7 @@ impl QuotaStatus {
 }
 
 impl Permit {
-    /// The permit as fields; `use_by` in epoch seconds.
+    /// Returns the permit as fields, with `use_by` in epoch seconds.
     fn fields(&self, now: DateTime<Utc>) -> Vec<HeaderField> {
         let mut fields = self.status.fields(self.shown(), now);
         fields.push(use_by(self.use_by));
@@ -169,7 +168,7 @@ impl Permit {
 }
 
 impl Denial {
-    /// The denial as fields; `reset_at` as the original system wrote it: UTC,
+    /// Returns the denial as fields. `reset_at` is UTC, as the original system wrote it:
     /// `2025-11-18 10:00:00`.
     fn fields(&self, now: DateTime<Utc>) -> Vec<HeaderField> {
         let retry_after = self.retry_after(now);
@@ -281,7 +280,6 @@ mod tests {
         assert_eq!(Metering::parse(|_| Some("Admitted")), None);
     }
 
-    /// The limit, what is left of it, and when more is.
     fn triple(fields: &[HeaderField], prefix: &str) -> [String; 3] {
         ["limit", "remaining", "reset"].map(|name| {
             let name = format!("{prefix}{name}");
@@ -290,7 +288,7 @@ mod tests {
         })
     }
 
-    /// Every window of a few values: few, so that two agree in some of them.
+    /// Returns every window of a few values: few, so that two agree in some of them.
     fn windows() -> impl Iterator<Item = WindowStatus> + Clone {
         let numbers = (1..4).flat_map(|limit| (0..=limit).map(move |remaining| (limit, remaining)));
         numbers.flat_map(|(limit, remaining)| {

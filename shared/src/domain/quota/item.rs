@@ -20,7 +20,7 @@ use chrono::{DateTime, Utc};
 use super::policy::Policy;
 use super::window::Window;
 
-/// Which of a policy's two windows.
+/// Names one of a policy's two windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Span {
     Period,
@@ -48,23 +48,21 @@ pub(crate) struct Item {
     pub(crate) snapshots: BTreeMap<Epoch, u64>,
 }
 
-/// What the condition says.
+/// The outcome of the write's condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Judgement {
     /// A grant would pass now.
     Free,
-    /// Not before this instant, in epoch seconds.
+    /// No grant passes before this instant, in epoch seconds.
     Until(u64),
 }
 
-/// The limit, what is left of it, and when more is.
+/// A window's limit, what is left of it, and when more frees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct WindowStatus {
-    /// At most so many ...
     pub limit: u32,
-    /// ... in any so many seconds.
+    /// The limit holds for any interval of this length, in seconds.
     pub seconds: u32,
-    /// How many are left.
     pub remaining: u32,
     /// Epoch seconds at which the next permit frees if none is left, else at
     /// which the oldest counted epoch frees.
@@ -72,7 +70,7 @@ pub struct WindowStatus {
 }
 
 impl Item {
-    /// The lagged copy of `granted`: a snapshot that is not above it refuses.
+    /// Returns the lagged copy of `granted`. A snapshot that is not above it refuses a grant.
     pub(crate) fn lag(&self, span: Span, policy: &Policy) -> i64 {
         let limit = i64::from(span.window(policy).limit);
         i64::try_from(self.granted)
@@ -80,7 +78,7 @@ impl Item {
             .saturating_sub(limit)
     }
 
-    /// An item before its first grant.
+    /// Returns an item before its first grant.
     pub(crate) const fn empty() -> Self {
         Self {
             granted: 0,
@@ -88,8 +86,8 @@ impl Item {
         }
     }
 
-    /// An item that grants nothing for as long as its windows last: what a
-    /// damaged one is replaced by.
+    /// Returns an item that grants nothing for as long as its windows last. It replaces a damaged
+    /// one.
     pub(crate) fn exhausted(policy: &Policy, now: DateTime<Utc>) -> Self {
         let granted = u64::from(policy.period.limit.max(policy.burst.limit));
         let snapshots = Span::BOTH
@@ -105,9 +103,8 @@ impl Item {
         Self { granted, snapshots }
     }
 
-    /// The same grants on this policy's grids, read from those of `old`. What
-    /// lies on another grid is counted as if the oldest of it that may matter
-    /// had been granted now: too strict for a while, never too lax.
+    /// Returns the same grants on this policy's grids, read from those of `old`. Grants on another
+    /// grid that may still matter count as made now: too strict for a while, never too lax.
     pub(crate) fn regridded(
         &self,
         policy: &Policy,
@@ -161,7 +158,7 @@ impl Item {
             .filter(move |(epoch, _)| range.contains(epoch))
     }
 
-    /// Whether a grant would pass: the condition of the write, evaluated here.
+    /// Evaluates the condition of the write: whether a grant would pass.
     pub(crate) fn judge(&self, policy: &Policy, now: DateTime<Utc>) -> Judgement {
         let violated = Span::BOTH.into_iter().flat_map(|span| {
             let window = span.window(policy);
@@ -173,7 +170,7 @@ impl Item {
         violated.max().map_or(Judgement::Free, Judgement::Until)
     }
 
-    /// The grant: the write's update, evaluated here. Returns whether it passed.
+    /// Applies the update of the write. Returns whether the grant passed.
     #[cfg(test)] // DynamoDB does it; the proofs do it here
     pub(crate) fn grant(&mut self, policy: &Policy, now: DateTime<Utc>) -> bool {
         if self.judge(policy, now) != Judgement::Free {
@@ -190,7 +187,6 @@ impl Item {
         true
     }
 
-    /// The status of one window.
     pub(crate) fn status(&self, span: Span, policy: &Policy, now: DateTime<Utc>) -> WindowStatus {
         let window = span.window(policy);
         let oldest = self.in_range(span, window, now).next();
@@ -218,7 +214,7 @@ impl Item {
         }
     }
 
-    /// When nothing of it restricts anything any more, in epoch seconds.
+    /// Returns when no snapshot restricts anything any more, in epoch seconds.
     pub(crate) fn ends_at(&self, policy: &Policy) -> u64 {
         self.snapshots
             .keys()
@@ -227,8 +223,8 @@ impl Item {
             .unwrap_or_default()
     }
 
-    /// The snapshots that restrict nothing any more, by a clock that may be the
-    /// most advanced of all.
+    /// Returns the snapshots that restrict nothing any more, by a clock that may be the most
+    /// advanced of all.
     pub(crate) fn stale(&self, policy: &Policy, now: DateTime<Utc>) -> Vec<Epoch> {
         self.snapshots
             .keys()
@@ -246,8 +242,8 @@ pub(crate) fn seconds(at: DateTime<Utc>) -> u64 {
     u64::try_from(at.timestamp()).unwrap_or_default()
 }
 
-/// The epochs that left the range last: removed with every grant, so that an
-/// item in use does not grow.
+/// Returns the epochs that left the range last. Every grant removes them, so that an item in
+/// use does not grow.
 pub(crate) fn just_left(window: Window, epoch: u64) -> impl Iterator<Item = u64> {
     let first = epoch.saturating_sub(u64::from(window.behind));
     first.saturating_sub(4)..first

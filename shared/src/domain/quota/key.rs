@@ -1,11 +1,11 @@
-//! What a quota is counted for.
+//! The key for which a quota is counted.
 
 use std::fmt;
 
 use crate::{IntegrationId, OrgId, Platform};
 
-/// One integration's quota at one platform. The organisation is part of it, so
-/// no caller can spend another's.
+/// One integration's quota at one platform. The organisation is part of the key, so no caller
+/// can spend another's quota.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct QuotaKey {
     platform: Platform,
@@ -14,7 +14,6 @@ pub struct QuotaKey {
 }
 
 impl QuotaKey {
-    /// The quota of this integration.
     #[must_use]
     pub const fn new(platform: Platform, org_id: OrgId, integration_id: IntegrationId) -> Self {
         Self {
@@ -24,7 +23,6 @@ impl QuotaKey {
         }
     }
 
-    /// The platform.
     #[must_use]
     pub const fn platform(&self) -> Platform {
         self.platform

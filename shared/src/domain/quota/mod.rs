@@ -1,13 +1,13 @@
-//! Exact quotas: at most so many calls in *any* interval of a length, whatever
-//! the concurrency. [`crate::aws::quota`] keeps them in DynamoDB.
+//! Exact quotas: at most so many calls in *any* interval of a length, whatever the concurrency.
+//! [`crate::aws::quota`] keeps them in DynamoDB.
 //!
-//! A fixed window lets twice its limit through across its edge, and a counter
-//! that is read and then written lets two callers share a permit. Here the
-//! decision is one conditional write whose condition holds only if there is a
-//! permit, in every rolling window. A permit frees up to an epoch (a thirtieth
-//! of the period, 3 s of the burst) and the guard against differing clocks
-//! (2 s) late: the price of exactness. Clocks may differ by half a second and a
-//! request may take as long again. The proof is in `item.rs`.
+//! A fixed window lets twice its limit through across its edge. A counter that is read and then
+//! written lets two callers share a permit. Here the decision is one conditional write whose
+//! condition holds only if there is a permit, in every rolling window.
+//!
+//! The price of exactness is that a permit frees late. It frees up to an epoch (a thirtieth of
+//! the period, 3 s of the burst) and the guard against differing clocks (2 s) late. Clocks may
+//! differ by half a second and a request may take as long again. The proof is in `item.rs`.
 
 mod decision;
 mod headers;

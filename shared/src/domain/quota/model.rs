@@ -20,13 +20,13 @@ fn at(millis: Millis) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(1_800_000_000_000 + millis).unwrap()
 }
 
-/// What happened: when a grant was written, and when its permit was used.
+/// Records when a grant was written, and when its permit was used.
 struct Grant {
     written: Millis,
     used: Millis,
 }
 
-/// The largest number of `instants` in any half-open interval of `length`.
+/// Returns the largest number of `instants` in any half-open interval of `length`.
 fn most_within(mut instants: Vec<Millis>, length: Millis) -> usize {
     instants.sort_unstable();
     let mut first = 0;
@@ -52,16 +52,14 @@ struct Step {
 enum QuotaEvent {
     /// A caller asks for a permit.
     Request {
-        /// By how much the clock of the writer is off.
+        /// The writer's clock is off by this much.
         skew: Millis,
         /// Whether the write is retried although it had arrived.
         is_written_twice: bool,
-        /// For how long the permit is held.
         held: Millis,
     },
-    /// DynamoDB deletes what has expired, some time or other.
+    /// DynamoDB deletes an expired item at some later time.
     Expire,
-    /// Somebody has the count begin anew.
     Reset,
 }
 
@@ -102,7 +100,7 @@ fn histories() -> impl Strategy<Value = History> {
     })
 }
 
-/// What an ordinary test run takes.
+/// An ordinary test run takes this many histories.
 const HISTORIES: u64 = 400;
 const COMMAND: &str = "cargo test -p shared --lib quota::model";
 
@@ -129,9 +127,8 @@ fn check_within(policy: &Policy, grants: &[Grant]) -> Result<(), String> {
     Ok(())
 }
 
-/// How many permits a history brings. `guard` keeps the windows as they are;
-/// without it they reach back just their own length, as if clocks agreed and permits
-/// were used at once.
+/// Returns how many permits a history brings, or which limit broke. Without `guard`, the
+/// windows reach back just their own length, as if clocks agreed and permits were used at once.
 fn run(history: &History, guard: bool) -> Result<usize, String> {
     let mut policy = Policy::new(history.limit, history.period, history.burst).unwrap();
     if !guard {

@@ -12,34 +12,29 @@ use crate::Platform;
 /// `period.seconds`, and at most `burst.limit` in any [`BURST_SECONDS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// The long window.
     pub period: Window,
-    /// The short window.
     pub burst: Window,
 }
 
-/// Why there can be no such policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPolicy {
-    /// The limit of the long window.
+    /// The limit of the long window is invalid.
     #[error("limit: {0}")]
     Limit(InvalidWindow),
-    /// The length of the long window.
+    /// The length of the long window is invalid.
     #[error("period: {0}")]
     Period(InvalidWindow),
-    /// The limit of the short window.
+    /// The limit of the short window is invalid.
     #[error("burst: {0}")]
     Burst(InvalidWindow),
-    /// The burst is above the limit of the long window.
     #[error("burst must not be above limit")]
     BurstAboveLimit,
-    /// The long window is shorter than the burst window.
     #[error("period must be at least {BURST_SECONDS} seconds, the length of the burst window")]
     PeriodBelowBurst,
 }
 
 impl Policy {
-    /// At most `limit` calls in any `period` seconds, and `burst` in any
+    /// Returns a policy of at most `limit` calls in any `period` seconds, and `burst` in any
     /// [`BURST_SECONDS`].
     ///
     /// # Errors
@@ -61,23 +56,22 @@ impl Policy {
         Ok(policy)
     }
 
-    /// Both windows; they are one concept, used twice.
+    /// Returns the period, then the burst.
     #[must_use]
     pub const fn windows(&self) -> [Window; 2] {
         [self.period, self.burst]
     }
 }
 
-/// The policies of every platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policies(BTreeMap<Platform, Policy>);
 
-/// Why a text describes no policies; names the platform and the field.
+/// Says why a text describes no policies, and names the platform and the field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidPolicies(String);
 
-/// The fields of a policy in JSON, and an example.
+/// The fields of a policy in JSON.
 const FIELDS: [&str; 3] = ["limit", "period", "burst"];
 const EXAMPLE: &str = r#"{"limit":200,"period":3600,"burst":50}"#;
 
@@ -123,8 +117,8 @@ impl Default for Policies {
 impl FromStr for Policies {
     type Err = InvalidPolicies;
 
-    /// The defaults, replaced by those in `json`, such as
-    /// `{"meta":{"limit":200,"period":3600,"burst":50}}`, period in seconds.
+    /// Returns the defaults, replaced by those in `json`, with periods in seconds:
+    /// `{"meta":{"limit":200,"period":3600,"burst":50}}`.
     fn from_str(json: &str) -> Result<Self, InvalidPolicies> {
         let mut policies = Self::default();
         let all: BTreeMap<String, Value> = serde_json::from_str(json).map_err(|error| {
@@ -142,13 +136,11 @@ impl FromStr for Policies {
 }
 
 impl Policies {
-    /// The policy of a platform.
     #[must_use]
     pub fn for_platform(&self, platform: Platform) -> Policy {
         self.0[&platform]
     }
 
-    /// Every platform's policy.
     pub fn iter(&self) -> impl Iterator<Item = (Platform, Policy)> {
         self.0.iter().map(|(platform, policy)| (*platform, *policy))
     }

@@ -18,7 +18,6 @@ const SKEW: u32 = 1;
 /// A limit on grants in any interval of a length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// The most grants in any interval of the length.
     pub limit: u32,
     /// The length, in seconds.
     pub seconds: u32,
@@ -26,11 +25,10 @@ pub struct Window {
     pub(crate) epoch: u32,
     /// How many epochs before the current one are in range.
     pub(crate) behind: u32,
-    /// How many after it are: clocks that are ahead write them.
+    /// How many epochs after the current one are in range: clocks that are ahead write them.
     pub(crate) ahead: u32,
 }
 
-/// Why a window cannot be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidWindow {
     /// The limit or the length is 0: nothing would ever pass.
@@ -44,18 +42,16 @@ pub enum InvalidWindow {
     TooLong(u32),
 }
 
-/// The longest window: a year.
 const MAX_SECONDS: u32 = 366 * 86_400;
-/// The largest limit.
 const MAX_LIMIT: u32 = 1_000_000_000;
 
 impl Window {
-    /// A long window: 30 epochs, and permits that may be held before they are used.
+    /// Returns a long window: 30 epochs, and permits that callers may hold before they use them.
     pub(crate) fn period(limit: u32, seconds: u32) -> Result<Self, InvalidWindow> {
         Self::on_grid(limit, seconds, 30, PERMIT_SECONDS)
     }
 
-    /// A short window: 20 epochs, counting grants.
+    /// Returns a short window: 20 epochs, counting grants and not uses.
     pub(crate) fn burst(limit: u32, seconds: u32) -> Result<Self, InvalidWindow> {
         Self::on_grid(limit, seconds, 20, 0)
     }
@@ -86,23 +82,22 @@ impl Window {
         })
     }
 
-    /// How far back a grant can matter, in seconds.
+    /// Returns how far back a grant can matter, in seconds.
     pub(crate) fn reach(&self) -> u64 {
         u64::from(self.behind) * u64::from(self.epoch)
     }
 
-    /// The epoch that an instant falls into.
     pub(crate) fn epoch_of(&self, at: DateTime<Utc>) -> u64 {
         u64::try_from(at.timestamp()).unwrap_or_default() / u64::from(self.epoch)
     }
 
-    /// The epochs whose snapshots restrict a grant in `epoch`.
+    /// Returns the epochs whose snapshots restrict a grant in `epoch`.
     pub(crate) fn range(&self, epoch: u64) -> std::ops::RangeInclusive<u64> {
         epoch.saturating_sub(u64::from(self.behind))..=epoch + u64::from(self.ahead)
     }
 
-    /// The instant at which a snapshot of `epoch` stops restricting, in epoch
-    /// seconds by the caller's clock.
+    /// Returns the instant at which a snapshot of `epoch` stops restricting, in epoch seconds by
+    /// the caller's clock.
     pub(crate) fn frees_at(&self, epoch: u64) -> u64 {
         (epoch + u64::from(self.behind) + 1) * u64::from(self.epoch)
     }

@@ -5,16 +5,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::domain::integration::{Integration, RetryReason, State};
 use crate::domain::verdict::Verdict;
 
-/// The shortest pause after a failure.
 const MIN_BACKOFF: TimeDelta = TimeDelta::minutes(1);
-/// The longest pause after a failure.
 const MAX_BACKOFF: TimeDelta = TimeDelta::hours(1);
-/// An integration that is held back with all others of its platform is looked at
-/// again after this long.
+/// A sweep looks again after this long at an integration held back with all others of its platform.
 const HOLD_RECHECK_INTERVAL: TimeDelta = TimeDelta::minutes(15);
 
 impl Integration {
-    /// The state until the next attempt. `wait` is what the platform asks for.
+    /// Returns the state until the next attempt. `wait` is what the platform asks for.
     pub(super) fn retrying(
         &self,
         reason: RetryReason,
@@ -60,9 +57,9 @@ impl Integration {
         }
     }
 
-    /// Takes over that the platform asks our whole application to wait: an attempt that
-    /// was due is not made. That says nothing of the grant. The hold may end sooner, so
-    /// the integration is looked at again after a quarter of an hour.
+    /// Records that the platform asks our whole application to wait, so that a due attempt is not
+    /// made. That says nothing of the grant. The hold may end sooner, so a sweep looks at the
+    /// integration again after at most a quarter of an hour.
     pub fn wait_until(&mut self, until: DateTime<Utc>, now: DateTime<Utc>) {
         let is_in_doubt = self.is_in_doubt();
         let again = until.min(now + HOLD_RECHECK_INTERVAL);
@@ -102,9 +99,10 @@ impl Integration {
     }
 }
 
-/// Full jitter (aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter):
-/// anywhere from a minute up to a ceiling that doubles with each failure, at
-/// most an hour and an eighth of the life left, never under a minute.
+/// Returns a pause with full jitter
+/// (aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter): anywhere from a minute
+/// up to a ceiling that doubles with each failure. The ceiling is at most an hour and an eighth
+/// of the life left, and never under a minute.
 pub(super) fn backoff(failures: u32, eighth_of_life_left: TimeDelta, jitter: f64) -> TimeDelta {
     let doubled = MIN_BACKOFF * 2_i32.pow(failures.min(10) + 1);
     let ceiling = doubled

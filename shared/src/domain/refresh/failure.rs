@@ -7,8 +7,8 @@ use crate::domain::integration::{Integration, RetryReason, State};
 use crate::domain::verdict::{ReconnectReason, Transient, Verdict};
 
 impl Integration {
-    /// Takes over a refusal. `jitter` in `[0, 1)` places the next attempt. What is
-    /// not `conclusive` says nothing about the grant, however often it comes.
+    /// Applies a failed attempt. `jitter` in `[0, 1)` places the next one. A refusal that is not
+    /// `conclusive` says nothing about the grant, however often it comes.
     pub fn fail(&mut self, verdict: &Verdict, conclusive: bool, now: DateTime<Utc>, jitter: f64) {
         self.refresh.lease = None;
         self.refresh.intent = None;
@@ -59,8 +59,8 @@ impl Integration {
         };
     }
 
-    /// Gives the integration back untried; an earlier doubt remains. If that doubt could
-    /// not be resolved (`unknown`), it is looked into later.
+    /// Gives the integration back untried; an earlier doubt remains. If that doubt could not be
+    /// resolved (`unknown`), a later attempt looks into it.
     pub fn release(&mut self, unknown: bool, now: DateTime<Utc>, jitter: f64) {
         let holder = self.refresh.lease.take();
         if self.is_in_doubt_but_for(holder.as_ref()) {
@@ -72,8 +72,8 @@ impl Integration {
         }
     }
 
-    /// Takes over that nobody knows whether the platform has replaced the token.
-    /// The same holds as for [`Self::fail`].
+    /// Records that nobody knows whether the platform has replaced the token. `conclusive` and
+    /// `jitter` are as in [`Self::fail`].
     pub fn doubt(&mut self, verdict: &Verdict, conclusive: bool, now: DateTime<Utc>, jitter: f64) {
         let wait = match verdict {
             Verdict::Throttled { wait, .. } => *wait,
@@ -99,9 +99,9 @@ impl Integration {
         };
     }
 
-    /// Takes over that the platform has replaced the token and the answer is lost. The
-    /// access token is kept for as long as it lives. People hear at once until when
-    /// that is, from `probed` if the platform said so.
+    /// Records that the platform has replaced the token and the answer is lost. The row keeps the
+    /// access token for as long as it lives. People hear at once until when that is, from `probed`
+    /// if the platform said so.
     pub fn lose_rotation(
         &mut self,
         probed: Option<&Result<ProbeResult, Verdict>>,
@@ -125,7 +125,7 @@ impl Integration {
         };
     }
 
-    /// Takes over that its credential can no longer be opened.
+    /// Records that the credential can no longer be opened.
     pub fn damage(&mut self, now: DateTime<Utc>) {
         self.refresh.lease = None;
         self.refresh.intent = None;
@@ -136,7 +136,7 @@ impl Integration {
         };
     }
 
-    /// Switches it off and erases its tokens.
+    /// Switches the integration off and erases its tokens.
     pub fn disconnect(&mut self, now: DateTime<Utc>) {
         self.credential.generation += 1;
         self.credential.grant += 1;
@@ -168,9 +168,9 @@ impl Integration {
         )
     }
 
-    /// Whether a refusal shows that the grant is dead: a platform's explicit word
-    /// does; one that may mean anything must come twice, when it was time to ask
-    /// again, and while nothing is wrong with our application.
+    /// Whether a refusal shows that the grant is dead. A platform's explicit word does. A refusal
+    /// that may mean anything must come twice, the second time when an attempt is due and while
+    /// nothing is wrong with our application.
     pub(crate) fn is_confirmed_by(
         &self,
         reason: ReconnectReason,
@@ -181,7 +181,7 @@ impl Integration {
         reason != ReconnectReason::GrantRefused || is_second
     }
 
-    /// The state after a refusal that proves nothing yet. A second one before the next
+    /// Returns the state after a refusal that proves nothing yet. A second refusal before the next
     /// attempt is due counts no more than the first, and prolongs no wait.
     fn refused(&self, now: DateTime<Utc>, jitter: f64) -> State {
         match self.awaits_confirmation(now) {
@@ -190,15 +190,15 @@ impl Integration {
         }
     }
 
-    /// Whether the token that its credential was got for may have been sent again
-    /// before that was stored.
+    /// Whether the token that brought this credential may have been sent again before we stored the
+    /// credential.
     pub(crate) fn is_possibly_replayed(&self) -> bool {
         let replay = self.refresh.possibly_replayed.as_ref();
         replay.is_some_and(|replay| replay.generation + 1 == self.credential.generation)
     }
 
-    /// Whether the platform refused the grant the last time too: one refusal
-    /// may be a race or a platform's bad hour, a second in a later sweep is not.
+    /// Whether the platform has refused the grant before. One refusal may be a race or a platform's
+    /// bad hour; a second in a later sweep is not.
     #[must_use]
     pub fn was_refused(&self) -> bool {
         matches!(
@@ -210,8 +210,8 @@ impl Integration {
         )
     }
 
-    /// Whether it was refused, and it is too early to ask a second time: what
-    /// made the platform refuse it may not be over.
+    /// Whether the grant was refused, and it is too early to ask a second time: what made the
+    /// platform refuse may not be over.
     fn awaits_confirmation(&self, now: DateTime<Utc>) -> bool {
         matches!(
             self.state,

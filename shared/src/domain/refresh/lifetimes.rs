@@ -16,9 +16,7 @@ const MAX_UNDOCUMENTED_LIFE: TimeDelta = TimeDelta::days(2 * 366);
 /// What a lifetime in an answer is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LifetimeKind {
-    /// The access token.
     Access,
-    /// The refresh token.
     Refresh,
     /// The access to a person's data (Meta).
     DataAccess,
@@ -27,16 +25,15 @@ pub enum LifetimeKind {
 /// A lifetime that was not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unbelieved {
-    /// What it is about.
     pub clock: LifetimeKind,
-    /// In seconds, from the answer; `None` where the answer leaves out a documented one.
+    /// The answer's value in seconds; `None` where the answer leaves out a documented lifetime.
     pub said: Option<i64>,
-    /// What is used instead; `None`: what was known before.
+    /// We use this instead; `None` keeps what was known before.
     pub taken: Option<TimeDelta>,
 }
 
 impl LifetimeKind {
-    /// Its name, as logs and audit rows have it.
+    /// Returns the name that logs and audit rows use.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -60,9 +57,9 @@ impl Platform {
 }
 
 impl Lifetimes {
-    /// What is believed of an answer to an exchange; `rotated` if it brought
-    /// another refresh token. The platform's documented life takes the place of
-    /// one that is absurd, or absent where the platform documents one.
+    /// Returns what is believed of an answer to an exchange; `rotated` if it brought another
+    /// refresh token. The platform's documented life replaces one that is absurd, or absent where
+    /// the platform documents one.
     #[must_use]
     pub fn believed(
         self,
@@ -100,7 +97,7 @@ impl Lifetimes {
 }
 
 impl ProbeResult {
-    /// What is believed of a probe's answer: an end that is absurd was not said.
+    /// Returns what is believed of a probe's answer. An absurd end counts as not said.
     #[must_use]
     pub fn believed(mut self, platform: Platform, now: DateTime<Utc>) -> (Self, Vec<Unbelieved>) {
         let mut doubts = Vec::new();

@@ -9,7 +9,7 @@ use crate::domain::verdict::{ReconnectReason, Verdict};
 use crate::platforms::catalog::RefreshModel;
 
 impl Integration {
-    /// Takes over what a probe saw of the access token.
+    /// Applies what a probe saw of the access token.
     pub fn apply_probe(&mut self, seen: &ProbeResult, now: DateTime<Utc>) {
         let (seen, _) = seen.clone().believed(self.platform, now);
         self.expiry.access_token = seen.access.or(self.expiry.access_token);
@@ -18,8 +18,8 @@ impl Integration {
         self.refresh.alive_at = Some(now);
     }
 
-    /// Takes over what a probe saw of an access token that an extension has just
-    /// brought: the probe may show that the end moved after all.
+    /// Applies what a probe saw of an access token that an extension has just brought. The probe
+    /// may show that the end moved after all.
     pub fn apply_probe_of_extension(&mut self, seen: &ProbeResult, now: DateTime<Utc>) {
         let before = self.expiry.access_token;
         self.apply_probe(seen, now);
@@ -35,10 +35,10 @@ impl Integration {
         }
     }
 
-    /// Takes over the result of a free probe, where nothing refreshes the access token
-    /// now. Where that token is the whole grant, a living one clears earlier
-    /// conclusions. A refusal is confirmed only by a second one when the next probe
-    /// is due. Where there is a refresh token, the result says nothing of the grant.
+    /// Applies the result of a free probe, where nothing refreshes the access token now. Where that
+    /// token is the whole grant, a living token clears earlier conclusions. Only a second refusal
+    /// when the next probe is due confirms a refusal. Where there is a refresh token, the result
+    /// says nothing of the grant.
     pub fn probed(
         &mut self,
         said: Result<&ProbeResult, &Verdict>,
@@ -105,8 +105,8 @@ impl Integration {
         }
     }
 
-    /// Takes over that the access token lives after all. That clears no state in which
-    /// more than this token is lost or unreadable.
+    /// Records that the access token lives after all. That clears no state in which more than this
+    /// token is lost or unreadable.
     fn recover(&mut self, before: &Self, now: DateTime<Utc>) {
         match self.state {
             State::Retrying { .. }

@@ -9,7 +9,7 @@ use crate::domain::severity::WarningWindow;
 use crate::platforms::catalog::RefreshModel;
 
 impl Integration {
-    /// Takes over a renewed credential: a new generation of the same grant.
+    /// Applies a renewed credential: a new generation of the same grant.
     pub fn renew(&mut self, renewed: Renewed, now: DateTime<Utc>) {
         let model = self.refresh_model();
         let before = self.clone();
@@ -62,7 +62,7 @@ impl Integration {
         self.queue_recovery_alert(&before, now);
     }
 
-    /// Takes over which permissions an answer names.
+    /// Applies the permissions that an answer names.
     pub(super) fn update_permissions(&mut self, scopes: Vec<String>, now: DateTime<Utc>) {
         // An answer that names no scopes has changed none.
         if !scopes.is_empty() {
@@ -91,8 +91,8 @@ impl Integration {
         }
     }
 
-    /// Takes over that the platform refuses for want of a permission. What it
-    /// names counts if the grant had it: an error's words may be anything.
+    /// Records that the platform refuses for want of a permission. A permission that it names
+    /// counts only if the grant had it: an error's words may be anything.
     pub(super) fn lose_permissions(&mut self, named: &[String], now: DateTime<Utc>) {
         let (lost, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.permissions.granted)
             .into_iter()
@@ -135,7 +135,7 @@ impl Integration {
         self.sent_alerts.state_since = None;
     }
 
-    /// This integration as it follows `before`, whose grant it replaces. Whoever was
+    /// Returns this integration as the successor of `before`, whose grant it replaces. Whoever was
     /// alerted that the old grant was ending hears that the integration is safe again.
     #[must_use]
     pub fn following(mut self, before: &Self, now: DateTime<Utc>) -> Self {

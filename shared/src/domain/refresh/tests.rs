@@ -261,7 +261,7 @@ fn a_permission_in_another_spelling_is_not_lost() {
     assert_eq!(row.permissions.missing, [long]);
 }
 
-/// Of an advertiser: nothing refreshes it, and it does not end.
+/// Returns an advertiser's integration: nothing refreshes it, and it does not end.
 fn unrefreshable() -> crate::domain::integration::Integration {
     integration(Platform::TiktokBusiness, false, -DAY, None)
 }

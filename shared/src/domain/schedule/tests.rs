@@ -13,7 +13,7 @@ pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
 const HOUR: i64 = 3_600;
 const DAY: i64 = 86_400;
 
-/// An integration that came to us at `at(0)`.
+/// Returns an integration that came to us at `at(0)`.
 pub(crate) fn integration(
     platform: Platform,
     refresh: bool,

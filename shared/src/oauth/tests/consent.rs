@@ -18,7 +18,7 @@ fn authorization_url(platform: Platform) -> String {
     platform.consent().authorization_url(page, REQUEST)
 }
 
-/// The addresses that the platforms' pages show, with our values.
+/// Expects the addresses that the platforms' pages show, with our values.
 #[test]
 fn a_person_is_sent_to_the_documented_address() {
     let back = "redirect_uri=https%3A%2F%2Fexample.com%2Fcallback%3Fa%3Db";

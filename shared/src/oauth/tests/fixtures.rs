@@ -21,15 +21,15 @@ struct Fixture {
     row: String,
     /// Where the row or the answer's shape is from.
     source: String,
-    /// Whether it answers a probe.
+    /// Whether the answer is to a probe.
     #[serde(default)]
     probe: bool,
     status: u16,
     #[serde(default)]
     headers: BTreeMap<String, String>,
-    /// A text is the body as it is.
+    /// A string is the body as it is; any other value is sent as JSON.
     body: Value,
-    /// As [`describe`] puts it.
+    /// What the answer means, as [`describe`], [`renewed`] or [`alive`] writes it.
     expect: String,
     code: Option<String>,
 }
@@ -49,7 +49,7 @@ impl Fixture {
         }
     }
 
-    /// What is made of it, and the code that is kept.
+    /// Returns what the client makes of the answer, and the code that it keeps.
     fn read(&self, platform: Platform) -> (String, Option<String>) {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
@@ -89,7 +89,7 @@ fn fixtures(platform: Platform) -> Vec<Fixture> {
     serde_json::from_str(&json).unwrap()
 }
 
-/// A verdict in a line: its name, what it is about, and a wait in seconds.
+/// Writes a verdict in a line: its name, what it is about, and a wait in seconds.
 fn describe(verdict: &Verdict) -> String {
     let detail = match verdict {
         Verdict::Transient(how) => stored(how),
@@ -115,7 +115,7 @@ fn stored(value: impl Serialize) -> String {
     name.as_str().unwrap().to_owned()
 }
 
-/// New tokens in a line: lives in seconds, and scopes.
+/// Writes new tokens in a line: lifetimes in seconds, and scopes.
 fn renewed(granted: &TokenResponse) -> String {
     let TokenResponse { tokens, lifetimes } = granted;
     let mut line = "granted".to_owned();
@@ -130,7 +130,7 @@ fn renewed(granted: &TokenResponse) -> String {
     line + &scopes(&lifetimes.scopes)
 }
 
-/// A living token in a line: its ends in seconds from now, and scopes.
+/// Writes a living token in a line: its ends in seconds from now, and scopes.
 fn alive(seen: &ProbeResult) -> String {
     let mut line = "alive".to_owned();
     let ends = [("access", seen.access), ("data_access", seen.data_access)];
@@ -203,7 +203,7 @@ fn every_platform_has_the_answers_that_any_server_may_give() {
     }
 }
 
-/// A rule that no answer has ever been held against is a guess.
+/// A rule that no fixture tests is a guess.
 #[test]
 fn every_code_of_every_rule_has_a_fixture() {
     let mut hit = BTreeSet::new();

@@ -1,5 +1,5 @@
-//! What happens between us and a platform: answers too long, cut, elsewhere,
-//! or none.
+//! Trouble between us and a platform: answers that are too long, cut off, redirected, or
+//! missing.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -19,19 +19,19 @@ use crate::oauth::{Credentials, Endpoints, OAuthClient, Response, Tokens, Unsucc
 use crate::platforms::catalog::RefreshModel;
 use crate::{Clock, Platform, Variables};
 
-/// A platform that says the same to everybody.
+/// A platform that sends everybody the same answer.
 struct Server {
     address: SocketAddr,
     asked: Arc<AtomicUsize>,
 }
 
 impl Server {
-    /// Says `answer`, then these bytes, and hangs up.
+    /// Sends `answer`, then `bytes`, and closes the connection.
     async fn sends(answer: &str, bytes: Vec<u8>) -> Self {
         Self::start(answer.to_owned(), (bytes.leak(), 1)).await
     }
 
-    /// Says `answer`, then `more` as often as told, and hangs up.
+    /// Sends `answer`, then `more` as often as told, and closes the connection.
     async fn start(answer: String, more: (&'static [u8], usize)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -46,7 +46,7 @@ impl Server {
         Self { address, asked }
     }
 
-    /// Where connections are made and never heard.
+    /// Starts a server that accepts connections and never answers.
     async fn silent() -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -184,7 +184,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     gzip.finish().unwrap()
 }
 
-/// On a platform with single-use refresh tokens each of these is a grant.
+/// On a platform with single-use refresh tokens, an answer that is not read loses a grant.
 #[tokio::test]
 async fn whatever_holds_whole_tokens_is_read() {
     let json = br#"{"access_token":"new-access","refresh_token":"new-refresh","expires_in":7200}"#;

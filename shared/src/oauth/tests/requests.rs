@@ -1,4 +1,4 @@
-//! What is asked, and where: addresses by version, and what Meta wants with a token.
+//! The requests and their addresses: their versions, and what Meta wants with a token.
 
 use std::collections::BTreeMap;
 
@@ -134,7 +134,7 @@ fn what_is_no_version_is_refused_by_its_name() {
     assert!(said.contains("verison"), "{said}");
 }
 
-/// By `hmac.new(b"client-secret", token, "sha256").hexdigest()` of Python.
+/// The proofs are from Python: `hmac.new(b"client-secret", token, "sha256").hexdigest()`.
 #[test]
 fn meta_gets_the_proof_of_the_secret_and_what_a_system_user_needs() {
     let [(_, exchange), (_, probe)] = requests(&Endpoints::default(), Platform::Meta, &[]);

@@ -1,4 +1,4 @@
-//! A whole file of records: streamed, many in flight, in bounded memory.
+//! Imports a whole file: streamed, many records in flight, in bounded memory.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,8 +15,8 @@ use crate::{OrgId, domain::digest};
 
 /// How many records are looked up together: DynamoDB reads no more keys in one call.
 const READ_BATCH_SIZE: usize = 100;
-/// How many new integrations are written together. If one of them cannot be, all
-/// are written one by one: the fewer, the less is done twice.
+/// How many new integrations are written together. If one of them cannot be, all are written
+/// one by one. So a smaller batch repeats less work.
 const CREATE_BATCH_SIZE: usize = 25;
 /// How many batches are being stored at once, and how many records of each.
 const MAX_BATCHES_IN_FLIGHT: usize = 4;
@@ -26,7 +26,8 @@ impl Importer {
     /// Takes over every record of `file` that it can, and reports the others.
     ///
     /// # Errors
-    /// When the file cannot be read on, or holds something else than records.
+    /// If the file cannot be read on, holds something else than records, or the table takes
+    /// nothing.
     pub async fn import(
         &self,
         file: impl AsyncBufRead + Unpin,
@@ -74,9 +75,9 @@ impl Importer {
         Ok(summary)
     }
 
-    /// Stores a batch: its integrations are looked up together, and those that
-    /// are new written together. Whatever could not be done so, for whatever
-    /// reason, is done one by one, each with its own outcome.
+    /// Stores a batch. Its integrations are looked up together, and new ones are written
+    /// together. Whatever could not be done so, for whatever reason, is done one by one, each
+    /// with its own outcome.
     async fn store_batch(&self, batch: Vec<BatchRecord>) -> Vec<StoredRecords> {
         let lines = || batch.iter().filter_map(|given| given.record.integration());
         let keys: Vec<IntegrationKey> = lines().map(|line| line.key.clone()).collect();
@@ -108,7 +109,7 @@ impl Importer {
             .await
     }
 
-    /// Stores new integrations, all or none; whether it did.
+    /// Stores new integrations, all or none; returns whether it did.
     async fn create_together(&self, lines: &[&IntegrationLine]) -> bool {
         let now = self.clock.now();
         let mut rows = Vec::with_capacity(lines.len());
@@ -158,8 +159,8 @@ impl Importer {
     }
 }
 
-/// Why none of these could be stored, if there are many: then it is the table, and not
-/// the records.
+/// Returns why none of these could be stored, if there are many: then the table is at fault,
+/// and not the records.
 fn all_failed(batch: &[StoredRecords]) -> Option<String> {
     const MIN_FAILURES: usize = 10;
     let failed = |stored: &StoredRecords| {
@@ -173,22 +174,21 @@ fn all_failed(batch: &[StoredRecords]) -> Option<String> {
     batch.iter().all(failed).then_some(error)
 }
 
-/// A record that is to be stored, and as it was given.
+/// A record to store, and its original text.
 struct BatchRecord {
     at: Position,
     text: Vec<u8>,
     record: Record,
 }
 
-/// A record that was to be stored, and what became of it.
+/// A record with its original text, and the result of storing it.
 struct StoredRecords {
     at: Position,
     text: Vec<u8>,
     result: Result<Imported, ImportError>,
 }
 
-/// What the records so far were about: eight bytes for each and where it stood,
-/// and the organisations.
+/// The records so far: a digest of eight bytes and the position of each, and their organisations.
 #[derive(Default)]
 struct SeenRecords {
     positions: HashMap<u64, Position>,

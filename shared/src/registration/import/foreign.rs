@@ -1,16 +1,16 @@
-//! Recognises a file that is no list of records as a whole. So one message says
-//! what it is and what to do, and not one for each of its lines.
+//! Recognises a file that as a whole is no list of records. So one message says what it is and
+//! what to do, and not one message for each line.
 
 /// How the records of a file follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// One a line.
+    /// One record a line.
     Lines,
-    /// One JSON array of all.
+    /// One JSON array of all records.
     Array,
 }
 
-/// What a file is that cannot be imported as it is, and what to do about it.
+/// A file that cannot be imported as it is, and what to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this is {what}, not JSON Lines or a JSON array; {instead}. Nothing was imported")]
 pub struct Foreign {
@@ -62,8 +62,8 @@ const SQL: [&str; 12] = [
     "\\connect",
 ];
 
-/// The form of a file that begins so: with at least its first line that holds
-/// anything, if that is not very long.
+/// Returns the form of a file that begins with `head`: at least its first line that holds
+/// anything, unless that line is very long.
 pub(super) fn form(head: &[u8]) -> Result<Form, Foreign> {
     for (signature, what, instead) in SIGNATURES {
         if head.starts_with(signature) {
@@ -142,7 +142,7 @@ pub(super) fn form(head: &[u8]) -> Result<Form, Foreign> {
     Ok(Form::Lines)
 }
 
-/// A byte order mark, or, as ASCII in it has, a zero for every other byte.
+/// Whether there is a byte order mark or, as ASCII has in UTF-16, a zero for every other byte.
 fn is_utf16(head: &[u8]) -> bool {
     let every_other = |from| {
         let zeros = head.iter().skip(from).step_by(2).take(2);
@@ -154,7 +154,7 @@ fn is_utf16(head: &[u8]) -> bool {
         || every_other(1)
 }
 
-/// The text behind its UTF-8 byte order mark.
+/// Returns the text behind its UTF-8 byte order mark.
 pub(super) fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }

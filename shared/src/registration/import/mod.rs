@@ -23,29 +23,26 @@ pub use record::{IntegrationLine, MAX_LINE, Record};
 pub use records::{FileError, Position};
 pub use summary::{Progress, RawRecord, Summary};
 
-/// How often a race lost to a sweep is run again.
+/// How often a write that lost a race to a sweep is tried.
 const MAX_ATTEMPTS: u32 = 5;
 
-/// What became of a record.
+/// What an import did with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Imported {
-    /// It is new.
+    /// The record is new.
     Created,
-    /// It replaced, or changed, what was there.
+    /// The record replaced, or changed, what was there.
     Changed,
-    /// It was there already, just so.
+    /// The same record was there already.
     Unchanged,
     /// What is stored is newer, and stays.
     Older,
 }
 
-/// Why a record could not be stored.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] TableError),
-    /// The credential could not be sealed.
     #[error(transparent)]
     Sealing(#[from] CipherError),
     /// Others kept writing the same row.
@@ -56,19 +53,15 @@ pub enum ImportError {
 /// Writes records into the tables.
 #[derive(Debug, Clone)]
 pub struct Importer {
-    /// Where integrations go.
     pub integrations: IntegrationsTable,
-    /// Where organisations and members go.
     pub organizations: OrganizationsTable,
-    /// What seals their tokens.
     pub sealer: TokenCipher,
-    /// What says when a record was stored.
     pub clock: Clock,
 }
 
 impl Importer {
-    /// Stores one record, whole or not at all. Storing it again changes nothing.
-    /// `found` is what is stored of an integration, where that was looked up.
+    /// Stores one record, whole or not at all. Storing it again changes nothing. `found` is
+    /// what is stored of an integration, if that was looked up.
     async fn store(&self, record: Record, found: Option<Found>) -> Result<Imported, ImportError> {
         let put = match record {
             Record::Organization(line) => self.organizations.put_organization(&line).await?,
@@ -125,7 +118,7 @@ impl Importer {
         Err(ImportError::Contended)
     }
 
-    /// What this line changes about the stored row, if anything.
+    /// Returns the stored row as this line changes it, or `None` if it changes nothing.
     async fn merge(
         &self,
         line: &IntegrationLine,
@@ -185,7 +178,7 @@ impl Importer {
         Ok((Some(row), Imported::Changed))
     }
 
-    /// The row of a new grant, following on the stored one if there is any.
+    /// Returns the row of a new grant. It follows on the stored row, if there is one.
     async fn register(
         &self,
         line: &IntegrationLine,
@@ -214,8 +207,7 @@ impl Importer {
         Ok(row)
     }
 
-    /// What the row keeps of a line, and the grant that it was then: a later
-    /// one is a person's act.
+    /// Seals a digest of the line and the number of its grant. A later grant is a person's act.
     async fn remember(&self, line: &IntegrationLine, grant: u64) -> Result<Sealed, CipherError> {
         let mut bytes = line.digest();
         bytes.extend(grant.to_be_bytes());

@@ -13,18 +13,15 @@ use crate::{IntegrationId, OrgId, UserId, domain::digest, domain::redact};
 
 /// The longest line, in bytes. A row of DynamoDB holds 400 kB in all.
 pub const MAX_LINE: usize = 128 * 1024;
-/// How much of a digest is about the tokens, and how long it is.
+/// How many bytes of a digest are about the tokens, and how many there are in all.
 pub(super) const TOKENS_DIGEST_BYTES: usize = 64;
 pub(super) const DIGEST_BYTES: usize = 96;
 
 /// One line of an import.
 #[derive(Debug)]
 pub enum Record {
-    /// An organisation.
     Organization(Organization),
-    /// A member of one.
     Member(Member),
-    /// An integration of one.
     Integration(Box<IntegrationLine>),
 }
 
@@ -43,8 +40,7 @@ impl Record {
     /// Parses a line.
     ///
     /// # Errors
-    /// [`Faults`] says what is wrong with it, and repeats nothing of it beyond
-    /// names of fields and kinds.
+    /// [`Faults`] says what is wrong with the line, and repeats only names of fields and kinds.
     pub fn parse(line: &[u8]) -> Result<Self, Faults> {
         if line.len() > MAX_LINE {
             return Err(too_long().into());
@@ -98,7 +94,6 @@ impl Record {
         }
     }
 
-    /// The organisation that it belongs to.
     #[must_use]
     pub fn org_id(&self) -> &OrgId {
         match self {
@@ -108,7 +103,7 @@ impl Record {
         }
     }
 
-    /// What it would overwrite within one file: a second record of the same
+    /// Returns what the record would overwrite within one file. A second record of the same
     /// identity is a mistake in the export.
     #[must_use]
     pub fn identity(&self) -> String {
@@ -148,8 +143,8 @@ impl IntegrationLine {
         })
     }
 
-    /// What the line says of the credential, digested: first its tokens
-    /// ([`TOKENS_DIGEST_BYTES`] bytes), then its dates and whether it is active.
+    /// Digests what the line says of the credential: first its tokens ([`TOKENS_DIGEST_BYTES`]
+    /// bytes), then its dates and whether it is active.
     pub(super) fn digest(&self) -> Vec<u8> {
         let token = |token: &Option<SecretString>| {
             digest::sha256(&[token.as_ref().map_or("", |token| token.expose_secret())])
@@ -180,7 +175,6 @@ impl IntegrationLine {
         *stored != before
     }
 
-    /// Whether this line's credential is newer than the stored one.
     pub(super) fn is_newer_than(&self, stored: &Integration) -> bool {
         if stored.credential.access_token.is_none() {
             return true;

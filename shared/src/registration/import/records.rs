@@ -1,5 +1,5 @@
-//! The records of a file, one after the other, without ever holding one that
-//! is too long: one a line, or the elements of one JSON array.
+//! Reads the records of a file one after the other: one a line, or the elements of one JSON
+//! array. It never holds a record that is too long.
 
 use std::io;
 
@@ -8,15 +8,15 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 use super::foreign::{self, Foreign, Form};
 use super::record::{MAX_LINE, too_long};
 
-/// How much is looked at to see what a file is.
+/// At most this many bytes are looked at to see what a file is.
 const MAX_HEAD_BYTES: usize = 4096;
 
 /// The position of a record in its file, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// The line on which it begins, from 1.
+    /// The line on which the record begins, from 1.
     pub line: u64,
-    /// Its number within a JSON array, from 1; there several may share a line.
+    /// The record's number within a JSON array, from 1; several records may share a line there.
     pub record: Option<u64>,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct RawText {
     pub(super) text: Result<Vec<u8>, String>,
 }
 
-/// Where in a JSON array we are.
+/// The reader's place within an element of a JSON array.
 #[derive(Debug, Default)]
 struct Nesting {
     depth: u32,
@@ -48,9 +48,9 @@ enum ReaderState {
     Lines,
     /// Before the `[`.
     Array,
-    /// Within it.
+    /// Within the array.
     Elements,
-    /// Behind its `]`.
+    /// Behind the `]`.
     Behind,
     /// Nothing more is read.
     Ended,
@@ -61,15 +61,15 @@ pub(super) struct Records<R> {
     state: ReaderState,
     line: u64,
     record: u64,
-    /// How much has been read.
+    /// Bytes that have been read.
     pub(super) bytes: u64,
 }
 
 /// Why a file was not imported to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// It could not be read on. What was stored stays; importing the file again
-    /// goes on from there.
+    /// The file could not be read on. What was stored stays; importing the file again goes on
+    /// from there.
     #[error("it could not be read to its end; import it again to go on from there")]
     Read(#[from] io::Error),
     /// The table takes nothing any more. What was stored stays.
@@ -78,12 +78,12 @@ pub enum FileError {
          stored before stays; import the file again to go on from there"
     )]
     Unstorable(usize, String),
-    /// It is something else altogether.
+    /// The file holds something else than records.
     #[error(transparent)]
     Foreign(#[from] Foreign),
 }
 
-/// The records of a file, if it is a file of records.
+/// Returns the records of a file, if it is a file of records.
 pub(super) async fn open(
     mut file: impl AsyncBufRead + Unpin,
 ) -> Result<Records<impl AsyncBufRead + Unpin>, FileError> {
@@ -117,7 +117,7 @@ fn holds_a_line(head: &[u8]) -> bool {
 }
 
 impl<R: AsyncBufRead + Unpin> Records<R> {
-    /// The next record that holds anything.
+    /// Returns the next record that holds anything.
     pub(super) async fn next(&mut self) -> io::Result<Option<RawText>> {
         match self.state {
             ReaderState::Lines => self.next_line().await,
@@ -172,7 +172,7 @@ impl<R: AsyncBufRead + Unpin> Records<R> {
         }
     }
 
-    /// The next element of the array: the text between two of its commas.
+    /// Returns the next element of the array: the text between two of its commas.
     async fn next_element(&mut self) -> io::Result<Option<RawText>> {
         let mut element = Vec::new();
         let mut length = 0;
@@ -234,7 +234,7 @@ impl<R: AsyncBufRead + Unpin> Records<R> {
         Ok(Some(RawText { at, text }))
     }
 
-    /// What follows the array: nothing, or something that is not read.
+    /// Reports what follows the array, if anything does; it is not read.
     async fn behind(&mut self) -> io::Result<Option<RawText>> {
         self.state = ReaderState::Ended;
         loop {
@@ -256,7 +256,7 @@ impl<R: AsyncBufRead + Unpin> Records<R> {
         }
     }
 
-    /// Goes to just behind the `[`, before which there is only white space.
+    /// Reads up to the `[` and over it; only white space stands before it.
     async fn enter_array(&mut self) -> io::Result<()> {
         loop {
             let buffer = self.file.fill_buf().await?;
@@ -278,7 +278,7 @@ impl<R: AsyncBufRead + Unpin> Records<R> {
 }
 
 impl Nesting {
-    /// Whether the element ends before this byte; else it is of it.
+    /// Whether the element ends before this byte; if not, the byte is part of it.
     fn ends_at(&mut self, byte: u8) -> bool {
         if self.in_string {
             match byte {

@@ -8,16 +8,15 @@ use super::{ImportError, Imported};
 /// How many missing organisations a summary lists.
 pub(super) const MAX_LISTED: usize = 100;
 
-/// What an import did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// Lines that held anything.
+    /// Lines, or elements of an array, that held anything.
     pub lines: u64,
     /// Records that are new.
     pub created: u64,
     /// Records that replaced or changed what was there.
     pub changed: u64,
-    /// Records that were there already, just so.
+    /// Records that were there already with the same content.
     pub unchanged: u64,
     /// Credentials not taken over because the stored one is newer.
     pub older: u64,
@@ -32,25 +31,24 @@ pub struct Summary {
 /// What happens while a file is imported.
 #[derive(Debug)]
 pub enum Progress<'a> {
-    /// So many bytes have been read.
+    /// Bytes that have been read so far.
     Read(u64),
     /// A record has a problem; the rest goes on.
     Problem {
-        /// Its position in the file.
         at: Position,
-        /// What is wrong, and what became of it.
+        /// What is wrong with the record, and what happened to it.
         reason: &'a str,
         /// The record, if it was refused and is not too long to be held.
         refused: Option<RawRecord<'a>>,
     },
 }
 
-/// The text of a record. It holds tokens, so it cannot print.
+/// The text of a record. It holds tokens, so `Debug` prints only its length.
 #[derive(Clone, Copy)]
 pub struct RawRecord<'a>(&'a [u8]);
 
 impl RawRecord<'_> {
-    /// The record on one line: for whoever is to mend it and import it again.
+    /// Returns the record on one line, for whoever is to mend it and import it again.
     #[must_use]
     pub fn expose_line(&self) -> Vec<u8> {
         // Within a text JSON allows no line break, so none is lost.
@@ -66,7 +64,7 @@ impl std::fmt::Debug for RawRecord<'_> {
 }
 
 impl Summary {
-    /// Whether every line was taken over.
+    /// Whether every line was taken over and no organisation is missing.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.refused == 0 && self.older == 0 && self.missing_organizations.is_empty()

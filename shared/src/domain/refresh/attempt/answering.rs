@@ -66,7 +66,7 @@ impl Attempt {
         self.record(refused, now)
     }
 
-    /// Whether one more refusal shows that what was sent is dead.
+    /// Whether one more refusal shows that the sent credential is dead.
     fn is_sure(&self, conclusive: bool, now: DateTime<Utc>) -> bool {
         let refused = ReconnectReason::GrantRefused;
         conclusive && (self.row.is_given_up() || self.row.is_confirmed_by(refused, conclusive, now))

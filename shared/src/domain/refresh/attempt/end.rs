@@ -4,33 +4,30 @@ use crate::domain::check_result::CheckResult;
 use crate::domain::integration::Integration;
 use crate::domain::verdict::Verdict;
 
-/// How an attempt ended.
 #[derive(Debug, Clone)]
 pub struct End {
-    /// Its result.
     pub outcome: Outcome,
-    /// The row as it is now, as far as this attempt knows.
+    /// The row as it is now, as far as this attempt knows; `None` if others may have it.
     pub row: Option<Integration>,
 }
 
-/// The result of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// A new token is stored.
     Renewed,
     /// A new token that an earlier attempt left in the fallback is stored.
     Recovered,
-    /// The platform gave none; the row says so.
+    /// The platform gave no new token, and the row says so.
     Refused(Verdict),
-    /// Whether the platform replaced the token is not known.
+    /// Nobody knows whether the platform replaced the token.
     InDoubt(Verdict),
     /// The platform replaced the token and the answer is gone.
     RotationLost,
     /// Nothing was sent: too little time was left.
     Released,
-    /// Nothing was sent: no key to seal an answer with.
+    /// Nothing was sent: there was no key to seal an answer with.
     NoKey,
-    /// Nothing was sent: whether an answer is in the fallback or stored could not be found out.
+    /// Nothing was sent: nobody could find out whether an answer is in the fallback or stored.
     FallbackUnknown,
     /// Nothing was sent, or the answer was dropped: another write came first.
     Superseded,

@@ -1,18 +1,18 @@
-//! One attempt at refreshing an integration, as a state machine without I/O: it
-//! names the next [`Step`]. Its driver does that and returns the [`Event`], until
-//! the step is [`Step::Done`].
+//! One attempt at refreshing an integration, as a state machine without I/O: it names the next
+//! [`Step`]. Its driver performs that step and returns the [`Event`], until the step is
+//! [`Step::Done`].
 //!
-//! It protects a single-use refresh token. Between the platform's replacing it and
-//! our first durable copy of the new one, only reading the answer and storing it
-//! may happen. That is the exposed window, and no client can make it smaller. A
-//! crash anywhere else loses nothing, because
-//! * the intent is written before anything is sent, so that nobody mistakes the
-//!   old token for a living one afterwards;
+//! It protects a single-use refresh token. Between the platform's replacing it and our first
+//! durable copy of the new one, only reading the answer and storing it may happen. That is the
+//! exposed window, and no client can make it smaller. A crash anywhere else loses nothing,
+//! because
+//! * the intent is written before anything is sent, so that nobody mistakes the old token for a
+//!   living one afterwards;
 //! * the key that seals the answer is at hand before anything is sent;
-//! * new tokens are stored as long as the credential is the one they replace,
-//!   whoever holds the lease by then, and never otherwise;
-//! * what the row does not take is stored in the fallback; the next holder looks
-//!   there, and at the row again, before it sends anything.
+//! * new tokens are stored as long as the credential is the one they replace, whoever holds the
+//!   lease by then, and never otherwise;
+//! * what the row does not take is stored in the fallback; the next holder looks there, and at
+//!   the row again, before it sends anything.
 
 mod answering;
 mod end;
@@ -33,9 +33,8 @@ use crate::domain::verdict::{ReconnectReason, Verdict};
 use crate::platforms::catalog::RefreshModel;
 
 impl Attempt {
-    /// An attempt at `row`, which nobody else holds; nothing is sent that could
-    /// not be stored before `deadline`. `jitter` in `[0, 1)` places the next
-    /// attempt if this one fails.
+    /// Returns an attempt at `row`, which nobody else holds. It sends nothing that could not be
+    /// stored before `deadline`. `jitter` in `[0, 1)` places the next attempt if this one fails.
     #[must_use]
     pub fn new(
         id: String,
@@ -60,12 +59,11 @@ impl Attempt {
         }
     }
 
-    /// The first step.
     pub const fn begin(&self) -> Step {
         Step::SecureKey
     }
 
-    /// The next step, given the result of the last.
+    /// Returns the next step, given the result of the last.
     pub fn next(&mut self, event: Event, now: DateTime<Utc>) -> Step {
         let phase = std::mem::replace(&mut self.phase, Phase::Tidying(Outcome::Superseded));
         match (phase, event) {
@@ -186,15 +184,15 @@ impl Attempt {
         Step::Send
     }
 
-    /// Whether our token has been sent again since the exchange that left the
-    /// doubt, as far as anybody knows: a fallback copy that brings no new one may be
-    /// older than what that brought.
+    /// Whether our token has been sent again since the exchange that left the doubt, as far as
+    /// anybody knows. A fallback copy without a new token may then be older than what that request
+    /// brought.
     fn was_sent_again(&self) -> bool {
         let earlier = self.earlier_possibly_replayed.as_ref();
         self.sent || earlier.is_some_and(|replay| replay.generation == self.generation)
     }
 
-    /// What was announced has not been done.
+    /// Withdraws this attempt's `possibly_replayed`, because it has sent nothing.
     fn take_back_possibly_replayed(&self, row: &mut Integration) {
         if row
             .refresh
@@ -218,7 +216,7 @@ impl Attempt {
         }))
     }
 
-    /// The row is in others' hands, or nobody knows what it is.
+    /// Ends without a row: others hold it, or nobody knows what it is.
     fn gone(&self, outcome: Outcome) -> Step {
         Step::Done(Box::new(End { outcome, row: None }))
     }

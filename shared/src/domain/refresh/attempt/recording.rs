@@ -7,7 +7,7 @@ use super::state::{Attempt, MAX_RACES, Phase, Recording};
 use super::step::{Event, Step};
 use crate::domain::integration::Integration;
 
-/// How often recording a refusal is tried: if it never succeeds, the lease runs out.
+/// How often recording a refusal is tried again. If it never succeeds, the lease runs out.
 const MAX_RECORD_RETRIES: u8 = 3;
 
 impl Attempt {
@@ -53,8 +53,8 @@ impl Attempt {
         }
     }
 
-    /// Whether what was learned is still about this row: nobody holds it but
-    /// us, or, after storing, the tokens are still the ones that we stored.
+    /// Whether `what` is still about this row: only we hold it, or, after storing, the tokens are
+    /// still the ones that we stored.
     fn still_ours(&self, what: &Recording, row: &Integration) -> bool {
         match what {
             Recording::ProbeResult(_) => {

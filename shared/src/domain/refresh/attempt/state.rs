@@ -11,7 +11,7 @@ use crate::platforms::catalog::RefreshModel;
 
 /// How long an exchange may take at most.
 pub const EXCHANGE_TIMEOUT: TimeDelta = TimeDelta::seconds(10);
-/// How long storing its answer may take.
+/// How long storing the answer may take.
 pub const PERSIST_TIMEOUT: TimeDelta = TimeDelta::seconds(30);
 /// By how much the clocks of two instances may differ.
 pub(super) const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::seconds(10);
@@ -26,21 +26,20 @@ pub(super) const MIN_PERSIST_TIME: TimeDelta = TimeDelta::seconds(10);
 /// How often a write that lost a race is applied to the row that won it.
 pub(super) const MAX_RACES: u8 = 5;
 
-/// One attempt.
 #[derive(Debug)]
 pub struct Attempt {
     pub(super) id: String,
     pub(super) row: Integration,
-    /// Of the credential that is exchanged.
+    /// The generation of the credential that is exchanged.
     pub(super) generation: u64,
     pub(super) model: RefreshModel,
     /// An earlier exchange of this very credential has no known end.
     pub(super) in_doubt: bool,
-    /// The row's, from before this attempt.
+    /// The row's `possibly_replayed` from before this attempt.
     pub(super) earlier_possibly_replayed: Option<Intent>,
     pub(super) sent: bool,
     pub(super) deadline: Option<DateTime<Utc>>,
-    /// When storing must have ended.
+    /// Storing must end before this instant.
     pub(super) persist_until: DateTime<Utc>,
     pub(super) jitter: f64,
     pub(super) phase: Phase,
@@ -55,12 +54,12 @@ pub(super) enum Phase {
     Finding {
         refused: bool,
     },
-    /// Whoever left the doubt may have stored an answer after the claim, and
-    /// removed its fallback copy.
+    /// Reads the row once more: whoever left the doubt may have stored an answer after the claim,
+    /// and removed its fallback copy.
     Rereading,
     Exchanging,
     Storing(Storing),
-    /// The tokens are stored; not all that ends with them was in the answer.
+    /// The tokens are stored; a probe asks for the ends that the answer left out.
     Completing,
     Judging,
     Recording(Recording, u8),
@@ -90,8 +89,8 @@ pub(super) enum Recording {
 pub(super) struct Storing {
     pub(super) renewed: Renewed,
     pub(super) tries: u32,
-    /// A copy of it is in the fallback.
+    /// A copy of the tokens is in the fallback.
     pub(super) in_fallback: bool,
-    /// It was found in the fallback.
+    /// The tokens were found in the fallback.
     pub(super) recovered: bool,
 }

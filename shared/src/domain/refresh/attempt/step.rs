@@ -1,4 +1,4 @@
-//! What an attempt asks for, and what comes of it.
+//! The steps that an attempt asks for, and their results.
 
 use chrono::TimeDelta;
 
@@ -7,7 +7,6 @@ use crate::domain::integration::Integration;
 use crate::domain::refresh::{ProbeResult, Renewed};
 use crate::domain::verdict::Verdict;
 
-/// What is to be done next.
 #[derive(Debug, Clone)]
 pub enum Step {
     /// Have a data key at hand.
@@ -18,13 +17,12 @@ pub enum Step {
     FindFallback(u64),
     /// Read the row again, strongly consistent.
     ReadAgain,
-    /// Exchange the credential, and seal what comes with the key at hand.
+    /// Exchange the credential, and seal the answer with the key at hand.
     Send,
     /// Write the row with new tokens, if it is still the one that was read.
     Store(Box<Integration>),
     /// Put new tokens into the fallback.
     StoreFallback(Box<Renewed>),
-    /// Wait for so long.
     Pause(TimeDelta),
     /// Remove the fallback credential of this generation.
     RemoveFallback(u64),
@@ -39,13 +37,13 @@ pub enum Step {
 /// The result of a step.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// The key is at hand, or not.
+    /// Whether the key is at hand.
     Key(bool),
-    /// The row was written, and is now this.
+    /// The write succeeded. This is the row now.
     Written(Box<Integration>),
-    /// Somebody else had written it: it is now this, if it exists.
+    /// Somebody else had written the row. This is the row now, if it exists.
     Lost(Option<Box<Integration>>),
-    /// Nobody knows whether it was written.
+    /// Nobody knows whether the row was written.
     Unwritten,
     /// What the fallback holds, if anything.
     FallbackFound(Option<Box<Renewed>>),
@@ -53,26 +51,23 @@ pub enum Event {
     Read(Option<Box<Integration>>),
     /// The fallback, or the row, could not be read.
     Unreadable,
-    /// Whether the fallback has certainly taken it.
+    /// Whether the fallback has certainly taken the tokens.
     FallbackStored(bool),
-    /// The pause is over.
     Paused,
     /// The fallback copy is gone, or nobody knows.
     Removed,
-    /// The platform answered.
     Answered(Answered),
-    /// The platform's word on the access token, if it has a free way to ask.
+    /// The platform's answer to the probe; `None` where it has no free probe.
     Probed(Option<Result<ProbeResult, Verdict>>),
 }
 
 /// A platform's answer to an exchange.
 #[derive(Debug, Clone)]
 pub enum Answered {
-    /// New tokens.
+    /// The platform gave new tokens.
     Renewed(Box<Renewed>),
-    /// No tokens.
+    /// The platform gave no tokens.
     Refused {
-        /// What the answer means.
         verdict: Verdict,
         /// Whether a refusal may be believed: not while our application itself
         /// may be what is refused.

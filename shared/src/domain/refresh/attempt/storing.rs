@@ -84,8 +84,8 @@ impl Attempt {
         }
     }
 
-    /// Goes on to the next place to store it in, until the time for that is over:
-    /// the row twice, then the fallback and the row in turn, with pauses in between.
+    /// Goes on to the next place for the tokens, until the time for that is over: the row twice,
+    /// then the fallback and the row in turn, with pauses in between.
     fn store_elsewhere(&mut self, mut storing: Storing, now: DateTime<Utc>) -> Step {
         storing.tries += 1;
         let pause = storing.pause().unwrap_or_default();
@@ -128,7 +128,7 @@ impl Attempt {
         self.done(outcome)
     }
 
-    /// Whether somebody else has set about sending our token again.
+    /// Whether somebody else has begun to send our token again.
     fn is_being_replayed(&self, row: &Integration) -> bool {
         row.credential.generation == self.generation
             && row
@@ -158,7 +158,7 @@ impl Storing {
         self.tries >= 2 && self.tries.is_multiple_of(2)
     }
 
-    /// Before another round of both places.
+    /// Returns the pause before another round of both places.
     fn pause(&self) -> Option<TimeDelta> {
         let rounds = (self.tries / 2).checked_sub(2)?;
         let doubled = MIN_STORE_PAUSE * 2_i32.pow(rounds.min(8));

@@ -1,5 +1,4 @@
-//! How an instance does the steps that the protocol names, and what goes wrong
-//! with each.
+//! How an instance performs the steps that the protocol names, and what goes wrong with each.
 
 use chrono::TimeDelta;
 use test_support::{Moment, Section};
@@ -16,7 +15,6 @@ use super::world::{ProtocolWorld, Violation, Wire};
 /// How long a try at anything but an exchange or a probe may take.
 const STEP_TIMEOUT: TimeDelta = TimeDelta::seconds(5);
 
-/// Something on the agenda.
 pub(super) enum AgendaItem {
     Wake(usize),
     /// The invocation's time is over.
@@ -25,13 +23,13 @@ pub(super) enum AgendaItem {
     Deliver {
         to: (usize, u32),
         event: Event,
-        /// It dies on hearing of it.
+        /// The instance dies on receiving the event.
         fatal: bool,
     },
     Person(PersonAction),
 }
 
-/// Who hears what comes of an effect.
+/// Who hears the event of an effect.
 #[derive(Clone, Copy)]
 pub(super) enum Reply {
     Deliver {
@@ -39,13 +37,13 @@ pub(super) enum Reply {
         after: TimeDelta,
         fatal: bool,
     },
-    /// Who asked dies at this instant.
+    /// The instance that asked dies at this instant.
     Dies((usize, u32)),
     Nobody,
 }
 
 impl AgendaItem {
-    /// Whether the run must wait for it.
+    /// Whether the run must wait for this item.
     pub(super) const fn is_in_flight(&self) -> bool {
         !matches!(self, Self::Wake(_) | Self::Deadline(..))
     }
@@ -160,7 +158,7 @@ impl ProtocolWorld {
         }
     }
 
-    /// Nothing can fail a pause; it may take longer.
+    /// Schedules the end of a pause, which cannot fail but may come later.
     fn pause(&mut self, to: (usize, u32), pause: TimeDelta, fatal: bool) {
         let still = !self.healthy && self.chance.percent(self.rates.pause);
         let longer = match still {
@@ -171,7 +169,7 @@ impl ProtocolWorld {
         self.push(pause + longer, AgendaItem::Deliver { to, event, fatal });
     }
 
-    /// Writes outside of an attempt; whatever comes of it, the row is left.
+    /// Writes outside of an attempt, and leaves the row whatever the outcome.
     pub(super) fn write_and_leave(&mut self, who: usize, effect: Effect) {
         self.sweepers[who].attempt = None;
         let to = (who, self.sweepers[who].life);
@@ -224,7 +222,7 @@ impl ProtocolWorld {
         }
     }
 
-    /// No two attempts may have the same token on its way at once.
+    /// Checks that no two attempts have the same token on its way at once.
     fn send_begins(&mut self, who: usize) {
         let Some(token) = self.sweepers[who].tokens.and_then(|tokens| tokens.refresh) else {
             return;

@@ -17,14 +17,14 @@ use super::platform::{ExchangeAnswer, SimulatedTokens, Via};
 use super::step_kind::StepKind;
 use super::world::{Exchange, ProtocolWorld, Violation};
 
-/// The least pause between two tries, a skewed clock, and a sweep that is late.
+/// Covers the least pause between two tries, a skewed clock, and a sweep that is late.
 const LAST_MINUTES: TimeDelta = TimeDelta::minutes(3);
 
 /// Something done to the outside.
 #[derive(Clone)]
 pub(super) enum Effect {
     Key,
-    /// Already settled and counted, as the store's adapter does.
+    /// The row is already settled and its version counted, as the store's adapter does.
     Write(Box<Integration>, StepKind),
     Find(usize, u64),
     Read(usize),
@@ -35,7 +35,7 @@ pub(super) enum Effect {
         with: SimulatedTokens,
         generation: u64,
         sent_at: DateTime<Utc>,
-        /// When its sender had last looked whether an answer was in the fallback, or stored.
+        /// When the sender had last looked for an answer in the fallback, and in the row.
         looked_at: (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
     },
     Probe(SimulatedTokens),
@@ -144,7 +144,7 @@ impl ProtocolWorld {
         Event::Written(row)
     }
 
-    /// What every write must leave behind, whoever wrote.
+    /// Stores a row, and checks what every write must leave behind, whoever wrote.
     pub(super) fn put(&mut self, row: Integration) {
         let mut broken = Vec::new();
         let old = &self.row;
@@ -224,8 +224,8 @@ impl ProtocolWorld {
         });
     }
 
-    /// Whatever the platform asked for or said: a token that still can be refreshed is
-    /// tried before it really ends, or people are warned of that.
+    /// Checks that a token that can still be refreshed is tried before it really ends, whatever the
+    /// platform asked for or said.
     fn check_that_it_is_asked_about_in_time(&mut self) {
         let row = &self.row;
         let tokens = match row.state {
@@ -249,7 +249,7 @@ impl ProtocolWorld {
         }
     }
 
-    /// The exchanges whose new token this is a copy of.
+    /// Marks the exchanges whose new token `copy` is a copy of.
     fn each_copied(
         &mut self,
         copy: Option<&Renewed>,

@@ -13,20 +13,20 @@ use super::world::ProtocolWorld;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     Fine,
-    /// Not done, and said so at once.
+    /// The request is not done, and the sender hears so at once.
     Refused,
-    /// Not done, and nobody says so.
+    /// The request is not done, and the sender hears nothing.
     Unheard,
-    /// Done, and nobody says so.
+    /// The request is done, and the sender hears nothing.
     Unanswered,
-    /// Done after whoever asked gave up.
+    /// The request is done after the sender gave up.
     Late,
-    /// Done; whoever asked stood still for a while before hearing of it.
+    /// The request is done, and the sender stands still for a while before it hears so.
     Paused,
-    /// The platform's own.
+    /// The platform fails without acting.
     Failed,
     FailedAfterActing,
-    /// And asked us to come back later; for how long, in seconds.
+    /// The platform fails after acting, and asks us to come back after so many seconds.
     FailedWithWait(i64),
     Garbled,
     Throttled(i64),
@@ -141,7 +141,7 @@ impl ProtocolWorld {
     }
 }
 
-/// The event of a request that failed.
+/// Returns the event of a request that failed.
 pub(super) fn failure(kind: StepKind, fate: Fate) -> Event {
     let transient = |transient| (Verdict::Transient(transient), true);
     let (verdict, conclusive) = match fate {

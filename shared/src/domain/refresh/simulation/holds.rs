@@ -1,7 +1,7 @@
-//! Integrations of one platform that asks some or all of them to wait, for short or
-//! for long, and that sometimes names lives which cannot be. The truth is kept beside
-//! the rows: when each token really ends, and when a refresh would be granted. Every
-//! token's end is judged by it.
+//! Integrations of one platform that asks some or all of them to wait, for short or for long,
+//! and that sometimes names impossible lifetimes. The truth is kept beside the rows: when each
+//! token really ends, and when a refresh would be granted. Every token's end is judged by that
+//! truth.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use test_support::{Random, Section, Seeds, Tally};
@@ -17,12 +17,11 @@ use crate::domain::verdict::{Throttled, Transient, Verdict};
 use crate::platforms::catalog::RefreshModel;
 use crate::{IntegrationId, Platform};
 
-/// What an ordinary test run takes.
+/// An ordinary test run takes this many seeds.
 const RUNS: u64 = 4_000;
-/// As the schedule has it.
+/// The interval of the schedule.
 const SWEEP: TimeDelta = TimeDelta::minutes(5);
-/// A token that could have been refreshed in a sweep so long before its end, and in
-/// every one since, should have been.
+/// A token must be refreshed if every sweep from this long before its end on could have done so.
 const IN_TIME: TimeDelta = TimeDelta::minutes(10);
 
 /// What the platform does for a while.
@@ -32,7 +31,7 @@ enum TroubleKind {
     Fails,
     /// 429 with `Retry-After`.
     Throttles,
-    /// 5xx without.
+    /// 5xx without `Retry-After`.
     FailsSilently,
 }
 
@@ -52,9 +51,9 @@ struct Trouble {
 struct Truth {
     ends: DateTime<Utc>,
     life: TimeDelta,
-    /// Since when every sweep could have refreshed it.
+    /// Every sweep since this instant could have refreshed the token.
     grantable_since: Option<DateTime<Utc>>,
-    /// Whether a refresh has failed since it was issued, and when it first did.
+    /// The first failed refresh since the token was issued.
     failed_at: Option<DateTime<Utc>>,
     warned: bool,
     is_judged: bool,
@@ -217,7 +216,7 @@ impl HoldsWorld {
         }
     }
 
-    /// As `check-tokens` does it.
+    /// Attempts a refresh as `check-tokens` does.
     fn attempt(&mut self, who: usize, trouble: Option<Trouble>) {
         let (row, _) = &mut self.rows[who];
         match self.application.availability(self.now) {
@@ -324,7 +323,7 @@ impl HoldsWorld {
         };
     }
 
-    /// Holds every token that has ended since the last sweep against the truth.
+    /// Judges every token that has ended since the last sweep by the truth.
     fn judge(&mut self) {
         for (row, truth) in &mut self.rows {
             if truth.is_judged || truth.ends > self.now {

@@ -20,7 +20,7 @@ const WINDOW: [StepKind; 4] = [
     StepKind::StoreFallback,
     StepKind::Pause,
 ];
-/// Two clocks, an exchange, and rounding.
+/// Covers two clocks, an exchange, and rounding.
 const SLACK: TimeDelta = TimeDelta::seconds(25);
 
 impl ProtocolWorld {
@@ -109,7 +109,7 @@ impl ProtocolWorld {
         }
     }
 
-    /// `reconnect_by` is the true end of the access token.
+    /// Checks that `reconnect_by` is the true end of the access token.
     fn check_reconnect_by(&mut self, tokens: SimulatedTokens, killed: bool) {
         let end = self.platform.end_of(tokens.access);
         let reconnect_by = self.row.reconnect_by;

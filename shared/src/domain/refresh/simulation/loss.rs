@@ -1,4 +1,4 @@
-//! How a grant can be lost, and what all that was counted comes down to.
+//! How a grant can be lost, and a summary of all that was counted.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ const TOLERATED: [(&str, &str); 2] = [
     (MISSED, "nothing replaced the token: it ended of its own"),
 ];
 
-/// What everything in a tally comes down to, also where that is nothing.
+/// Summarises everything in a tally, zeros included.
 pub(super) struct LossSummary<'a>(pub(super) &'a Tally<StepKind>);
 
 impl fmt::Display for LossSummary<'_> {

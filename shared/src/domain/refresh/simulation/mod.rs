@@ -24,9 +24,9 @@ use self::sabotage::ProtocolRule;
 use self::step_kind::StepKind;
 use self::world::{EndedRun, Violation, run};
 
-/// What an ordinary test run takes.
+/// An ordinary test run takes this many seeds.
 const RUNS: u64 = 30_000;
-/// How often an instance must have died at each moment of each step in as many runs.
+/// How often an instance must have died at each moment of each step in [`RUNS`] runs.
 const LEAST_CRASHES: u64 = 25;
 
 /// A seed, and what its run found.
@@ -79,7 +79,7 @@ fn search(
     })
 }
 
-/// All that happens in a run, from its beginning.
+/// Returns all that happens in a run, from its beginning.
 fn story(seed: u64, broken: Option<ProtocolRule>) -> String {
     let EndedRun { found, story, .. } = run(seed, broken, true);
     let story = story.join("\n");

@@ -17,14 +17,13 @@ use super::sabotage::DrivenAttempt;
 use super::step_kind::StepKind;
 use super::world::{ProtocolWorld, Sweeper, Violation};
 
-/// What a person does.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum PersonAction {
     Reconnect,
     Disconnect,
-    /// Something that has nothing to do with the credential.
+    /// Changes something that has nothing to do with the credential.
     Edit,
-    /// Has it checked now, due or not, whether or not it was given up.
+    /// Has the integration checked now, due or not, given up or not.
     Check,
 }
 
@@ -45,7 +44,7 @@ impl ProtocolWorld {
         self.attempt(who, row);
     }
 
-    /// What is free of a lease that has ended, and of what is left in the fallback.
+    /// Removes a lease that has ended, and what is left in the fallback.
     fn clear_fallback(&mut self, row: &mut Integration, now: DateTime<Utc>) {
         row.refresh.lease = None;
         if let Some(generation) = row.stale_fallback()
@@ -61,7 +60,7 @@ impl ProtocolWorld {
         }
     }
 
-    /// By an instance that does nothing else.
+    /// Checks by an instance that does nothing else.
     fn check(&mut self) {
         let skew = self.chance.millis(-10_000, 10_000);
         let who = self.sweepers.len();

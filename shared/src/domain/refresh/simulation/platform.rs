@@ -29,8 +29,7 @@ pub(super) enum Via {
 /// Why a family of tokens was killed: a used token was shown again.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kill {
-    /// When whoever sent it had last looked whether what replaced it was in the fallback,
-    /// and stored.
+    /// When the sender had last looked for the replacement in the fallback, and in the row.
     pub(super) looked_at: (DateTime<Utc>, DateTime<Utc>),
     pub(super) replayed: u32,
     pub(super) via: Via,
@@ -40,9 +39,9 @@ pub(super) struct Kill {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ExchangeAnswer {
     pub(super) tokens: SimulatedTokens,
-    /// The old token is used up by this.
+    /// The answer uses up the old token.
     pub(super) rotated: bool,
-    /// It had been used up before, and the grace window allowed it.
+    /// The old token had been used up before, and the grace window allowed it.
     pub(super) grace: bool,
 }
 
@@ -59,9 +58,9 @@ pub(super) struct SimulatedPlatform {
     pub(super) model: RefreshModel,
     pub(super) family_kill: bool,
     pub(super) grace: Option<TimeDelta>,
-    /// Within the grace window: a sibling of the successor, or the successor again.
+    /// Within the grace window, the platform gives a sibling of the successor, not that again.
     siblings: bool,
-    /// Sometimes it leaves the refresh token in force and names none.
+    /// The platform sometimes leaves the refresh token in force and names none.
     lazy: bool,
     pub(super) names_life: bool,
     pub(super) probes: bool,
@@ -100,7 +99,6 @@ impl SimulatedPlatform {
         }
     }
 
-    /// A person consents.
     pub(super) fn consent(&mut self, now: DateTime<Utc>) -> SimulatedTokens {
         self.grants.push(None);
         self.issue(self.grants.len() - 1, now)
@@ -160,7 +158,7 @@ impl SimulatedPlatform {
         Some(given)
     }
 
-    /// A token that is used up: within the grace window it works once more,
+    /// Answers a request with a used-up token. Within the grace window the token works once more;
     /// after that it may kill the whole family.
     fn replayed(
         &mut self,
@@ -221,7 +219,7 @@ impl SimulatedPlatform {
         self.grants[grant].is_none() && now < end
     }
 
-    /// When an access token ends, if nothing kills it before.
+    /// Returns when an access token ends, if nothing kills it before.
     pub(super) fn end_of(&self, access: u32) -> DateTime<Utc> {
         self.access[access as usize].1
     }

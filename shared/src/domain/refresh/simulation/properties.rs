@@ -20,7 +20,7 @@ use crate::domain::severity::{Severity, WarningWindow};
 use crate::domain::verdict::{PlatformAction, ReconnectReason, Throttled, Transient, Verdict};
 use crate::platforms::catalog::RefreshModel;
 
-/// What an ordinary test run takes.
+/// An ordinary test run takes this many sequences.
 const SEQUENCES: u64 = 3_000;
 
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ enum Operation {
     SendAlerts,
 }
 
-/// Where it begins, and what happens after which pause.
+/// A starting row, and what happens to it after which pause.
 #[derive(Debug, Clone)]
 struct Sequence {
     platform: Platform,
@@ -66,7 +66,7 @@ fn sequences() -> impl Strategy<Value = Sequence> {
         })
 }
 
-/// From seconds to months.
+/// Returns pauses from seconds to months.
 fn pauses() -> impl Strategy<Value = TimeDelta> + Clone {
     let lengths = [1_i64, 60, 3_600, 86_400, 40 * 86_400].map(|most| (0..=most).boxed());
     Union::new(lengths).prop_map(TimeDelta::seconds)
@@ -135,7 +135,7 @@ fn verdicts() -> impl Strategy<Value = Verdict> {
 }
 
 impl Operation {
-    /// Only what can happen to such a row does.
+    /// Applies the operation if it can happen to such a row.
     fn apply(&self, row: &mut Integration, now: DateTime<Utc>) {
         let has_tokens = row.credential.access_token.is_some();
         match self {
@@ -273,7 +273,7 @@ fn check(sequence: &Sequence) -> Result<(), String> {
     holds_until(&row, now, now + TimeDelta::days(400))
 }
 
-/// Of a row that was just written.
+/// Checks a row that was just written.
 fn holds_at(row: &Integration, now: DateTime<Utc>) -> Result<(), String> {
     let due = due(row, now);
     if row.next_action_at.is_some_and(|at| at <= now) && due.is_empty() {
@@ -329,7 +329,7 @@ fn holds_at(row: &Integration, now: DateTime<Utc>) -> Result<(), String> {
     Ok(())
 }
 
-/// Of a row that nobody writes meanwhile.
+/// Checks a row that nobody writes meanwhile.
 fn holds_until(row: &Integration, from: DateTime<Utc>, end: DateTime<Utc>) -> Result<(), String> {
     let mut severity = None;
     for step in 0..=24 {

@@ -1,6 +1,6 @@
-//! The rules that keep grants alive, and a driver that breaks one of them, to show
-//! that the simulation would notice. The protocol stays whole: steps are skipped,
-//! put off or answered falsely between it and whoever performs them.
+//! The rules that keep grants alive, and a driver that breaks one of them, to show that the
+//! simulation would notice. The protocol stays whole: between it and whoever performs its
+//! steps, the driver skips them, puts them off or answers them falsely.
 
 use chrono::{DateTime, Utc};
 
@@ -22,7 +22,7 @@ pub(super) enum ProtocolRule {
 pub(super) struct DrivenAttempt {
     attempt: Attempt,
     broken: Option<ProtocolRule>,
-    /// Of the credential that is exchanged.
+    /// The generation of the credential that is exchanged.
     generation: u64,
     /// The row as this attempt last wrote it.
     written: Option<Box<Integration>>,

@@ -4,8 +4,8 @@ use test_support::StepKinds;
 
 use crate::domain::refresh::attempt::Step;
 
-/// The kinds of steps there are: a new one does not compile until it is named
-/// here, and does not run until it is in the list that is counted.
+/// The kinds of steps. A new step does not compile until it is named here, and does not run
+/// until it is in `ALL`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum StepKind {
     SecureKey,
@@ -38,7 +38,7 @@ impl StepKinds for StepKind {
 }
 
 impl StepKind {
-    /// `None` where nothing is left to do, and so nothing to interrupt.
+    /// Returns `None` where nothing is left to do, and so nothing to interrupt.
     pub(super) fn from_step(step: &Step) -> Option<Self> {
         let kind = match step {
             Step::SecureKey => Self::SecureKey,

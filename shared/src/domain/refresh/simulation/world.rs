@@ -18,7 +18,7 @@ use super::platform::{SimulatedPlatform, SimulatedTokens, Via};
 use super::sabotage::{DrivenAttempt, ProtocolRule};
 use super::step_kind::StepKind;
 
-/// A run in which nothing settles within so many more sweeps never does.
+/// A run that does not settle within this many more sweeps never does.
 const SETTLING: usize = 60;
 
 /// What must not happen.
@@ -49,7 +49,7 @@ pub(super) struct Rates {
 pub(super) struct Sweeper {
     pub(super) life: u32,
     pub(super) skew: TimeDelta,
-    /// It makes one attempt, and has no successor.
+    /// The instance makes one attempt, and has no successor.
     pub(super) leaves: bool,
     pub(super) attempt: Option<DrivenAttempt>,
     pub(super) row: Option<Integration>,
@@ -57,9 +57,9 @@ pub(super) struct Sweeper {
     pub(super) in_doubt: bool,
     pub(super) by_grace: bool,
     pub(super) probed: Option<bool>,
-    /// When it last looked whether an answer was in the fallback, or stored.
+    /// When the instance last looked for an answer in the fallback, and in the row.
     pub(super) looked_at: (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
-    /// The exchange whose answer it holds.
+    /// The index of the exchange whose answer the instance holds.
     pub(super) holding: Option<usize>,
 }
 
@@ -72,10 +72,10 @@ pub(super) struct Exchange {
     pub(super) via: Via,
     /// What its holder began between the commit and the first durable copy.
     pub(super) steps: BTreeSet<StepKind>,
-    /// When it was first stored in the fallback, and in the row.
+    /// When the new token was first stored in the fallback, and in the row.
     pub(super) stored_in_fallback_at: Option<DateTime<Utc>>,
     pub(super) stored_at: Option<DateTime<Utc>>,
-    /// The sender was given the answer to its doubled request instead.
+    /// The sender got the answer to its doubled request instead.
     pub(super) masked: bool,
 }
 
@@ -117,7 +117,6 @@ pub(super) struct ProtocolWorld {
     story: Option<Vec<String>>,
 }
 
-/// What a run left behind.
 pub(super) struct EndedRun {
     pub(super) found: Vec<(Violation, String)>,
     pub(super) tally: Tally<StepKind>,
@@ -227,7 +226,7 @@ impl ProtocolWorld {
         }
     }
 
-    /// Nothing more will come of it, or the last refresh worked.
+    /// Whether nothing more will happen to the row, or the last refresh worked.
     fn is_settled(&self) -> bool {
         use crate::domain::integration::State;
         match self.row.state {
@@ -266,12 +265,12 @@ impl ProtocolWorld {
         self.push(wait + late, AgendaItem::Wake(who));
     }
 
-    /// What an instance takes for now.
+    /// Returns the time by the instance's clock.
     pub(super) fn local(&self, who: usize) -> DateTime<Utc> {
         (self.now + self.sweepers[who].skew).trunc_subsecs(0)
     }
 
-    /// The end of an instance, at any point; another one takes its place.
+    /// Ends an instance, at any point; another one takes its place.
     pub(super) fn die(&mut self, who: usize) {
         self.narrate(|| format!("instance {who} dies"));
         let skew = self.chance.millis(-10_000, 10_000);
@@ -311,7 +310,8 @@ impl ProtocolWorld {
         }
     }
 
-    /// Sealed as the real ones are: no two alike, and for one generation.
+    /// Seals a token as the real cipher does: no two values are alike, and each is for one
+    /// generation.
     pub(super) fn seal(&mut self, token: u32, generation: u64) -> Sealed {
         self.nonce += 1;
         let mut bytes = token.to_be_bytes().to_vec();
@@ -326,7 +326,7 @@ impl ProtocolWorld {
         row.credential.refresh_token = tokens.refresh.map(|token| self.seal(token, generation));
     }
 
-    /// The tokens of a credential; `Err` if it does not open for `generation`.
+    /// Returns the tokens of a credential; `Err` if it does not open for `generation`.
     pub(super) fn open(
         &self,
         access: Option<&Sealed>,
@@ -357,7 +357,7 @@ impl ProtocolWorld {
         self.open(access, refresh, row.credential.generation)
     }
 
-    /// The answer that an instance has just taken in.
+    /// Notes the answer that an instance has just taken in.
     pub(super) fn take_answer(&mut self, who: usize, event: &Event) {
         use crate::domain::refresh::attempt::Answered;
         if let Event::Answered(Answered::Renewed(renewed)) = event {

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// A platform that blames the grant for what is wrong with our application, or
-/// has a bad hour, says the same once.
+/// A platform that blames the grant for what is wrong with our application, or that has a bad
+/// hour, also refuses once.
 #[test]
 fn a_first_refusal_in_doubt_concludes_nothing() {
     let mut attempt = send_in_doubt(in_doubt());
@@ -84,8 +84,8 @@ fn what_is_in_the_fallback_meanwhile_is_found_by_the_second_look() {
     assert!(matches!(step, Step::Store(_)), "{step:?}");
 }
 
-/// An instance stands still with the answer in hand, and another sends the old
-/// token again. It used to say "refused".
+/// An instance stands still with the answer in hand, and another sends the old token again. The
+/// outcome used to be "refused".
 #[test]
 fn a_late_answer_that_is_refused_afterwards_is_a_lost_rotation() {
     let (mut late, mut claimed) = send(rotating());
@@ -190,7 +190,8 @@ fn what_the_platform_allowed_or_nobody_sent_again_is_not_contested() {
     assert_eq!(row.refresh.possibly_replayed, None);
 }
 
-/// Somebody had it checked, the platform accepted it, and only the fallback took that.
+/// Somebody had the integration checked, the platform accepted the token, and only the fallback
+/// took the answer.
 #[test]
 fn what_was_in_the_fallback_of_an_integration_that_was_given_up_is_found() {
     let mut row = rotating();
@@ -258,8 +259,8 @@ fn nothing_is_sent_while_nobody_knows_what_is_in_the_fallback() {
     assert!(row.is_in_doubt());
 }
 
-/// Seed 1,018,030 of the simulation, once: whoever left the doubt had stored its
-/// answer after the claim, and the old token, sent again, killed that.
+/// Seed 1,018,030 of the simulation once failed: whoever left the doubt had stored its answer
+/// after the claim, and the old token, sent again, killed that answer.
 #[test]
 fn nothing_is_sent_in_doubt_of_a_row_that_has_moved_since_the_claim() {
     let moved = |claimed: &Integration| {

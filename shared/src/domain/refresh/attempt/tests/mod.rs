@@ -17,7 +17,7 @@ fn rotating() -> Integration {
     integration(Platform::Twitter, true, -HOUR, Some(HOUR))
 }
 
-/// A row whose last attempt died after sending.
+/// Returns a row whose last attempt died after sending.
 fn in_doubt() -> Integration {
     let mut row = rotating();
     row.refresh.intent = Some(Intent {
@@ -29,7 +29,7 @@ fn in_doubt() -> Integration {
     row
 }
 
-/// The same, once the platform has refused what that attempt sent.
+/// Returns such a row after the platform has refused what that attempt sent.
 fn refused_in_doubt() -> Integration {
     let mut row = in_doubt();
     row.doubt(&dead_grant(), true, at(-100), 0.0);
@@ -91,7 +91,7 @@ fn write(attempt: &mut Attempt, step: Step, now: i64) -> (Integration, Step) {
     (row, next)
 }
 
-/// As far as the exchange, with what was claimed.
+/// Drives an attempt to the exchange, and returns it with the claimed row.
 fn send(row: Integration) -> (Attempt, Integration) {
     let (mut attempt, _) = begin(row);
     let claim = attempt.next(Event::Key(true), at(0));
@@ -100,7 +100,7 @@ fn send(row: Integration) -> (Attempt, Integration) {
     (attempt, claimed)
 }
 
-/// As far as the exchange of a credential that may have been replaced.
+/// Drives an attempt to the exchange of a credential that may have been replaced.
 fn send_in_doubt(row: Integration) -> Attempt {
     send_in_doubt_as("a", row).0
 }
@@ -184,7 +184,7 @@ fn nothing_is_sent_that_could_not_be_stored_in_time() {
     assert_eq!(outcome(&step), Outcome::Released);
 }
 
-/// Refusals after that say something of the application too.
+/// Refusals after the platform's answer say something of the application too.
 #[test]
 fn a_doubt_that_the_platforms_answer_left_is_told_from_one_that_we_left() {
     for (transient, answered) in [

@@ -38,8 +38,8 @@ fn what_the_row_does_not_take_is_in_the_fallback_and_the_next_holder_stores_it()
     );
 }
 
-/// Fails every place, each at once, until the attempt gives up: how often each
-/// was tried, and after how long it gave up.
+/// Fails every place, each at once, until the attempt gives up. Returns how often each was
+/// tried, after how long it gave up, and the outcome.
 fn fail_every_place(row: Integration) -> (usize, usize, TimeDelta, Outcome) {
     let (mut attempt, _) = send(row);
     let (mut stores, mut fallback_stores, mut now) = (0, 0, at(1));
@@ -127,7 +127,7 @@ fn new_tokens_win_over_anything_but_a_newer_credential() {
     assert_eq!(outcome(&step), Outcome::Superseded);
 }
 
-/// Seed 288 of the simulation, once: the only copy was removed.
+/// Seed 288 of the simulation once failed: the only copy was removed.
 #[test]
 fn a_fallback_copy_outlives_any_number_of_lost_races() {
     let (mut attempt, _) = begin(in_doubt());
@@ -145,9 +145,9 @@ fn a_fallback_copy_outlives_any_number_of_lost_races() {
     assert_eq!(outcome(&step), Outcome::InFallback);
 }
 
-/// Seed 427,738 of the simulation, once: a platform that had left the token in
-/// force replaced it when it was sent again, and the late answer was stored over
-/// the row that was to take the new one.
+/// Seed 427,738 of the simulation once failed. A platform that had left the token in force
+/// replaced it when it was sent again, and the late answer was stored over the row that was to
+/// take the new one.
 #[test]
 fn a_late_answer_that_brings_no_new_refresh_token_gives_way() {
     let (mut late, mut claimed) = send(rotating());
@@ -197,7 +197,7 @@ fn a_late_answer_that_brings_no_new_refresh_token_gives_way() {
     assert!(matches!(step, Step::Store(_)), "{step:?}");
 }
 
-/// The same where that answer was in the fallback.
+/// The same, with the late answer in the fallback.
 #[test]
 fn a_fallback_copy_that_brings_no_new_refresh_token_gives_way() {
     let copy = |rotated| {
