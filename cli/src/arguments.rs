@@ -141,13 +141,13 @@ mod tests_without_local {
 mod tests {
     use super::*;
 
-    fn read(arguments: &str) -> Result<Cli, clap::Error> {
+    fn parse(arguments: &str) -> Result<Cli, clap::Error> {
         Cli::parse_arguments(std::iter::once("warden").chain(arguments.split_whitespace()))
     }
 
     #[track_caller]
     fn refused(arguments: &str, because: &str) {
-        let error = read(arguments).expect_err("this must be refused");
+        let error = parse(arguments).expect_err("this must be refused");
         assert_eq!(error.exit_code(), 2, "{arguments}");
         let text = error.to_string();
         assert!(text.contains(because), "{arguments}: {text}");
@@ -171,8 +171,8 @@ mod tests {
             }
             all.extend(command.get_subcommands());
         }
-        assert_eq!(read("check --help").unwrap_err().exit_code(), 0);
-        let local = read("local --help").unwrap_err().to_string();
+        assert_eq!(parse("check --help").unwrap_err().exit_code(), 0);
+        let local = parse("local --help").unwrap_err().to_string();
         assert!(local.contains("functions.env"), "{local}");
     }
 
@@ -183,7 +183,7 @@ mod tests {
             refused(&format!("check --days {bad}"), text);
         }
         for good in ["1", "7", "365"] {
-            assert!(read(&format!("check --days {good}")).is_ok(), "{good}");
+            assert!(parse(&format!("check --days {good}")).is_ok(), "{good}");
         }
     }
 
@@ -192,7 +192,7 @@ mod tests {
         refused("token --user olga", "AuthIssuer");
         refused("token --local", "--user");
         refused("token --user a#b --local", "user_id must be");
-        assert!(read("token --user olga --local").is_ok());
+        assert!(parse("token --user olga --local").is_ok());
     }
 
     #[test]
@@ -215,12 +215,18 @@ mod tests {
                 refused(&format!("quota {operation} {what}"), because);
             }
             for platform in ["meta", "facebook", "x", "google_ads"] {
-                assert!(read(&format!("quota {operation} {platform} a:1/auth0|7 --local")).is_ok());
+                assert!(
+                    parse(&format!("quota {operation} {platform} a:1/auth0|7 --local")).is_ok()
+                );
             }
         }
         refused("quota", "Usage");
         refused("quota list meta", "unexpected argument");
-        assert!(read("quota list --json --local --data-dir x").unwrap().json);
+        assert!(
+            parse("quota list --json --local --data-dir x")
+                .unwrap()
+                .json
+        );
     }
 
     #[test]
@@ -238,7 +244,7 @@ mod tests {
         ] {
             refused(&format!("check {what}"), because);
         }
-        assert!(read("check --integration a:1/auth0|7 --local --json").is_ok());
+        assert!(parse("check --integration a:1/auth0|7 --local --json").is_ok());
     }
 
     #[test]
@@ -249,7 +255,7 @@ mod tests {
             let because = "a whole number from 1 to 1000";
             refused(&format!("audit acme/7 --limit {bad}"), because);
         }
-        assert!(read("audit acme/7 --limit 1000 --local --json").is_ok());
+        assert!(parse("audit acme/7 --limit 1000 --local --json").is_ok());
     }
 
     #[test]
@@ -270,7 +276,7 @@ mod tests {
         }
         for good in ["0", "60", "31622400"] {
             assert!(
-                read(&format!("quota wait x a/b --max {good}")).is_ok(),
+                parse(&format!("quota wait x a/b --max {good}")).is_ok(),
                 "{good}"
             );
         }
@@ -278,9 +284,9 @@ mod tests {
 
     #[test]
     fn json_may_stand_anywhere() {
-        assert!(read("--json check --sync").unwrap().json);
-        assert!(read("check --sync --json").unwrap().json);
-        assert!(!read("check --sync").unwrap().json);
+        assert!(parse("--json check --sync").unwrap().json);
+        assert!(parse("check --sync --json").unwrap().json);
+        assert!(!parse("check --sync").unwrap().json);
     }
 
     #[test]
@@ -297,7 +303,7 @@ mod tests {
         ] {
             refused(&format!("local --functions {bad}"), "http:// or https://");
         }
-        assert!(read("local --functions http://localhost:9000").is_ok());
+        assert!(parse("local --functions http://localhost:9000").is_ok());
         refused("local --import", "a value is required");
         refused("import", "FILE");
         refused("completions tcsh", "possible values");

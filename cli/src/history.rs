@@ -1,12 +1,13 @@
 //! The history of an integration, for people and programs.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use comfy_table::CellAlignment;
 use serde::Serialize;
 use shared::IntegrationKey;
 use shared::aws::tables::{Action, AuditEntry, AuditEvent};
 use shared::domain::report::AttemptRecord;
 
+use crate::output::exact;
 use crate::table;
 
 /// The audit events of an integration, newest first.
@@ -20,7 +21,7 @@ pub(crate) struct History<'a> {
 const HEADER: [&str; 7] = [
     "When",
     "What",
-    "Verdict",
+    "Result",
     "Code",
     "Platform's request",
     "Took",
@@ -67,8 +68,8 @@ fn cells(entry: &AuditEntry) -> [String; 7] {
         }
         AuditEvent::Attempt(attempt) => [
             at,
-            "refresh".to_owned(),
-            attempt.verdict.to_string(),
+            "attempt".to_owned(),
+            attempt.result.to_string(),
             attempt.answer.code.clone().unwrap_or_else(dash),
             (attempt.answer.platform_request_id.clone()).unwrap_or_else(dash),
             format!("{} ms", attempt.answer.duration_ms),
@@ -89,16 +90,15 @@ const fn action_name(action: Action) -> &'static str {
 /// Renders the end of the access token before and after an attempt.
 fn render_ends(attempt: &AttemptRecord) -> String {
     let end = |at: Option<DateTime<Utc>>| at.map_or_else(|| "no known end".to_owned(), exact);
-    let (before, after) = (end(attempt.expired_at), end(attempt.expires_at));
+    let (before, after) = (
+        end(attempt.access_expires_before),
+        end(attempt.access_expires_after),
+    );
     if before == after {
         before
     } else {
         format!("{before} -> {after}")
     }
-}
-
-fn exact(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 #[cfg(test)]
@@ -118,9 +118,9 @@ mod tests {
 
     fn entries() -> Vec<AuditEntry> {
         let attempt = serde_json::from_value(json!({
-            "attempt_id": "a1", "verdict": "reconnect_needed", "code": "190/460",
+            "attempt_id": "a1", "result": "reconnect_needed", "code": "190/460",
             "platform_request_id": "trace-1", "duration_ms": 321,
-            "expired_at": at(600), "expires_at": at(7_200),
+            "access_expires_before": at(600), "access_expires_after": at(7_200),
         }));
         vec![
             AuditEntry {
@@ -143,7 +143,7 @@ mod tests {
         let text = History::new(&key, entries()).render();
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         for row in [
-            "2027-01-15T08:00:05Z refresh reconnect needed 190/460 trace-1 321 ms \
+            "2027-01-15T08:00:05Z attempt reconnect needed 190/460 trace-1 321 ms \
              2027-01-15T08:10:00Z -> 2027-01-15T10:00:00Z",
             "2027-01-15T08:00:00Z credential replaced by ian - - - - -",
         ] {
@@ -161,9 +161,9 @@ mod tests {
         let AuditEvent::Attempt(mut attempt) = entries().remove(0).event else {
             panic!()
         };
-        attempt.expires_at = attempt.expired_at;
+        attempt.access_expires_after = attempt.access_expires_before;
         assert_eq!(render_ends(&attempt), "2027-01-15T08:10:00Z");
-        attempt.expired_at = None;
+        attempt.access_expires_before = None;
         assert_eq!(
             render_ends(&attempt),
             "no known end -> 2027-01-15T08:10:00Z"
@@ -180,7 +180,7 @@ mod tests {
         );
         let [attempt, action] = [0, 1].map(|index| object["history"][index].clone());
         assert_eq!(attempt["kind"], "attempt");
-        assert_eq!(attempt["verdict"], "reconnect_needed");
+        assert_eq!(attempt["result"], "reconnect_needed");
         let expected = json!({"at": "2027-01-15T08:00:00Z", "kind": "action", "action": "replaced", "by": "ian"});
         assert_eq!(action, expected);
     }

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
 
 /// Logs only failures, unless `RUST_LOG` sets more: a person is reading.
 fn log_to_stderr() {
-    let variables = Variables::of_process();
+    let variables = Variables::from_process();
     // The embedded database warns of every condition that does not hold, which is
     // an expected answer here. The SDK warns at length of missing credentials,
     // which the command reports in one line.

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 
 use anyhow::Context;
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::json;
 
@@ -83,6 +84,11 @@ fn explain(error: &anyhow::Error) -> String {
         }
     }
     text
+}
+
+/// An instant to the second, as RFC 3339 writes it.
+pub(crate) fn exact(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 #[cfg(test)]

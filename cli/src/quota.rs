@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 use shared::IntegrationKey;
@@ -13,6 +13,7 @@ use shared::domain::quota::{
 };
 use shared::domain::time_left::humanly;
 
+use crate::output::exact;
 use crate::table;
 
 /// A policy as `QUOTA_POLICIES` takes it.
@@ -208,7 +209,6 @@ impl<'a> PermitReport<'a> {
 
     /// Renders only the `use_by` of a permit, because scripts read it.
     pub(crate) fn render(&self, now: DateTime<Utc>) -> String {
-        let exact = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
         match self.outcome {
             PermitOutcome::Admitted { use_by } => exact(use_by),
             PermitOutcome::Denied { retry_at, .. } => format!(

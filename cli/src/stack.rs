@@ -53,7 +53,7 @@ mod with_local {
             if !self.local {
                 return Ok(None);
             }
-            Environment::new(&Addresses::of_running_stack(&self.data_dir.path)?).map(Some)
+            Environment::new(&Addresses::from_data_dir(&self.data_dir.path)?).map(Some)
         }
     }
 

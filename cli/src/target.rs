@@ -31,7 +31,7 @@ const OUTPUTS: [(&str, &str); 10] = [
     ("QUOTAS_TABLE", "QuotasTableName"),
     ("ALERTS_TOPIC_ARN", "AlertsTopicArn"),
     ("TOKEN_KEY_ID", "TokenKeyArn"),
-    ("PLATFORM_CREDENTIALS", "PlatformSecretArn"),
+    ("PLATFORM_SECRET_ID", "PlatformSecretArn"),
     ("CHECK_TOKENS_FUNCTION", "CheckTokensFunctionName"),
     ("FALLBACK_BUCKET", "FallbackBucketName"),
 ];
@@ -62,7 +62,7 @@ impl Configuration {
 pub(crate) fn policies(stack: &StackArguments) -> anyhow::Result<Policies> {
     let configuration = match stack.local_environment()? {
         Some(environment) => Configuration::Local(environment),
-        None => Configuration::Aws(Variables::of_process()),
+        None => Configuration::Aws(Variables::from_process()),
     };
     Ok(configuration
         .variables(API)
@@ -78,7 +78,7 @@ impl Target {
         if let Some(environment) = stack.local_environment()? {
             return Ok(Self::local(environment));
         }
-        let variables = Variables::of_process();
+        let variables = Variables::from_process();
         // Before the SDK goes looking for a region and credentials.
         missing(&variables, needed)?;
         let sdk = shared::aws::config::from_environment().await;
@@ -139,7 +139,7 @@ impl Target {
         "FALLBACK_BUCKET",
         "ALERTS_TOPIC_ARN",
         "TOKEN_KEY_ID",
-        "PLATFORM_CREDENTIALS",
+        "PLATFORM_SECRET_ID",
     ];
 
     /// Sets up the function `check-tokens` in this process.
@@ -175,12 +175,8 @@ impl Target {
     pub(crate) const LIMITER_NEEDS: [&str; 1] = ["QUOTAS_TABLE"];
 
     pub(crate) fn limiter(&self, clock: Clock) -> anyhow::Result<Limiter> {
-        let policies = self
-            .configuration
-            .variables(API)
-            .parsed("QUOTA_POLICIES", Policies::default())?;
-        let table = self.variable("QUOTAS_TABLE")?;
-        Ok(Limiter::new(self.dynamodb(), table, policies, clock))
+        let variables = self.configuration.variables(API);
+        Ok(Limiter::from_variables(self.dynamodb(), &variables, clock)?)
     }
 
     fn dynamodb(&self) -> aws_sdk_dynamodb::Client {

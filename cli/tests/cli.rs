@@ -395,12 +395,12 @@ fn an_integrations_history_is_told_newest_first() {
     let output = stack.run("audit acme/2 --local --limit 5");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let told = text(&output.stdout);
-    for part in ["refresh", "renewed", " ms ", "2096-10-02T07:06:40Z -> "] {
+    for part in ["attempt", "renewed", " ms ", "2096-10-02T07:06:40Z -> "] {
         assert!(told.contains(part), "{part}: {told}");
     }
     let output = stack.run("audit acme/2 --local --json");
     let history = &object(&output)["history"];
-    let first = ["kind", "verdict"].map(|name| history[0][name].clone());
+    let first = ["kind", "result"].map(|name| history[0][name].clone());
     assert_eq!(first, [json!("attempt"), json!("renewed")], "{history}");
     assert!(!text(&output.stdout).contains("planted"));
 }
@@ -411,7 +411,7 @@ fn one_integration_is_checked_and_what_came_of_it_said() {
     let output = stack.run("check --integration acme/2 --local --json");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let checked = object(&output);
-    assert_eq!(checked["verdict"], "renewed", "{checked}");
+    assert_eq!(checked["result"], "renewed", "{checked}");
     let output = stack.run("check --integration acme/2 --local");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(text(&output.stdout).starts_with("acme/2: "), "{output:?}");

@@ -20,13 +20,14 @@ use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use shared::runtime::random_id;
 use shared::{Clock, UserId};
 
 /// The audience of every token that [`Issuer::token`] makes.
 pub(crate) const AUDIENCE: &str = "warden-local";
 
 /// How long a local token lives, in seconds: a working day.
-const TOKEN_LIFE_SECONDS: i64 = 12 * 60 * 60;
+const TOKEN_LIFETIME_SECONDS: i64 = 12 * 60 * 60;
 
 /// The issuer: a key pair, and the URL under which it is found. Cheap to clone.
 #[derive(Clone)]
@@ -92,7 +93,7 @@ impl Issuer {
             "aud": AUDIENCE,
             "iat": now,
             "nbf": now,
-            "exp": now + TOKEN_LIFE_SECONDS,
+            "exp": now + TOKEN_LIFETIME_SECONDS,
         }))
     }
 
@@ -146,7 +147,7 @@ async fn issue(
         Ok(token) => Json(json!({
             "access_token": token,
             "token_type": "Bearer",
-            "expires_in": TOKEN_LIFE_SECONDS,
+            "expires_in": TOKEN_LIFETIME_SECONDS,
         }))
         .into_response(),
         Err(error) => {
@@ -175,7 +176,7 @@ fn stored_key(directory: &Path) -> anyhow::Result<Vec<u8>> {
     if !path.exists() {
         fs::create_dir_all(directory)
             .with_context(|| format!("{} cannot be made", directory.display()))?;
-        let aside = directory.join(format!("issuer.key.{:016x}", rand::random::<u64>()));
+        let aside = directory.join(format!("issuer.key.{}", random_id()));
         let written =
             write_private(&aside, &new_key()?).and_then(|()| match fs::hard_link(&aside, &path) {
                 Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
@@ -224,7 +225,7 @@ mod tests {
 
     impl Scratch {
         fn new() -> Self {
-            let name = format!("warden-issuer-{:016x}", rand::random::<u64>());
+            let name = format!("warden-issuer-{}", random_id());
             Self(std::env::temp_dir().join(name))
         }
     }
@@ -291,7 +292,7 @@ mod tests {
         let claims = verify(answer["access_token"].as_str().unwrap(), &keys);
         assert_eq!(claims["sub"], "auth0|ian");
         let life = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
-        assert_eq!(life, TOKEN_LIFE_SECONDS);
+        assert_eq!(life, TOKEN_LIFETIME_SECONDS);
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! Ids in UUID's form.
 
 use rand::RngExt;
+use shared::domain::digest::hex;
 
 /// Returns a fresh id, as AWS names requests and messages.
 pub(crate) fn random_uuid() -> String {
@@ -8,7 +9,7 @@ pub(crate) fn random_uuid() -> String {
 }
 
 pub(crate) fn format_uuid(bytes: [u8; 16]) -> String {
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(&bytes);
     let (a, b, c, d, e) = (
         &hex[..8],
         &hex[8..12],

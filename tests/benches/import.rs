@@ -10,6 +10,8 @@
 )]
 #![expect(clippy::print_stdout, reason = "its tables")]
 
+#[path = "support/importer.rs"]
+mod importer;
 #[path = "../it/relay.rs"]
 mod relay;
 
@@ -22,9 +24,6 @@ use chrono::TimeDelta;
 use local::{Addresses, Environment, Options, Stack};
 use serde_json::json;
 use shared::Clock;
-use shared::aws::tables::{IntegrationsTable, OrganizationsTable};
-use shared::aws::token_cipher::TokenCipher;
-use shared::registration::import::Importer;
 
 /// Counts the calls to DynamoDB and KMS by name.
 type Calls = Arc<Mutex<BTreeMap<&'static str, u64>>>;
@@ -66,7 +65,7 @@ async fn main() {
         } else {
             stack.environment().clone()
         };
-        let importer = importer(&environment, &clock);
+        let importer = importer::importer(&environment, &clock);
         for rows in ["new", "there"] {
             calls.lock().unwrap().clear();
             let began = Instant::now();
@@ -140,29 +139,6 @@ async fn counted(stack: &Stack, calls: &Calls) -> Environment {
         ..of
     })
     .unwrap()
-}
-
-fn importer(environment: &Environment, clock: &Clock) -> Importer {
-    let sdk = environment.sdk_config();
-    let dynamodb = aws_sdk_dynamodb::Client::new(&sdk);
-    let notify = environment.variables("NotifyFunction");
-    let variables = environment.variables("CheckTokensFunction");
-    Importer {
-        integrations: IntegrationsTable::new(
-            dynamodb.clone(),
-            variables.required("INTEGRATIONS_TABLE").unwrap(),
-        ),
-        organizations: OrganizationsTable::new(
-            dynamodb,
-            notify.required("ORGANIZATIONS_TABLE").unwrap(),
-        ),
-        sealer: TokenCipher::new(
-            aws_sdk_kms::Client::new(&sdk),
-            variables.required("TOKEN_KEY_ID").unwrap(),
-            clock.clone(),
-        ),
-        clock: clock.clone(),
-    }
 }
 
 /// Tabulates what a row's attributes weigh, as DynamoDB counts: name and value.

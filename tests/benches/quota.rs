@@ -294,7 +294,7 @@ fn main() {
         println!("{}", serde_json::to_string(&measured).unwrap());
         return;
     }
-    let variables = Variables::of_process();
+    let variables = Variables::from_process();
     let mut bench = Bench {
         engine: runtime.block_on(Engine::start()),
         contender: variables

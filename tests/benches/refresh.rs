@@ -55,7 +55,7 @@ fn main() {
 /// The function's process: sweeps once, and prints its report and its peak of memory.
 async fn sweep() {
     let sdk = shared::aws::config::from_environment().await;
-    let variables = Variables::of_process();
+    let variables = Variables::from_process();
     let function = CheckTokens::from_environment(&sdk, &variables, Clock::system()).unwrap();
     let began = Instant::now();
     let report = function

@@ -10,6 +10,8 @@
 )]
 #![expect(clippy::print_stdout, reason = "its table")]
 
+#[path = "support/importer.rs"]
+mod importer;
 #[path = "../it/relay.rs"]
 mod relay;
 
@@ -23,10 +25,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use local::{Addresses, Environment, Options, Stack};
 use serde_json::{Value, json};
 use shared::aws::quota::Limiter;
-use shared::aws::tables::{IntegrationsTable, OrganizationsTable};
-use shared::aws::token_cipher::TokenCipher;
 use shared::domain::quota::{Policies, QuotaKey};
-use shared::registration::import::Importer;
 use shared::{Clock, IntegrationId, OrgId, Platform};
 
 /// Units by table: of the table itself, and of its indexes.
@@ -118,7 +117,7 @@ async fn main() {
     for n in 0..CONNECTIONS {
         let id = IntegrationId::new(format!("permit-{n}")).unwrap();
         let key = QuotaKey::new(Platform::Twitter, OrgId::new("acme").unwrap(), id);
-        limiter.attempt(&key).await.unwrap();
+        limiter.take_permit(&key).await.unwrap();
     }
     print(&mut table, "a permit", &units, CONNECTIONS);
     println!("{table}");
@@ -180,29 +179,6 @@ fn add_row(table: &mut comfy_table::Table, what: &str, name: &str, units: [f64; 
     table.add_row(row);
 }
 
-fn importer(environment: &Environment, clock: &Clock) -> Importer {
-    let sdk = environment.sdk_config();
-    let variables = environment.variables("CheckTokensFunction");
-    let notify = environment.variables("NotifyFunction");
-    let dynamodb = aws_sdk_dynamodb::Client::new(&sdk);
-    Importer {
-        integrations: IntegrationsTable::new(
-            dynamodb.clone(),
-            variables.required("INTEGRATIONS_TABLE").unwrap(),
-        ),
-        organizations: OrganizationsTable::new(
-            dynamodb,
-            notify.required("ORGANIZATIONS_TABLE").unwrap(),
-        ),
-        sealer: TokenCipher::new(
-            aws_sdk_kms::Client::new(&sdk),
-            variables.required("TOKEN_KEY_ID").unwrap(),
-            clock.clone(),
-        ),
-        clock: clock.clone(),
-    }
-}
-
 /// Returns a token as long as those of the platforms.
 fn token(what: &str, n: u32) -> String {
     format!("{what}-{n}-{}", "x".repeat(200))
@@ -227,13 +203,13 @@ async fn import(environment: &Environment, clock: &Clock, platform: Platform) {
         })
         .to_string();
     }
-    let importer = importer(environment, clock);
+    let importer = importer::importer(environment, clock);
     let summary = importer.import(text.as_bytes(), |_| {}).await.unwrap();
     assert!(summary.is_clean(), "{summary:?}");
 }
 
 async fn erase(environment: &Environment, clock: &Clock, platform: Platform) {
-    let integrations = importer(environment, clock).integrations;
+    let integrations = importer::importer(environment, clock).integrations;
     for n in 0..CONNECTIONS {
         let key = shared::IntegrationKey {
             org_id: OrgId::new("acme").unwrap(),

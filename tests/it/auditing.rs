@@ -33,7 +33,7 @@ async fn an_attempt_that_asked_nobody_leaves_its_row_too() {
     let nothing: Refuses = |_, _| false;
     let cases: [(&str, Refuses, Refuses, Refuses); 5] = [
         (
-            "unopenable",
+            "decryption_failed",
             |head, _| is_call(head, "Decrypt"),
             nothing,
             nothing,
@@ -44,7 +44,7 @@ async fn an_attempt_that_asked_nobody_leaves_its_row_too() {
             nothing,
             nothing,
         ),
-        ("unclaimed", nothing, is_claim, nothing),
+        ("claim_failed", nothing, is_claim, nothing),
         ("fallback_unknown", nothing, nothing, |head, _| {
             head.method == Method::GET
         }),
@@ -78,13 +78,13 @@ async fn an_attempt_that_asked_nobody_leaves_its_row_too() {
             world.clock.clone(),
         )
         .unwrap();
-        let asked = world.stack.platforms().exchanges(Platform::Twitter);
+        let asked = world.stack.platforms().refreshes(Platform::Twitter);
         let request = check_tokens::Request::default();
         function.sweep(request, None, |_| {}).await.unwrap();
-        let is_asked = world.stack.platforms().exchanges(Platform::Twitter) > asked;
+        let is_asked = world.stack.platforms().refreshes(Platform::Twitter) > asked;
         assert_eq!(is_asked, verdict == "renewed", "{verdict}");
         let rows = world.audit("integration#acme#x").await;
-        let verdicts: Vec<_> = rows.iter().map(|row| row["verdict"].clone()).collect();
+        let verdicts: Vec<_> = rows.iter().map(|row| row["result"].clone()).collect();
         assert_eq!(verdicts, [json!(verdict)]);
         assert!(
             rows[0]["attempt_id"]

@@ -62,7 +62,7 @@ async fn post(world: &World, id: &str) -> Value {
 
 async fn attempts(world: &World, id: &str) -> Vec<String> {
     let rows = world.audit(&format!("integration#acme#{id}")).await;
-    let verdict = |row: &Value| row["verdict"].as_str().unwrap().to_owned();
+    let verdict = |row: &Value| row["result"].as_str().unwrap().to_owned();
     rows.iter().map(verdict).collect()
 }
 
@@ -75,7 +75,7 @@ async fn a_living_token_is_said_to_be_alive() {
     ] {
         let world = world("a", platform, left).await;
         for checked in [ask(&world, "a").await, post(&world, "a").await] {
-            assert_eq!(checked["verdict"], "alive", "{checked}");
+            assert_eq!(checked["result"], "alive", "{checked}");
             let tomorrow = json!(world.now() + TimeDelta::days(1));
             assert_eq!(checked["next_attempt_at"], tomorrow, "{checked}");
             let said = checked["message"].as_str().unwrap();
@@ -97,7 +97,7 @@ async fn a_refused_token_is_dead_once_a_later_sweep_is_refused_again() {
     let world = world("l", "linkedin", Some(TimeDelta::days(40))).await;
     answers(&world, &refused(), None);
     for checked in [post(&world, "l").await, ask(&world, "l").await] {
-        assert_eq!(checked["verdict"], "reconnect_needed", "{checked}");
+        assert_eq!(checked["result"], "reconnect_needed", "{checked}");
         assert!(checked["next_attempt_at"].is_string(), "{checked}");
         let said = checked["message"].as_str().unwrap();
         assert!(said.contains("It is tried again"), "{said}");
@@ -127,7 +127,7 @@ async fn a_refused_token_is_dead_once_a_later_sweep_is_refused_again() {
 
     // Unless it lives after all.
     world.stack.platforms().clear_scripts();
-    assert_eq!(post(&world, "l").await["verdict"], "alive");
+    assert_eq!(post(&world, "l").await["result"], "alive");
     assert_eq!(world.row("acme", "l").await.state, State::Active);
     assert_eq!(
         world.notification_kinds("olga").await,
@@ -166,7 +166,7 @@ async fn what_its_owner_must_do_is_looked_after_daily_until_it_is_done() {
     let respond = json!({"respond": {"status": 401, "body": body.to_string()}});
     answers(&world, &respond, Some(2));
     let checked = post(&world, "g").await;
-    assert_eq!(checked["verdict"], "platform_action_needed", "{checked}");
+    assert_eq!(checked["result"], "platform_action_needed", "{checked}");
     let state = world.row("acme", "g").await.state;
     assert!(
         matches!(state, State::PlatformActionRequired { .. }),
@@ -194,14 +194,14 @@ async fn a_platform_that_holds_us_back_says_nothing_of_the_token() {
     let world = world("l", "linkedin", Some(TimeDelta::days(40))).await;
     let before = world.row("acme", "l").await.state;
     answers(&world, &json!({"throttle": {"retry_after": 600}}), None);
-    assert_eq!(ask(&world, "l").await["verdict"], "throttled");
+    assert_eq!(ask(&world, "l").await["result"], "throttled");
     // Nor is it asked again before that.
-    assert_eq!(post(&world, "l").await["verdict"], "held_back");
+    assert_eq!(post(&world, "l").await["result"], "held_back");
     assert_eq!(attempts(&world, "l").await, ["throttled"]);
     assert_eq!(world.row("acme", "l").await.state, before);
     world.stack.platforms().clear_scripts();
     world.pass(TimeDelta::minutes(11));
-    assert_eq!(post(&world, "l").await["verdict"], "alive");
+    assert_eq!(post(&world, "l").await["result"], "alive");
 }
 
 #[tokio::test]
@@ -209,10 +209,10 @@ async fn an_application_that_is_refused_is_the_operators_and_no_integrations() {
     let world = world("l", "linkedin", Some(TimeDelta::days(40))).await;
     let before = world.row("acme", "l").await.state;
     answers(&world, &json!({"refuse": "invalid_client"}), None);
-    assert_eq!(post(&world, "l").await["verdict"], "app_misconfigured");
-    assert_eq!(post(&world, "l").await["verdict"], "breaker_open");
+    assert_eq!(post(&world, "l").await["result"], "app_misconfigured");
+    assert_eq!(post(&world, "l").await["result"], "breaker_open");
     assert_eq!(world.row("acme", "l").await.state, before);
-    let heard = world.audit("operations").await;
+    let heard = world.audit("operator_events").await;
     assert_eq!(heard.len(), 1, "{heard:?}");
     assert_eq!(heard[0]["kind"], "breaker_opened");
     assert!(world.notification_kinds("olga").await.is_empty());
@@ -223,7 +223,7 @@ async fn where_asking_is_not_free_nothing_is_asked() {
     let world = world("x", "twitter", Some(TimeDelta::days(40))).await;
     let before = world.row("acme", "x").await;
     for checked in [ask(&world, "x").await, post(&world, "x").await] {
-        assert_eq!(checked["verdict"], "nothing_to_ask", "{checked}");
+        assert_eq!(checked["result"], "nothing_to_check", "{checked}");
         assert_eq!(checked["attempt_id"], Value::Null);
     }
     assert!(attempts(&world, "x").await.is_empty());
@@ -311,7 +311,7 @@ async fn a_permission_that_a_refresh_misses_is_told_and_tried_for_daily() {
     world.stack.platforms().script(script).unwrap();
     for hour in 0..=48 {
         world.check(json!({})).await;
-        let exchanges = world.stack.platforms().exchanges(shared::Platform::Meta);
+        let exchanges = world.stack.platforms().refreshes(shared::Platform::Meta);
         assert_eq!(exchanges, 1 + hour / 24, "after {hour} hours");
         world.pass(TimeDelta::hours(1));
     }
@@ -338,7 +338,7 @@ async fn a_permission_that_a_probe_misses_is_told_until_it_is_back() {
         &json!({"refuse": "USER_PERMISSION_DENIED"}),
         Some(1),
     );
-    assert_eq!(post(&world, "g").await["verdict"], "permission_lost");
+    assert_eq!(post(&world, "g").await["result"], "permission_lost");
     let row = world.row("acme", "g").await;
     assert_eq!(row.state, State::Active);
     assert_eq!(row.permissions.lost_at, Some(world.now()));
@@ -346,7 +346,7 @@ async fn a_permission_that_a_probe_misses_is_told_until_it_is_back() {
         world.notification_kinds("olga").await,
         ["integration_permission_lost"]
     );
-    assert_eq!(post(&world, "g").await["verdict"], "alive");
+    assert_eq!(post(&world, "g").await["result"], "alive");
     assert_eq!(world.row("acme", "g").await.permissions.lost_at, None);
 }
 
@@ -362,7 +362,7 @@ async fn a_google_check_asks_for_no_more_than_the_grant_allows() {
         youtube.clone_into(&mut rules.scope);
         platforms.set_rules(shared::Platform::Google, rules);
         for checked in [ask(&world, "g").await, post(&world, "g").await] {
-            assert_eq!(checked["verdict"], "alive", "{scopes:?}: {checked}");
+            assert_eq!(checked["result"], "alive", "{scopes:?}: {checked}");
         }
         let row = world.row("acme", "g").await;
         assert_eq!((row.permissions.lost_at, row.state), (None, State::Active));
@@ -382,7 +382,10 @@ async fn a_google_check_asks_for_no_more_than_the_grant_allows() {
         let before = world.row("acme", "g").await;
         answers(&world, &json!({"refuse": error}), None);
         for checked in [ask(&world, "g").await, post(&world, "g").await] {
-            assert_eq!(checked["verdict"], "unanswered", "{error}: {checked}");
+            assert_eq!(
+                checked["result"], "probe_not_applicable",
+                "{error}: {checked}"
+            );
             let said = checked["message"].as_str().unwrap();
             assert!(said.contains("did not say whether the token lives"));
         }
@@ -391,6 +394,6 @@ async fn a_google_check_asks_for_no_more_than_the_grant_allows() {
         let expected = (before.state, None, before.expiry.access_token);
         assert_eq!(same, expected, "{error}");
         assert!(world.notification_kinds("olga").await.is_empty(), "{error}");
-        assert!(world.audit("operations").await.is_empty(), "{error}");
+        assert!(world.audit("operator_events").await.is_empty(), "{error}");
     }
 }

@@ -144,7 +144,7 @@ async fn auto_refresh_for_platforms_that_can() {
             "{platform}"
         );
         assert_eq!(
-            world.audit(&format!("integration#acme#{platform}")).await[0]["verdict"],
+            world.audit(&format!("integration#acme#{platform}")).await[0]["result"],
             "renewed"
         );
     }

@@ -3,7 +3,7 @@
 //! operator hear of it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -15,6 +15,7 @@ use local::platforms::Script;
 use serde_json::{Value, json};
 use shared::Platform;
 use shared::domain::integration::{RetryReason, State};
+use tokio::sync::Notify;
 
 use crate::world::{World, acme, integration, start};
 
@@ -56,7 +57,7 @@ async fn check(world: &World, id: &str) -> Value {
 }
 
 async fn events(world: &World, kind: &str) -> Vec<String> {
-    let all = world.audit("operations").await;
+    let all = world.audit("operator_events").await;
     let of_kind = all.iter().filter(|row| row["kind"] == kind);
     of_kind
         .map(|row| row["message"].as_str().unwrap().to_owned())
@@ -111,14 +112,14 @@ async fn several_failures_hold_all_back_until_one_succeeds() {
     // It is not looked at again before, and says why.
     assert_eq!(world.check(json!({})).await.examined, 0);
     let seen = shown(&world, "d").await;
-    assert_eq!(seen["view"], "failing", "{seen}");
+    assert_eq!(seen["status"], "failing", "{seen}");
     let again = start() + TimeDelta::minutes(15);
     assert_eq!(seen["next_attempt_at"], json!(again), "{seen}");
     assert_eq!(seen["wait_until"], json!(start() + HOUR), "{seen}");
     let wait = "Google Ads asks us to wait until 10:00 UTC (in 1 hour). It is tried again then, or once the platform accepts others.";
     assert_eq!(seen["message"], wait);
     let checked = check(&world, "d").await;
-    assert_eq!(checked["verdict"], "held_back", "{checked}");
+    assert_eq!(checked["result"], "held_back", "{checked}");
     assert_eq!(checked["message"], wait);
     // Somebody who cannot wait is asked, and that shows that it is over.
     world.stack.platforms().clear_scripts();
@@ -128,7 +129,7 @@ async fn several_failures_hold_all_back_until_one_succeeds() {
         .import(&[integration("e", "google", Some(soon), true)])
         .await;
     assert_eq!(
-        check(&world, "e").await["verdict"],
+        check(&world, "e").await["result"],
         "renewed",
         "by hand, too"
     );
@@ -136,7 +137,7 @@ async fn several_failures_hold_all_back_until_one_succeeds() {
     world.import(&[late]).await;
     assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
     // Nor does it hold up who was held back before: by hand at once, else soon.
-    assert_eq!(check(&world, "d").await["verdict"], "renewed");
+    assert_eq!(check(&world, "d").await["result"], "renewed");
 }
 
 /// A platform of our own making, which counts how many requests it hears at once.
@@ -144,18 +145,31 @@ struct Counting {
     url: String,
     asked: Arc<AtomicUsize>,
     at_once: Arc<AtomicUsize>,
+    /// While set, an answer waits until a second request is there.
+    in_pairs: Arc<AtomicBool>,
 }
 
 impl Counting {
     async fn start() -> Self {
         let (asked, at_once) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let now = Arc::<AtomicUsize>::default();
-        let (counted, most) = (asked.clone(), at_once.clone());
+        let (in_pairs, second) = (Arc::<AtomicBool>::default(), Arc::<Notify>::default());
+        let (counted, most, paired) = (asked.clone(), at_once.clone(), in_pairs.clone());
         let hear = move |body: Bytes| {
             let (counted, most, now) = (counted.clone(), most.clone(), now.clone());
+            let (paired, second) = (paired.clone(), second.clone());
             async move {
                 counted.fetch_add(1, Ordering::SeqCst);
-                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                let there = now.fetch_add(1, Ordering::SeqCst) + 1;
+                most.fetch_max(there, Ordering::SeqCst);
+                if there > 1 {
+                    paired.store(false, Ordering::SeqCst);
+                    second.notify_one();
+                } else if paired.load(Ordering::SeqCst) {
+                    // If none comes, what is counted fails the test.
+                    let limit = std::time::Duration::from_secs(20);
+                    drop(tokio::time::timeout(limit, second.notified()).await);
+                }
                 // Time for others to come, if any may.
                 for _ in 0..500 {
                     tokio::task::yield_now().await;
@@ -171,6 +185,7 @@ impl Counting {
             url,
             asked,
             at_once,
+            in_pairs,
         }
     }
 
@@ -246,6 +261,7 @@ async fn whoever_ends_before_a_hold_is_asked_one_at_a_time() {
     );
     world.pass(TimeDelta::seconds(1));
     platform.at_once.store(0, Ordering::SeqCst);
+    platform.in_pairs.store(true, Ordering::SeqCst);
     let report = sweep().await;
     assert!(report.auto_refreshed >= 8, "{report:?}");
     assert!(
@@ -261,7 +277,7 @@ async fn whoever_will_end_in_a_hold_is_warned_before() {
     assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
     respond(&world, "google", "rt-g", asks_to_wait(429));
     let end = world.row("acme", "g").await.expiry.access_token.unwrap();
-    let asked = || world.stack.platforms().exchanges(Platform::Google);
+    let asked = || world.stack.platforms().refreshes(Platform::Google);
     let before = asked();
     let mut warned_at = None;
     while world.now() < end {
@@ -326,14 +342,14 @@ async fn a_life_that_cannot_be_is_the_documented_one() {
         );
         assert!(row.next_attempt_at(world.now()) < row.expiry.access_token);
         // At the first answer, once.
-        let told = events(&world, "life_not_believed").await;
+        let told = events(&world, "implausible_lifetime").await;
         assert_eq!(told.len(), 1, "{platform} {said}");
         let life = format!(
-            "documented life of {} seconds is taken",
+            "documented lifetime of {} seconds is assumed",
             documented.num_seconds()
         );
         assert!(told[0].contains(&life), "{told:?}");
-        assert!(events(&world, "life_changed").await.is_empty());
+        assert!(events(&world, "lifetime_changed").await.is_empty());
     }
 }
 
@@ -355,7 +371,7 @@ async fn an_extension_that_shortens_is_said_to_and_made_up_for_before_the_end() 
         let path = "/api/dashboard/acme/integrations/a/check";
         let checked = world.send_as("ian", "POST", path).await.json();
         world.stack.settled().await;
-        assert_eq!(checked["verdict"], "shortened", "{platform}: {checked}");
+        assert_eq!(checked["result"], "shortened", "{platform}: {checked}");
         let message = checked["message"].as_str().unwrap();
         assert!(
             message.contains("sooner than the old one; its token ends in 1 hour")
@@ -396,16 +412,16 @@ async fn a_token_without_an_end_is_asked_about_once_a_day() {
     }
     for id in ["page", "ads"] {
         let asked = world.audit(&format!("integration#acme#{id}")).await;
-        let alive = asked.iter().filter(|row| row["verdict"] == "alive");
+        let alive = asked.iter().filter(|row| row["result"] == "alive");
         assert_eq!((alive.count(), asked.len()), (2, 2), "{id}: once a day");
     }
-    for (id, view, message) in [
+    for (id, status, message) in [
         ("page", "healthy", "It works, Facebook said so"),
         ("ads", "healthy", "It works, TikTok Business said so"),
         ("x", "not_monitored", "Not monitored: no end of it is known"),
     ] {
         let seen = shown(&world, id).await;
-        assert_eq!(seen["view"], view, "{seen}");
+        assert_eq!(seen["status"], status, "{seen}");
         assert!(
             seen["message"].as_str().unwrap().contains(message),
             "{seen}"
@@ -459,7 +475,7 @@ async fn what_came_instead_of_tokens_is_told() {
         world.check(json!({})).await;
         let rows = world.audit("integration#acme#x").await;
         let row = &rows[0];
-        assert_eq!(row["verdict"], "in_doubt", "{row}");
+        assert_eq!(row["result"], "in_doubt", "{row}");
         assert_eq!(row["code"], code, "{row}");
         assert_eq!(row["http_status"], status, "{row}");
         assert_eq!(row["content_type"], kind, "{row}");

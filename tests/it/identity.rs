@@ -19,16 +19,6 @@ async fn world() -> World {
     world
 }
 
-fn assert_problem(answer: &crate::world::Answer, status: u16) {
-    assert_eq!(answer.status, status, "{}", answer.text);
-    assert_eq!(
-        answer.headers["content-type"], "application/problem+json",
-        "{}",
-        answer.text
-    );
-    assert_eq!(answer.json()["status"], status);
-}
-
 #[tokio::test]
 async fn a_member_of_one_organisation_gets_403_for_anothers() {
     let world = world().await;
@@ -46,7 +36,7 @@ async fn a_member_of_one_organisation_gets_403_for_anothers() {
         if status == 200 {
             assert_eq!(answer.status, 200, "{user} {path}: {}", answer.text);
         } else {
-            assert_problem(&answer, status);
+            answer.assert_problem(status);
             assert!(!answer.text.contains("li.account"));
         }
     }
@@ -67,13 +57,13 @@ async fn other_spellings_of_a_path_get_nowhere() {
         "/nothing",
     ] {
         let answer = world.get_as("olga", &path.replace(' ', "%20")).await;
-        assert_problem(&answer, 404);
+        answer.assert_problem(404);
     }
     let long = format!(
         "/api/dashboard/{}/integrations/expiring-tokens",
         "a".repeat(129)
     );
-    assert_problem(&world.get_as("olga", &long).await, 404);
+    world.get_as("olga", &long).await.assert_problem(404);
 }
 
 #[tokio::test]
@@ -143,7 +133,7 @@ async fn a_token_that_is_not_quite_right_is_none() {
             .send("GET", PATH, Some(&format!("Bearer {token}")))
             .await;
         assert_eq!(answer.status, 401, "{what}: {}", answer.text);
-        assert_problem(&answer, 401);
+        answer.assert_problem(401);
     }
     let answer = world
         .send("GET", PATH, Some(&format!("Bearer {good}")))
@@ -155,7 +145,10 @@ async fn a_token_that_is_not_quite_right_is_none() {
         Some("Basic b2xnYTp4"),
         Some("Bearer"),
     ] {
-        assert_problem(&world.send("GET", PATH, authorization).await, 401);
+        world
+            .send("GET", PATH, authorization)
+            .await
+            .assert_problem(401);
     }
     world.pass(TimeDelta::seconds(60));
     let answer = world
@@ -171,7 +164,7 @@ async fn days_must_be_a_whole_number() {
         "0", "-1", "1.5", "abc", "100000", "366", "", "7&days=8", "7&page=2",
     ] {
         let answer = world.get_as("olga", &format!("{PATH}?days={days}")).await;
-        assert_problem(&answer, 400);
+        answer.assert_problem(400);
         let detail = answer.json()["detail"].as_str().unwrap().to_owned();
         assert!(
             detail.contains("days") || detail.contains("page"),
@@ -271,7 +264,7 @@ async fn a_method_that_a_route_lacks_is_405_whoever_asks_and_about_whom() {
                 match method {
                     "OPTIONS" => assert_eq!((answer.status, &*answer.text), (204, "")),
                     "HEAD" => assert_eq!((answer.status, &*answer.text), (405, "")),
-                    _ => assert_problem(&answer, 405),
+                    _ => answer.assert_problem(405),
                 }
             }
         }

@@ -68,7 +68,7 @@ struct GrantStatus {
 
 impl Peer {
     fn running() -> Self {
-        let variables = Variables::of_process();
+        let variables = Variables::from_process();
         serde_json::from_str(variables.required("OIDC_PROVIDER").unwrap()).unwrap()
     }
 
@@ -383,7 +383,7 @@ impl Scene {
         let attempts = self.world.audit(&format!("integration#acme#{id}")).await;
         attempts
             .iter()
-            .map(|attempt| attempt["verdict"].as_str().unwrap().to_owned())
+            .map(|attempt| attempt["result"].as_str().unwrap().to_owned())
             .collect()
     }
 }
@@ -473,7 +473,7 @@ async fn a_crash_between_answer_and_write_is_labelled() {
         scene.world.notification_kinds("olga").await,
         ["integration_reconnect_required"]
     );
-    let operations = scene.world.audit("operations").await;
+    let operations = scene.world.audit("operator_events").await;
     assert!(
         operations.iter().any(|row| row["kind"] == "rotation_lost"),
         "{operations:?}"
@@ -622,7 +622,7 @@ async fn a_sweep_that_dies_amid_many_loses_what_was_exposed_and_no_more() {
             assert_eq!(scene.row(id).await.state, State::Active, "{id}");
         }
     }
-    let operations = scene.world.audit("operations").await;
+    let operations = scene.world.audit("operator_events").await;
     assert!(operations.iter().all(|one| one["kind"] != "breaker_opened"));
     let kinds = scene.world.notification_kinds("olga").await;
     let reconnect = |kind: &&String| *kind == "integration_reconnect_required";

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use local::template::EMBEDDED;
+use shared::domain::check_result::CheckResult;
 
 const RUNBOOK: &str = include_str!("../../docs/runbook.md");
 /// Everything that writes metrics.
@@ -40,6 +41,23 @@ fn every_saved_query_that_the_runbook_names_is_there() {
         named.len() > 5 && named.is_subset(&saved),
         "{named:?} {saved:?}"
     );
+}
+
+#[test]
+fn the_query_of_failing_integrations_leaves_out_results() {
+    let (_, list) = EMBEDDED.split_once("result not in [").unwrap();
+    let (list, _) = list.split_once(']').unwrap();
+    let left_out: Vec<CheckResult> = list
+        .split(", ")
+        .map(|name| serde_json::from_str(name).unwrap_or_else(|e| panic!("{name}: {e}")))
+        .collect();
+    let no_attempt = [CheckResult::Superseded, CheckResult::OutOfTime];
+    for result in left_out {
+        assert!(
+            result.is_accepted() || no_attempt.contains(&result),
+            "{result}"
+        );
+    }
 }
 
 #[test]

@@ -48,7 +48,7 @@ async fn states(world: &World, of_each: usize) -> Vec<State> {
 }
 
 async fn operations(world: &World, kind: &str) -> usize {
-    let all = world.audit("operations").await;
+    let all = world.audit("operator_events").await;
     all.iter().filter(|row| row["kind"] == kind).count()
 }
 
@@ -81,7 +81,7 @@ async fn a_rotated_client_secret_flips_no_integration() {
         assert_eq!(operations(&world, "breaker_opened").await, 1, "{name}");
         assert_eq!(world.notifications("olga", "acme").await.len(), 0, "{name}");
         // Nobody runs against the wall: a few tries every five minutes.
-        let tried = world.stack.platforms().exchanges(platform);
+        let tried = world.stack.platforms().refreshes(platform);
         assert!(tried < 20 + 20 + 3 * 40, "{name}: {tried}");
 
         world.stack.platforms().clear_scripts();
@@ -131,7 +131,7 @@ async fn only_a_sweep_that_refreshes_takes_the_turn_to_try_a_broken_application(
     assert_eq!(operations(&world, "breaker_opened").await, 1);
     world.stack.platforms().clear_scripts();
     world.pass(TimeDelta::minutes(10));
-    let tried = world.stack.platforms().exchanges(Platform::Google);
+    let tried = world.stack.platforms().refreshes(Platform::Google);
     world.check(json!({"auto_refresh": false})).await;
     let one = json!({"integration": {"org_id": "beta", "integration_id": "beta-1"}});
     let checked = world
@@ -139,8 +139,8 @@ async fn only_a_sweep_that_refreshes_takes_the_turn_to_try_a_broken_application(
         .invoke("CheckTokensFunction", one)
         .await
         .unwrap();
-    assert_eq!(checked["verdict"], "breaker_open", "{checked}");
-    assert_eq!(world.stack.platforms().exchanges(Platform::Google), tried);
+    assert_eq!(checked["result"], "breaker_open", "{checked}");
+    assert_eq!(world.stack.platforms().refreshes(Platform::Google), tried);
     assert_eq!(world.check(json!({})).await.auto_refreshed, 4);
     assert_eq!(operations(&world, "breaker_closed").await, 1);
 }
@@ -206,7 +206,7 @@ async fn a_rotated_client_secret_flips_no_integration_in_doubt() {
                 });
                 let now = world.now();
                 let error = Verdict::Transient(Transient::ServerError);
-                row.doubt(&error, true, now - TimeDelta::hours(1), 0.0);
+                row.mark_in_doubt(&error, true, now - TimeDelta::hours(1), 0.0);
                 world.integrations().replace(row, now).await.unwrap();
             }
         }
@@ -353,7 +353,7 @@ async fn a_platform_that_throttles_us_is_left_alone_by_all() {
     let script = Script::new(throttle).on(Platform::Snapchat);
     world.stack.platforms().script(script).unwrap();
     let report = world.check(json!({})).await;
-    let tried = world.stack.platforms().exchanges(Platform::Snapchat);
+    let tried = world.stack.platforms().refreshes(Platform::Snapchat);
     // Those that were under way when the first answer came, and no more.
     assert!(tried <= 64, "{tried}");
     assert_eq!(report.held_back + tried, 200, "{report:?}");
@@ -389,7 +389,7 @@ async fn a_success_that_was_under_way_does_not_end_a_throttle() {
     world.pass(TimeDelta::seconds(899));
     let report = world.check(json!({})).await;
     assert_eq!((report.auto_refreshed, report.held_back), (0, 1));
-    assert_eq!(world.stack.platforms().exchanges(Platform::Snapchat), 2);
+    assert_eq!(world.stack.platforms().refreshes(Platform::Snapchat), 2);
     world.pass(TimeDelta::seconds(1));
     assert_eq!(world.check(json!({})).await.auto_refreshed, 2);
 }
@@ -484,7 +484,7 @@ async fn a_credential_that_cannot_be_opened_is_told_at_once() {
     let again = world.check(json!({})).await;
     assert_eq!((again.examined, again.failures.len()), (0, 0));
     let attempts = world.audit("integration#acme#acme-0").await;
-    let verdicts: Vec<_> = attempts.iter().map(|row| &row["verdict"]).collect();
+    let verdicts: Vec<_> = attempts.iter().map(|row| &row["result"]).collect();
     assert_eq!(verdicts, ["credential_damaged"]);
 }
 
@@ -493,13 +493,13 @@ async fn a_platform_that_shortens_its_tokens_is_noticed_once() {
     let world = two_organisations("tiktok", 3, TimeDelta::hours(1)).await;
     world.check(json!({})).await;
     let mut rules = world.stack.platforms().rules(Platform::Tiktok);
-    rules.access_life = 1_800;
+    rules.access_lifetime = 1_800;
     world.stack.platforms().set_rules(Platform::Tiktok, rules);
     for _ in 0..6 {
         world.pass(TimeDelta::minutes(20));
         assert_eq!(world.check(json!({})).await.refresh_failed, 0);
     }
-    assert_eq!(operations(&world, "life_changed").await, 1);
+    assert_eq!(operations(&world, "lifetime_changed").await, 1);
     let row = world.row("acme", "acme-0").await;
     assert!(row.expiry.access_token > Some(world.now()), "{row:?}");
 }
@@ -585,13 +585,13 @@ async fn a_check_of_a_lost_rotation_sends_nothing() {
         .replace(row, world.now())
         .await
         .unwrap();
-    let sent = world.stack.platforms().exchanges(Platform::Twitter);
+    let sent = world.stack.platforms().refreshes(Platform::Twitter);
     let one = json!({"integration": {"org_id": "acme", "integration_id": "acme-0"}});
     let invoked = world.stack.invoke("CheckTokensFunction", one).await;
     let message = invoked.unwrap()["message"].as_str().unwrap().to_owned();
     assert!(
-        message.starts_with("The integration must be made anew"),
+        message.starts_with("The account must be reconnected"),
         "{message}"
     );
-    assert_eq!(world.stack.platforms().exchanges(Platform::Twitter), sent);
+    assert_eq!(world.stack.platforms().refreshes(Platform::Twitter), sent);
 }

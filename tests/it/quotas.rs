@@ -91,13 +91,6 @@ fn number(answer: &Answer, header: &str) -> i64 {
     value.parse().unwrap()
 }
 
-fn assert_problem(answer: &Answer, status: u16) {
-    assert_eq!(answer.status, status, "{}", answer.text);
-    let content_type = &answer.headers["content-type"];
-    assert_eq!(content_type, "application/problem+json", "{}", answer.text);
-    assert_eq!(answer.json()["status"], status);
-}
-
 fn table(world: &World) -> String {
     world.variable(AUTHORIZER, "QUOTAS_TABLE")
 }
@@ -375,10 +368,19 @@ async fn reset_works() {
     let world = world(json!({"meta": {"limit": 2, "period": 3_600, "burst": 2}})).await;
     assert_eq!(statuses(&world, 3).await, [200, 200, 429]);
     let path = "/api/dashboard/acme/integrations/fb/rate-limit";
-    assert_problem(&world.send_as("mia", "DELETE", path).await, 403);
-    assert_problem(&world.send_as("gus", "DELETE", path).await, 403);
+    world
+        .send_as("mia", "DELETE", path)
+        .await
+        .assert_problem(403);
+    world
+        .send_as("gus", "DELETE", path)
+        .await
+        .assert_problem(403);
     let unknown = path.replace("/fb/", "/nothing/");
-    assert_problem(&world.send_as("ian", "DELETE", &unknown).await, 404);
+    world
+        .send_as("ian", "DELETE", &unknown)
+        .await
+        .assert_problem(404);
     assert_eq!(granted(&world).await, fb(2));
     for user in ["ian", "olga"] {
         let answer = world.send_as(user, "DELETE", path).await;
@@ -398,13 +400,13 @@ async fn nobody_else_spends_an_organisations_permits() {
     assert_eq!(permit(&world).await.status, 200);
     for user in ["gus", "carl", "nobody"] {
         let answer = world.send_as(user, "POST", PERMITS).await;
-        assert_problem(&answer, 403);
+        answer.assert_problem(403);
         assert!(!answer.headers.contains_key("x-ratelimit-limit"));
     }
-    assert_problem(&world.send("POST", PERMITS, None).await, 401);
+    world.send("POST", PERMITS, None).await.assert_problem(401);
     let own = PERMITS.replace("acme", "globex");
     // Gus's own organisation has no such integration, and it is its own key.
-    assert_problem(&world.send_as("gus", "POST", &own).await, 404);
+    world.send_as("gus", "POST", &own).await.assert_problem(404);
     let expected = [
         ("meta#acme#fb".to_owned(), 1),
         ("meta#globex#fb".to_owned(), 1),
@@ -436,7 +438,7 @@ async fn other_spellings_get_nowhere_and_count_nothing() {
     ] {
         for user in ["mia", "gus"] {
             let answer = world.send_as(user, "POST", path).await;
-            assert_problem(&answer, 404);
+            answer.assert_problem(404);
             assert!(answer.text.len() < 1_000, "{}", answer.text);
         }
     }
@@ -447,7 +449,10 @@ async fn other_spellings_get_nowhere_and_count_nothing() {
         ("gus", "GET", 405),
         ("mia", "TRACE", 404),
     ] {
-        assert_problem(&world.send_as(user, method, PERMITS).await, status);
+        world
+            .send_as(user, method, PERMITS)
+            .await
+            .assert_problem(status);
     }
     for method in ["HEAD", "OPTIONS"] {
         let answer = world.send_as("mia", method, PERMITS).await;
@@ -501,7 +506,10 @@ async fn every_spelling_of_an_id_is_one_quota() {
         }
         // A stranger to the organisation stays one in each.
         let of_stranger = if status == 404 { 404 } else { 403 };
-        assert_problem(&world.send_as("mia", "POST", &path).await, of_stranger);
+        world
+            .send_as("mia", "POST", &path)
+            .await
+            .assert_problem(of_stranger);
     }
     let key = "meta#org:1@x#a|b:c@d".to_owned();
     assert_eq!(granted(&world).await, [(key, 3)]);
@@ -525,7 +533,7 @@ async fn an_unknown_integration_and_one_of_another_platform_are_told_with_header
     ] {
         for _ in 0..2 {
             let answer = world.send_as("mia", "POST", path).await;
-            assert_problem(&answer, status);
+            answer.assert_problem(status);
             assert_eq!(answer.headers["x-ratelimit-limit"], limit, "{path}");
             for name in [
                 "x-ratelimit-remaining",
@@ -573,7 +581,10 @@ async fn a_membership_is_remembered_for_a_minute_at_most() {
 #[tokio::test]
 async fn every_callers_platforms() {
     let world = world(small()).await;
-    assert_problem(&world.send("GET", "/api/platforms", None).await, 401);
+    world
+        .send("GET", "/api/platforms", None)
+        .await
+        .assert_problem(401);
     let answer = world.get_as("nobody", "/api/platforms").await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let platforms = answer.json()["platforms"].clone();
@@ -596,8 +607,11 @@ async fn an_organisations_rate_limits_are_all_there_and_cost_nothing() {
     world.import(&more).await;
     assert_eq!(statuses(&world, 2).await, [200, 200]);
     let path = "/api/dashboard/acme/rate-limits";
-    assert_problem(&world.get_as("gus", path).await, 403);
-    assert_problem(&world.get_as("mia", &format!("{path}?next=x")).await, 400);
+    world.get_as("gus", path).await.assert_problem(403);
+    world
+        .get_as("mia", &format!("{path}?next=x"))
+        .await
+        .assert_problem(400);
     let mut rows = Vec::new();
     let mut next = String::new();
     let mut pages = 0;
@@ -765,7 +779,7 @@ async fn an_item_of_an_older_policy_still_counts() {
     let old = limiter(&world, &older);
     for _ in 0..3 {
         assert!(matches!(
-            old.attempt(&key("fb")).await.unwrap(),
+            old.take_permit(&key("fb")).await.unwrap(),
             Decision::Admitted(_)
         ));
     }

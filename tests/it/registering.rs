@@ -64,13 +64,6 @@ async fn get(world: &World, path: &str) -> Value {
     answer.json()
 }
 
-fn assert_problem(answer: &Answer, status: u16, detail: &str) {
-    assert_eq!(answer.status, status, "{}", answer.text);
-    assert_eq!(answer.headers["content-type"], "application/problem+json");
-    let said = answer.json()["detail"].as_str().unwrap().to_owned();
-    assert!(said.contains(detail), "{detail}: {said}");
-}
-
 #[tokio::test]
 async fn what_is_registered_is_refreshed_by_the_next_sweep() {
     let world = world().await;
@@ -86,7 +79,7 @@ async fn what_is_registered_is_refreshed_by_the_next_sweep() {
         ("created_by", json!("ian")),
         ("refresh_model", json!("static")),
         ("state", json!("active")),
-        ("view", json!("renewing")),
+        ("status", json!("renewing")),
         ("access_expires_at", json!("2026-11-23T10:00:00Z")),
         ("reconnect_by", json!("2026-11-23T10:00:00Z")),
         ("granted_at", json!("2026-11-23T09:00:00Z")),
@@ -98,14 +91,14 @@ async fn what_is_registered_is_refreshed_by_the_next_sweep() {
     world.pass(TimeDelta::minutes(5));
     assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
     let shown = get(&world, &one("g")).await;
-    let fields = ["view", "message", "reconnect_by"].map(|field| shown[field].clone());
+    let fields = ["status", "message", "reconnect_by"].map(|field| shown[field].clone());
     let expected = [json!("healthy"), json!("It renews itself."), Value::Null];
     assert_eq!(fields, expected, "{shown}");
     assert_eq!(shown["renewed_at"], "2026-11-23T09:05:00Z");
     let history = shown["history"].as_array().unwrap();
     assert_eq!(history.len(), 2, "{history:?}");
     assert_eq!(
-        (&history[0]["kind"], &history[0]["verdict"]),
+        (&history[0]["kind"], &history[0]["result"]),
         (&json!("attempt"), &json!("renewed"))
     );
     let act = json!({"at": "2026-11-23T09:00:00Z", "kind": "action", "action": "registered", "by": "ian"});
@@ -217,7 +210,7 @@ async fn the_same_credential_again_replaces_nothing() {
     );
     // So it is where what is stored of it cannot be opened any more.
     let mut damaged = row;
-    damaged.damage(world.now());
+    damaged.mark_credential_damaged(world.now());
     world
         .integrations()
         .replace(damaged, world.now())
@@ -334,7 +327,7 @@ async fn a_bad_body_is_explained_and_changes_nothing() {
         ),
     ] {
         let answer = send(&world, "ian", "PUT", &one("g"), &body).await;
-        assert_problem(&answer, status, detail);
+        answer.assert_problem_says(status, detail);
     }
     assert_eq!(get(&world, ALL).await["integrations"], json!([]));
     assert!(world.audit("integration#acme#g").await.is_empty());
@@ -373,7 +366,7 @@ async fn a_disconnected_integration_has_no_tokens() {
     assert_eq!(row.next_action_at, None);
     let shown = get(&world, &one("g")).await;
     assert_eq!(
-        (&shown["view"], &shown["state"]),
+        (&shown["status"], &shown["state"]),
         (&json!("disconnected"), &json!("disconnected"))
     );
     assert_eq!(shown["since"], "2026-11-23T09:01:00Z");
@@ -387,12 +380,10 @@ async fn a_disconnected_integration_has_no_tokens() {
     assert_eq!(world.check(json!({})).await.examined, 0);
 
     let unknown = send(&world, "olga", "DELETE", &one("nobody"), "").await;
-    assert_problem(&unknown, 404, "no such integration");
-    assert_problem(
-        &send(&world, "mia", "GET", &one("nobody"), "").await,
-        404,
-        "no such",
-    );
+    unknown.assert_problem_says(404, "no such integration");
+    send(&world, "mia", "GET", &one("nobody"), "")
+        .await
+        .assert_problem_says(404, "no such");
 
     // Reconnected, it lives again.
     assert_eq!(
@@ -451,7 +442,7 @@ async fn a_damaged_integration_can_be_disconnected_and_connected_anew() {
         tamper(&world, id, update, value).await;
         assert!(world.integrations().get(&key("acme", id)).await.is_err());
         // Everybody sees that it is there, and what to do.
-        let query = format!("{ALL}?state=damaged&view=broken");
+        let query = format!("{ALL}?state=damaged&status=broken");
         let listed = get(&world, &query).await["integrations"].clone();
         assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
         let shown = get(&world, &one(id)).await;
@@ -459,7 +450,7 @@ async fn a_damaged_integration_can_be_disconnected_and_connected_anew() {
             assert_eq!(shown["integration_id"], id);
             assert_eq!(shown["state"], "damaged");
             let said = shown["message"].as_str().unwrap();
-            assert!(said.contains("connect the account anew"), "{said}");
+            assert!(said.contains("reconnect the account"), "{said}");
         }
         assert_eq!(
             get(&world, &format!("{ALL}?platform=google")).await["integrations"]
@@ -551,17 +542,17 @@ async fn who_may_see_and_who_may_act() {
             ("mia", "You may not manage"),
             ("gus", "You are not a member"),
         ] {
-            assert_problem(&send(&world, user, method, &path, &body).await, 403, detail);
+            send(&world, user, method, &path, &body)
+                .await
+                .assert_problem_says(403, detail);
         }
         let answer = world.send(method, &path, None).await;
         assert_eq!(answer.status, 401);
     }
     for path in [ALL.to_owned(), one("g")] {
-        assert_problem(
-            &send(&world, "gus", "GET", &path, "").await,
-            403,
-            "not a member",
-        );
+        send(&world, "gus", "GET", &path, "")
+            .await
+            .assert_problem_says(403, "not a member");
         get(&world, &path).await;
     }
     // Another organisation's integration of the same id is another one.
@@ -582,7 +573,7 @@ async fn during_a_refresh(method: &str, body: &str) -> (World, Answer) {
     let script: Script = serde_json::from_value(script).unwrap();
     world.stack.platforms().script(script).unwrap();
     let act = async {
-        while world.stack.platforms().exchanges(Platform::Twitter) == 0 {
+        while world.stack.platforms().refreshes(Platform::Twitter) == 0 {
             tokio::task::yield_now().await;
         }
         send(&world, "ian", method, &one("x"), body).await
@@ -693,32 +684,32 @@ async fn what_is_sought_is_found_however_far_it_lies() {
             vec![vec!["l0500".to_owned()], none.clone()],
         ),
         (
-            "view=disconnected&platform=linkedin",
+            "status=disconnected&platform=linkedin",
             vec![vec!["l0500".to_owned()], none.clone()],
         ),
         (
-            "view=renewing&limit=1",
+            "status=renewing&limit=1",
             vec![none.clone(), vec!["m".to_owned()], vec!["x".to_owned()]],
         ),
-        ("view=broken", vec![none.clone(), none.clone()]),
+        ("status=broken", vec![none.clone(), none.clone()]),
     ] {
         assert_eq!(pages(&world, query).await, expected, "{query}");
     }
-    let healthy = pages(&world, "view=healthy&limit=100").await.concat();
+    let healthy = pages(&world, "status=healthy&limit=100").await.concat();
     assert_eq!(healthy.len(), 1_099);
     for (bad, detail) in [
         ("limit=101", "limit must be a whole number from 1 to 100"),
         ("state=dead", "state must be one of active, retrying"),
         (
-            "view=fine",
-            "view must be one of healthy, not_monitored, renewing",
+            "status=fine",
+            "status must be one of healthy, not_monitored, renewing",
         ),
         ("platform=myspace", "platform must be one of meta"),
         ("next=%00", "next must be what the page before said"),
         ("sort=name", "no query parameter"),
     ] {
         let answer = send(&world, "mia", "GET", &format!("{ALL}?{bad}"), "").await;
-        assert_problem(&answer, 400, detail);
+        answer.assert_problem_says(400, detail);
     }
 }
 
@@ -731,7 +722,7 @@ async fn a_history_shows_attempts_and_acts_newest_first() {
     world.pass(TimeDelta::minutes(1));
     world.check(json!({})).await;
     let failing = get(&world, &one("g")).await;
-    let fields = ["view", "state", "reason", "failures"].map(|field| failing[field].clone());
+    let fields = ["status", "state", "reason", "failures"].map(|field| failing[field].clone());
     assert_eq!(
         fields,
         [
@@ -749,7 +740,7 @@ async fn a_history_shows_attempts_and_acts_newest_first() {
     let told: Vec<_> = history
         .iter()
         .map(|entry| {
-            entry["verdict"]
+            entry["result"]
                 .as_str()
                 .or(entry["action"].as_str())
                 .unwrap()
@@ -790,8 +781,8 @@ async fn with_answer(answer: Result<Value, FunctionError>) -> (World, Arc<Mutex<
 
 fn checked(verdict: &str) -> Value {
     json!({
-        "org_id": "acme", "integration_id": "g", "verdict": verdict, "message": "Done.",
-        "expires_at": "2026-11-23T10:00:00Z", "next_attempt_at": null, "attempt_id": "a1",
+        "org_id": "acme", "integration_id": "g", "result": verdict, "message": "Done.",
+        "access_expires_at": "2026-11-23T10:00:00Z", "next_attempt_at": null, "attempt_id": "a1",
     })
 }
 
@@ -806,11 +797,9 @@ async fn a_check_asks_the_function_for_this_one_and_hands_its_answer_on() {
 
     let (world, _) = with_answer(Ok(checked("not_found"))).await;
     let path = format!("{}/check", one("g"));
-    assert_problem(
-        &send(&world, "ian", "POST", &path, "").await,
-        404,
-        "no such integration",
-    );
+    send(&world, "ian", "POST", &path, "")
+        .await
+        .assert_problem_says(404, "no such integration");
 }
 
 #[tokio::test]
@@ -819,7 +808,7 @@ async fn a_check_that_fails_says_so_without_internals() {
     let (world, asked) = with_answer(Err(error)).await;
     let path = format!("{}/check", one("g"));
     let answer = send(&world, "ian", "POST", &path, "").await;
-    assert_problem(&answer, 502, "The check failed.");
+    answer.assert_problem_says(502, "The check failed.");
     assert!(!answer.text.contains("internals"), "{}", answer.text);
     assert_eq!(asked.lock().unwrap().len(), 1);
 }
@@ -831,12 +820,10 @@ async fn a_check_refreshes_what_is_registered() {
     let path = format!("{}/check", one("g"));
     let answer = send(&world, "ian", "POST", &path, "").await;
     assert_eq!(answer.status, 200, "{}", answer.text);
-    assert_eq!(answer.json()["verdict"], "renewed", "{}", answer.text);
+    assert_eq!(answer.json()["result"], "renewed", "{}", answer.text);
     assert_eq!(world.row("acme", "g").await.credential.generation, 2);
     let unknown = format!("{}/check", one("nobody"));
-    assert_problem(
-        &send(&world, "ian", "POST", &unknown, "").await,
-        404,
-        "no such",
-    );
+    send(&world, "ian", "POST", &unknown, "")
+        .await
+        .assert_problem_says(404, "no such");
 }

@@ -151,7 +151,7 @@ async fn no_token_appears_anywhere_in_the_clear() {
     assert!(seen[0].contains(&refreshed), "{}", seen[0]);
     // Every way to fail was taken, and told.
     let no: Vec<_> = world.audit("integration#acme#no-google").await;
-    assert_eq!(no[0]["verdict"], "reconnect_needed");
+    assert_eq!(no[0]["result"], "reconnect_needed");
     assert!(world.notifications("olga", "acme").await.len() > 8);
     for user in ["olga", "ian", "carl"] {
         let path = "/api/dashboard/acme/notifications?limit=100";
@@ -180,7 +180,7 @@ async fn no_token_appears_anywhere_in_the_clear() {
     );
     for queue in [
         "FailedAlertsQueue",
-        "FailedChecksQueue",
+        "FailedSweepsQueue",
         "UndeliveredAlertsQueue",
     ] {
         seen.push(format!("{:?}", world.stack.queue(queue)));

@@ -301,7 +301,7 @@ async fn who_must_act_on_the_platform_is_told_what_to_do_there() {
             world.check(json!({})).await;
             world.pass(TimeDelta::hours(1));
         }
-        let tried = world.stack.platforms().exchanges(platform);
+        let tried = world.stack.platforms().refreshes(platform);
         assert_eq!(tried, 1, "{error}: not tried again and again");
         let told = world.notifications("ian", "acme").await;
         let first = told.last().unwrap();
@@ -384,7 +384,7 @@ async fn a_code_that_names_no_end_kills_nothing_at_once() {
 async fn people_are_warned_of_the_end_of_data_access_that_only_a_probe_tells() {
     let world = world_of(&[("m", "meta", TimeDelta::days(20), false)]).await;
     let mut rules = world.stack.platforms().rules(Platform::Meta);
-    rules.data_access_life = Some(5 * 86_400);
+    rules.data_access_lifetime = Some(5 * 86_400);
     world.stack.platforms().set_rules(Platform::Meta, rules);
     let report = world.check(json!({})).await;
     assert_eq!(
@@ -462,7 +462,7 @@ async fn two_sweeps_at_once_do_nothing_twice() {
     let refreshed: u64 = sweeps.iter().map(|report| report.auto_refreshed).sum();
     let failed: u64 = sweeps.iter().map(|report| report.refresh_failed).sum();
     assert_eq!((refreshed, failed), (60, 0), "{sweeps:?}");
-    assert_eq!(world.stack.platforms().exchanges(Platform::Twitter), 60);
+    assert_eq!(world.stack.platforms().refreshes(Platform::Twitter), 60);
     for id in &ids {
         assert_eq!(world.row("acme", id).await.credential.generation, 2);
     }
@@ -479,7 +479,7 @@ async fn a_reconnect_during_the_exchange_wins() {
     line["access_token"] = json!("at-x-2");
     line["refresh_token"] = json!("rt-x-2");
     let reconnect = async {
-        while world.stack.platforms().exchanges(Platform::Twitter) == 0 {
+        while world.stack.platforms().refreshes(Platform::Twitter) == 0 {
             tokio::task::yield_now().await;
         }
         world.import(&[line]).await;
@@ -494,7 +494,7 @@ async fn a_reconnect_during_the_exchange_wins() {
     assert_eq!((row.credential.generation, row.credential.grant), (2, 2));
     assert_eq!(row.expiry.access_token, Some(start() + TimeDelta::hours(5)));
     let attempts = world.audit("integration#acme#x").await;
-    assert_eq!(attempts[0]["verdict"], "superseded");
+    assert_eq!(attempts[0]["result"], "superseded");
 }
 
 #[tokio::test]
@@ -509,7 +509,7 @@ async fn without_auto_refresh_people_are_told_and_nothing_is_sent() {
         ),
         (0, 1, 1)
     );
-    assert_eq!(world.stack.platforms().exchanges(Platform::Linkedin), 0);
+    assert_eq!(world.stack.platforms().refreshes(Platform::Linkedin), 0);
     assert_eq!(
         world
             .check(json!({"auto_refresh": false}))
@@ -619,7 +619,7 @@ async fn a_platform_that_hangs_keeps_no_other_from_being_refreshed() {
         check_tokens::CheckTokens::from_environment(&sdk, &variables, world.clock.clone()).unwrap();
     // Once all others are refreshed, time runs out.
     let deadline = Some(world.now() + TimeDelta::minutes(5));
-    let google = || world.stack.platforms().exchanges(Platform::Google);
+    let google = || world.stack.platforms().refreshes(Platform::Google);
     let report = function
         .sweep(check_tokens::Request::default(), deadline, |_| {
             if google() == 5 && deadline > Some(world.now()) {
@@ -630,7 +630,7 @@ async fn a_platform_that_hangs_keeps_no_other_from_being_refreshed() {
         .unwrap();
     assert_eq!(google(), 5, "{report:?}");
     assert!(report.cut_short);
-    let hung = world.stack.platforms().exchanges(Platform::Twitter);
+    let hung = world.stack.platforms().refreshes(Platform::Twitter);
     assert!(hung <= 4, "{hung} had their turn before all others had");
     // Those that waited come next.
     world.stack.platforms().clear_scripts();
@@ -688,7 +688,7 @@ async fn a_broken_request_is_a_named_failure_in_the_queue() {
         .await
         .unwrap();
     world.stack.settled().await;
-    let dead = world.stack.queue("FailedChecksQueue");
+    let dead = world.stack.queue("FailedSweepsQueue");
     assert_eq!(dead.len(), 1);
     assert!(
         dead[0]
@@ -810,10 +810,7 @@ async fn without_client_credentials_people_are_told_and_the_sweep_fails() {
             variables.required(name).unwrap().to_owned(),
         )
     })
-    .chain([(
-        "PLATFORM_CREDENTIALS".to_owned(),
-        "no-such-secret".to_owned(),
-    )])
+    .chain([("PLATFORM_SECRET_ID".to_owned(), "no-such-secret".to_owned())])
     .collect();
     let sdk = world.stack.environment().sdk_config();
     let function =

@@ -38,6 +38,24 @@ impl Answer {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {}", self.text))
     }
+
+    /// Fails unless this is problem details (RFC 9457) of this status.
+    #[track_caller]
+    pub(crate) fn assert_problem(&self, status: u16) {
+        assert_eq!(self.status, status, "{}", self.text);
+        let content_type = &self.headers["content-type"];
+        assert_eq!(content_type, "application/problem+json", "{}", self.text);
+        assert_eq!(self.json()["status"], status);
+    }
+
+    /// Fails unless the detail of these problem details contains `detail` besides.
+    #[track_caller]
+    pub(crate) fn assert_problem_says(&self, status: u16, detail: &str) {
+        self.assert_problem(status);
+        let problem = self.json();
+        let stated = problem["detail"].as_str().unwrap();
+        assert!(stated.contains(detail), "{detail}: {stated}");
+    }
 }
 
 /// Returns an access key that no other stack has.
@@ -55,7 +73,7 @@ struct Record(Calls);
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let variables = Variables::of_process();
+        let variables = Variables::from_process();
         let Some(file) = variables.get(CALLS) else {
             return;
         };
@@ -89,7 +107,7 @@ impl World {
         W: AsyncFnOnce(&Environment, &Clock) -> anyhow::Result<BTreeMap<String, Handler>>,
     {
         let clock = Clock::frozen(start());
-        let elsewhere = Variables::of_process();
+        let elsewhere = Variables::from_process();
         let elsewhere = elsewhere.get("DYNAMODB_ENDPOINT");
         let options = Options {
             clock: clock.clone(),

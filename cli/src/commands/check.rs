@@ -1,22 +1,19 @@
 //! `warden check`.
 
-use anyhow::{Context, bail};
-use aws_sdk_lambda::config::StalledStreamProtectionConfig;
-use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
 use check_tokens::Request;
-use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use shared::Clock;
 use shared::IntegrationKey;
 use shared::aws::AwsError;
+use shared::aws::check_tokens::CheckTokensClient;
 use shared::domain::report::Checked;
 use shared::domain::severity::{InvalidWarningWindow, WarningWindow};
 
 use crate::integration::integration;
-use crate::output::{Outcome, Output};
+use crate::output::{Outcome, Output, exact};
 use crate::stack::StackArguments;
 use crate::target::Target;
 use crate::{progress, report};
@@ -62,7 +59,7 @@ impl Check {
         }
     }
 
-    /// The payload with which the function is invoked.
+    /// The payload with which the function is invoked to sweep.
     fn payload(&self) -> Value {
         let mut payload = Map::new();
         if let Some(days) = self.days {
@@ -71,42 +68,20 @@ impl Check {
         if self.no_auto_refresh {
             payload.insert("auto_refresh".to_owned(), json!(false));
         }
-        if let Some(key) = &self.integration {
-            payload.insert("integration".to_owned(), json!(key));
-        }
         Value::Object(payload)
     }
 
     async fn check_one(&self, key: &IntegrationKey, output: &Output) -> anyhow::Result<Outcome> {
         let target = Target::from_arguments(&self.stack, &["CHECK_TOKENS_FUNCTION"]).await?;
         let function = target.check_tokens_function()?;
-        let config = aws_sdk_lambda::config::Builder::from(target.sdk())
-            // Asked twice, it would ask the platform twice.
-            .retry_config(RetryConfig::disabled())
-            // Nothing flows while it works, and that is no stall.
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        let check_tokens = CheckTokensClient::new(target.sdk(), function);
         let spinner = progress::spinner();
         spinner.set_message(format!("checking {key}"));
-        let answer = aws_sdk_lambda::Client::from_conf(config.build())
-            .invoke()
-            .function_name(&function)
-            .payload(Blob::new(self.payload().to_string()))
-            .send()
-            .await;
+        let checked = check_tokens.check(key).await;
         spinner.finish_and_clear();
-        let answer = answer.map_err(|e| AwsError::new("lambda:Invoke", e))?;
-        let payload = answer.payload.map(Blob::into_inner).unwrap_or_default();
-        if answer.function_error.is_some() {
-            let error: Value = serde_json::from_slice(&payload).unwrap_or_default();
-            let message = error["errorMessage"]
-                .as_str()
-                .unwrap_or("it did not say why");
-            bail!("{function} failed: {message}");
-        }
-        let checked: Checked = serde_json::from_slice(&payload)
-            .with_context(|| format!("{function} did not answer what it checked"))?;
+        let checked = checked?;
         output.answer(&checked, || render(&checked))?;
-        Ok(Outcome::fine_if(checked.verdict.is_accepted()))
+        Ok(Outcome::fine_if(checked.result.is_accepted()))
     }
 
     async fn sweep_here(self, output: &Output) -> anyhow::Result<Outcome> {
@@ -158,13 +133,12 @@ fn render(checked: &Checked) -> String {
     let Checked {
         org_id,
         integration_id,
-        verdict,
+        result,
         message,
         ..
     } = checked;
-    let exact = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let mut text = format!("{org_id}/{integration_id}: {verdict}\n{message}");
-    if let Some(at) = checked.expires_at {
+    let mut text = format!("{org_id}/{integration_id}: {result}\n{message}");
+    if let Some(at) = checked.access_expires_at {
         text += &format!("\nthe access token ends at {}", exact(at));
     }
     if let Some(at) = checked.next_attempt_at {
@@ -199,17 +173,10 @@ mod tests {
     }
 
     #[test]
-    fn one_integration_is_checked_by_its_key() {
-        let line = Line::parse_from("check --integration acme/auth0|7".split(' '));
-        let integration = json!({"org_id": "acme", "integration_id": "auth0|7"});
-        assert_eq!(line.check.payload(), json!({ "integration": integration }));
-    }
-
-    #[test]
     fn a_result_is_rendered_in_words() {
         let checked: Checked = serde_json::from_value(json!({
-            "org_id": "acme", "integration_id": "7", "verdict": "held_back",
-            "message": "The platform asked us to wait.", "expires_at": "2027-01-15T08:00:00Z",
+            "org_id": "acme", "integration_id": "7", "result": "held_back",
+            "message": "The platform asked us to wait.", "access_expires_at": "2027-01-15T08:00:00Z",
             "next_attempt_at": "2027-01-15T07:00:00Z", "attempt_id": null,
         }))
         .unwrap();

@@ -112,9 +112,9 @@ fn list(stack: &StackArguments, output: &Output) -> anyhow::Result<Outcome> {
 
 async fn show(of: Metered, clock: &Clock, output: &Output) -> anyhow::Result<Outcome> {
     let (meter, limiter) = of.open(clock).await?;
-    let standing = limiter.remaining(&meter.key()).await?;
+    let status = limiter.status(&meter.key()).await?;
     let now = clock.now();
-    let answer = QuotaReport::new(&meter, &standing);
+    let answer = QuotaReport::new(&meter, &status);
     output.answer(&answer, || answer.render(now))?;
     Ok(Outcome::Fine)
 }
@@ -129,7 +129,7 @@ async fn wait(
     let key = meter.key();
     // A decision has little time. This opens the connection and fetches the
     // credentials before it, and says what is wrong if either fails.
-    limiter.remaining(&key).await?;
+    limiter.status(&key).await?;
     let spinner = progress::spinner();
     spinner.set_message(format!("waiting for a permit for {meter}"));
     let decision = limiter.wait_until_ready(&key, max).await;

@@ -47,7 +47,7 @@ struct TokenOutput<'a> {
 
 impl Token {
     pub(crate) async fn run(self, output: &Output) -> anyhow::Result<Outcome> {
-        let addresses = Addresses::of_running_stack(&self.stack.data_dir.path)?;
+        let addresses = Addresses::from_data_dir(&self.stack.data_dir.path)?;
         let http = reqwest::Client::builder()
             .timeout(REQUEST_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())

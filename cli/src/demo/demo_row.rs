@@ -41,8 +41,8 @@ impl DemoRow {
         "Account",
         "State",
         "Expires",
-        "Next look",
-        "Olga was last told",
+        "Next action",
+        "Olga's last notification",
     ];
 
     pub(super) fn cells(&self, now: DateTime<Utc>) -> [String; 6] {
@@ -85,7 +85,7 @@ mod tests {
         }
         let mut row: Integration = serde_json::from_value(row).unwrap();
         let now = DateTime::from_timestamp(NOW, 0).unwrap();
-        row.settle(now);
+        row.derive_index_keys(now);
         DemoRow::new(&row, None, now).cells(now)
     }
 

@@ -116,7 +116,7 @@ impl Story {
         let active = self != Self::SwitchedOff;
         let issued_at = credential
             .access_ends
-            .map(|end| end - platform.usual_access_life());
+            .map(|end| end - platform.usual_access_lifetime());
         let line = json!({
             "type": "integration",
             "org_id": ORG,
@@ -143,7 +143,7 @@ impl Story {
     }
 
     fn credential(self, platform: Platform, times: Times) -> ExportedCredential {
-        let life = platform.usual_access_life();
+        let life = platform.usual_access_lifetime();
         let usual = ExportedCredential {
             access_ends: Some((times.imported + life * 3 / 4).trunc_subsecs(0)),
             has_refresh_token: platform.refresh_model(true, true) != RefreshModel::Extend,
@@ -158,7 +158,7 @@ impl Story {
             // The refresh token's own end, where an access token lives only hours and
             // no answer gives the refresh token another end.
             Self::Expiring(minutes)
-                if life < TimeDelta::days(1) && platform.refresh_life().is_none() =>
+                if life < TimeDelta::days(1) && platform.refresh_lifetime().is_none() =>
             {
                 ExportedCredential {
                     refresh_ends: Some(times.now + TimeDelta::minutes(minutes)),

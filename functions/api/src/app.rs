@@ -1,15 +1,14 @@
 //! What the handlers work with.
 
+use shared::aws::check_tokens::CheckTokensClient;
 use shared::aws::quota::Limiter;
 use shared::aws::tables::{
     Action, AuditTable, IntegrationsTable, MemberAction, NotificationsTable,
 };
 use shared::aws::token_cipher::TokenCipher;
-use shared::domain::quota::Policies;
 use shared::runtime::variables::InvalidVariable;
 use shared::{Clock, IntegrationKey, Variables};
 
-use crate::check_tokens_client::CheckTokensClient;
 use crate::member::Member;
 
 /// The tables, clients and settings of the function. Cheap to clone.
@@ -52,22 +51,13 @@ impl App {
                 variables.required("AUDIT_TABLE")?,
                 clock.clone(),
             ),
-            limiter: Limiter::new(
-                dynamodb,
-                variables.required("QUOTAS_TABLE")?,
-                variables.parsed("QUOTA_POLICIES", Policies::default())?,
-                clock.clone(),
-            ),
+            limiter: Limiter::from_variables(dynamodb, variables, clock.clone())?,
             sealer: TokenCipher::new(
                 aws_sdk_kms::Client::new(sdk),
                 variables.required("TOKEN_KEY_ID")?,
                 clock.clone(),
             ),
-            check_tokens: CheckTokensClient::new(
-                sdk,
-                variables.required("CHECK_TOKENS_FUNCTION")?,
-                clock.clone(),
-            ),
+            check_tokens: CheckTokensClient::new(sdk, variables.required("CHECK_TOKENS_FUNCTION")?),
             clock,
         })
     }

@@ -128,7 +128,7 @@ pub(crate) async fn list(
         .integrations
         .expiring(member.org(), (now, until), MAX_PAGE_ROWS + 1, start)
         .await?;
-    Ok(Json(page(&found.rows, query.window, now)?))
+    Ok(Json(page(&found, query.window, now)?))
 }
 
 fn page(

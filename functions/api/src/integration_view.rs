@@ -21,7 +21,7 @@ pub(crate) struct IntegrationView {
     account_id: String,
     created_by: UserId,
     refresh_model: RefreshModel,
-    view: IntegrationStatus,
+    status: IntegrationStatus,
     state: StateName,
     /// When the state began; absent while the integration is active.
     since: Option<DateTime<Utc>>,
@@ -51,7 +51,7 @@ pub(crate) struct IntegrationView {
 #[derive(Debug, Serialize)]
 pub(crate) struct DamagedIntegration {
     integration_id: IntegrationId,
-    view: IntegrationStatus,
+    status: IntegrationStatus,
     state: StateName,
     message: &'static str,
     url: String,
@@ -69,9 +69,9 @@ impl DamagedIntegration {
     pub(crate) fn new(org: &OrgId, id: &IntegrationId) -> Self {
         Self {
             integration_id: id.clone(),
-            view: IntegrationStatus::Broken,
+            status: IntegrationStatus::Broken,
             state: StateName::Damaged,
-            message: "The stored integration cannot be read; connect the account anew.",
+            message: "The stored integration cannot be read; reconnect the account.",
             url: integration_url(org, id),
             reconnect_url: reconnect_url(org, id),
         }
@@ -129,7 +129,7 @@ impl IntegrationView {
             account_id: row.account.id.clone(),
             created_by: row.created_by.clone(),
             refresh_model: row.refresh_model(),
-            view: IntegrationStatus::from_row(row, now),
+            status: IntegrationStatus::from_row(row, now),
             state: StateName::from_state(&row.state),
             since: row.state.since(),
             reason,
@@ -196,7 +196,7 @@ mod tests {
         let held = json!({"kind": "platform_action_required", "action": "log_in",
             "since": NOW, "next_check_at": NOW + 60});
         let off = json!({"kind": "disconnected", "since": NOW});
-        for (changes, view, severity, message) in [
+        for (changes, status, severity, message) in [
             (
                 json!({}),
                 "healthy",
@@ -329,7 +329,7 @@ mod tests {
             ),
         ] {
             let shown = shown(changes);
-            assert_eq!(shown["view"], view, "{shown}");
+            assert_eq!(shown["status"], status, "{shown}");
             assert_eq!(shown["severity"], json!(severity), "{shown}");
             let text = shown["message"].as_str().unwrap();
             assert!(text.contains(message), "{message}: {text}");

@@ -37,7 +37,7 @@ const MAX_HISTORY: usize = 50;
 struct IntegrationsQuery {
     platform: Option<Platform>,
     state: Option<StateName>,
-    view: Option<IntegrationStatus>,
+    status: Option<IntegrationStatus>,
     limit: usize,
     next: Option<IntegrationId>,
 }
@@ -60,19 +60,19 @@ pub(crate) struct IntegrationWithHistory {
 
 impl IntegrationsQuery {
     fn parse(query: Option<&str>) -> Result<Self, Problem> {
-        let known = ["platform", "state", "view", "limit", "next"];
+        let known = ["platform", "state", "status", "limit", "next"];
         let parameters = QueryParameters::parse(query, &known)?;
         let platforms = format!("one of {}", Platform::names());
         let platform = parameters.get("platform", &platforms, |name| name.parse().ok())?;
         let states = "one of active, retrying, reconnect_required, platform_action_required, \
                       disconnected, damaged";
-        let views =
+        let statuses =
             "one of healthy, not_monitored, renewing, expiring, failing, broken, disconnected";
         let next = parameters.get("next", CURSOR_SOURCE, decode_cursor)?;
         Ok(Self {
             platform,
             state: parameters.get("state", states, from_name)?,
-            view: parameters.get("view", views, from_name)?,
+            status: parameters.get("status", statuses, from_name)?,
             limit: parameters
                 .get("limit", LIMIT_RANGE, parse_limit)?
                 .unwrap_or(DEFAULT_LIMIT),
@@ -81,7 +81,7 @@ impl IntegrationsQuery {
     }
 
     fn is_filtered(&self) -> bool {
-        self.platform.is_some() || self.state.is_some() || self.view.is_some()
+        self.platform.is_some() || self.state.is_some() || self.status.is_some()
     }
 
     fn matches(&self, row: &Integration, now: DateTime<Utc>) -> bool {
@@ -91,8 +91,8 @@ impl IntegrationsQuery {
                 .state
                 .is_none_or(|state| state == StateName::from_state(&row.state))
             && self
-                .view
-                .is_none_or(|view| view == IntegrationStatus::from_row(row, now))
+                .status
+                .is_none_or(|status| status == IntegrationStatus::from_row(row, now))
     }
 
     /// Whether a damaged integration matches. A platform filter excludes it: its platform is
@@ -101,8 +101,8 @@ impl IntegrationsQuery {
         self.platform.is_none()
             && self.state.is_none_or(|state| state == StateName::Damaged)
             && self
-                .view
-                .is_none_or(|view| view == IntegrationStatus::Broken)
+                .status
+                .is_none_or(|status| status == IntegrationStatus::Broken)
     }
 }
 

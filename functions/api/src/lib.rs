@@ -3,7 +3,6 @@
 
 mod app;
 mod check;
-mod check_tokens_client;
 mod expiring_tokens;
 mod health;
 mod integration_view;

@@ -63,7 +63,7 @@ pub(crate) async fn list(
     let org = member.org();
     let page = app
         .integrations
-        .of_organization(org, MAX_PAGE_ROWS, query.next.as_ref())
+        .list_ids(org, MAX_PAGE_ROWS, query.next.as_ref())
         .await?;
     let limiter = &app.limiter;
     let rows = page.rows.into_iter().map(|(integration_id, platform)| {
@@ -72,7 +72,7 @@ pub(crate) async fn list(
             Ok::<_, Problem>(RateLimitRow {
                 integration_id,
                 platform,
-                quota: limiter.remaining(&key).await?.into(),
+                quota: limiter.status(&key).await?.into(),
             })
         }
     });

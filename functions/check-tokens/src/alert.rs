@@ -2,13 +2,13 @@
 
 use shared::Clock;
 use shared::aws::alert_topic::Topic;
-use shared::aws::tables::{Conflict, IntegrationsTable};
+use shared::aws::tables::IntegrationsTable;
 use shared::domain::alert::Alert;
 use shared::domain::integration::Integration;
 use shared::domain::report::SweepReport;
 
 use crate::run::Run;
-use crate::stage::ProcessError;
+use crate::stage::{ProcessError, replace_or_count};
 
 #[derive(Debug, Clone)]
 pub(crate) struct AlertPublisher {
@@ -41,18 +41,12 @@ impl AlertPublisher {
                 run.metrics.count_person_needed(row.platform);
             }
         }
-        row.settle(now);
+        row.derive_index_keys(now);
         // No alert, and the index has it where it belongs: nothing to write.
         if due.is_empty() && indexed == (row.next_action_at, row.reconnect_by) {
             return Ok(row);
         }
-        match self.integrations.replace(row.clone(), now).await {
-            Ok(row) => Ok(row),
-            Err(Conflict::Lost(_)) => {
-                report.conflicts += 1;
-                Ok(row)
-            }
-            Err(Conflict::Failed(error)) => Err(error.into()),
-        }
+        let stored = replace_or_count(&self.integrations, row.clone(), now, report).await?;
+        Ok(stored.unwrap_or(row))
     }
 }

@@ -1,20 +1,17 @@
 //! Assesses answers by the health of their platform.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use shared::domain::integration::{Integration, RetryReason, State};
 use shared::domain::platform_health::Observation;
-use shared::domain::refresh::{Lifetimes, ProbeResult, Unbelieved};
+use shared::domain::refresh::{EXPIRY_TOLERANCE, ImplausibleLifetime, Lifetimes, ProbeResult};
 use shared::domain::report::AnswerRecord;
-use shared::domain::verdict::{Throttled, Verdict};
+use shared::domain::verdict::{ThrottleScope, Verdict};
 use shared::oauth::Unsuccessful;
 use shared::platforms::catalog::RefreshModel;
 use shared::{IntegrationKey, Platform};
 
 use crate::operator_events::OperatorEvent;
 use crate::run::Run;
-
-/// Two tokens that end within this time of each other count as ending together.
-const EXPIRY_TOLERANCE: TimeDelta = TimeDelta::hours(1);
 
 impl Run<'_> {
     /// Returns the verdict on a failure, given the platform's health, and whether it is conclusive.
@@ -69,7 +66,7 @@ impl Run<'_> {
         let is_outage = matches!(
             refused.verdict,
             Verdict::Throttled {
-                whom: Throttled::Everyone,
+                scope: ThrottleScope::Platform,
                 ..
             }
         );
@@ -83,22 +80,28 @@ impl Run<'_> {
             let observation = Observation::Success {
                 key: IntegrationKey::from(row),
                 sent_at: self.health.now(),
-                access_life: None,
-                refresh_life: None,
+                access_lifetime: None,
+                refresh_lifetime: None,
             };
             self.observe(row.platform, observation).await;
         }
     }
 
     /// Reports the implausible ends that a probe names.
-    pub(crate) async fn doubt_probed(&self, platform: Platform, seen: &ProbeResult) {
-        let (_, doubts) = seen.clone().believed(platform, self.health.now());
-        self.doubt_lives(platform, doubts).await;
+    pub(crate) async fn report_implausible_ends(&self, platform: Platform, seen: &ProbeResult) {
+        let (_, implausible) = seen.clone().plausible(platform, self.health.now());
+        self.report_implausible_lifetimes(platform, implausible)
+            .await;
     }
 
-    pub(crate) async fn doubt_lives(&self, platform: Platform, lives: Vec<Unbelieved>) {
+    pub(crate) async fn report_implausible_lifetimes(
+        &self,
+        platform: Platform,
+        lives: Vec<ImplausibleLifetime>,
+    ) {
         if !lives.is_empty() {
-            self.observe(platform, Observation::Unbelieved(lives)).await;
+            self.observe(platform, Observation::ImplausibleLifetime(lives))
+                .await;
         }
     }
 
@@ -136,8 +139,8 @@ pub(crate) fn success(
     Observation::Success {
         key: IntegrationKey::from(row),
         sent_at,
-        access_life: lifetimes.access.filter(|_| !unmoved && !clipped),
-        refresh_life: lifetimes
+        access_lifetime: lifetimes.access.filter(|_| !unmoved && !clipped),
+        refresh_lifetime: lifetimes
             .refresh
             .filter(|_| model == RefreshModel::Rotating),
     }

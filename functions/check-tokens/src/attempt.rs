@@ -13,7 +13,7 @@ use shared::domain::refresh::attempt::{Answered, Attempt, End, Event, Outcome, S
 use shared::domain::refresh::{Lifetimes, ProbeResult, Renewed};
 use shared::domain::report::{AnswerRecord, AttemptRecord};
 use shared::domain::verdict::Verdict;
-use shared::oauth::{Credentials, OAuthClient, Response, TokenResponse, Tokens};
+use shared::oauth::{OAuthClient, PlatformClients, Response, TokenResponse, Tokens};
 use shared::runtime::random_id;
 use shared::{Clock, IntegrationKey};
 use tokio::time::timeout;
@@ -41,7 +41,7 @@ pub(crate) struct AttemptDriver {
 struct Running<'a> {
     driver: &'a AttemptDriver,
     run: &'a Run<'a>,
-    credentials: &'a Credentials,
+    clients: &'a PlatformClients,
     tokens: &'a Tokens,
     before: &'a Integration,
     key: IntegrationKey,
@@ -68,14 +68,14 @@ impl AttemptDriver {
         &self,
         row: Integration,
         tokens: &Tokens,
-        credentials: &Credentials,
+        clients: &PlatformClients,
         run: &Run<'_>,
     ) -> (End, AttemptRecord) {
         let id = random_id();
         let mut running = Running {
             driver: self,
             run,
-            credentials,
+            clients,
             tokens,
             before: &row,
             key: IntegrationKey::from(&row),
@@ -220,7 +220,7 @@ impl Running<'_> {
             request_id,
             summary,
         } = oauth
-            .refresh(self.before.platform, model, self.credentials, self.tokens)
+            .refresh(self.before.platform, model, self.clients, self.tokens)
             .await;
         self.answer = answer_record(summary, request_id, clock.precise() - began);
         match result {
@@ -250,19 +250,21 @@ impl Running<'_> {
         let Self {
             driver,
             before,
-            credentials,
+            clients,
             ..
         } = self;
         let tokens = self.new_tokens.as_ref().unwrap_or(self.tokens);
         let probed = driver.oauth.probe(
             before.platform,
-            credentials,
+            clients,
             tokens,
             &before.permissions.granted,
         );
         let result = probed.await?.result.map_err(|refused| refused.verdict);
         if let Ok(seen) = &result {
-            self.run.doubt_probed(before.platform, seen).await;
+            self.run
+                .report_implausible_ends(before.platform, seen)
+                .await;
         }
         Some(result)
     }
@@ -317,14 +319,16 @@ impl Running<'_> {
         if let (Outcome::Renewed | Outcome::Recovered, Some(row)) = (&end.outcome, row)
             && let Some((lifetimes, sent_at)) = self.new_lifetimes
         {
-            let (lifetimes, doubts) =
-                lifetimes.believed(row.platform, self.before.refresh_model(), self.rotated);
+            let (lifetimes, implausible) =
+                lifetimes.plausible(row.platform, self.before.refresh_model(), self.rotated);
             let observation = success(row, &lifetimes, sent_at);
             self.run.observe(row.platform, observation).await;
-            self.run.doubt_lives(row.platform, doubts).await;
+            self.run
+                .report_implausible_lifetimes(row.platform, implausible)
+                .await;
         }
         AttemptRecord {
-            expires_at: after,
+            access_expires_after: after,
             ..AttemptRecord::new(self.before, id, result, self.answer)
         }
     }

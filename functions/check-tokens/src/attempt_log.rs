@@ -21,7 +21,7 @@ impl AttemptLog {
     ) {
         let AttemptRecord {
             attempt_id,
-            verdict,
+            result,
             answer,
             ..
         } = attempt;
@@ -38,7 +38,7 @@ impl AttemptLog {
             org_id = %key.org_id,
             integration_id = %key.integration_id,
             attempt_id,
-            verdict = verdict.name(),
+            result = result.name(),
             code,
             http_status,
             content_type,
@@ -47,7 +47,7 @@ impl AttemptLog {
             duration_ms,
             "attempt ended"
         );
-        let stream = AuditStream::Attempts(key);
+        let stream = AuditStream::Integration(key);
         if let Err(error) = self.audit.record(stream, attempt_id, attempt).await {
             warn!(%error, "an attempt's audit row could not be written");
         }

@@ -23,11 +23,11 @@ pub(crate) async fn check(
     key: &IntegrationKey,
     deadline: Option<DateTime<Utc>>,
 ) -> Result<Checked, SweepError> {
-    let credentials = pipeline.secret.read().await?;
+    let clients = pipeline.secret.clients().await?;
     let run = Run::begin(
         Request::default(),
         deadline,
-        Some(&credentials),
+        Some(&clients),
         &pipeline.platform_health,
         &pipeline.clock,
     )
@@ -58,14 +58,14 @@ async fn check_row(
         Processed::Attempted(attempt) => {
             findings.attempt_id = Some(attempt.attempt_id);
             findings.code = attempt.answer.code;
-            attempt.verdict
+            attempt.result
         }
         Processed::HeldBack(Availability::HeldBack(until)) => {
             findings.held_until = Some(until);
             CheckResult::HeldBack
         }
         Processed::HeldBack(_) => CheckResult::BreakerOpen,
-        Processed::Untried => CheckResult::NothingToAsk,
+        Processed::Untried => CheckResult::NothingToCheck,
     };
     let row = pipeline.integrations.get(key).await?;
     let now = pipeline.clock.now();
@@ -92,9 +92,9 @@ fn answer(
     Checked {
         org_id: key.org_id.to_string(),
         integration_id: key.integration_id.to_string(),
-        verdict: result,
+        result,
         message: message(row, result, &findings, now),
-        expires_at: row.and_then(|row| row.expiry.access_token),
+        access_expires_at: row.and_then(|row| row.expiry.access_token),
         next_attempt_at: row.and_then(|row| row.next_attempt_at(now)),
         attempt_id: findings.attempt_id,
     }
@@ -123,7 +123,7 @@ fn message(
         format!("; its token ends {}", humanly(end, now))
     });
     if let State::ReconnectRequired { reason, .. } = row.state {
-        return format!("The integration must be made anew: {reason}.");
+        return format!("The account must be reconnected: {reason}.");
     }
     if let State::PlatformActionRequired { action, .. } = row.state {
         return format!("{platform} waits for a person to act: {action}.");
@@ -160,11 +160,13 @@ fn message(
             }
         }
         CheckResult::BreakerOpen => format!(
-            "{platform} refuses our application at the moment, so nothing was tried; whoever runs \
-             this has been told. The integration stays as it is."
+            "{platform} refuses our application at the moment, so nothing was tried; the \
+             operator has been told. The integration stays as it is."
         ),
-        CheckResult::Disconnected => "It is disconnected; connect it anew to use it.".to_owned(),
-        CheckResult::NothingToAsk => format!(
+        CheckResult::Disconnected => {
+            "It is disconnected; reconnect the account to use it.".to_owned()
+        }
+        CheckResult::NothingToCheck => format!(
             "{platform} has nothing to refresh here now, and no free way to ask about the token{life}."
         ),
         CheckResult::ReconnectNeeded => format!(
@@ -175,10 +177,10 @@ fn message(
         ),
         CheckResult::InDoubt => state_message::gave_no_clear_answer(platform, &reason) + &next,
         CheckResult::AppMisconfigured => format!(
-            "{platform} refuses our application; whoever runs this has been told. The integration \
+            "{platform} refuses our application; the operator has been told. The integration \
              stays as it is."
         ),
-        CheckResult::Unanswered => format!(
+        CheckResult::ProbeNotApplicable => format!(
             "{platform} did not say whether the token lives: what was asked is not for this \
              account. The integration stays as it is."
         ),

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt, stream};
 use shared::IntegrationKey;
 use shared::aws::tables::{IntegrationsTable, TableError};
-use shared::domain::schedule::next_action_shards;
+use shared::domain::schedule::ShardClass;
 
 /// Finds the keys of all integrations that are due until `horizon`, each once. Reads the
 /// partitions of `by_next_action` for short-lived tokens at once, and then all others.
@@ -15,16 +15,20 @@ pub(crate) fn find_due(
     integrations: &IntegrationsTable,
     horizon: DateTime<Utc>,
 ) -> impl Stream<Item = Result<IntegrationKey, TableError>> {
-    find_in_class(integrations, 'f', horizon).chain(find_in_class(integrations, 's', horizon))
+    find_in_class(integrations, ShardClass::ShortLived, horizon).chain(find_in_class(
+        integrations,
+        ShardClass::LongLived,
+        horizon,
+    ))
 }
 
 fn find_in_class(
     integrations: &IntegrationsTable,
-    class: char,
+    class: ShardClass,
     horizon: DateTime<Utc>,
 ) -> impl Stream<Item = Result<IntegrationKey, TableError>> {
-    let shards = next_action_shards(class)
-        .into_iter()
+    let shards = class
+        .shards()
         .map(move |shard| Box::pin(integrations.due(&shard, horizon)));
     // Looking ahead, an integration that was processed appears again at its
     // next `next_action_at`, within the same query.

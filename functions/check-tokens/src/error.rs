@@ -20,7 +20,7 @@ pub enum SweepError {
     /// The platforms' client credentials could not be read. A sweep then still publishes the
     /// alerts that are due, but refreshes nothing.
     #[error("nothing could be refreshed: {0}")]
-    Credentials(#[from] shared::oauth::CredentialsError),
+    PlatformSecret(#[from] shared::oauth::PlatformSecretError),
     /// Part of the index could not be read, so more integrations may be due.
     #[error("not everything that is due could be found: {0}")]
     Index(shared::aws::tables::TableError),

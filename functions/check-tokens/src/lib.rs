@@ -5,7 +5,6 @@ mod assess;
 mod attempt;
 mod attempt_log;
 mod check;
-mod credentials;
 mod decide;
 mod due;
 mod error;
@@ -14,6 +13,7 @@ mod metrics;
 mod opening;
 mod operator_events;
 mod platform_health;
+mod platform_secret;
 mod probe;
 mod refresh;
 mod report;
@@ -38,10 +38,10 @@ use shared::{Clock, IntegrationKey, Variables};
 use alert::AlertPublisher;
 use attempt::AttemptDriver;
 use attempt_log::AttemptLog;
-use credentials::PlatformSecret;
 pub use error::{SetupError, SweepError};
 use limiter::PlatformLimiter;
 use opening::CredentialOpener;
+use platform_secret::PlatformSecret;
 use probe::Prober;
 use refresh::Refresher;
 use report::Reporter;
@@ -63,7 +63,7 @@ pub enum Response {
 impl CheckTokens {
     /// Reads `INTEGRATIONS_TABLE`, `AUDIT_TABLE`, `QUOTAS_TABLE` (which has the rows of
     /// platform health), `FALLBACK_BUCKET`, `ALERTS_TOPIC_ARN`, `TOKEN_KEY_ID`, and
-    /// `PLATFORM_CREDENTIALS` (the id of the secret). These are optional: `PLATFORM_ENDPOINTS`,
+    /// `PLATFORM_SECRET_ID` (the id of the secret). These are optional: `PLATFORM_ENDPOINTS`,
     /// `SWEEP_CONCURRENCY` (integrations processed at once, default 256) and
     /// `PLATFORM_CONCURRENCY` (of these, at once with each platform, default 32).
     ///
@@ -88,7 +88,7 @@ impl CheckTokens {
         let table = variables.required("QUOTAS_TABLE")?;
         let platform_health = PlatformHealthTable::new(dynamodb, table);
         let secrets = aws_sdk_secretsmanager::Client::new(sdk);
-        let secret = variables.required("PLATFORM_CREDENTIALS")?;
+        let secret = variables.required("PLATFORM_SECRET_ID")?;
         let secret = PlatformSecret::new(secrets, secret, clock.clone());
         let sns = aws_sdk_sns::Client::new(sdk);
         let topic = Topic::new(sns, variables.required("ALERTS_TOPIC_ARN")?);
@@ -165,7 +165,7 @@ impl CheckTokens {
     ///
     /// # Errors
     /// [`SweepError::Index`] if part of the index could not be read,
-    /// [`SweepError::Credentials`] if nothing could be refreshed. The sweep has then done what
+    /// [`SweepError::PlatformSecret`] if nothing could be refreshed. The sweep has then done what
     /// it could.
     pub async fn sweep(
         &self,

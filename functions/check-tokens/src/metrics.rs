@@ -23,7 +23,7 @@ struct Counts {
     durations: Vec<u64>,
     /// What was left of each token's lifetime when it was refreshed, in seconds; 0 if it
     /// had ended.
-    lives_left: Vec<u64>,
+    remaining_lifetimes: Vec<u64>,
 }
 
 impl PlatformMetrics {
@@ -51,10 +51,10 @@ impl PlatformMetrics {
                 Outcome::Renewed | Outcome::Recovered => {
                     counts.refreshed += 1;
                     counts
-                        .lives_left
-                        .extend(attempt.expired_at.map(|end| seconds(end - now)));
+                        .remaining_lifetimes
+                        .extend(attempt.access_expires_before.map(|end| seconds(end - now)));
                 }
-                Outcome::Superseded | Outcome::Released => {}
+                Outcome::Superseded | Outcome::OutOfTime => {}
                 _ => counts.failed += 1,
             }
         });
@@ -82,9 +82,12 @@ impl PlatformMetrics {
                 ("Refreshed", Metric::Count(counts.refreshed)),
                 ("RefreshFailed", Metric::Count(counts.failed)),
                 ("HeldBack", Metric::Count(counts.held_back)),
-                ("PersonNeeded", Metric::Count(counts.person_needed)),
+                ("ReconnectsNeeded", Metric::Count(counts.person_needed)),
                 ("RefreshDuration", Metric::Milliseconds(&counts.durations)),
-                ("LifeLeft", Metric::Seconds(&counts.lives_left)),
+                (
+                    "RemainingLifetime",
+                    Metric::Seconds(&counts.remaining_lifetimes),
+                ),
             ];
             metrics.write(now, by, &values);
         }

@@ -1,6 +1,6 @@
 //! Opens sealed credentials, and records it when one does not open.
 
-use shared::aws::tables::{Conflict, IntegrationsTable};
+use shared::aws::tables::IntegrationsTable;
 use shared::aws::token_cipher::{CipherError, EncryptionContext, SealedField, TokenCipher};
 use shared::domain::check_result::CheckResult;
 use shared::domain::integration::{Integration, Sealed};
@@ -13,10 +13,10 @@ use shared::{Clock, IntegrationKey};
 use crate::attempt_log::AttemptLog;
 use crate::operator_events::OperatorEvent;
 use crate::run::Run;
-use crate::stage::ProcessError;
+use crate::stage::{ProcessError, replace_or_count};
 
 /// The verdict for a credential whose key is not available.
-const UNOPENABLE: Verdict = Verdict::Transient(Transient::Unopenable);
+const DECRYPTION_FAILED: Verdict = Verdict::Transient(Transient::DecryptionFailed);
 
 #[derive(Debug, Clone)]
 pub(crate) struct CredentialOpener {
@@ -73,7 +73,7 @@ impl CredentialOpener {
     pub(crate) async fn record_unopened(&self, row: &Integration, error: &CipherError) {
         let result = match error {
             CipherError::NotOpenable(_) => CheckResult::CredentialDamaged,
-            _ => CheckResult::Unopenable,
+            _ => CheckResult::DecryptionFailed,
         };
         let attempt = AttemptRecord::new(row, random_id(), result, AnswerRecord::default());
         let key = IntegrationKey::from(row);
@@ -94,27 +94,19 @@ impl CredentialOpener {
         let now = self.clock.now();
         let damaged = matches!(error, CipherError::NotOpenable(_));
         if damaged {
-            row.damage(now);
+            row.mark_credential_damaged(now);
         } else if row.is_in_doubt() {
-            row.doubt(&UNOPENABLE, true, now, rand::random());
+            row.mark_in_doubt(&DECRYPTION_FAILED, true, now, rand::random());
         } else {
-            row.fail(&UNOPENABLE, true, now, rand::random());
+            row.fail(&DECRYPTION_FAILED, true, now, rand::random());
         }
-        match self.integrations.replace(row, now).await {
-            Ok(row) => {
-                if damaged {
-                    let key = IntegrationKey::from(&row);
-                    let event = OperatorEvent::credential_damaged(&key, &error.to_string());
-                    run.operator_events.add(event);
-                }
-                Ok(Some(row))
-            }
-            Err(Conflict::Lost(_)) => {
-                report.conflicts += 1;
-                Ok(None)
-            }
-            Err(Conflict::Failed(error)) => Err(error.into()),
+        let stored = replace_or_count(&self.integrations, row, now, report).await?;
+        if let Some(row) = stored.as_ref().filter(|_| damaged) {
+            let key = IntegrationKey::from(row);
+            let event = OperatorEvent::credential_damaged(&key, &error.to_string());
+            run.operator_events.add(event);
         }
+        Ok(stored)
     }
 }
 

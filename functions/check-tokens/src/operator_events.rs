@@ -6,7 +6,7 @@ use serde::Serialize;
 use shared::domain::error_code;
 use shared::domain::integration::Integration;
 use shared::domain::platform_health::{BreakerCause, HealthEvent};
-use shared::domain::refresh::{LifetimeKind, Unbelieved};
+use shared::domain::refresh::{ImplausibleLifetime, LifetimeKind};
 use shared::domain::report::AnswerRecord;
 use shared::{IntegrationKey, Platform};
 
@@ -18,8 +18,8 @@ pub(crate) enum OperatorEventKind {
     BreakerClosed,
     RefusedForOne,
     UnknownAnswer,
-    LifeNotBelieved,
-    LifeChanged,
+    ImplausibleLifetime,
+    LifetimeChanged,
     RowDamaged,
     CredentialDamaged,
     RotationLost,
@@ -42,8 +42,8 @@ impl OperatorEventKind {
             Self::BreakerClosed => "breaker_closed",
             Self::RefusedForOne => "refused_for_one",
             Self::UnknownAnswer => "unknown_answer",
-            Self::LifeNotBelieved => "life_not_believed",
-            Self::LifeChanged => "life_changed",
+            Self::ImplausibleLifetime => "implausible_lifetime",
+            Self::LifetimeChanged => "lifetime_changed",
             Self::RowDamaged => "row_damaged",
             Self::CredentialDamaged => "credential_damaged",
             Self::RotationLost => "rotation_lost",
@@ -51,7 +51,7 @@ impl OperatorEventKind {
     }
 
     /// Whether this should never happen, so that the first event sets off an alarm.
-    pub(crate) const fn is_our_fault(self) -> bool {
+    pub(crate) const fn is_data_loss(self) -> bool {
         matches!(
             self,
             Self::RotationLost | Self::RowDamaged | Self::CredentialDamaged
@@ -89,16 +89,17 @@ impl OperatorEvent {
                     error_code::in_words(code)
                 ),
             ),
-            HealthEvent::Unbelieved(unbelieved) => (
-                OperatorEventKind::LifeNotBelieved,
-                unbelieved_message(name, unbelieved),
+            HealthEvent::ImplausibleLifetime(lifetime) => (
+                OperatorEventKind::ImplausibleLifetime,
+                implausible_message(name, lifetime),
             ),
-            HealthEvent::LifeChanged { token, before, now } => (
-                OperatorEventKind::LifeChanged,
+            HealthEvent::LifetimeChanged { kind, before, now } => (
+                OperatorEventKind::LifetimeChanged,
                 format!(
-                    "{name}'s {token} tokens now live {now} seconds; the last ones lived {before}. \
+                    "{name}'s {} tokens now live {now} seconds; the last ones lived {before}. \
                      Refreshes follow by themselves: check whether that is intended, in {name}'s \
-                     changelog and the application's settings."
+                     changelog and the application's settings.",
+                    kind.name()
                 ),
             ),
         };
@@ -157,7 +158,7 @@ impl OperatorEvent {
             subject: key.to_string(),
             message: format!(
                 "{problem}. It is set aside, so that it is not tried again and again: restore the \
-                 row, or let its owner connect the account anew."
+                 row, or let its owner reconnect the account."
             ),
         }
     }
@@ -190,24 +191,28 @@ impl OperatorEvent {
     }
 }
 
-fn unbelieved_message(name: &str, unbelieved: &Unbelieved) -> String {
-    let Unbelieved { clock, said, taken } = unbelieved;
-    let token = match clock {
+fn implausible_message(name: &str, lifetime: &ImplausibleLifetime) -> String {
+    let ImplausibleLifetime {
+        kind,
+        stated,
+        assumed,
+    } = lifetime;
+    let token = match kind {
         LifetimeKind::Access => "access token",
         LifetimeKind::Refresh => "refresh token",
         LifetimeKind::DataAccess => "access to data",
     };
-    let said = said.map_or("no life".to_owned(), |life| {
-        format!("a life of {life} seconds")
+    let stated = stated.map_or("no lifetime".to_owned(), |seconds| {
+        format!("a lifetime of {seconds} seconds")
     });
-    let taken = taken.map_or("what was known before is kept".to_owned(), |life| {
+    let assumed = assumed.map_or("what was known before is kept".to_owned(), |lifetime| {
         format!(
-            "its documented life of {} seconds is taken",
-            life.num_seconds()
+            "its documented lifetime of {} seconds is assumed",
+            lifetime.num_seconds()
         )
     });
     format!(
-        "{name} answers with {said} for the {token}, which cannot be: {taken}. \
+        "{name} answers with {stated} for the {token}, which cannot be: {assumed}. \
          Refreshes go on. Look whether {name} has changed its unit or the field."
     )
 }

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use tracing::warn;
 
 /// Limits how often a run tries to write a row that others write at the same time.
-const MAX_RACES: u32 = 5;
+const MAX_LOST_WRITES: u32 = 5;
 /// Limits the successes that wait for a write: the shared row remembers only the last few.
 const MAX_UNSAVED: usize = 8;
 
@@ -43,7 +43,7 @@ impl<'a> PlatformHealthCache<'a> {
     pub(crate) async fn load(store: &'a PlatformHealthTable, clock: &'a Clock) -> Self {
         let known = futures::future::join_all(Platform::ALL.map(|platform| async move {
             let known = Known {
-                health: read(store, platform).await,
+                health: load_health(store, platform).await,
                 trials_left: 0,
                 unsaved: Vec::new(),
             };
@@ -73,7 +73,7 @@ impl<'a> PlatformHealthCache<'a> {
             }
             if !matches!(self.store.replace(&mut known.health).await, Ok(true)) {
                 // Only one instance may.
-                known.health = read(self.store, *platform).await;
+                known.health = load_health(self.store, *platform).await;
                 continue;
             }
             known.trials_left = trials_left;
@@ -134,7 +134,7 @@ impl<'a> PlatformHealthCache<'a> {
             known.keep(observation);
             return assessment;
         }
-        for _ in 0..MAX_RACES {
+        for _ in 0..MAX_LOST_WRITES {
             match self.store.replace(&mut known.health).await {
                 Ok(true) => {
                     known.unsaved.clear();
@@ -181,7 +181,7 @@ impl<'a> PlatformHealthCache<'a> {
                 continue;
             }
             let mut events = Vec::new();
-            for _ in 0..MAX_RACES {
+            for _ in 0..MAX_LOST_WRITES {
                 match self.store.replace(&mut known.health).await {
                     Ok(true) => {
                         all_events.extend(events.into_iter().map(|event| (platform, event)));
@@ -216,7 +216,7 @@ impl Known {
         store: &PlatformHealthTable,
         now: DateTime<Utc>,
     ) -> Vec<HealthEvent> {
-        self.health = read(store, self.health.platform).await;
+        self.health = load_health(store, self.health.platform).await;
         let mut events = Vec::new();
         for observation in &self.unsaved {
             events.extend(self.health.observe(observation, now).events);
@@ -227,7 +227,7 @@ impl Known {
 
 /// Reads a platform's row. An unreadable row counts as one that knows nothing: a failing table
 /// must not stop refreshes.
-async fn read(store: &PlatformHealthTable, platform: Platform) -> PlatformHealth {
+async fn load_health(store: &PlatformHealthTable, platform: Platform) -> PlatformHealth {
     store.get(platform).await.unwrap_or_else(|error| {
         warn!(%error, %platform, "a platform's health could not be read");
         PlatformHealth::new(platform)

@@ -2,19 +2,18 @@
 //! confirmed, or because nothing refreshes it.
 
 use shared::IntegrationKey;
-use shared::aws::tables::Conflict;
 use shared::aws::token_cipher::CipherError;
 use shared::domain::check_result::CheckResult;
 use shared::domain::integration::Integration;
 use shared::domain::report::{AttemptRecord, SweepReport};
 use shared::domain::verdict::Verdict;
-use shared::oauth::{Credentials, OAuthClient};
+use shared::oauth::{OAuthClient, PlatformClients};
 use shared::runtime::random_id;
 
 use crate::attempt_log::answer_record;
 use crate::opening::CredentialOpener;
 use crate::run::Run;
-use crate::stage::{ProcessError, Processed, StageEnd};
+use crate::stage::{ProcessError, Processed, StageEnd, replace_or_count};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Prober {
@@ -27,7 +26,7 @@ impl Prober {
     pub(crate) async fn probe(
         &self,
         mut row: Integration,
-        credentials: &Credentials,
+        clients: &PlatformClients,
         run: &Run<'_>,
         report: &mut SweepReport,
     ) -> Result<StageEnd, ProcessError> {
@@ -45,9 +44,9 @@ impl Prober {
             }
         };
         let began = clock.precise();
-        let probing =
-            self.oauth
-                .probe(row.platform, credentials, &tokens, &row.permissions.granted);
+        let probing = self
+            .oauth
+            .probe(row.platform, clients, &tokens, &row.permissions.granted);
         let Some(probed) = probing.await else {
             if !is_due {
                 return Ok(StageEnd::untried(row));
@@ -55,7 +54,7 @@ impl Prober {
             // Nor can the next sweep probe it.
             row.probed(Err(&Verdict::AppMisconfigured), false, clock.now(), 1.0);
             return Ok(StageEnd {
-                row: self.store(row, report).await?,
+                row: replace_or_count(&self.opener.integrations, row, clock.now(), report).await?,
                 processed: Processed::Untried,
                 failure: None,
             });
@@ -66,7 +65,7 @@ impl Prober {
         let now = clock.now();
         let result = match probed.result {
             Ok(seen) => {
-                run.doubt_probed(row.platform, &seen).await;
+                run.report_implausible_ends(row.platform, &seen).await;
                 run.observe_alive(&row).await;
                 row.probed(Ok(&seen), true, now, rand::random());
                 CheckResult::Alive
@@ -77,38 +76,22 @@ impl Prober {
                 // token was refused stays what it is.
                 let conclusive = run.assess_probe(&row, &refused, &answer).await;
                 row.probed(Err(&refused.verdict), conclusive, now, rand::random());
-                row.note(&refused.verdict, refused.code.as_ref());
+                row.record_error_code(&refused.verdict, refused.code.as_ref());
                 CheckResult::from(&refused.verdict)
             }
         };
         let mut record = AttemptRecord::new(&before, random_id(), result, answer);
-        record.expires_at = row.expiry.access_token;
+        record.access_expires_after = row.expiry.access_token;
         let key = IntegrationKey::from(&row);
         self.opener
             .attempts
             .record(row.platform, key, &record)
             .await;
+        let stored_at = clock.now();
         Ok(StageEnd {
-            row: self.store(row, report).await?,
+            row: replace_or_count(&self.opener.integrations, row, stored_at, report).await?,
             processed: Processed::Attempted(Box::new(record)),
             failure: None,
         })
-    }
-
-    /// Stores the row. Returns `None` if another process, which knows more, has written it.
-    async fn store(
-        &self,
-        row: Integration,
-        report: &mut SweepReport,
-    ) -> Result<Option<Integration>, ProcessError> {
-        let now = self.opener.clock.now();
-        match self.opener.integrations.replace(row, now).await {
-            Ok(row) => Ok(Some(row)),
-            Err(Conflict::Lost(_)) => {
-                report.conflicts += 1;
-                Ok(None)
-            }
-            Err(Conflict::Failed(error)) => Err(error.into()),
-        }
     }
 }

@@ -5,7 +5,7 @@ use shared::aws::token_cipher::CipherError;
 use shared::domain::integration::{Integration, State};
 use shared::domain::refresh::attempt::{LEASE_DURATION, Outcome};
 use shared::domain::report::{AttemptRecord, SweepReport};
-use shared::oauth::Credentials;
+use shared::oauth::PlatformClients;
 
 use crate::attempt::AttemptDriver;
 use crate::operator_events::OperatorEvent;
@@ -22,7 +22,7 @@ impl Refresher {
     pub(crate) async fn refresh(
         &self,
         row: Integration,
-        credentials: &Credentials,
+        clients: &PlatformClients,
         run: &Run<'_>,
         report: &mut SweepReport,
     ) -> Result<StageEnd, ProcessError> {
@@ -47,7 +47,7 @@ impl Refresher {
         };
         let (key, platform) = (IntegrationKey::from(&row), row.platform);
         let untouched = row.clone();
-        let (end, record) = self.driver.drive(row, &tokens, credentials, run).await;
+        let (end, record) = self.driver.drive(row, &tokens, clients, run).await;
         let outcome = end.outcome;
         count(&outcome, &record, report);
         if outcome == Outcome::RotationLost {
@@ -109,10 +109,10 @@ fn count(outcome: &Outcome, record: &AttemptRecord, report: &mut SweepReport) {
         Outcome::Renewed | Outcome::Recovered => report.auto_refreshed += 1,
         Outcome::Superseded => report.conflicts += 1,
         // Not begun: the next sweep goes on from here.
-        Outcome::Released => report.cut_short = true,
+        Outcome::OutOfTime => report.cut_short = true,
         _ => {
             report.refresh_failed += 1;
-            *report.refresh_failures.entry(record.verdict).or_default() += 1;
+            *report.refresh_failures.entry(record.result).or_default() += 1;
         }
     }
 }

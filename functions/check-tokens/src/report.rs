@@ -55,10 +55,10 @@ impl Reporter {
             Some(("kind", name)),
             &[
                 ("OperatorEvents", Metric::Count(1)),
-                ("OurFault", Metric::Count(kind.is_our_fault().into())),
+                ("DataLoss", Metric::Count(kind.is_data_loss().into())),
             ],
         );
-        let stream = AuditStream::Operations;
+        let stream = AuditStream::OperatorEvents;
         if let Err(error) = self.audit.record(stream, &random_id(), event).await {
             error!(%error, "an event's audit row could not be written");
         }

@@ -7,13 +7,13 @@ use shared::domain::alert_policy::AlertPolicy;
 use shared::domain::severity::WarningWindow;
 
 /// The payload of a sweep: `{}` for what is due, or `{"days": N, "auto_refresh": bool}` by hand.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request {
     /// How many days ahead to look. Up to 7 change nothing, because a sweep always warns that
     /// early.
     pub window: WarningWindow,
-    /// Only alert, refresh nothing.
-    pub without_refresh: bool,
+    /// Whether to refresh what is due; otherwise the sweep only alerts.
+    pub auto_refresh: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +34,8 @@ pub struct InvalidRequest(String);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Payload {
-    days: Option<serde_json::Number>,
-    auto_refresh: Option<bool>,
+    days: Option<Value>,
+    auto_refresh: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +59,15 @@ impl Invocation {
     }
 }
 
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            window: WarningWindow::default(),
+            auto_refresh: true,
+        }
+    }
+}
+
 impl Request {
     /// Reads an invocation's payload.
     ///
@@ -77,16 +86,24 @@ impl Request {
                 .parse()
                 .map_err(|e| InvalidRequest(format!("{e}, not {days}")))?,
         };
+        let auto_refresh = match auto_refresh {
+            None => true,
+            Some(Value::Bool(given)) => given,
+            Some(other) => {
+                let problem = format!("auto_refresh must be true or false, not {other}");
+                return Err(InvalidRequest(problem));
+            }
+        };
         Ok(Self {
             window,
-            without_refresh: auto_refresh == Some(false),
+            auto_refresh,
         })
     }
 
     pub(crate) fn alert_policy(self) -> AlertPolicy {
         AlertPolicy {
             window: self.window.at_least_default(),
-            refreshing: !self.without_refresh,
+            auto_refresh: self.auto_refresh,
         }
     }
 }
@@ -102,8 +119,8 @@ mod tests {
         assert_eq!(Request::parse(&json!({})).unwrap(), Request::default());
         let by_hand = Request::parse(&json!({"days": 30, "auto_refresh": false})).unwrap();
         assert_eq!(
-            (by_hand.window, by_hand.without_refresh),
-            (WarningWindow::days(30).unwrap(), true)
+            (by_hand.window, by_hand.auto_refresh),
+            (WarningWindow::days(30).unwrap(), false)
         );
         for (bad, named) in [
             (
@@ -113,7 +130,7 @@ mod tests {
             (json!({"days": -1}), "days must be"),
             (json!({"days": 1.5}), "days must be"),
             (json!({"days": 100_000}), "not 100000"),
-            (json!({"days": "abc"}), "invalid type"),
+            (json!({"days": "abc"}), "days must be"),
             (json!({"dais": 7}), "unknown field `dais`"),
             (
                 json!({"version": "0", "detail-type": "Scheduled Event"}),
@@ -121,7 +138,10 @@ mod tests {
             ),
             (json!([]), "not a JSON object"),
             (json!(null), "not a JSON object"),
-            (json!({"auto_refresh": "no"}), "invalid type"),
+            (
+                json!({"auto_refresh": "no"}),
+                "auto_refresh must be true or false, not \"no\"",
+            ),
         ] {
             let error = Request::parse(&bad).unwrap_err().to_string();
             assert!(error.contains(named), "{bad}: {error}");

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use shared::Clock;
 use shared::aws::tables::PlatformHealthTable;
 use shared::domain::severity::WarningWindow;
-use shared::oauth::Credentials;
+use shared::oauth::PlatformClients;
 
 use crate::Request;
 use crate::metrics::PlatformMetrics;
@@ -18,7 +18,7 @@ pub(crate) struct Run<'a> {
     pub(crate) horizon: DateTime<Utc>,
     pub(crate) deadline: Option<DateTime<Utc>>,
     /// Our client ids and secrets at the platforms; `None` if this run refreshes nothing.
-    pub(crate) credentials: Option<&'a Credentials>,
+    pub(crate) clients: Option<&'a PlatformClients>,
     pub(crate) health: PlatformHealthCache<'a>,
     pub(crate) operator_events: OperatorEvents,
     pub(crate) metrics: PlatformMetrics,
@@ -28,7 +28,7 @@ impl<'a> Run<'a> {
     pub(crate) async fn begin(
         request: Request,
         deadline: Option<DateTime<Utc>>,
-        credentials: Option<&'a Credentials>,
+        clients: Option<&'a PlatformClients>,
         platform_health: &'a PlatformHealthTable,
         clock: &'a Clock,
     ) -> Self {
@@ -40,7 +40,7 @@ impl<'a> Run<'a> {
                 longer => now + longer.length(),
             },
             deadline,
-            credentials: credentials.filter(|_| !request.without_refresh),
+            clients: clients.filter(|_| request.auto_refresh),
             health: PlatformHealthCache::load(platform_health, clock).await,
             operator_events: OperatorEvents::default(),
             metrics: PlatformMetrics::default(),

@@ -1,11 +1,12 @@
 //! What the stages of the pipeline hand to each other.
 
+use chrono::{DateTime, Utc};
 use shared::aws::AwsError;
-use shared::aws::tables::TableError;
+use shared::aws::tables::{Conflict, IntegrationsTable, TableError};
 use shared::aws::token_cipher::CipherError;
 use shared::domain::integration::Integration;
 use shared::domain::platform_health::Availability;
-use shared::domain::report::AttemptRecord;
+use shared::domain::report::{AttemptRecord, SweepReport};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProcessError {
@@ -44,5 +45,23 @@ impl StageEnd {
             processed: Processed::Untried,
             failure: None,
         }
+    }
+}
+
+/// Stores the row; returns none, and counts a conflict, if another process has written it
+/// and knows more.
+pub(crate) async fn replace_or_count(
+    integrations: &IntegrationsTable,
+    row: Integration,
+    now: DateTime<Utc>,
+    report: &mut SweepReport,
+) -> Result<Option<Integration>, ProcessError> {
+    match integrations.replace(row, now).await {
+        Ok(row) => Ok(Some(row)),
+        Err(Conflict::Lost(_)) => {
+            report.conflicts += 1;
+            Ok(None)
+        }
+        Err(Conflict::Failed(error)) => Err(error.into()),
     }
 }

@@ -14,19 +14,19 @@ use futures::{FutureExt, StreamExt};
 use shared::aws::tables::{IntegrationsTable, PlatformHealthTable, TableError};
 use shared::domain::integration::Integration;
 use shared::domain::platform_health::Availability;
-use shared::domain::refresh::attempt::{EXCHANGE_TIMEOUT, PERSIST_TIMEOUT};
+use shared::domain::refresh::attempt::{PERSIST_TIMEOUT, TOKEN_REQUEST_TIMEOUT};
 use shared::domain::report::{IntegrationFailure, SweepReport};
 use shared::domain::severity::Severity;
 use shared::{Clock, IntegrationKey};
 use tracing::warn;
 
 use crate::alert::AlertPublisher;
-use crate::credentials::PlatformSecret;
 use crate::decide::{self, AttemptKind, Trigger};
 use crate::due::find_due;
 use crate::error::SweepError;
 use crate::limiter::{PlatformLimiter, Slot, WaitingKeys};
 use crate::operator_events::OperatorEvent;
+use crate::platform_secret::PlatformSecret;
 use crate::probe::Prober;
 use crate::refresh::Refresher;
 use crate::report::Reporter;
@@ -59,11 +59,11 @@ impl Pipeline {
         mut progress: impl FnMut(&SweepReport),
     ) -> Result<SweepReport, SweepError> {
         let began = self.clock.precise();
-        let credentials = self.secret.read().await;
+        let clients = self.secret.clients().await;
         let run = Run::begin(
             request,
             deadline,
-            credentials.as_deref().ok(),
+            clients.as_deref().ok(),
             &self.platform_health,
             &self.clock,
         )
@@ -86,13 +86,13 @@ impl Pipeline {
         if let Some(error) = index_error {
             return Err(SweepError::Index(error));
         }
-        credentials?;
+        clients?;
         Ok(report)
     }
 
     /// Tries a few integrations of each platform whose circuit breaker is half-open.
     async fn try_half_open(&self, run: &Run<'_>, report: &mut SweepReport) {
-        if run.credentials.is_none() {
+        if run.clients.is_none() {
             return;
         }
         let waiting = self.limiter.waiting_keys();
@@ -118,7 +118,7 @@ impl Pipeline {
         let in_time = || {
             let in_time = run
                 .deadline
-                .is_none_or(|end| self.clock.now() + EXCHANGE_TIMEOUT + PERSIST_TIMEOUT < end);
+                .is_none_or(|end| self.clock.now() + TOKEN_REQUEST_TIMEOUT + PERSIST_TIMEOUT < end);
             cut_short.fetch_or(!in_time, Ordering::Relaxed);
             in_time
         };
@@ -200,8 +200,7 @@ impl Pipeline {
             return Ok(());
         };
         let platform = row.platform;
-        let asks =
-            run.credentials.is_some() && decide::choose_attempt(&row, trigger, now).is_some();
+        let asks = run.clients.is_some() && decide::choose_attempt(&row, trigger, now).is_some();
         let _slot = match trigger {
             _ if !asks => None,
             // Only the row says of which platform it is. The key waits, not the row,
@@ -273,7 +272,7 @@ impl Pipeline {
         run: &Run<'_>,
         report: &mut SweepReport,
     ) -> Result<StageEnd, ProcessError> {
-        let Some(credentials) = run.credentials else {
+        let Some(clients) = run.clients else {
             return Ok(StageEnd::untried(row));
         };
         // Asked only now that it has its slot: what the ones before it met counts.
@@ -287,8 +286,8 @@ impl Pipeline {
         };
         match admitted {
             Ok(_exception) => match attempt {
-                AttemptKind::Refresh => self.refresher.refresh(row, credentials, run, report).await,
-                AttemptKind::Probe => self.prober.probe(row, credentials, run, report).await,
+                AttemptKind::Refresh => self.refresher.refresh(row, clients, run, report).await,
+                AttemptKind::Probe => self.prober.probe(row, clients, run, report).await,
             },
             Err(availability) => {
                 report.held_back += 1;

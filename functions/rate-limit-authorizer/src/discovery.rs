@@ -31,19 +31,13 @@ pub enum FetchError {
     },
     /// The status is not 200.
     #[error("{url} answers {status}")]
-    Status {
-        url: Url,
-        status: u16,
-    },
+    Status { url: Url, status: u16 },
     #[error("{0} answers more than {MAX_BODY_BYTES} bytes")]
     TooLong(Url),
     #[error("{0} is no discovery document: {1}")]
     Document(Url, serde_json::Error),
     #[error("{url} is the document of {issuer:?}, which is not AUTH_ISSUER")]
-    OtherIssuer {
-        url: Url,
-        issuer: String,
-    },
+    OtherIssuer { url: Url, issuer: String },
     #[error("the issuer's jwks_uri {0:?} is not an https URL")]
     Address(String),
     #[error("the key set at {0} is of no use: {1}")]

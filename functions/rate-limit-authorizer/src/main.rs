@@ -7,7 +7,7 @@ use shared::{Clock, Variables, aws, runtime::logging};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let variables = Variables::of_process();
+    let variables = Variables::from_process();
     logging::to_stdout_as_json(&variables);
     let sdk = aws::config::from_environment().await;
     let function = Authorizer::from_environment(&sdk, &variables, Clock::system())?;

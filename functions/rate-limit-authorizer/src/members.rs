@@ -29,7 +29,7 @@ struct KnownMembership {
 
 impl KnownMembership {
     /// Also returns `false` if the clock was set back.
-    fn holds(&self, now: DateTime<Utc>) -> bool {
+    fn is_fresh(&self, now: DateTime<Utc>) -> bool {
         (TimeDelta::zero()..MAX_AGE).contains(&(now - self.read_at))
     }
 }
@@ -52,13 +52,17 @@ impl Members {
     ) -> Result<Option<Membership>, TableError> {
         let key = (org.clone(), user.clone());
         let read_at = self.clock.now();
-        if let Some(known) = self.known().get(&key).filter(|known| known.holds(read_at)) {
+        if let Some(known) = self
+            .known()
+            .get(&key)
+            .filter(|known| known.is_fresh(read_at))
+        {
             return Ok(known.membership.clone());
         }
         let membership = self.organizations.membership(org, user).await?;
         let mut all = self.known();
         if all.len() >= CACHE_CAPACITY {
-            all.retain(|_, known| known.holds(read_at));
+            all.retain(|_, known| known.is_fresh(read_at));
         }
         // All of them fresh: dropping them costs reads, keeping them memory.
         if all.len() >= CACHE_CAPACITY {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::TimeDelta;
 use shared::aws::quota::{Limiter, QuotaError};
-use shared::domain::quota::{Decision, Metering, PERMIT_SECONDS, Policies, QuotaKey};
+use shared::domain::quota::{Decision, Metering, PERMIT_SECONDS, QuotaKey};
 use shared::domain::route::RouteParameters;
 use shared::runtime::metrics::{Metric, Metrics};
 use shared::runtime::variables::InvalidVariable;
@@ -50,12 +50,7 @@ impl Meter {
         clock: Clock,
     ) -> Result<Self, InvalidVariable> {
         Ok(Self {
-            limiter: Limiter::new(
-                dynamodb,
-                variables.required("QUOTAS_TABLE")?,
-                variables.parsed("QUOTA_POLICIES", Policies::default())?,
-                clock.clone(),
-            ),
+            limiter: Limiter::from_variables(dynamodb, variables, clock.clone())?,
             on_failure: variables.parsed("QUOTA_ON_FAILURE", OnFailure::Refuse)?,
             clock,
             metrics: Metrics::default(),
@@ -77,7 +72,7 @@ impl Meter {
     ) -> Option<Metering> {
         let platform = route.platform?;
         let key = QuotaKey::new(platform, route.org.clone(), route.integration.clone()?);
-        let decision = self.limiter.attempt(&key).await;
+        let decision = self.limiter.take_permit(&key).await;
         self.count(platform, &decision);
         Some(match decision {
             Ok(decision) => Metering::Decided(decision),

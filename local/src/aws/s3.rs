@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
+use shared::domain::digest::hex;
 
 use crate::uuid::random_uuid;
 
@@ -50,7 +51,7 @@ impl S3 {
     }
 
     pub(crate) fn router(self) -> Router {
-        let object = get(read).put(write).delete(remove);
+        let object = get(get_object).put(write).delete(remove);
         Router::new()
             .route("/{bucket}/{*key}", object)
             .layer(DefaultBodyLimit::max(MAX_OBJECT_BYTES))
@@ -66,7 +67,7 @@ impl S3 {
 }
 
 impl Objects {
-    fn read(&self, bucket: &str, key: &str) -> std::io::Result<Option<Bytes>> {
+    fn get(&self, bucket: &str, key: &str) -> std::io::Result<Option<Bytes>> {
         match self {
             Self::Memory(objects) => {
                 let objects = objects.lock().unwrap_or_else(PoisonError::into_inner);
@@ -119,8 +120,7 @@ fn file(directory: &std::path::Path, bucket: &str, key: &str) -> PathBuf {
 }
 
 fn hash(bytes: &[u8]) -> String {
-    let hash = digest::digest(&digest::SHA256, bytes);
-    hash.as_ref().iter().map(|b| format!("{b:02x}")).collect()
+    hex(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
 /// Returns a quoted hash, opaque to clients. S3's own is not always an MD5 either.
@@ -128,11 +128,11 @@ fn etag(content: &[u8]) -> [(header::HeaderName, String); 1] {
     [(header::ETAG, format!("\"{}\"", hash(content)))]
 }
 
-async fn read(State(s3): State<S3>, Path((bucket, key)): Path<(String, String)>) -> Response {
+async fn get_object(State(s3): State<S3>, Path((bucket, key)): Path<(String, String)>) -> Response {
     if let Some(response) = s3.no_such(&bucket) {
         return response;
     }
-    match s3.objects.read(&bucket, &key) {
+    match s3.objects.get(&bucket, &key) {
         Ok(Some(content)) => (StatusCode::OK, etag(&content), content).into_response(),
         Ok(None) => error(
             StatusCode::NOT_FOUND,

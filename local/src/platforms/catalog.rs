@@ -25,17 +25,17 @@ impl Rules {
     pub fn documented(platform: Platform) -> Self {
         let simulated = for_platform(platform);
         let plain = Self {
-            access_life: 3_600,
-            refresh_life: None,
+            access_lifetime: 3_600,
+            refresh_lifetime: None,
             refresh_slides: true,
-            idle_life: platform.idle_life().map(|life| life.num_seconds()),
+            idle_lifetime: platform.idle_lifetime().map(|life| life.num_seconds()),
             rotates: false,
             family_kill: false,
             grace_window: 0,
             minimum_age: platform.minimum_age().num_seconds(),
             extends: true,
             says_expires_in: true,
-            data_access_life: None,
+            data_access_lifetime: None,
             scope: simulated.scope.to_owned(),
             system_users: false,
             requires_proof: false,

@@ -15,7 +15,7 @@ pub(super) static SIMULATED: Simulated = Simulated {
     refresh: rfc6749::endpoint(body),
     probes: &[CUSTOMERS, TOKENINFO],
     rules: |plain| Rules {
-        access_life: 3_599,
+        access_lifetime: 3_599,
         ..plain
     },
     scope: "https://www.googleapis.com/auth/adwords",
@@ -68,7 +68,7 @@ const TOKENINFO: ProbeEndpoint = ProbeEndpoint {
     ..bearer_probe(
         "/google/tokeninfo",
         |context, status| {
-            let life = context.rules.access_life;
+            let life = context.rules.access_lifetime;
             let end = status.expires_at.unwrap_or(context.now + life);
             PlatformResponse::ok(&json!({
                 "azp": "1.apps.googleusercontent.com",

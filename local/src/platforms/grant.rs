@@ -144,7 +144,8 @@ impl Grant {
 
 impl Refresh {
     pub(super) fn is_over(&self, rules: &Rules, now: EpochSeconds) -> bool {
-        past(self.expires_at, now) || past(rules.idle_life.map(|idle| self.last_used + idle), now)
+        past(self.expires_at, now)
+            || past(rules.idle_lifetime.map(|idle| self.last_used + idle), now)
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) static SIMULATED: Simulated = Simulated {
     },
     probes: &[graph::me("/instagram/me")],
     rules: |plain| Rules {
-        access_life: 5_183_944,
+        access_lifetime: 5_183_944,
         ..plain
     },
     scope: "instagram_business_basic",

@@ -78,7 +78,7 @@ impl Ledger {
         }
         let grant = self.adopt(&lineage, token, now);
         let access = grant
-            .access(&lineage, token, Some(rules.access_life), now)?
+            .access(&lineage, token, Some(rules.access_lifetime), now)?
             .clone();
         if grant.revoked {
             return Err(Denied::Revoked);
@@ -91,10 +91,12 @@ impl Ledger {
         }
         let (access_token, expires_in) = if rules.extends {
             grant.generation += 1;
-            let issued = grant.issue(platform, &lineage.grant, rules.access_life, now);
-            (issued, rules.access_life)
+            let issued = grant.issue(platform, &lineage.grant, rules.access_lifetime, now);
+            (issued, rules.access_lifetime)
         } else {
-            let left = access.expires_at.map_or(rules.access_life, |at| at - now);
+            let left = access
+                .expires_at
+                .map_or(rules.access_lifetime, |at| at - now);
             (access.token, left)
         };
         Ok(Issued {
@@ -126,7 +128,7 @@ impl Ledger {
         let refresh = grant.refresh.get_or_insert_with(|| Refresh {
             generation: lineage.generation,
             token: token.to_owned(),
-            expires_at: rules.refresh_life.map(|life| since + life),
+            expires_at: rules.refresh_lifetime.map(|life| since + life),
             last_used: now,
             last: None,
         });
@@ -156,13 +158,13 @@ impl Ledger {
 
         refresh.last_used = now;
         if rules.refresh_slides {
-            refresh.expires_at = rules.refresh_life.map(|life| now + life);
+            refresh.expires_at = rules.refresh_lifetime.map(|life| now + life);
         }
         let refresh_expires_in = refresh.expires_at.map(|at| at - now);
         // Where the refresh token's end is fixed, the access token is clipped to it.
-        let access_life = match refresh_expires_in {
-            Some(left) if !rules.refresh_slides => rules.access_life.min(left),
-            _ => rules.access_life,
+        let access_lifetime = match refresh_expires_in {
+            Some(left) if !rules.refresh_slides => rules.access_lifetime.min(left),
+            _ => rules.access_lifetime,
         };
         grant.generation = grant.generation.max(refresh.generation) + 1;
         if rules.rotates {
@@ -176,9 +178,9 @@ impl Ledger {
         }
         let refresh_token = refresh.token.clone();
         let issued = Issued {
-            access_token: grant.issue(platform, &lineage.grant, access_life, now),
+            access_token: grant.issue(platform, &lineage.grant, access_lifetime, now),
             grant: lineage.grant,
-            expires_in: access_life,
+            expires_in: access_lifetime,
             refresh_token: Some(refresh_token),
             refresh_expires_in,
         };
@@ -191,11 +193,11 @@ impl Ledger {
     }
 
     /// Looks at a token without using it. A token seen for the first time lives for
-    /// `adopted_life` seconds, or for ever if that is `None`.
+    /// `adopted_lifetime` seconds, or for ever if that is `None`.
     pub(super) fn look(
         &mut self,
         rules: &Rules,
-        adopted_life: Option<i64>,
+        adopted_lifetime: Option<i64>,
         token: &str,
         now: EpochSeconds,
     ) -> Result<TokenStatus, Denied> {
@@ -206,7 +208,7 @@ impl Ledger {
             Some(refresh) => (grant.since, refresh.expires_at, refresh.is_over(rules, now)),
             None if lineage.kind == Some(TokenKind::Refresh) => return Err(Denied::Unknown),
             None => {
-                let access = grant.access(&lineage, token, adopted_life, now)?;
+                let access = grant.access(&lineage, token, adopted_lifetime, now)?;
                 let over = past(access.expires_at, now);
                 (access.issued_at, access.expires_at, over)
             }

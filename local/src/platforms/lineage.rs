@@ -3,6 +3,7 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use shared::Platform;
+use shared::domain::digest::hex;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenKind {
@@ -62,11 +63,7 @@ fn issued(token: &str) -> Option<(&str, &str, TokenKind, u32)> {
 /// token is then recognised as an ancestor, not adopted again.
 fn fingerprint(platform: Platform, token: &str) -> String {
     let hash = digest(&SHA256, format!("{platform} {token}").as_bytes());
-    hash.as_ref()
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&hash.as_ref()[..8])
 }
 
 #[cfg(test)]

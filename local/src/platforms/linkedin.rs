@@ -30,8 +30,8 @@ pub(super) static SIMULATED: Simulated = Simulated {
         },
     }],
     rules: |plain| Rules {
-        access_life: 60 * DAY,
-        refresh_life: Some(365 * DAY),
+        access_lifetime: 60 * DAY,
+        refresh_lifetime: Some(365 * DAY),
         refresh_slides: false,
         ..plain
     },

@@ -38,8 +38,8 @@ pub(super) static SIMULATED: Simulated = Simulated {
         refuse: graph::refuse_probe,
     }],
     rules: |plain| Rules {
-        access_life: 5_183_944,
-        data_access_life: Some(90 * DAY),
+        access_lifetime: 5_183_944,
+        data_access_lifetime: Some(90 * DAY),
         ..plain
     },
     scope: "pages_show_list,ads_read",
@@ -111,7 +111,9 @@ fn debug_token(context: &ProbeContext<'_>, found: Result<TokenStatus, Denied>) -
             data["issued_at"] = json!(status.issued_at);
             // 0: never.
             data["expires_at"] = json!(status.expires_at.unwrap_or(0));
-            let data_access = rules.data_access_life.map_or(0, |life| status.since + life);
+            let data_access = rules
+                .data_access_lifetime
+                .map_or(0, |life| status.since + life);
             data["data_access_expires_at"] = json!(data_access);
             status.denied
         }

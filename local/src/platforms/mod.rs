@@ -127,10 +127,10 @@ impl Platforms {
             .collect()
     }
 
-    /// Returns how many exchanges a platform was asked for.
+    /// Returns how many refreshes a platform was asked for.
     #[must_use]
-    pub fn exchanges(&self, platform: Platform) -> u64 {
-        self.locked().simulator(platform).exchanges()
+    pub fn refreshes(&self, platform: Platform) -> u64 {
+        self.locked().simulator(platform).refreshes()
     }
 
     /// Ignores a panic elsewhere: nothing in the memory is ever half written.

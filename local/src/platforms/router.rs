@@ -36,7 +36,7 @@ impl Platforms {
             async move {
                 let request = RefreshRequest::parse(endpoint, &method, &uri, &headers, &body);
                 let now = platforms.clock.now().timestamp();
-                let outcome = platforms.locked().exchange(platform, &request, now);
+                let outcome = platforms.locked().refresh(platform, &request, now);
                 send(outcome).await
             }
         };

@@ -10,14 +10,14 @@ pub(super) const DAY: i64 = 24 * 60 * 60;
 #[serde(deny_unknown_fields)]
 pub struct Rules {
     /// Life of a new access token.
-    pub access_life: i64,
+    pub access_lifetime: i64,
     /// Life of a refresh token; `null` means that it has no clock of its own.
-    pub refresh_life: Option<i64>,
+    pub refresh_lifetime: Option<i64>,
     /// Whether a refresh renews the refresh token's clock. Where it does not,
     /// no access token outlives the refresh token (LinkedIn).
     pub refresh_slides: bool,
     /// How long a refresh token lasts unused.
-    pub idle_life: Option<i64>,
+    pub idle_lifetime: Option<i64>,
     /// Whether a refresh token works once, each answer carrying the next.
     pub rotates: bool,
     /// Whether using a used refresh token kills the whole grant.
@@ -34,7 +34,7 @@ pub struct Rules {
     pub says_expires_in: bool,
     /// Meta's second clock: how long the application may read the data of
     /// someone who was last active when the grant began. No exchange renews it.
-    pub data_access_life: Option<i64>,
+    pub data_access_lifetime: Option<i64>,
     /// What its grants allow, in the platform's own spelling.
     pub scope: String,
     /// Whether its tokens belong to Meta's system users. An extension then needs

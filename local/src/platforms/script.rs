@@ -36,7 +36,7 @@ pub struct Script {
 #[serde(rename_all = "snake_case")]
 pub enum Requests {
     #[default]
-    Exchange,
+    Refresh,
     Probe,
     Any,
 }
@@ -88,7 +88,7 @@ impl Script {
             platform: None,
             token: None,
             times: None,
-            on: Requests::Exchange,
+            on: Requests::Refresh,
             action,
         }
     }

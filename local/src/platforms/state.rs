@@ -21,7 +21,7 @@ use super::{catalog, lineage};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Requests for new tokens, whatever became of them.
-    pub exchanges: u64,
+    pub refreshes: u64,
     /// Exchanges that brought no new token. An exchange whose answer was lost after it
     /// acted does not count.
     pub refused: u64,
@@ -42,7 +42,7 @@ pub(super) struct Simulator {
     pub(super) rules: Rules,
     pub(super) client: Option<Client>,
     ledger: Ledger,
-    exchanges: u64,
+    refreshes: u64,
     refused: u64,
 }
 
@@ -68,7 +68,7 @@ impl State {
                 rules: Rules::documented(platform),
                 client: None,
                 ledger: Ledger::new(platform),
-                exchanges: 0,
+                refreshes: 0,
                 refused: 0,
             }),
             scripts: Vec::new(),
@@ -109,7 +109,7 @@ impl State {
         self.scripts.clear();
     }
 
-    pub(super) fn exchange(
+    pub(super) fn refresh(
         &mut self,
         platform: Platform,
         request: &RefreshRequest,
@@ -118,13 +118,13 @@ impl State {
         let token = request
             .token(&catalog::for_platform(platform).refresh)
             .unwrap_or_default();
-        let plan = self.plan(platform, Requests::Exchange, token, now);
+        let plan = self.plan(platform, Requests::Refresh, token, now);
         let simulator = self.simulator(platform);
-        simulator.exchanges += 1;
+        simulator.refreshes += 1;
         let instead = plan.instead(platform, now);
         let (answer, issued) = match instead {
             Some(answer) => (answer, false),
-            None => simulator.exchange(request, now),
+            None => simulator.refresh(request, now),
         };
         simulator.refused += u64::from(!issued);
         plan.outcome(answer)
@@ -221,23 +221,19 @@ impl Plan {
 impl Simulator {
     pub(super) fn counts(&self, now: EpochSeconds) -> Counts {
         Counts {
-            exchanges: self.exchanges,
+            refreshes: self.refreshes,
             refused: self.refused,
             adopted: self.ledger.grants() as u64,
             live_grants: self.ledger.live(&self.rules, now) as u64,
         }
     }
 
-    pub(super) const fn exchanges(&self) -> u64 {
-        self.exchanges
+    pub(super) const fn refreshes(&self) -> u64 {
+        self.refreshes
     }
 
     /// Returns the answer, and whether it carries new tokens.
-    fn exchange(
-        &mut self,
-        request: &RefreshRequest,
-        now: EpochSeconds,
-    ) -> (PlatformResponse, bool) {
+    fn refresh(&mut self, request: &RefreshRequest, now: EpochSeconds) -> (PlatformResponse, bool) {
         let Simulated {
             refresh, refuse, ..
         } = self.simulated;
@@ -273,7 +269,7 @@ impl Simulator {
         let Some(token) = request.token(endpoint) else {
             return (endpoint.refuse)(None);
         };
-        let life = (!endpoint.adopts_for_ever).then_some(rules.access_life);
+        let life = (!endpoint.adopts_for_ever).then_some(rules.access_lifetime);
         let found = self.ledger.look(rules, life, token, now);
         let context = ProbeContext {
             rules,

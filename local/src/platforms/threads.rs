@@ -19,7 +19,7 @@ pub(super) static SIMULATED: Simulated = Simulated {
     },
     probes: &[graph::me("/threads/v1.0/me")],
     rules: |plain| Rules {
-        access_life: 5_183_944,
+        access_lifetime: 5_183_944,
         ..plain
     },
     scope: "threads_basic,threads_content_publish",

@@ -33,8 +33,8 @@ pub(super) static SIMULATED: Simulated = Simulated {
         },
     )],
     rules: |plain| Rules {
-        access_life: 7_200,
-        refresh_life: Some(180 * DAY),
+        access_lifetime: 7_200,
+        refresh_lifetime: Some(180 * DAY),
         rotates: true,
         ..plain
     },

@@ -23,8 +23,8 @@ pub(super) static SIMULATED: Simulated = Simulated {
     },
     probes: &[ADVERTISERS, TOKEN_INFO],
     rules: |plain| Rules {
-        access_life: DAY,
-        refresh_life: Some(365 * DAY),
+        access_lifetime: DAY,
+        refresh_lifetime: Some(365 * DAY),
         rotates: true,
         ..plain
     },

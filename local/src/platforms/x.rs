@@ -34,8 +34,8 @@ pub(super) static SIMULATED: Simulated = Simulated {
     // Six months and the family kill are not in X's documentation; the harder rule is
     // the better test.
     rules: |plain| Rules {
-        access_life: 7_200,
-        refresh_life: Some(182 * DAY),
+        access_lifetime: 7_200,
+        refresh_lifetime: Some(182 * DAY),
         rotates: true,
         family_kill: true,
         ..plain

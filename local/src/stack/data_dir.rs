@@ -122,7 +122,7 @@ impl Addresses {
     ///
     /// # Errors
     /// If no stack runs there, or its file cannot be read.
-    pub fn of_running_stack(data_dir: &Path) -> anyhow::Result<Self> {
+    pub fn from_data_dir(data_dir: &Path) -> anyhow::Result<Self> {
         let file = data_dir.join(ADDRESSES);
         if !file.exists() || !is_locked(data_dir) {
             bail!(

@@ -261,7 +261,7 @@ async fn secret_of(stack: &Stack) -> Value {
     let variables = stack.environment().variables("CheckTokensFunction");
     let secret = aws_sdk_secretsmanager::Client::new(&stack.environment().sdk_config())
         .get_secret_value()
-        .secret_id(variables.required("PLATFORM_CREDENTIALS").unwrap())
+        .secret_id(variables.required("PLATFORM_SECRET_ID").unwrap())
         .send()
         .await
         .unwrap();
@@ -318,7 +318,7 @@ async fn a_directory_or_port_in_use_is_refused_and_says_so() {
     let path = directory.path().to_owned();
     std::fs::write(path.join("local.json"), "left behind by one that died").unwrap();
     assert!(
-        Addresses::of_running_stack(&path)
+        Addresses::from_data_dir(&path)
             .unwrap_err()
             .to_string()
             .contains("no local stack")
@@ -328,10 +328,7 @@ async fn a_directory_or_port_in_use_is_refused_and_says_so() {
         ..Options::default()
     };
     let (stack, _) = stack(options.clone(), 0).await;
-    assert_eq!(
-        Addresses::of_running_stack(&path).unwrap(),
-        *stack.addresses()
-    );
+    assert_eq!(Addresses::from_data_dir(&path).unwrap(), *stack.addresses());
 
     let refused = Stack::start_with(options, async |_, _| Ok(BTreeMap::new())).await;
     let error = refused.err().unwrap().to_string();
@@ -350,7 +347,7 @@ async fn a_directory_or_port_in_use_is_refused_and_says_so() {
 
     stack.stop().await;
     assert!(!path.join("local.json").exists());
-    assert!(Addresses::of_running_stack(&path).is_err());
+    assert!(Addresses::from_data_dir(&path).is_err());
     use std::os::unix::fs::PermissionsExt;
     for secret in ["kms.key", "platforms.json"] {
         let mode = std::fs::metadata(path.join(secret))

@@ -7,8 +7,8 @@ use serde_yaml_ng::Value as Yaml;
 
 use super::error::TemplateError;
 use super::resource::Resource;
-use super::supported;
 use super::value::{inside, object, optional_object, text};
+use super::{prune, supported};
 
 /// The stack's own template.
 pub const EMBEDDED: &str = include_str!("../../../infra/template.yaml");
@@ -55,12 +55,12 @@ impl Template {
             if kind != "Function" {
                 return Err(TemplateError::at(place, "these globals are not supported"));
             }
-            globals = supported::prune_globals(properties, &place)?;
+            globals = prune::prune_globals(properties, &place)?;
         }
         let mut resources = BTreeMap::new();
         for (logical_id, resource) in optional_object(&document, "Resources")? {
             let place = format!("Resources.{logical_id}");
-            let Some(mut resource) = supported::prune(resource, &place)? else {
+            let Some(mut resource) = prune::prune(resource, &place)? else {
                 continue;
             };
             if resource.kind == "AWS::Serverless::Function" {
@@ -71,7 +71,7 @@ impl Template {
         let parameters = optional_object(&document, "Parameters")?
             .into_iter()
             .map(|(name, parameter)| {
-                supported::check_parameter(parameter, &format!("Parameters.{name}"))?;
+                prune::check_parameter(parameter, &format!("Parameters.{name}"))?;
                 Ok((name.clone(), parameter.get("Default").map(text)))
             })
             .collect::<Result<_, TemplateError>>()?;

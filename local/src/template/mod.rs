@@ -9,6 +9,7 @@ mod error;
 mod events;
 mod model;
 mod policies;
+mod prune;
 mod resolve;
 mod resource;
 mod schedule_expression;

@@ -199,12 +199,12 @@ mod tests {
             ..call("kms:Decrypt", "k")
         };
         let leading =
-            |operator: &str| statement(json!({operator: {"dynamodb:LeadingKeys": ["app#*"]}}));
+            |operator: &str| statement(json!({operator: {"dynamodb:LeadingKeys": ["platform#*"]}}));
         let (only, but) = (
             leading("ForAllValues:StringLike"),
             leading("ForAllValues:StringNotLike"),
         );
-        assert!(only.allows(&key("app#meta")) && !only.allows(&key("meta#acme#1")));
-        assert!(!but.allows(&key("app#meta")) && but.allows(&key("meta#acme#1")));
+        assert!(only.allows(&key("platform#meta")) && !only.allows(&key("meta#acme#1")));
+        assert!(!but.allows(&key("platform#meta")) && but.allows(&key("meta#acme#1")));
     }
 }

@@ -1,14 +1,8 @@
 //! What of a template this crate understands. Everything else is an error,
 //! except what has no meaning on one machine, which is listed here with its reason.
 
-use serde_json::{Map, Value};
-
-use super::error::TemplateError;
-use super::resource::Resource;
-use super::value::{inside, object, text};
-
 /// What this crate does with a property.
-enum Meaning {
+pub(super) enum Meaning {
     /// The crate reads it, with everything below it.
     Runs,
     /// It has no meaning on one machine, for this reason.
@@ -35,7 +29,7 @@ const WATCHED: &str = "metrics and logs are not kept here";
 const PEOPLE: &str = "for people";
 
 /// Resource types without a meaning here, as a whole.
-const TYPES_WITHOUT: &[(&str, &str)] = &[
+pub(super) const TYPES_WITHOUT: &[(&str, &str)] = &[
     ("AWS::SQS::QueuePolicy", NO_IAM),
     ("AWS::S3::BucketPolicy", NO_IAM),
     (
@@ -54,9 +48,9 @@ const TYPES_WITHOUT: &[(&str, &str)] = &[
 ];
 
 /// Paths from the resource, without list indexes; `*` stands for any one key.
-type Properties = &'static [(&'static str, Meaning)];
+pub(super) type Properties = &'static [(&'static str, Meaning)];
 
-const EVERY_RESOURCE: Properties = &[
+pub(super) const EVERY_RESOURCE: Properties = &[
     ("Type", Runs),
     ("Condition", Runs),
     (
@@ -83,7 +77,7 @@ const EVERY_RESOURCE: Properties = &[
     ),
 ];
 
-const TYPES: &[(&str, Properties)] = &[
+pub(super) const TYPES: &[(&str, Properties)] = &[
     (
         "AWS::DynamoDB::Table",
         &[
@@ -312,7 +306,7 @@ const TYPES: &[(&str, Properties)] = &[
     ),
 ];
 
-const PARAMETER: Properties = &[
+pub(super) const PARAMETER: Properties = &[
     ("Type", Runs),
     ("Default", Runs),
     ("Description", Without(PEOPLE)),
@@ -341,104 +335,3 @@ const PARAMETER: Properties = &[
         Without("constrains what a person types when deploying"),
     ),
 ];
-
-/// Returns the resource without what has no meaning here; `None` if that is all of it.
-pub(super) fn prune(resource: &Value, place: &str) -> Result<Option<Resource>, TemplateError> {
-    let kind = object(resource, place)?
-        .get("Type")
-        .map(text)
-        .unwrap_or_default();
-    if TYPES_WITHOUT.iter().any(|(without, _)| *without == kind) {
-        return Ok(None);
-    }
-    let Some((_, properties)) = TYPES.iter().find(|(known, _)| *known == kind) else {
-        let problem = format!("{kind} is not supported");
-        return Err(TemplateError::at(inside(place, "Type"), problem));
-    };
-    let mut pruned = walk(resource, &[EVERY_RESOURCE, properties], "", place)?;
-    Ok(Some(Resource {
-        kind,
-        condition: pruned.get("Condition").map(text),
-        properties: pruned["Properties"].take(),
-        metadata: pruned["Metadata"].take(),
-    }))
-}
-
-/// Prunes the globals, which stand in for properties of every function.
-pub(super) fn prune_globals(globals: &Value, place: &str) -> Result<Value, TemplateError> {
-    let function = TYPES
-        .iter()
-        .find(|(kind, _)| *kind == "AWS::Serverless::Function");
-    let properties: Vec<_> = function.iter().map(|(_, properties)| *properties).collect();
-    walk(globals, &properties, "Properties", place)
-}
-
-pub(super) fn check_parameter(parameter: &Value, place: &str) -> Result<(), TemplateError> {
-    walk(parameter, &[PARAMETER], "", place).map(|_| ())
-}
-
-/// Copies `value`, found at `path`, without the properties that have no meaning here.
-fn walk(
-    value: &Value,
-    known: &[Properties],
-    path: &str,
-    place: &str,
-) -> Result<Value, TemplateError> {
-    match value {
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .map(|(index, item)| walk(item, known, path, &format!("{place}[{index}]")))
-            .collect(),
-        Value::Object(entries) => {
-            let mut kept = Map::new();
-            for (key, value) in entries {
-                let (path, place) = (inside(path, key), inside(place, key));
-                match find(known, &path) {
-                    Found::Here(Runs) => drop(kept.insert(key.clone(), value.clone())),
-                    Found::Here(Without(reason)) => {
-                        tracing::trace!(place, reason, "has no meaning on this machine");
-                    }
-                    Found::Below => {
-                        drop(kept.insert(key.clone(), walk(value, known, &path, &place)?))
-                    }
-                    Found::Nowhere => {
-                        return Err(TemplateError::at(place, "this property is not supported"));
-                    }
-                }
-            }
-            Ok(Value::Object(kept))
-        }
-        _ => Err(TemplateError::at(place, "a map or a list is expected here")),
-    }
-}
-
-enum Found {
-    Here(&'static Meaning),
-    Below,
-    Nowhere,
-}
-
-fn find(known: &[Properties], path: &str) -> Found {
-    let mut found = Found::Nowhere;
-    for (pattern, meaning) in known.iter().copied().flatten() {
-        match relation(pattern, path) {
-            Some(true) => return Found::Here(meaning),
-            Some(false) => found = Found::Below,
-            None => {}
-        }
-    }
-    found
-}
-
-/// Returns `Some(true)` if `pattern` names `path`, `Some(false)` if something below it.
-fn relation(pattern: &str, path: &str) -> Option<bool> {
-    let mut pattern = pattern.split('.');
-    for segment in path.split('.') {
-        let expected = pattern.next()?;
-        if expected != "*" && expected != segment {
-            return None;
-        }
-    }
-    Some(pattern.next().is_none())
-}

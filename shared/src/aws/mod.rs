@@ -2,6 +2,7 @@
 
 pub mod alert_topic;
 mod attributes;
+pub mod check_tokens;
 pub mod config;
 pub mod credential_fallback;
 pub mod error;

@@ -221,7 +221,7 @@ impl TokenCipher {
             made: now,
             uses: 1,
         });
-        keys.hold(wrapped.clone(), Arc::clone(&key), now);
+        keys.remember(wrapped.clone(), Arc::clone(&key), now);
         Ok((wrapped, key))
     }
 
@@ -247,7 +247,7 @@ impl TokenCipher {
         self.keys
             .lock()
             .await
-            .hold(wrapped.to_vec(), Arc::clone(&key), now);
+            .remember(wrapped.to_vec(), Arc::clone(&key), now);
         Ok(key)
     }
 }
@@ -285,7 +285,7 @@ impl DataKey {
 }
 
 impl Keys {
-    fn hold(&mut self, wrapped: Vec<u8>, key: Arc<LessSafeKey>, now: DateTime<Utc>) {
+    fn remember(&mut self, wrapped: Vec<u8>, key: Arc<LessSafeKey>, now: DateTime<Utc>) {
         if self.opening.len() >= CACHE_CAPACITY {
             self.opening
                 .retain(|_, (_, held)| now - *held < MAX_KEY_AGE);

@@ -48,14 +48,14 @@ pub struct AlertPolicy {
     pub window: WarningWindow,
     /// Whether sweeps attempt refreshes. If so, an alert that the access token ends waits for the
     /// grant's first verdict.
-    pub refreshing: bool,
+    pub auto_refresh: bool,
 }
 
 impl Default for AlertPolicy {
     fn default() -> Self {
         Self {
             window: WarningWindow::default(),
-            refreshing: true,
+            auto_refresh: true,
         }
     }
 }
@@ -146,7 +146,7 @@ impl Integration {
         policy: AlertPolicy,
     ) -> Option<(DateTime<Utc>, PendingAlert)> {
         let reconnect_by = self.reconnect_by(now)?;
-        if policy.refreshing && self.verdict_awaited_until(now).is_some() {
+        if policy.auto_refresh && self.verdict_awaited_until(now).is_some() {
             return None;
         }
         let sent = self
@@ -273,7 +273,7 @@ mod tests {
         let row = integration(Platform::Google, true, -1_800, Some(1_800));
         assert_eq!(due(&row, 0), []);
         let policy = AlertPolicy {
-            refreshing: false,
+            auto_refresh: false,
             ..AlertPolicy::default()
         };
         assert_eq!(row.pending_alerts(at(0), policy).len(), 1);

@@ -55,8 +55,8 @@ check_results! {
     Throttled = "throttled",
     /// [`Verdict::Transient`].
     Transient = "transient",
-    /// [`Verdict::Unanswered`].
-    Unanswered = "unanswered",
+    /// [`Verdict::ProbeNotApplicable`].
+    ProbeNotApplicable = "probe_not_applicable",
 
     /// Whether the platform replaced the token is not known.
     InDoubt = "in_doubt",
@@ -65,20 +65,20 @@ check_results! {
     /// The new token is in the credential fallback; the next attempt stores it.
     InFallback = "in_fallback",
     /// The new token could be stored nowhere.
-    Unstored = "unstored",
+    StoreFailed = "store_failed",
     /// Somebody else changed the integration at the same moment.
     Superseded = "superseded",
 
     /// Nothing was sent: the row could not be written before.
-    Unclaimed = "unclaimed",
+    ClaimFailed = "claim_failed",
     /// Nothing was sent: too little time was left to store an answer.
-    NoTime = "no_time",
+    OutOfTime = "out_of_time",
     /// Nothing was sent: there was no key to seal an answer with.
     NoKey = "no_key",
     /// Nothing was sent: whether the credential fallback holds an answer is not known.
     FallbackUnknown = "fallback_unknown",
     /// Nothing was sent: the key that opens the credential could not be had.
-    Unopenable = "unopenable",
+    DecryptionFailed = "decryption_failed",
     /// Nothing was sent: the credential will never open again.
     CredentialDamaged = "credential_damaged",
 
@@ -93,7 +93,7 @@ check_results! {
     /// Nothing was tried: the circuit breaker of the platform is open.
     BreakerOpen = "breaker_open",
     /// Nothing was tried: there is nothing to refresh, and no free probe.
-    NothingToAsk = "nothing_to_ask",
+    NothingToCheck = "nothing_to_check",
 }
 
 impl CheckResult {
@@ -124,7 +124,7 @@ impl From<&Verdict> for CheckResult {
             Verdict::PlatformActionNeeded(_) => Self::PlatformActionNeeded,
             Verdict::PermissionLost(_) => Self::PermissionLost,
             Verdict::AppMisconfigured => Self::AppMisconfigured,
-            Verdict::Unanswered => Self::Unanswered,
+            Verdict::ProbeNotApplicable => Self::ProbeNotApplicable,
         }
     }
 }

@@ -81,8 +81,8 @@ pub struct Integration {
     #[serde(default)]
     pub sent_alerts: SentAlerts,
 
-    /// The key of the index `by_reconnect_by`. [`Integration::settle`] derives it and the next two
-    /// fields.
+    /// The key of the index `by_reconnect_by`. [`Integration::derive_index_keys`] derives it
+    /// and the next two fields.
     #[serde(with = "seconds", default, skip_serializing_if = "Option::is_none")]
     pub reconnect_by: Option<DateTime<Utc>>,
     /// A sweep must look at the row at this instant, the key of the index `by_next_action`.

@@ -7,7 +7,7 @@ use crate::domain::integration::{Integration, Lease};
 impl Integration {
     /// Whether `attempt` holds the lease, even one that has ended.
     #[must_use]
-    pub fn holds(&self, attempt: &str) -> bool {
+    pub fn is_leased_by(&self, attempt: &str) -> bool {
         self.refresh
             .lease
             .as_ref()

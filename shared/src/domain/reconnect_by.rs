@@ -9,7 +9,7 @@ use crate::platforms::catalog::RefreshModel;
 impl Integration {
     /// Returns for how long failures leave a proven grant proven.
     fn failure_grace(&self) -> TimeDelta {
-        DAILY.min(self.access_life().max(TimeDelta::hours(1)))
+        DAILY.min(self.access_lifetime().max(TimeDelta::hours(1)))
     }
 
     /// Returns the failure grace in the present state. An unconfirmed refusal may be about our

@@ -106,11 +106,11 @@ impl SweepReport {
 pub struct Checked {
     pub org_id: String,
     pub integration_id: String,
-    pub verdict: CheckResult,
+    pub result: CheckResult,
     /// Tells people what happened, and what to do.
     pub message: String,
     /// The access token now ends at this instant, if it ends.
-    pub expires_at: Option<DateTime<Utc>>,
+    pub access_expires_at: Option<DateTime<Utc>>,
     pub next_attempt_at: Option<DateTime<Utc>>,
     /// The attempt's id in the audit, if there was an attempt.
     pub attempt_id: Option<String>,
@@ -121,14 +121,14 @@ pub struct Checked {
 pub struct AttemptRecord {
     /// A random id, which the lease and the intent on the row name too.
     pub attempt_id: String,
-    pub verdict: CheckResult,
+    pub result: CheckResult,
     /// Empty if nothing was sent.
     #[serde(flatten)]
     pub answer: AnswerRecord,
     /// The end of the access token before the attempt.
-    pub expired_at: Option<DateTime<Utc>>,
+    pub access_expires_before: Option<DateTime<Utc>>,
     /// The end of the access token after the attempt.
-    pub expires_at: Option<DateTime<Utc>>,
+    pub access_expires_after: Option<DateTime<Utc>>,
 }
 
 /// The parts of a platform's answer in which no token can be.
@@ -157,15 +157,15 @@ impl AttemptRecord {
     pub const fn new(
         row: &Integration,
         attempt_id: String,
-        verdict: CheckResult,
+        result: CheckResult,
         answer: AnswerRecord,
     ) -> Self {
         Self {
             attempt_id,
-            verdict,
+            result,
             answer,
-            expired_at: row.expiry.access_token,
-            expires_at: row.expiry.access_token,
+            access_expires_before: row.expiry.access_token,
+            access_expires_after: row.expiry.access_token,
         }
     }
 }

@@ -30,10 +30,10 @@ impl Integration {
     /// Returns the life of the access token from issue to end, or the platform's usual one where
     /// either instant is unknown.
     #[must_use]
-    pub fn access_life(&self) -> TimeDelta {
+    pub fn access_lifetime(&self) -> TimeDelta {
         match (self.expiry.issued_at, self.expiry.access_token) {
             (Some(issued), Some(expires)) if expires > issued => expires - issued,
-            _ => self.platform.usual_access_life(),
+            _ => self.platform.usual_access_lifetime(),
         }
     }
 
@@ -42,7 +42,7 @@ impl Integration {
         let usual = self
             .expiry
             .access_token
-            .map(|end| end - self.platform.usual_access_life());
+            .map(|end| end - self.platform.usual_access_lifetime());
         self.expiry.issued_at.unwrap_or_else(|| {
             usual.map_or(self.credential.granted_at, |at| {
                 at.min(self.credential.granted_at)
@@ -84,14 +84,12 @@ impl Integration {
             // the same holds for Instagram.
             // One that lives shorter than two sweeps is tried once more after its end:
             // the platform that names such a life may mean another unit.
-            RefreshModel::Extend => {
-                self.expiry
-                    .access_token
-                    .map(|end| match self.access_life() < LEAST_MARGIN * 2 {
-                        true => end + LEAST_MARGIN,
-                        false => end,
-                    })
-            }
+            RefreshModel::Extend => self.expiry.access_token.map(|end| {
+                match self.access_lifetime() < LEAST_MARGIN * 2 {
+                    true => end + LEAST_MARGIN,
+                    false => end,
+                }
+            }),
             RefreshModel::Rotating | RefreshModel::Static => self.expiry.refresh_token,
         }
     }
@@ -142,7 +140,7 @@ impl Integration {
             State::PlatformActionRequired { next_check_at, .. } => next_check_at,
             State::Active if self.platform.has_free_probe() => match self.refresh.probed_at {
                 // A thousand that came in one minute are spread over a day.
-                None => self.credential.granted_at + DAILY * self.spread_of_4096() / 4096,
+                None => self.credential.granted_at + DAILY * self.jitter_in_4096ths() / 4096,
                 Some(at) if self.refresh.alive_at >= Some(at) => at + DAILY,
                 // It gave no answer that says anything; some never do.
                 Some(at)
@@ -183,7 +181,7 @@ impl Integration {
         let Some(attempted) = self.refresh.attempted_at else {
             return self.credential.granted_at;
         };
-        let life = self.access_life();
+        let life = self.access_lifetime();
         let regular = match model {
             RefreshModel::Extend => (self.issued() + life / 2).max(attempted),
             _ => {
@@ -192,7 +190,7 @@ impl Integration {
                 // not beyond half of it: a thousand integrations made in one
                 // minute are not refreshed in one minute.
                 let spread = (life / 20).min(life / 2 - margin);
-                let jitter = spread * self.spread_of_4096() / 4096;
+                let jitter = spread * self.jitter_in_4096ths() / 4096;
                 let regular =
                     self.expiry.access_token.unwrap_or(self.issued() + life) - margin - jitter;
                 // What refreshes it ends sooner than that: while it is there to be used.
@@ -226,18 +224,21 @@ impl Integration {
 
     /// Returns this integration's own number below 4096, from other bits of the hash than the
     /// shard's.
-    fn spread_of_4096(&self) -> i32 {
+    fn jitter_in_4096ths(&self) -> i32 {
         i32::from(u16::try_from(self.hash() >> 16 & 0xfff).unwrap_or_default())
     }
 
     /// Derives the keys of the indexes from the rest of the row. Every write does
     /// this, so that the sweep and the dashboard find the row where it belongs.
-    pub fn settle(&mut self, now: DateTime<Utc>) {
+    pub fn derive_index_keys(&mut self, now: DateTime<Utc>) {
         self.reconnect_by = self.reconnect_by(now);
         self.next_action_at = self.next_action(now);
         self.next_action_shard = self.next_action_at.map(|_| {
-            let class = if self.access_life() < DAILY { 'f' } else { 's' };
-            format!("{class}#{:02}", self.hash() % 16)
+            let class = match self.access_lifetime() < DAILY {
+                true => ShardClass::ShortLived,
+                false => ShardClass::LongLived,
+            };
+            class.shard(self.hash() % ShardClass::SHARDS)
         });
     }
 
@@ -273,12 +274,33 @@ impl Integration {
     }
 }
 
-/// Returns all partitions of `by_next_action` of one class: `f` for tokens that live less than
-/// a day, `s` for the rest. The sweep drains `f` first, so that after an outage the tokens with
-/// minutes left don't queue behind those with weeks.
-#[must_use]
-pub fn next_action_shards(class: char) -> Vec<String> {
-    (0..16).map(|shard| format!("{class}#{shard:02}")).collect()
+/// The two classes of partitions of `by_next_action`. The sweep drains those of the
+/// short-lived tokens first, so that after an outage the tokens with minutes left do
+/// not queue behind those with weeks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShardClass {
+    /// Access tokens that live less than a day.
+    ShortLived,
+    /// All others.
+    LongLived,
+}
+
+impl ShardClass {
+    /// How many partitions a class has.
+    const SHARDS: u64 = 16;
+
+    /// The keys of all partitions of this class.
+    pub fn shards(self) -> impl Iterator<Item = String> {
+        (0..Self::SHARDS).map(move |number| self.shard(number))
+    }
+
+    fn shard(self, number: u64) -> String {
+        let class = match self {
+            Self::ShortLived => "short",
+            Self::LongLived => "long",
+        };
+        format!("{class}#{number:02}")
+    }
 }
 
 #[cfg(test)]

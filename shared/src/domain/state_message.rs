@@ -165,7 +165,7 @@ fn active_sentence(row: &Integration, now: DateTime<Utc>) -> String {
 
 fn why_overdue(row: &Integration) -> String {
     format!(
-        "either no sweep runs, or {} refuses our application. Whoever runs this must look.",
+        "either no sweep runs, or {} refuses our application. The operator must look.",
         row.platform.display_name()
     )
 }
@@ -257,7 +257,7 @@ mod tests {
         }
         let mut row: Integration = serde_json::from_value(row).unwrap();
         let now = DateTime::from_timestamp(NOW, 0).unwrap();
-        row.settle(now);
+        row.derive_index_keys(now);
         label(&row, now)
     }
 

@@ -16,7 +16,7 @@ pub enum Verdict {
     Throttled {
         /// `None` if the platform does not say for how long.
         wait: Option<TimeDelta>,
-        whom: Throttled,
+        scope: ThrottleScope,
     },
     /// The grant is dead.
     ReconnectNeeded(ReconnectReason),
@@ -29,19 +29,19 @@ pub enum Verdict {
     AppMisconfigured,
     /// The platform does not answer a probe's question for this account. That says nothing of the
     /// token, the grant, or our application.
-    Unanswered,
+    ProbeNotApplicable,
 }
 
 /// Whom a platform holds back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Throttled {
+pub enum ThrottleScope {
     /// The platform holds back our application, with every integration.
     Application,
     /// The platform holds back one integration: its user, page, or ad account.
     Integration,
     /// The platform fails, and says when to come back (RFC 9110, 10.2.3). Unlike a platform that
     /// only counts requests, it may have acted before it failed.
-    Everyone,
+    Platform,
 }
 
 /// The ways in which an exchange can fail for now.
@@ -57,7 +57,7 @@ pub enum Transient {
     /// The answer does not have the documented shape.
     Unintelligible,
     /// Nothing was asked: the stored credential could not be opened.
-    Unopenable,
+    DecryptionFailed,
 }
 
 /// Why a grant is dead.
@@ -107,7 +107,7 @@ impl Transient {
     const fn may_have_acted(self) -> bool {
         match self {
             Self::NoAnswer | Self::ServerError | Self::Unintelligible => true,
-            Self::Unreachable | Self::Unopenable => false,
+            Self::Unreachable | Self::DecryptionFailed => false,
         }
     }
 }
@@ -119,12 +119,12 @@ impl Verdict {
     pub const fn may_have_acted(&self) -> bool {
         match self {
             Self::Transient(transient) => transient.may_have_acted(),
-            Self::Throttled { whom, .. } => matches!(whom, Throttled::Everyone),
+            Self::Throttled { scope, .. } => matches!(scope, ThrottleScope::Platform),
             Self::ReconnectNeeded(_)
             | Self::PlatformActionNeeded(_)
             | Self::PermissionLost(_)
             | Self::AppMisconfigured
-            | Self::Unanswered => false,
+            | Self::ProbeNotApplicable => false,
         }
     }
 }
@@ -136,7 +136,7 @@ impl fmt::Display for Transient {
             Self::NoAnswer => "the platform did not answer in time",
             Self::ServerError => "the platform failed",
             Self::Unintelligible => "the platform's answer made no sense",
-            Self::Unopenable => "the stored credential could not be opened",
+            Self::DecryptionFailed => "the stored credential could not be opened",
         })
     }
 }

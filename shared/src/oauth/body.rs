@@ -11,6 +11,8 @@ use flate2::read::MultiGzDecoder;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::{Map, Value};
 
+use crate::domain::error_code::BodyForm;
+
 /// We read at most this many bytes of an answer; real ones are under 10 kB.
 pub(super) const MAX_BODY: usize = 256 * 1024;
 const GZIP: &[u8] = b"\x1f\x8b";
@@ -20,8 +22,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub(super) struct Body {
     /// The value that could be read; `Null` if none could.
     pub(super) json: Value,
-    /// What the body is: `json`, `form`, or a name from `kind`.
-    pub(super) form: &'static str,
+    pub(super) form: BodyForm,
     /// Length in bytes, before unpacking.
     pub(super) length: usize,
 }
@@ -37,9 +38,9 @@ impl Body {
             .unwrap_or(&unpacked)
             .trim_ascii();
         let (json, form) = match json(text) {
-            Some(json) => (json, "json"),
+            Some(json) => (json, BodyForm::Json),
             None => match form(headers, text).filter(|_| !cut_off) {
-                Some(fields) => (fields, "form"),
+                Some(fields) => (fields, BodyForm::Form),
                 None => (Value::Null, kind(headers, text, bytes)),
             },
         };
@@ -53,7 +54,7 @@ impl Body {
     /// Whether the body itself shows that nothing is missing. A form does not: the end of its
     /// last value cannot be seen.
     pub(super) fn is_whole(&self) -> bool {
-        self.form == "json"
+        self.form == BodyForm::Json
     }
 }
 
@@ -91,21 +92,21 @@ fn form(headers: &HeaderMap, text: &[u8]) -> Option<Value> {
     Some(Value::Object(fields))
 }
 
-fn kind(headers: &HeaderMap, text: &[u8], bytes: &[u8]) -> &'static str {
+fn kind(headers: &HeaderMap, text: &[u8], bytes: &[u8]) -> BodyForm {
     let html = |text: &[u8]| {
         let head = text[..text.len().min(64)].to_ascii_lowercase();
         head.starts_with(b"<!doctype") || head.starts_with(b"<html")
     };
     match text {
-        [] if bytes.is_empty() => "empty",
-        _ if html(text) => "html",
-        [b'<', ..] => "xml",
-        [b'{' | b'[', ..] => "json_cut_off",
-        _ if bytes.starts_with(GZIP) => "gzip",
-        _ if content_type(headers).is_some_and(|is| is == "text/html") => "html",
-        _ if headers.contains_key("content-encoding") => "compressed",
-        _ if std::str::from_utf8(text).is_ok() => "text",
-        _ => "binary",
+        [] if bytes.is_empty() => BodyForm::Empty,
+        _ if html(text) => BodyForm::Html,
+        [b'<', ..] => BodyForm::Xml,
+        [b'{' | b'[', ..] => BodyForm::JsonCutOff,
+        _ if bytes.starts_with(GZIP) => BodyForm::Gzip,
+        _ if content_type(headers).is_some_and(|is| is == "text/html") => BodyForm::Html,
+        _ if headers.contains_key("content-encoding") => BodyForm::Compressed,
+        _ if std::str::from_utf8(text).is_ok() => BodyForm::Text,
+        _ => BodyForm::Binary,
     }
 }
 

@@ -18,10 +18,10 @@ pub struct ClientCredentials {
 
 /// Our application's credentials at every platform that it is registered with.
 #[derive(Debug, Clone, Default)]
-pub struct Credentials(BTreeMap<Platform, ClientCredentials>);
+pub struct PlatformClients(BTreeMap<Platform, ClientCredentials>);
 
 #[derive(Debug, thiserror::Error)]
-pub enum CredentialsError {
+pub enum PlatformSecretError {
     /// Secrets Manager did not give the secret.
     #[error(transparent)]
     Aws(#[from] AwsError),
@@ -33,7 +33,7 @@ pub enum CredentialsError {
     Malformed(String),
 }
 
-impl Credentials {
+impl PlatformClients {
     /// Reads the secret named `secret_id` from Secrets Manager.
     ///
     /// # Errors
@@ -41,7 +41,7 @@ impl Credentials {
     pub async fn fetch(
         client: &aws_sdk_secretsmanager::Client,
         secret_id: &str,
-    ) -> Result<Self, CredentialsError> {
+    ) -> Result<Self, PlatformSecretError> {
         const CALL: &str = "secretsmanager:GetSecretValue";
         let answer = client
             .get_secret_value()
@@ -58,11 +58,11 @@ impl Credentials {
     /// Reads the secret's text.
     ///
     /// # Errors
-    /// [`CredentialsError::Malformed`] says where the fault is, never what stands there.
-    pub fn from_json(secret: &str) -> Result<Self, CredentialsError> {
+    /// [`PlatformSecretError::Malformed`] says where the fault is, never what stands there.
+    pub fn from_json(secret: &str) -> Result<Self, PlatformSecretError> {
         serde_json::from_str(secret).map(Self).map_err(|e| {
             // serde's own message may quote a value: only the place is safe.
-            CredentialsError::Malformed(format!("see line {}, column {}", e.line(), e.column()))
+            PlatformSecretError::Malformed(format!("see line {}, column {}", e.line(), e.column()))
         })
     }
 

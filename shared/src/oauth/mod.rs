@@ -12,7 +12,7 @@ mod tokens;
 mod transport;
 mod wait;
 
-pub use client_credentials::{ClientCredentials, Credentials, CredentialsError};
+pub use client_credentials::{ClientCredentials, PlatformClients, PlatformSecretError};
 pub use endpoints::{Endpoints, PlatformEndpoints};
 pub use reqwest::Error as HttpError;
 pub use response::{Response, ResponseSummary};
@@ -20,6 +20,7 @@ pub use tokens::{TokenResponse, Tokens};
 
 use self::request::RequestContext;
 use self::transport::TransportError;
+use crate::domain::error_code::ResponseDefect;
 use crate::domain::probe_result::ProbeResult;
 use crate::domain::verdict::Verdict;
 use crate::platforms::catalog::RefreshModel;
@@ -79,16 +80,19 @@ impl OAuthClient {
         &self,
         platform: Platform,
         model: RefreshModel,
-        credentials: &Credentials,
+        clients: &PlatformClients,
         tokens: &Tokens,
     ) -> Response {
-        let context = self.context(platform, credentials, tokens);
+        let context = self.context(platform, clients, tokens);
         let request = match model {
             RefreshModel::None => None,
             _ => context.render(&self.http, &platform.definition().refresh),
         };
         let Some(request) = request else {
-            return Response::failed(Verdict::AppMisconfigured, "no_client_credentials");
+            return Response::failed(
+                Verdict::AppMisconfigured,
+                ResponseDefect::NoClientCredentials,
+            );
         };
         match transport::send(request).await {
             Ok((head, body)) => {
@@ -107,11 +111,11 @@ impl OAuthClient {
     pub async fn probe(
         &self,
         platform: Platform,
-        credentials: &Credentials,
+        clients: &PlatformClients,
         tokens: &Tokens,
         scopes: &[String],
     ) -> Option<Response<ProbeResult>> {
-        let context = self.context(platform, credentials, tokens);
+        let context = self.context(platform, clients, tokens);
         let probe = platform.definition().probe.as_ref()?;
         let shape = (probe.request)(tokens.refresh_token.is_some(), scopes);
         let request = context.render(&self.http, shape)?;
@@ -128,12 +132,12 @@ impl OAuthClient {
     fn context<'a>(
         &'a self,
         platform: Platform,
-        credentials: &'a Credentials,
+        clients: &'a PlatformClients,
         tokens: &'a Tokens,
     ) -> RequestContext<'a> {
         RequestContext {
             endpoints: self.endpoints.get(platform),
-            client: credentials.get(platform),
+            client: clients.get(platform),
             tokens,
         }
     }
@@ -143,17 +147,17 @@ impl<T> From<TransportError> for Response<T> {
     fn from(error: TransportError) -> Self {
         Self {
             summary: error.summary,
-            ..Self::failed(Verdict::Transient(error.transient), error.code)
+            ..Self::failed(Verdict::Transient(error.transient), error.defect)
         }
     }
 }
 
 impl<T> Response<T> {
-    fn failed(verdict: Verdict, code: &str) -> Self {
+    fn failed(verdict: Verdict, defect: ResponseDefect) -> Self {
         Self {
             result: Err(Unsuccessful {
                 verdict,
-                code: Some(code.to_owned()),
+                code: Some(defect.name().to_owned()),
             }),
             request_id: None,
             summary: None,

@@ -13,9 +13,10 @@ use serde_json::Value;
 use super::body::{Body, content_type};
 use super::tokens::{TokenResponse, Tokens};
 use super::wait;
+use crate::domain::error_code::ResponseDefect;
 use crate::domain::probe_result::ProbeResult;
 use crate::domain::refresh::Lifetimes;
-use crate::domain::verdict::{Throttled, Transient, Verdict};
+use crate::domain::verdict::{ThrottleScope, Transient, Verdict};
 use crate::platforms::definition::Definition;
 use crate::platforms::json::scopes;
 use crate::platforms::rule::{self, RequestKind, UNINTELLIGIBLE, Unsuccessful};
@@ -135,14 +136,14 @@ fn judge(
     let error = (platform.error_body)(&body.json);
     let rule = rule::find(platform.rules, kind, head.status, &error);
     let verdict = match rule.map_or(UNINTELLIGIBLE, |rule| rule.means.clone()) {
-        Verdict::Throttled { wait: usual, whom } => {
+        Verdict::Throttled { wait: usual, scope } => {
             let said = error
                 .wait
                 .or_else(|| wait::from_headers(&head.headers, now));
             let longest = LONGEST_WAIT.max(usual.unwrap_or_default());
             Verdict::Throttled {
                 wait: said.map(|wait| wait.min(longest)).or(usual),
-                whom,
+                scope,
             }
         }
         // A failing platform that says when to come back is obeyed as well; it
@@ -151,7 +152,7 @@ fn judge(
             None => Verdict::Transient(Transient::ServerError),
             wait => Verdict::Throttled {
                 wait: wait.map(|wait| wait.min(LONGEST_WAIT)),
-                whom: Throttled::Everyone,
+                scope: ThrottleScope::Platform,
             },
         },
         Verdict::PermissionLost(_) => Verdict::PermissionLost(error.named_permissions()),
@@ -198,8 +199,8 @@ impl Head {
     /// Describes the answer in the form of a code, for when the platform gave none.
     fn describe(&self, body: &Body) -> String {
         match self.status {
-            300..400 => "redirected".to_owned(),
-            status => format!("http_{status}_{}", body.form),
+            300..400 => ResponseDefect::Redirected.name().to_owned(),
+            status => body.form.code(status),
         }
     }
 

@@ -7,20 +7,19 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use super::body::{Body, MAX_BODY};
 use super::response::Head;
 use super::response::ResponseSummary;
-use crate::domain::refresh::attempt::EXCHANGE_TIMEOUT;
+use crate::domain::error_code::ResponseDefect;
+use crate::domain::refresh::attempt::TOKEN_REQUEST_TIMEOUT;
 use crate::domain::verdict::Transient;
 
 /// The longest time that a platform may take for an answer.
 const REQUEST_TIMEOUT: Duration =
-    Duration::from_secs(EXCHANGE_TIMEOUT.num_seconds().cast_unsigned());
+    Duration::from_secs(TOKEN_REQUEST_TIMEOUT.num_seconds().cast_unsigned());
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-const TIMED_OUT: &str = "timed_out_after_10_s";
 
 /// No answer came, or it could not be read to its end.
 pub(super) struct TransportError {
     pub(super) transient: Transient,
-    /// What happened, as a code.
-    pub(super) code: &'static str,
+    pub(super) defect: ResponseDefect,
     pub(super) summary: Option<ResponseSummary>,
 }
 
@@ -56,7 +55,7 @@ pub(super) async fn send(
                 }
                 return Err(TransportError {
                     transient: Transient::Unintelligible,
-                    code: "longer_than_256_kib",
+                    defect: ResponseDefect::TooLong,
                     summary: Some(head.summary(body.len() + chunk.len())),
                 });
             }
@@ -66,9 +65,9 @@ pub(super) async fn send(
             Err(_) if Body::parse(&head.headers, &body).is_whole() => return Ok((head, body)),
             Err(error) => {
                 return Err(TransportError {
-                    code: match error.is_timeout() {
-                        true => TIMED_OUT,
-                        false => "cut_off",
+                    defect: match error.is_timeout() {
+                        true => ResponseDefect::TimedOut,
+                        false => ResponseDefect::CutOff,
                     },
                     transient: Transient::NoAnswer,
                     summary: Some(head.summary(body.len())),
@@ -81,18 +80,18 @@ pub(super) async fn send(
 impl From<reqwest::Error> for TransportError {
     fn from(error: reqwest::Error) -> Self {
         // A request that could not even be written down was not sent.
-        let (transient, code) = if error.is_builder() {
-            (Transient::Unreachable, "not_sent")
+        let (transient, defect) = if error.is_builder() {
+            (Transient::Unreachable, ResponseDefect::NotSent)
         } else if error.is_connect() {
-            (Transient::Unreachable, "no_connection")
+            (Transient::Unreachable, ResponseDefect::NoConnection)
         } else if error.is_timeout() {
-            (Transient::NoAnswer, TIMED_OUT)
+            (Transient::NoAnswer, ResponseDefect::TimedOut)
         } else {
-            (Transient::NoAnswer, "connection_closed")
+            (Transient::NoAnswer, ResponseDefect::ConnectionClosed)
         };
         Self {
             transient,
-            code,
+            defect,
             summary: None,
         }
     }

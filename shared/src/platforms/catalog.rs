@@ -81,7 +81,7 @@ impl Platform {
     /// Returns the platform by its name or alias, in any case and with spaces or hyphens, as
     /// exports write it (`Google Ads`). Anything but an export has one spelling only.
     #[must_use]
-    pub fn of_export(name: &str) -> Option<Self> {
+    pub fn from_export(name: &str) -> Option<Self> {
         let plain = name.trim().to_ascii_lowercase().replace([' ', '-'], "_");
         plain.parse().ok()
     }
@@ -121,25 +121,25 @@ impl Platform {
     /// Returns the usual life of an access token, for a credential that came without the time
     /// of its issue. An answer's own `expires_in` always wins.
     #[must_use]
-    pub const fn usual_access_life(self) -> TimeDelta {
+    pub const fn usual_access_lifetime(self) -> TimeDelta {
         self.definition().lifetimes.access
     }
 
     /// Returns the longest life of an access token that the platform has documented.
     #[must_use]
-    pub const fn longest_access_life(self) -> TimeDelta {
+    pub const fn longest_access_lifetime(self) -> TimeDelta {
         self.definition().lifetimes.longest_access
     }
 
     /// Whether each answer to a refresh names the access token's life.
-    pub(crate) const fn always_names_access_life(self) -> bool {
+    pub(crate) const fn always_names_access_lifetime(self) -> bool {
         self.definition().lifetimes.access_is_always_named
     }
 
     /// Returns the life of a refresh token, where the platform documents one and names it in
     /// each answer.
     #[must_use]
-    pub const fn refresh_life(self) -> Option<TimeDelta> {
+    pub const fn refresh_lifetime(self) -> Option<TimeDelta> {
         self.definition().lifetimes.refresh
     }
 
@@ -153,16 +153,16 @@ impl Platform {
     /// that clock, and only a probe shows it.
     #[must_use]
     pub const fn limits_data_access(self) -> bool {
-        self.data_access_life().is_some()
+        self.data_access_lifetime().is_some()
     }
 
-    pub(crate) const fn data_access_life(self) -> Option<TimeDelta> {
+    pub(crate) const fn data_access_lifetime(self) -> Option<TimeDelta> {
         self.definition().lifetimes.data_access
     }
 
     /// Returns how long a grant lasts unused; any refresh renews it.
     #[must_use]
-    pub const fn idle_life(self) -> Option<TimeDelta> {
+    pub const fn idle_lifetime(self) -> Option<TimeDelta> {
         self.definition().lifetimes.idle
     }
 
@@ -238,7 +238,7 @@ mod tests {
             (" TIKTOK-Business ", Platform::TiktokBusiness),
             ("LinkedIn", Platform::Linkedin),
         ] {
-            assert_eq!(Platform::of_export(name), Some(platform), "{name}");
+            assert_eq!(Platform::from_export(name), Some(platform), "{name}");
             assert!(name.parse::<Platform>().is_err(), "{name}");
         }
         let error = "Myspace".parse::<Platform>().unwrap_err().to_string();

@@ -14,7 +14,7 @@ use super::request::{Authentication, Endpoint, Parameters, RequestShape};
 use super::rfc6749;
 use super::rule::{
     ANYWHERE, APP_MISCONFIGURED, APPLICATION_THROTTLED, EXPIRED, ErrorBody, GRANT_REFUSED,
-    INTEGRATION_THROTTLED, PERMISSION_LOST, REVOKED, Rule, SERVER_ERROR, UNANSWERED, on,
+    INTEGRATION_THROTTLED, PERMISSION_LOST, PROBE_NOT_APPLICABLE, REVOKED, Rule, SERVER_ERROR, on,
 };
 use super::wait::parse_duration;
 use crate::domain::probe_result::ProbeResult;
@@ -116,7 +116,7 @@ static RULES: &[Rule] = &[
     // About what was asked: the account has no Google Ads, the project has not
     // switched that API on, or the grant is not for it. What a grant allows is said
     // by every refresh.
-    on(&["NOT_ADS_USER", "SERVICE_DISABLED", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"]).in_probe().means(UNANSWERED),
+    on(&["NOT_ADS_USER", "SERVICE_DISABLED", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"]).in_probe().means(PROBE_NOT_APPLICABLE),
     on(&["CUSTOMER_NOT_FOUND", "USER_PERMISSION_DENIED", "CUSTOMER_NOT_ENABLED"]).means(PERMISSION_LOST),
     on(&["PROJECT_DISABLED", "CLOUD_PROJECT_NOT_APPROVED_FOR_PRODUCTION"]).means(APP_MISCONFIGURED),
     // `QuotaError`; the scope of the rate tells whom it holds back.

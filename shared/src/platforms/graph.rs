@@ -11,7 +11,7 @@ use super::rule::{
     INTEGRATION_THROTTLED, PERMISSION_LOST, REVOKED, Rule, SERVER_ERROR, any, between, on,
 };
 use crate::domain::probe_result::ProbeResult;
-use crate::domain::verdict::{PlatformAction, ReconnectReason, Throttled, Verdict};
+use crate::domain::verdict::{PlatformAction, ReconnectReason, ThrottleScope, Verdict};
 
 const APP_REMOVED: Verdict = Verdict::ReconnectNeeded(ReconnectReason::AppRemoved);
 const PASSWORD_CHANGED: Verdict = Verdict::ReconnectNeeded(ReconnectReason::PasswordChanged);
@@ -20,7 +20,7 @@ const LOG_IN: Verdict = Verdict::PlatformActionNeeded(PlatformAction::LogIn);
 const CONFIRM: Verdict = Verdict::PlatformActionNeeded(PlatformAction::ConfirmAccount);
 const BLOCKED: Verdict = Verdict::Throttled {
     wait: Some(TimeDelta::hours(6)),
-    whom: Throttled::Integration,
+    scope: ThrottleScope::Integration,
 };
 
 /// developers.facebook.com/docs/graph-api/guides/error-handling, and

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use chrono::TimeDelta;
 
-use crate::domain::verdict::{ReconnectReason, Throttled, Transient, Verdict};
+use crate::domain::verdict::{ReconnectReason, ThrottleScope, Transient, Verdict};
 
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,17 +64,17 @@ pub(crate) enum Codes {
 
 pub(crate) const UNINTELLIGIBLE: Verdict = Verdict::Transient(Transient::Unintelligible);
 pub(crate) const SERVER_ERROR: Verdict = Verdict::Transient(Transient::ServerError);
-pub(crate) const APPLICATION_THROTTLED: Verdict = throttled(Throttled::Application);
-pub(crate) const INTEGRATION_THROTTLED: Verdict = throttled(Throttled::Integration);
+pub(crate) const APPLICATION_THROTTLED: Verdict = throttled(ThrottleScope::Application);
+pub(crate) const INTEGRATION_THROTTLED: Verdict = throttled(ThrottleScope::Integration);
 pub(crate) const GRANT_REFUSED: Verdict = Verdict::ReconnectNeeded(ReconnectReason::GrantRefused);
 pub(crate) const REVOKED: Verdict = Verdict::ReconnectNeeded(ReconnectReason::Revoked);
 pub(crate) const EXPIRED: Verdict = Verdict::ReconnectNeeded(ReconnectReason::Expired);
 pub(crate) const APP_MISCONFIGURED: Verdict = Verdict::AppMisconfigured;
-pub(crate) const UNANSWERED: Verdict = Verdict::Unanswered;
+pub(crate) const PROBE_NOT_APPLICABLE: Verdict = Verdict::ProbeNotApplicable;
 pub(crate) const PERMISSION_LOST: Verdict = Verdict::PermissionLost(Vec::new());
 
-const fn throttled(whom: Throttled) -> Verdict {
-    Verdict::Throttled { wait: None, whom }
+const fn throttled(scope: ThrottleScope) -> Verdict {
+    Verdict::Throttled { wait: None, scope }
 }
 
 /// Rules for any server, after a platform's own rules.

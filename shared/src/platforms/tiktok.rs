@@ -13,7 +13,8 @@ use super::request::Parameter::{ClientId, ClientSecret, Literal, RefreshToken};
 use super::request::{Authentication, Endpoint, Parameters, RequestShape};
 use super::rfc6749;
 use super::rule::{
-    ANYWHERE, ErrorBody, GRANT_REFUSED, PERMISSION_LOST, Rule, SERVER_ERROR, UNANSWERED, on,
+    ANYWHERE, ErrorBody, GRANT_REFUSED, PERMISSION_LOST, PROBE_NOT_APPLICABLE, Rule, SERVER_ERROR,
+    on,
 };
 use crate::domain::probe_result::ProbeResult;
 
@@ -74,7 +75,7 @@ static RULES: &[Rule] = &[
     on(&["access_token_invalid"]).in_probe().means(GRANT_REFUSED),
     // The probe needs `user.info.basic`, which a grant for something else never had.
     // What a grant allows is said by every refresh.
-    on(&["scope_not_authorized", "scope_permission_missed"]).in_probe().means(UNANSWERED),
+    on(&["scope_not_authorized", "scope_permission_missed"]).in_probe().means(PROBE_NOT_APPLICABLE),
     on(&["scope_not_authorized", "scope_permission_missed"]).means(PERMISSION_LOST),
     on(&["internal_error"]).means(SERVER_ERROR),
 ];

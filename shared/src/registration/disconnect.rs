@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::store::{MAX_ATTEMPTS, RegistrationError};
+use super::store::{MAX_LOST_WRITES, RegistrationError};
 use crate::IntegrationKey;
-use crate::aws::tables::{Conflict, Found, IntegrationsTable, generation_after_damage};
+use crate::aws::tables::{Conflict, Found, IntegrationsTable};
 use crate::domain::integration::State;
 
 /// What switching an integration off did.
@@ -27,15 +27,19 @@ pub async fn disconnect(
     integrations: &IntegrationsTable,
     now: DateTime<Utc>,
 ) -> Result<Disconnected, RegistrationError> {
-    for _ in 0..MAX_ATTEMPTS {
-        let mut row = match integrations.find(key).await? {
+    for _ in 0..MAX_LOST_WRITES {
+        let found = integrations.find(key).await?;
+        let generation = found.first_generation(now);
+        let mut row = match found {
             Found::Nothing => return Ok(Disconnected::Unknown),
             Found::Damaged {
                 has_tokens: false, ..
             } => return Ok(Disconnected::Already),
             Found::Damaged { .. } => {
-                let generation = generation_after_damage(now);
-                if integrations.erase(key, generation, now).await? {
+                if integrations
+                    .disconnect_damaged(key, generation, now)
+                    .await?
+                {
                     return Ok(Disconnected::Now);
                 }
                 continue;

@@ -203,7 +203,7 @@ impl Fields {
     /// Reads a platform by its name or an alias.
     pub(crate) fn platform(&mut self, name: &str) -> Option<Platform> {
         self.required(name, |value| {
-            let platform = value.as_str().and_then(Platform::of_export);
+            let platform = value.as_str().and_then(Platform::from_export);
             let known = || format!("must be one of {}", Platform::names());
             platform.map(Some).ok_or_else(known)
         })

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
-use crate::aws::tables::{Conflict, Found, IntegrationsTable, TableError, generation_after_damage};
+use crate::aws::tables::{Conflict, Found, IntegrationsTable, TableError};
 use crate::aws::token_cipher::{CipherError, EncryptionContext, SealedField, TokenCipher};
 use crate::domain::integration::{
     Account, Credential, Expiry, Integration, Permissions, RefreshState, State,
@@ -16,7 +16,7 @@ use crate::registration::fingerprint::{Fingerprint, Likeness};
 use crate::{IntegrationKey, UserId};
 
 /// How often a write that lost a race is tried. A refresh writes its row a few times.
-pub(super) const MAX_ATTEMPTS: u32 = 10;
+pub(super) const MAX_LOST_WRITES: u32 = 10;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RegistrationError {
@@ -25,7 +25,7 @@ pub enum RegistrationError {
     #[error(transparent)]
     Sealing(#[from] CipherError),
     /// Others kept writing the same row.
-    #[error("the row was changed by others {MAX_ATTEMPTS} times in a row")]
+    #[error("others keep changing the row; try again")]
     Contended,
 }
 
@@ -117,7 +117,7 @@ impl Registration {
             next_action_shard: None,
         };
         Ok(match stored {
-            Some(before) => row.following(before, now),
+            Some(before) => row.with_recovery_after(before, now),
             None => row,
         })
     }
@@ -182,38 +182,27 @@ impl Registration {
         now: DateTime<Utc>,
     ) -> Result<Registered, RegistrationError> {
         let mut found = integrations.find(key).await?;
-        for _ in 0..MAX_ATTEMPTS {
+        for _ in 0..MAX_LOST_WRITES {
             let stored = found.row();
-            if let Some(stored) = stored
-                && let Some(row) = self.repeated(stored)?
-            {
-                let change = Change::Unchanged;
-                if row == *stored {
+            let repeated = stored.map(|stored| self.repeated(stored)).transpose()?;
+            let (row, change) = match repeated.flatten() {
+                Some(row) if Some(&row) == stored => {
+                    let change = Change::Unchanged;
                     return Ok(Registered { row, change });
                 }
-                match integrations.replace(row, now).await {
-                    Ok(row) => return Ok(Registered { row, change }),
-                    Err(Conflict::Lost(_)) => found = integrations.find(key).await?,
-                    Err(Conflict::Failed(error)) => return Err(error.into()),
+                Some(row) => (row, Change::Unchanged),
+                None => {
+                    let creator = stored.map_or(caller, |row| &row.created_by);
+                    let first = found.first_generation(now);
+                    let row = self.row(key, creator, stored, first, sealer, now).await?;
+                    let change = match found {
+                        Found::Nothing => Change::Created,
+                        Found::Row(_) | Found::Damaged { .. } => Change::Replaced,
+                    };
+                    (row, change)
                 }
-                continue;
-            }
-            let change = match found {
-                Found::Nothing => Change::Created,
-                Found::Row(_) | Found::Damaged { .. } => Change::Replaced,
             };
-            let creator = stored.map_or(caller, |row| &row.created_by);
-            let first = match found {
-                Found::Damaged { .. } => generation_after_damage(now),
-                _ => 1,
-            };
-            let row = self.row(key, creator, stored, first, sealer, now).await?;
-            let written = match found {
-                Found::Nothing => integrations.create(row, now).await,
-                Found::Row(_) => integrations.replace(row, now).await,
-                Found::Damaged { version, .. } => integrations.mend(row, version, now).await,
-            };
-            match written {
+            match integrations.write_over(&found, row, now).await {
                 Ok(row) => return Ok(Registered { row, change }),
                 Err(Conflict::Lost(_)) => found = integrations.find(key).await?,
                 Err(Conflict::Failed(error)) => return Err(error.into()),

@@ -13,16 +13,13 @@ pub enum InvalidVariable {
     #[error("environment variable {0} is not set")]
     Missing(String),
     #[error("environment variable {name}: {problem}")]
-    Invalid {
-        name: String,
-        problem: String,
-    },
+    Invalid { name: String, problem: String },
 }
 
 impl Variables {
     /// Returns the process's own environment.
     #[must_use]
-    pub fn of_process() -> Self {
+    pub fn from_process() -> Self {
         std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect()

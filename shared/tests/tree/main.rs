@@ -63,7 +63,7 @@ const RULES: [FolderRule; 6] = [
     FolderRule {
         folder: "aws",
         folders: "aws domain platforms runtime",
-        crates: "aws_config aws_lc_rs aws_sdk_dynamodb aws_sdk_kms aws_sdk_s3 \
+        crates: "aws_config aws_lc_rs aws_sdk_dynamodb aws_sdk_kms aws_sdk_lambda aws_sdk_s3 \
                  aws_sdk_secretsmanager aws_sdk_sns chrono futures percent_encoding rand secrecy \
                  serde serde_dynamo serde_json std thiserror tokio tracing",
         is_pure: false,

@@ -35,11 +35,11 @@ pub(crate) fn modules(folder: &Path) -> BTreeMap<Segments, Module> {
     let root = ["src/lib.rs", "src/main.rs"].map(|root| folder.join(root));
     let root = root.into_iter().find(|root| root.exists()).unwrap();
     let mut modules = BTreeMap::new();
-    read(root, vec![], &mut modules);
+    scan_file(root, vec![], &mut modules);
     modules
 }
 
-fn read(file: PathBuf, path: Segments, modules: &mut BTreeMap<Segments, Module>) {
+fn scan_file(file: PathBuf, path: Segments, modules: &mut BTreeMap<Segments, Module>) {
     let text = fs::read_to_string(&file).unwrap();
     let mut module = Module::default();
     module.scan(text.parse().unwrap(), &path);
@@ -52,7 +52,7 @@ fn read(file: PathBuf, path: Segments, modules: &mut BTreeMap<Segments, Module>)
         let files = [format!("{child}.rs"), format!("{child}/mod.rs")];
         let files = files.map(|name| folder.join(name));
         let file = files.into_iter().find(|file| file.exists()).unwrap();
-        read(
+        scan_file(
             file,
             [&path[..], std::slice::from_ref(child)].concat(),
             modules,

@@ -112,7 +112,7 @@ impl Contender {
         let began = Instant::now();
         let admitted = match &self.imitation {
             Some(imitation) => imitation.attempt(&self.keys[n], &self.clock).await,
-            None => match self.limiter.attempt(&self.keys[n]).await {
+            None => match self.limiter.take_permit(&self.keys[n]).await {
                 Ok(decision) => Ok(matches!(decision, Decision::Admitted(_))),
                 Err(_) => Err(()),
             },
@@ -194,7 +194,7 @@ pub(crate) async fn run(
         async move {
             match &contender.imitation {
                 Some(imitation) => drop(imitation.attempt(&key, &contender.clock).await),
-                None => drop(contender.limiter.attempt(&key).await),
+                None => drop(contender.limiter.take_permit(&key).await),
             }
         }
     });

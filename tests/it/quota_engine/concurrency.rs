@@ -104,7 +104,7 @@ impl Caller {
     async fn ask(&self, truth: &Clock, log: &Mutex<Log>) {
         let asked = self.clock.precise().timestamp_millis();
         let (calls, until) = (self.limiter.calls(), self.denied.load(Ordering::SeqCst));
-        let decision = self.limiter.attempt(&self.key).await.unwrap();
+        let decision = self.limiter.take_permit(&self.key).await.unwrap();
         let calls = self.limiter.calls() - calls;
         let answered = self.clock.precise().timestamp_millis();
         // A refusal is repeated without a call, unless it ended meanwhile.
@@ -314,7 +314,7 @@ async fn callers_that_race_for_a_new_key_get_the_burst_and_no_more() {
             let clock = Clock::frozen(start());
             let limiter = Limiter::new(client.clone(), engine.table(), policies.clone(), clock);
             let key = key.clone();
-            tokio::spawn(async move { limiter.attempt(&key).await.unwrap() })
+            tokio::spawn(async move { limiter.take_permit(&key).await.unwrap() })
         });
         let asking: Vec<_> = asking.collect();
         let decisions = join_all(asking).await;
@@ -340,13 +340,13 @@ async fn a_repeated_denial_costs_no_call() {
     );
     let key = key("denied");
     assert!(matches!(
-        limiter.attempt(&key).await.unwrap(),
+        limiter.take_permit(&key).await.unwrap(),
         Decision::Admitted(_)
     ));
-    let denied = limiter.attempt(&key).await.unwrap();
+    let denied = limiter.take_permit(&key).await.unwrap();
     assert!(matches!(denied, Decision::Denied(_)));
     let before = engine.counter.requests();
-    let again = (0..10 * CALLERS).map(|_| limiter.attempt(&key));
+    let again = (0..10 * CALLERS).map(|_| limiter.take_permit(&key));
     for decision in join_all(again).await {
         assert_eq!(decision.unwrap(), denied);
     }

@@ -143,7 +143,7 @@ impl Comparison<'_> {
     async fn attempt(&mut self, by: usize) -> Option<Denial> {
         let before = self.engine.counter.requests();
         let instance = &self.instances[by];
-        let decision = instance.limiter.attempt(&self.key).await.unwrap();
+        let decision = instance.limiter.take_permit(&self.key).await.unwrap();
         let calls = self.engine.counter.requests() - before;
         let seconds = u64::try_from(instance.clock.now().timestamp()).unwrap();
         match decision {
@@ -187,7 +187,7 @@ impl Comparison<'_> {
     async fn wait_out(&mut self, by: usize, denial: Denial) {
         let before = self.engine.counter.requests();
         let instance = &self.instances[by];
-        let again = instance.limiter.attempt(&self.key).await.unwrap();
+        let again = instance.limiter.take_permit(&self.key).await.unwrap();
         assert_eq!(again, Decision::Denied(denial));
         assert_eq!(self.engine.counter.requests(), before, "asked again");
         let told = i64::try_from(denial.retry_at).unwrap() * 1000 - start().timestamp_millis();
@@ -196,7 +196,11 @@ impl Comparison<'_> {
             self.set(told - 1000 - skew);
             assert!(
                 matches!(
-                    self.instances[by].limiter.attempt(&self.key).await.unwrap(),
+                    self.instances[by]
+                        .limiter
+                        .take_permit(&self.key)
+                        .await
+                        .unwrap(),
                     Decision::Denied(_)
                 ),
                 "granted before it was told"
@@ -273,7 +277,7 @@ impl Comparison<'_> {
             4..30 => self.expire().await,
             30..80 => {
                 let limiter = &self.instances[by].limiter;
-                let status = limiter.remaining(&self.key).await.unwrap();
+                let status = limiter.status(&self.key).await.unwrap();
                 self.assert_left(&status);
             }
             80..84 => self.change_policy().await,
@@ -368,8 +372,8 @@ async fn what_is_left_is_told_right_although_clocks_differ() {
     // One clock is in the next epoch of both windows already.
     let (ahead, behind) = (limiter(0), limiter(-MAX_SKEW_MILLIS));
     let key = key("skewed");
-    ahead.attempt(&key).await.unwrap();
-    let Decision::Admitted(permit) = behind.attempt(&key).await.unwrap() else {
+    ahead.take_permit(&key).await.unwrap();
+    let Decision::Admitted(permit) = behind.take_permit(&key).await.unwrap() else {
         panic!("denied");
     };
     assert_eq!(permit.status.remaining(), 8);

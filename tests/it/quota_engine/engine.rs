@@ -21,7 +21,7 @@ pub(crate) struct Engine {
 impl Engine {
     /// Starts on the engine that `DYNAMODB_ENDPOINT` names, else on an embedded one.
     pub(crate) async fn start() -> Self {
-        let variables = Variables::of_process();
+        let variables = Variables::from_process();
         let (stack, endpoint) = match variables.get("DYNAMODB_ENDPOINT") {
             Some(endpoint) => (None, endpoint.to_owned()),
             None => {

@@ -107,7 +107,7 @@ async fn measure(engine: &Engine, platform: Platform, policies: Policies) -> Ite
         OrgId::new("o".repeat(36)).unwrap(),
         IntegrationId::new(format!("{name:-<36}")).unwrap(),
     );
-    limiter.attempt(&key).await.unwrap();
+    limiter.take_permit(&key).await.unwrap();
     age(engine, &key, &policy).await;
     // Once in every epoch of the long window, then in every epoch of both. A
     // policy of few permits denies some; the item holds no more for it.
@@ -116,8 +116,8 @@ async fn measure(engine: &Engine, platform: Platform, policies: Policies) -> Ite
     let mut largest = HashMap::new();
     for step in steps.into_iter().flatten() {
         clock.advance(TimeDelta::seconds(step));
-        limiter.attempt(&key).await.unwrap();
-        let item = read(engine, &key).await;
+        limiter.take_permit(&key).await.unwrap();
+        let item = get_item(engine, &key).await;
         if size(&item) > size(&largest) {
             largest = item;
         }
@@ -136,7 +136,7 @@ async fn age(engine: &Engine, key: &QuotaKey, policy: &Policy) {
     const TEN_YEARS: u64 = 10 * 366 * 86_400;
     let by_policy = TEN_YEARS / u64::from(policy.period.seconds) * u64::from(policy.period.limit);
     let granted = by_policy.min(TEN_YEARS * 1_000);
-    let mut item = read(engine, key).await;
+    let mut item = get_item(engine, key).await;
     for (name, value) in &mut item {
         if let AttributeValue::N(number) = value
             && name != "ttl"
@@ -149,7 +149,7 @@ async fn age(engine: &Engine, key: &QuotaKey, policy: &Policy) {
     put.set_item(Some(item)).send().await.unwrap();
 }
 
-async fn read(engine: &Engine, key: &QuotaKey) -> HashMap<String, AttributeValue> {
+async fn get_item(engine: &Engine, key: &QuotaKey) -> HashMap<String, AttributeValue> {
     let get = engine.patient().get_item().table_name(engine.table());
     let get = get.key("quota_key", AttributeValue::S(key.to_string()));
     get.consistent_read(true)

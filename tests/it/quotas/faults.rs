@@ -15,8 +15,7 @@ use shared::Clock;
 use shared::domain::quota::Decision;
 
 use super::{
-    PERMITS, assert_problem, items, key, limiter, number, permit, small, stack_with, statuses,
-    table, world,
+    PERMITS, items, key, limiter, number, permit, small, stack_with, statuses, table, world,
 };
 use crate::world::{World, integration, start};
 
@@ -71,7 +70,7 @@ async fn a_damaged_item_is_never_an_allowance() {
             .import(&[integration(what, "meta", None, false)])
             .await;
         for _ in 0..3 {
-            let decision = limiter.attempt(&key(what)).await.unwrap();
+            let decision = limiter.take_permit(&key(what)).await.unwrap();
             assert!(matches!(decision, Decision::Admitted(_)), "{what}");
         }
         let mut item = items(&world).await;
@@ -215,12 +214,15 @@ async fn a_store_that_does_not_answer_is_503_and_no_allowance() {
     for fault in FAULTS {
         store.set(Some(fault));
         let answer = permit(&world).await;
-        assert_problem(&answer, 503);
+        answer.assert_problem(503);
         assert_eq!(answer.headers["retry-after"], "5", "{fault:?}");
         assert_eq!(store.failed.load(Ordering::SeqCst), 2, "{fault:?}");
         assert!(!answer.headers.contains_key("x-ratelimit-limit"));
         // Strangers are told so, not that something is broken.
-        assert_problem(&world.send_as("gus", "POST", PERMITS).await, 403);
+        world
+            .send_as("gus", "POST", PERMITS)
+            .await
+            .assert_problem(403);
         // Other routes need no quota.
         let other = world.get_as("mia", "/api/dashboard/acme/rate-limits").await;
         assert_eq!(other.status, 200, "{}", other.text);
@@ -271,7 +273,10 @@ async fn a_deployment_may_let_calls_pass_while_the_store_does_not_answer() {
         assert_eq!(answer.json(), expected, "{fault:?}");
         assert!(!answer.headers.contains_key("x-ratelimit-limit"));
     }
-    assert_problem(&world.send_as("gus", "POST", PERMITS).await, 403);
+    world
+        .send_as("gus", "POST", PERMITS)
+        .await
+        .assert_problem(403);
     // What answers, but holds nonsense, is no store that does not answer.
     store.set(None);
     let key = (
@@ -291,7 +296,7 @@ async fn a_store_that_cannot_be_reached_at_all_is_503() {
     drop(listener);
     let world = stack_with(&[], Some(dead)).await;
     let answer = permit(&world).await;
-    assert_problem(&answer, 503);
+    answer.assert_problem(503);
     assert_eq!(answer.headers["retry-after"], "5");
     assert!(items(&world).await.is_empty());
 }

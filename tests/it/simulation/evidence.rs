@@ -128,11 +128,9 @@ impl SimulationRun<'_> {
             access_token: access_token.await.unwrap(),
             refresh_token: Some(refresh_token.await.unwrap()),
         };
-        let Lab {
-            oauth, credentials, ..
-        } = &*self.lab;
+        let Lab { oauth, clients, .. } = &*self.lab;
         let answer = oauth
-            .refresh(row.platform, row.refresh_model(), credentials, &tokens)
+            .refresh(row.platform, row.refresh_model(), clients, &tokens)
             .await;
         answer.result.is_ok()
     }

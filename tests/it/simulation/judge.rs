@@ -243,7 +243,7 @@ impl SimulationRun<'_> {
             .await;
         let verdicts: BTreeMap<_, _> = rows
             .iter()
-            .filter_map(|row| Some((row["attempt_id"].as_str()?, row["verdict"].as_str()?)))
+            .filter_map(|row| Some((row["attempt_id"].as_str()?, row["result"].as_str()?)))
             .collect();
         let mut counted = Vec::new();
         for logged in log

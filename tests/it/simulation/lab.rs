@@ -9,7 +9,7 @@ use check_tokens::CheckTokens;
 use local::platforms;
 use shared::Variables;
 use shared::aws::tables::IntegrationsTable;
-use shared::oauth::{Credentials, Endpoints, OAuthClient};
+use shared::oauth::{Endpoints, OAuthClient, PlatformClients};
 use shared::registration::import::Importer;
 use tokio::sync::mpsc;
 
@@ -27,7 +27,7 @@ pub(super) struct Lab {
     pub(super) integrations: IntegrationsTable,
     pub(super) importer: Importer,
     pub(super) oauth: OAuthClient,
-    pub(super) credentials: Credentials,
+    pub(super) clients: PlatformClients,
     pub(super) dynamodb: aws_sdk_dynamodb::Client,
     sdk: SdkConfig,
     variables: Variables,
@@ -48,12 +48,12 @@ impl Lab {
         let proxy = Proxy::start(upstreams, tables, world.clock.clone(), sender).await;
         let endpoints = Endpoints::from_variables(&variables).unwrap();
         let secrets = aws_sdk_secretsmanager::Client::new(&sdk);
-        let secret = variables.required("PLATFORM_CREDENTIALS").unwrap();
+        let secret = variables.required("PLATFORM_SECRET_ID").unwrap();
         Self {
             integrations: world.integrations(),
             importer: world.importer(),
             oauth: OAuthClient::new(endpoints, world.clock.clone()).unwrap(),
-            credentials: Credentials::fetch(&secrets, secret).await.unwrap(),
+            clients: PlatformClients::fetch(&secrets, secret).await.unwrap(),
             dynamodb: world.dynamodb(),
             sdk,
             variables,

@@ -268,7 +268,13 @@ impl<'a> SimulationRun<'a> {
         log: &[Logged],
     ) -> Option<DateTime<Utc>> {
         let platform = self.integrations[integration].platform;
-        let life = self.lab.world.stack.platforms().rules(platform).access_life;
+        let life = self
+            .lab
+            .world
+            .stack
+            .platforms()
+            .rules(platform)
+            .access_lifetime;
         let granted = |of: &&Logged| {
             of.request.integration == Some(integration) && of.granted.is_some() && of.answered
         };
@@ -374,7 +380,7 @@ impl<'a> SimulationRun<'a> {
             (table("INTEGRATIONS_TABLE"), keys)
         });
         let applications = Platform::ALL.map(|platform| {
-            let keys = vec![("quota_key", format!("app#{platform}"))];
+            let keys = vec![("quota_key", format!("platform#{platform}"))];
             (table("QUOTAS_TABLE"), keys)
         });
         rows.chain(applications).collect()

@@ -7,19 +7,19 @@ use super::*;
 fn filters_are_parsed_strictly() {
     let query = IntegrationsQuery::parse(None).unwrap();
     assert!(!query.is_filtered() && query.limit == 50);
-    let query = "platform=x&state=active&view=healthy&limit=100&next=YXV0aDB8Nw";
+    let query = "platform=x&state=active&status=healthy&limit=100&next=YXV0aDB8Nw";
     let query = IntegrationsQuery::parse(Some(query)).unwrap();
     assert_eq!(query.platform, Some(Platform::Twitter));
     assert_eq!(query.state, Some(StateName::Active));
-    assert_eq!(query.view, Some(IntegrationStatus::Healthy));
+    assert_eq!(query.status, Some(IntegrationStatus::Healthy));
     assert_eq!(query.next.unwrap().as_str(), "auth0|7");
     for bad in [
         "platform=myspace",
         "platform=Meta",
         "state=broken",
         "state=",
-        "view=active",
-        "view=Healthy",
+        "status=active",
+        "status=Healthy",
         "limit=0",
         "limit=101",
         "limit=+5",

@@ -3,7 +3,7 @@
 use shared::Variables;
 use shared::domain::refresh::{Ends, ProbeResult};
 use shared::domain::verdict::{ReconnectReason, Transient, Verdict};
-use shared::oauth::{Credentials, Endpoints, OAuthClient, Tokens};
+use shared::oauth::{Endpoints, OAuthClient, PlatformClients, Tokens};
 use shared::platforms::catalog::RefreshModel;
 
 use super::*;
@@ -11,7 +11,7 @@ use super::*;
 struct Caller {
     world: World,
     client: OAuthClient,
-    credentials: Credentials,
+    clients: PlatformClients,
 }
 
 impl Caller {
@@ -34,7 +34,7 @@ impl Caller {
         let clients: serde_json::Map<_, _> = Platform::ALL.into_iter().map(known).collect();
         Self {
             client: OAuthClient::new(endpoints, world.clock.clone()).unwrap(),
-            credentials: Credentials::from_json(&Value::Object(clients).to_string()).unwrap(),
+            clients: PlatformClients::from_json(&Value::Object(clients).to_string()).unwrap(),
             world,
         }
     }
@@ -54,9 +54,7 @@ impl Caller {
         tokens: &Tokens,
         scopes: &[String],
     ) -> Option<Result<ProbeResult, Verdict>> {
-        let probed = self
-            .client
-            .probe(platform, &self.credentials, tokens, scopes);
+        let probed = self.client.probe(platform, &self.clients, tokens, scopes);
         let probed = probed.await;
         probed.map(|probed| probed.result.map_err(|refused| refused.verdict))
     }
@@ -67,7 +65,7 @@ impl Caller {
         let old = tokens(token, Some(token));
         let answer = self
             .client
-            .refresh(platform, model, &self.credentials, &old)
+            .refresh(platform, model, &self.clients, &old)
             .await;
         let granted = answer.result.unwrap_or_else(|refused| {
             panic!("{platform}: {refused:?}");
@@ -150,7 +148,7 @@ async fn a_wrong_client_is_no_dead_token() {
         let old = tokens("a", Some("r"));
         let answer = caller
             .client
-            .refresh(platform, model, &caller.credentials, &old);
+            .refresh(platform, model, &caller.clients, &old);
         let refused = answer.await.result.unwrap_err();
         assert_eq!(refused.verdict, Verdict::AppMisconfigured, "{platform}");
     }
@@ -188,7 +186,7 @@ async fn every_named_error_has_a_meaning_for_our_client() {
             let old = tokens("a", Some("r"));
             let answer = caller
                 .client
-                .refresh(platform, model, &caller.credentials, &old);
+                .refresh(platform, model, &caller.clients, &old);
             let verdict = answer.await.result.unwrap_err().verdict;
             let expected = match name {
                 "invalid_client" | "unauthorized_client" => "app_misconfigured",
@@ -222,7 +220,7 @@ async fn a_google_token_is_asked_about_where_its_grant_allows() {
         assert_eq!(seen.access, Ends::At(end));
     }
     // Asked of Google Ads all the same, it has said nothing of the token.
-    let unanswered = Some(Err(Verdict::Unanswered));
+    let unanswered = Some(Err(Verdict::ProbeNotApplicable));
     assert_eq!(caller.probe_of(platform, &token, &ads).await, unanswered);
 }
 
@@ -233,7 +231,7 @@ async fn meta_gets_the_proof_of_the_secret_with_every_token() {
     caller
         .world
         .change_rules(platform, |rules| rules.requires_proof = true);
-    let bare = caller.world.exchange(platform, "a").await;
+    let bare = caller.world.refresh(platform, "a").await;
     assert_eq!(
         bare.body["error"]["message"],
         "API calls from the server require an appsecret_proof argument"
@@ -252,7 +250,7 @@ async fn a_system_users_token_is_extended_by_sixty_days() {
     caller
         .world
         .change_rules(platform, |rules| rules.system_users = true);
-    let without = caller.world.exchange(platform, "a").await;
+    let without = caller.world.refresh(platform, "a").await;
     assert_eq!(without.body["error"]["code"], 100, "{}", without.body);
     caller.refreshed(platform, "a").await;
 }

@@ -17,7 +17,7 @@ async fn a_rotating_refresh_token_works_once() {
         let first = world.renewed(platform, "r0").await;
         let second = text(&first, "refresh_token");
         assert!(second.contains(".r1."), "{second}");
-        let reused = world.exchange(platform, "r0").await;
+        let reused = world.refresh(platform, "r0").await;
         assert!(
             is_dead(platform, &reused.body),
             "{platform}: {}",
@@ -26,7 +26,7 @@ async fn a_rotating_refresh_token_works_once() {
         let third = world.renewed(platform, second).await;
         assert!(text(&third, "refresh_token").contains(".r2."));
         assert_ne!(third["access_token"], first["access_token"]);
-        assert_eq!(world.platforms.exchanges(platform), 3);
+        assert_eq!(world.platforms.refreshes(platform), 3);
         let counts = world.platforms.counts()[&platform];
         assert_eq!(
             (counts.refused, counts.adopted, counts.live_grants),
@@ -39,9 +39,9 @@ async fn a_rotating_refresh_token_works_once() {
 async fn on_x_reuse_kills_the_whole_grant() {
     let world = World::new();
     let first = world.renewed(Platform::Twitter, "r0").await;
-    world.exchange(Platform::Twitter, "r0").await;
+    world.refresh(Platform::Twitter, "r0").await;
     let newest = world
-        .exchange(Platform::Twitter, text(&first, "refresh_token"))
+        .refresh(Platform::Twitter, text(&first, "refresh_token"))
         .await;
     assert_eq!(newest.status, StatusCode::BAD_REQUEST);
     assert!(is_dead(Platform::Twitter, &newest.body));
@@ -64,12 +64,10 @@ async fn within_the_grace_window_the_same_answer_comes_again() {
     assert_ne!(second, first);
 
     world.pass(61);
-    let late = world
-        .exchange(platform, text(&first, "refresh_token"))
-        .await;
+    let late = world.refresh(platform, text(&first, "refresh_token")).await;
     assert!(is_dead(platform, &late.body));
     let killed = world
-        .exchange(platform, text(&second, "refresh_token"))
+        .refresh(platform, text(&second, "refresh_token"))
         .await;
     assert!(is_dead(platform, &killed.body), "the family died with it");
 }
@@ -78,7 +76,7 @@ async fn within_the_grace_window_the_same_answer_comes_again() {
 async fn only_one_of_many_concurrent_exchanges_wins() {
     let world = World::new();
     world.change_rules(Platform::Tiktok, |rules| rules.family_kill = false);
-    let all = (0..32).map(|_| world.exchange(Platform::Tiktok, "r0"));
+    let all = (0..32).map(|_| world.refresh(Platform::Tiktok, "r0"));
     let answers = futures::future::join_all(all).await;
     let won = answers
         .iter()
@@ -112,7 +110,7 @@ async fn linkedins_year_does_not_slide_and_clips_the_access_token() {
     assert_eq!(day_360["refresh_token_expires_in"], 5 * DAY);
     assert_eq!(day_360["expires_in"], 5 * DAY);
     world.pass(5 * DAY);
-    let over = world.exchange(platform, "r0").await;
+    let over = world.refresh(platform, "r0").await;
     assert_eq!(over.status, StatusCode::BAD_REQUEST);
     assert_eq!(over.body["error"], "invalid_grant");
     assert_eq!(world.platforms.counts()[&platform].live_grants, 0);
@@ -131,7 +129,7 @@ async fn a_refresh_token_dies_by_its_own_clock_and_sliding_ones_slide() {
         let second = world.renewed(platform, text(&first, "refresh_token")).await;
         world.pass(days * DAY);
         let late = world
-            .exchange(platform, text(&second, "refresh_token"))
+            .refresh(platform, text(&second, "refresh_token"))
             .await;
         assert!(is_dead(platform, &late.body), "{platform}: {}", late.body);
     }
@@ -140,7 +138,7 @@ async fn a_refresh_token_dies_by_its_own_clock_and_sliding_ones_slide() {
     let first = world.renewed(Platform::TiktokBusiness, "r0").await;
     world.pass(365 * DAY);
     let late = world
-        .exchange(Platform::TiktokBusiness, text(&first, "refresh_token"))
+        .refresh(Platform::TiktokBusiness, text(&first, "refresh_token"))
         .await;
     assert_eq!(
         (late.status, &late.body["code"]),
@@ -157,14 +155,14 @@ async fn googles_refresh_token_dies_idle_or_of_testing() {
     }
     world.renewed(Platform::Google, "r0").await;
     world.pass(180 * DAY);
-    let idle = world.exchange(Platform::Google, "r0").await;
+    let idle = world.refresh(Platform::Google, "r0").await;
     assert_eq!(
         idle.body["error_description"],
         "Token has been expired or revoked."
     );
 
     world.change_rules(Platform::Google, |rules| {
-        rules.refresh_life = Some(604_799);
+        rules.refresh_lifetime = Some(604_799);
         rules.refresh_slides = false;
     });
     let testing = world.renewed(Platform::Google, "r1").await;
@@ -172,7 +170,7 @@ async fn googles_refresh_token_dies_idle_or_of_testing() {
     world.pass(604_799);
     assert!(is_dead(
         Platform::Google,
-        &world.exchange(Platform::Google, "r1").await.body
+        &world.refresh(Platform::Google, "r1").await.body
     ));
 }
 
@@ -183,12 +181,12 @@ async fn an_expired_access_token_is_never_extended() {
         let token = world.renewed(platform, "a0").await;
         let token = text(&token, "access_token");
         world.pass(5_183_944);
-        let answer = world.exchange(platform, token).await;
+        let answer = world.refresh(platform, token).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST);
         assert_eq!(answer.body["error"]["code"], 190);
         assert_eq!(answer.body["error"]["error_subcode"], 463);
         // A shorter life, as tests of expiry want it.
-        world.change_rules(platform, |rules| rules.access_life = 100 * DAY);
+        world.change_rules(platform, |rules| rules.access_lifetime = 100 * DAY);
         assert_eq!(world.renewed(platform, "b0").await["expires_in"], 100 * DAY);
     }
 }
@@ -222,7 +220,7 @@ async fn instagram_and_threads_refuse_a_token_under_a_day_old() {
         let adopted = world.renewed(platform, "a0").await;
         let token = text(&adopted, "access_token");
         world.pass(DAY - 1);
-        let early = world.exchange(platform, token).await;
+        let early = world.refresh(platform, token).await;
         assert_eq!(early.status, StatusCode::BAD_REQUEST);
         assert!(!is_dead(platform, &early.body), "{}", early.body);
         world.pass(1);
@@ -246,7 +244,7 @@ async fn tokens_outlive_a_restart_of_the_simulator() {
         .await;
     assert!(text(&third, "refresh_token").contains(".r3."));
     for ancestor in ["r0", text(&first, "refresh_token")] {
-        let reused = after.exchange(platform, ancestor).await;
+        let reused = after.refresh(platform, ancestor).await;
         assert!(is_dead(platform, &reused.body), "{ancestor}");
     }
     assert_eq!(after.platforms.counts()[&platform].adopted, 1);
@@ -261,7 +259,7 @@ async fn a_token_of_another_kind_or_platform_is_unknown() {
         (Platform::Twitter, text(&tiktok, "refresh_token")),
         (Platform::Meta, text(&tiktok, "refresh_token")),
     ] {
-        let answer = world.exchange(platform, token).await;
+        let answer = world.refresh(platform, token).await;
         assert!(
             is_dead(platform, &answer.body),
             "{platform}: {}",
@@ -269,7 +267,7 @@ async fn a_token_of_another_kind_or_platform_is_unknown() {
         );
     }
     let forged = format!("{}0", text(&tiktok, "refresh_token"));
-    let answer = world.exchange(Platform::Tiktok, &forged).await;
+    let answer = world.refresh(Platform::Tiktok, &forged).await;
     assert!(is_dead(Platform::Tiktok, &answer.body));
     world
         .renewed(Platform::Tiktok, text(&tiktok, "refresh_token"))

@@ -62,13 +62,13 @@ impl World {
     }
 
     /// Sends the right exchange of a token, in the platform's shape.
-    async fn exchange(&self, platform: Platform, token: &str) -> Received {
-        self.send(exchange_request(platform, token)).await
+    async fn refresh(&self, platform: Platform, token: &str) -> Received {
+        self.send(refresh_request(platform, token)).await
     }
 
     /// Returns the answer's tokens; it must have some.
     async fn renewed(&self, platform: Platform, token: &str) -> Value {
-        let answer = self.exchange(platform, token).await;
+        let answer = self.refresh(platform, token).await;
         let tokens = tokens(platform, &answer.body);
         assert!(
             tokens["access_token"].is_string(),
@@ -111,7 +111,7 @@ fn get(path: &str) -> Request<Body> {
     Request::get(path).body(Body::empty()).unwrap()
 }
 
-fn exchange_request(platform: Platform, token: &str) -> Request<Body> {
+fn refresh_request(platform: Platform, token: &str) -> Request<Body> {
     let path = token_path(platform);
     let form = format!("grant_type=refresh_token&refresh_token={token}");
     let client = "client_id=id&client_secret=secret";

@@ -52,7 +52,7 @@ async fn a_living_token_shows_and_a_revoked_one_does_not() {
                 assert_eq!(lost.status, StatusCode::UNAUTHORIZED);
             }
         }
-        let probes_count_nowhere = world.platforms.exchanges(platform);
+        let probes_count_nowhere = world.platforms.refreshes(platform);
         assert_eq!(probes_count_nowhere, 0);
     }
 }

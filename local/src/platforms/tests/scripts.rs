@@ -13,13 +13,13 @@ async fn a_named_error_comes_as_often_as_asked_and_does_nothing() {
         .scripted(json!({"platform": "facebook", "times": 2, "do": {"refuse": "190/460"}}))
         .await;
     for _ in 0..2 {
-        let answer = world.exchange(platform, "a0").await;
+        let answer = world.refresh(platform, "a0").await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST);
         assert_eq!(answer.body["error"]["error_subcode"], 460);
     }
     world.renewed(platform, "a0").await;
     let counts = world.platforms.counts()[&platform];
-    assert_eq!((counts.exchanges, counts.refused), (3, 2));
+    assert_eq!((counts.refreshes, counts.refused), (3, 2));
 }
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn every_named_error_of_every_platform_can_be_had() {
             assert!(seen.insert(name), "{platform} knows {name} twice");
             let script = Script::refuse(platform, name).times(1);
             world.platforms.script(script).unwrap();
-            let answer = world.exchange(platform, "t").await;
+            let answer = world.refresh(platform, "t").await;
             let token = tokens(platform, &answer.body)["access_token"].clone();
             assert!(token.is_null() || token == "", "{platform} {name}: {token}");
         }
@@ -65,7 +65,7 @@ async fn a_selector_picks_every_token_of_a_grant() {
         world
             .scripted(json!({"token": selector, "do": {"refuse": "server_error"}}))
             .await;
-        let answer = world.exchange(platform, &refresh).await;
+        let answer = world.refresh(platform, &refresh).await;
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{selector}");
     }
     world.renewed(platform, text(&other, "refresh_token")).await;
@@ -94,7 +94,7 @@ async fn a_revoked_grant_stays_dead_on_every_platform() {
             )
             .await;
         world.platforms.clear_scripts();
-        let answer = world.exchange(platform, next).await;
+        let answer = world.refresh(platform, next).await;
         assert!(
             is_dead(platform, &answer.body),
             "{platform}: {}",
@@ -113,7 +113,7 @@ async fn a_revocation_waits_for_a_grant_not_yet_seen() {
         .await;
     world.renewed(Platform::Google, "spared").await;
     for _ in 0..2 {
-        let answer = world.exchange(Platform::Google, "doomed").await;
+        let answer = world.refresh(Platform::Google, "doomed").await;
         assert!(is_dead(Platform::Google, &answer.body));
     }
     world
@@ -128,7 +128,7 @@ async fn throttling_uses_each_platforms_own_place() {
         .scripted(json!({"do": {"throttle": {"retry_after": 90}}}))
         .await;
     for platform in Platform::ALL {
-        let answer = world.exchange(platform, "t").await;
+        let answer = world.refresh(platform, "t").await;
         let (status, body, headers) = (answer.status, &answer.body, &answer.headers);
         match platform {
             Platform::Meta | Platform::Instagram | Platform::Threads => {
@@ -193,7 +193,7 @@ async fn a_lost_answer_has_acted_and_the_connection_closes() {
         "{lost:?}"
     );
     let counts = world.platforms.counts()[&platform];
-    assert_eq!((counts.exchanges, counts.refused), (1, 0), "it acted, once");
+    assert_eq!((counts.refreshes, counts.refused), (1, 0), "it acted, once");
     let again: Value = send().await.unwrap().json().await.unwrap();
     assert_eq!(
         again["error"], "invalid_grant",
@@ -209,7 +209,7 @@ async fn a_delay_goes_together_with_another_script() {
     world
         .scripted(json!({"times": 1, "do": {"refuse": "html"}}))
         .await;
-    let answer = world.exchange(Platform::Google, "t").await;
+    let answer = world.refresh(Platform::Google, "t").await;
     assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
     assert_eq!(answer.headers["content-type"], "text/html");
     world.renewed(Platform::Google, "t").await;
@@ -290,7 +290,7 @@ async fn the_control_route_counts_and_changes_rules_and_never_tells_a_token() {
         .await;
     let rules = world.platforms.rules(Platform::Twitter);
     assert_eq!(
-        (rules.grace_window, rules.family_kill, rules.access_life),
+        (rules.grace_window, rules.family_kill, rules.access_lifetime),
         (30, false, 7_200)
     );
 
@@ -299,7 +299,7 @@ async fn the_control_route_counts_and_changes_rules_and_never_tells_a_token() {
     assert_eq!(counts.as_object().unwrap().len(), Platform::ALL.len());
     assert_eq!(
         counts["twitter"],
-        json!({"exchanges": 1, "refused": 0, "adopted": 1, "live_grants": 1})
+        json!({"refreshes": 1, "refused": 0, "adopted": 1, "live_grants": 1})
     );
     assert!(!counts.to_string().contains("sim."));
 }

@@ -99,7 +99,7 @@ async fn every_platform_answers_in_its_own_shape() {
         ),
     ] {
         let world = World::new();
-        let answer = world.exchange(platform, "first-token").await;
+        let answer = world.refresh(platform, "first-token").await;
         assert_eq!(answer.status, StatusCode::OK, "{platform}: {}", answer.body);
         assert_eq!(answer.headers["content-type"], "application/json");
         let body = tokens(platform, &answer.body);
@@ -162,7 +162,7 @@ async fn a_body_in_the_wrong_encoding_is_refused() {
 
 /// Sends the right request with one text replaced, in its address or its body.
 async fn altered(world: &World, platform: Platform, from: &str, to: &str) -> Received {
-    let (parts, body) = exchange_request(platform, "first-token").into_parts();
+    let (parts, body) = refresh_request(platform, "first-token").into_parts();
     let body = String::from_utf8(to_bytes(body, 9_999).await.unwrap().to_vec()).unwrap();
     let path = parts.uri.to_string();
     assert!(
@@ -238,7 +238,7 @@ async fn wrong_client_credentials_are_the_clients_fault_not_the_tokens() {
         world.platforms.expect_client(platform, "id", "secret");
         world.renewed(platform, "another-token").await;
         world.platforms.expect_client(platform, "other", "secret");
-        let answer = world.exchange(platform, "first-token").await;
+        let answer = world.refresh(platform, "first-token").await;
         let body = &answer.body;
         match platform {
             Platform::Meta => assert_eq!(body["error"]["code"], 101),
@@ -292,7 +292,7 @@ async fn meta_says_a_wrong_secret_with_the_code_of_an_unknown_error() {
     world
         .platforms
         .expect_client(Platform::Meta, "id", "another");
-    let answer = world.exchange(Platform::Meta, "t").await;
+    let answer = world.refresh(Platform::Meta, "t").await;
     assert_eq!(answer.body["error"]["code"], 1);
     assert_eq!(
         answer.body["error"]["message"],

@@ -1,6 +1,6 @@
 //! The attributes of a quota item: their names, and what a stored item means.
 //!
-//! `n` is the number of permits ever granted. A *lagged copy* is `n - limit`,
+//! `n` is the number of permits ever admitted. A *lagged copy* is `n - limit`,
 //! under a name that says limit and length (`lp200_3600`). A *snapshot* is under
 //! a name that says window and epoch (`p0abc`).
 
@@ -25,7 +25,7 @@ pub(super) enum Stored {
 }
 
 pub(super) fn decode(attributes: &Attributes, policy: &Policy) -> Stored {
-    let Some(granted) = attributes.get("n").and_then(natural) else {
+    let Some(admitted) = attributes.get("n").and_then(natural) else {
         return Stored::Damaged;
     };
     let mut snapshots = BTreeMap::new();
@@ -34,11 +34,14 @@ pub(super) fn decode(attributes: &Attributes, policy: &Policy) -> Stored {
             continue;
         };
         match natural(value) {
-            Some(snapshot) if snapshot < granted => snapshots.insert(epoch, snapshot),
+            Some(snapshot) if snapshot < admitted => snapshots.insert(epoch, snapshot),
             _ => return Stored::Damaged,
         };
     }
-    let item = Item { granted, snapshots };
+    let item = Item {
+        admitted,
+        snapshots,
+    };
     let mut is_current = true;
     for span in Span::BOTH {
         match attributes.get(&lag(span, policy)) {

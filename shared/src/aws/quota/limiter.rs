@@ -13,19 +13,20 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::attributes::{Stored, decode};
 use super::memory::Memory;
 use super::write::{self, Write};
-use crate::Clock;
 use crate::aws::AwsError;
 use crate::aws::attributes::{Attributes, text};
 use crate::domain::quota::item::{Item, Judgement, seconds};
 use crate::domain::quota::{
     Decision, Denial, PERMIT_SECONDS, Permit, Policies, Policy, QuotaKey, QuotaStatus,
 };
+use crate::runtime::variables::InvalidVariable;
+use crate::{Clock, Variables};
 
 /// How long one try may take. After the last one the store counts as unavailable.
 const TRY_TIMEOUT: Duration = Duration::from_millis(300);
-const MAX_TRIES: u32 = 2;
+const MAX_SENDS: u32 = 2;
 /// How often one decision may begin anew because others were quicker.
-const MAX_ROUNDS: u32 = 6;
+const MAX_LOST_WRITES: u32 = 6;
 
 /// No decision could be made, which is no allowance.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +78,20 @@ impl Limiter {
         }
     }
 
+    /// Makes the limiter that the variables `QUOTAS_TABLE` and `QUOTA_POLICIES` describe.
+    ///
+    /// # Errors
+    /// [`InvalidVariable`] names the variable.
+    pub fn from_variables(
+        client: aws_sdk_dynamodb::Client,
+        variables: &Variables,
+        clock: Clock,
+    ) -> Result<Self, InvalidVariable> {
+        let policies = variables.parsed("QUOTA_POLICIES", Policies::default())?;
+        let table = variables.required("QUOTAS_TABLE")?;
+        Ok(Self::new(client, table, policies, clock))
+    }
+
     #[must_use]
     pub fn policies(&self) -> &Policies {
         &self.policies
@@ -97,15 +112,15 @@ impl Limiter {
     ///
     /// # Errors
     /// [`QuotaError`] if there is no decision, which is no allowance.
-    pub async fn attempt(&self, key: &QuotaKey) -> Result<Decision, QuotaError> {
+    pub async fn take_permit(&self, key: &QuotaKey) -> Result<Decision, QuotaError> {
         let policy = self.policies.for_platform(key.platform());
         if let Some(denial) = self.memory().denial(key, seconds(self.clock.now())) {
             return Ok(Decision::Denied(denial));
         }
-        for _ in 0..MAX_ROUNDS {
+        for _ in 0..MAX_LOST_WRITES {
             let stale = self.memory().take_stale(key);
             let sent = self
-                .send(key, |now| write::grant(&policy, now, &stale))
+                .send(key, |now| write::admit(&policy, now, &stale))
                 .await?;
             let now = self.clock.now();
             match sent {
@@ -152,7 +167,7 @@ impl Limiter {
     ///
     /// # Errors
     /// [`QuotaError::Unavailable`] if DynamoDB does not answer.
-    pub async fn remaining(&self, key: &QuotaKey) -> Result<QuotaStatus, QuotaError> {
+    pub async fn status(&self, key: &QuotaKey) -> Result<QuotaStatus, QuotaError> {
         let policy = self.policies.for_platform(key.platform());
         self.count_call();
         let answer = self
@@ -188,7 +203,7 @@ impl Limiter {
             .and_then(|max| self.clock.precise().checked_add_signed(max))
             .unwrap_or(DateTime::<Utc>::MAX_UTC);
         loop {
-            let decision = self.attempt(key).await?;
+            let decision = self.take_permit(key).await?;
             let Decision::Denied(denial) = decision else {
                 return Ok(decision);
             };
@@ -288,7 +303,7 @@ impl Limiter {
     }
 
     fn admit(&self, key: &QuotaKey, policy: &Policy, item: &Item, now: DateTime<Utc>) -> Decision {
-        self.memory().hold_stale(key, item.stale(policy, now));
+        self.memory().remember_stale(key, item.stale(policy, now));
         Decision::Admitted(Permit {
             use_by: now + TimeDelta::seconds(i64::from(PERMIT_SECONDS)),
             status: QuotaStatus::from_item(item, policy, now),
@@ -296,7 +311,7 @@ impl Limiter {
     }
 
     fn deny(&self, key: &QuotaKey, denial: Denial, now: DateTime<Utc>) -> Decision {
-        self.memory().hold_denial(key, denial, seconds(now));
+        self.memory().remember_denial(key, denial, seconds(now));
         Decision::Denied(denial)
     }
 
@@ -368,7 +383,7 @@ impl Limiter {
             {
                 return Ok((Sent::Refused(refused.item.clone()), now));
             }
-            if tries == MAX_TRIES {
+            if tries == MAX_SENDS {
                 return Err(QuotaError::Unavailable(AwsError::new(
                     "dynamodb:UpdateItem",
                     error,

@@ -31,7 +31,7 @@ impl Memory {
         None
     }
 
-    pub(super) fn hold_denial(&mut self, key: &QuotaKey, denial: Denial, now: u64) {
+    pub(super) fn remember_denial(&mut self, key: &QuotaKey, denial: Denial, now: u64) {
         if self.denied.len() >= CACHE_CAPACITY {
             self.denied.retain(|_, (until, _)| *until > now);
         }
@@ -50,7 +50,7 @@ impl Memory {
     }
 
     /// Holds the snapshots if they are more than the next write clears, as of a key seldom used.
-    pub(super) fn hold_stale(&mut self, key: &QuotaKey, stale: Vec<Epoch>) {
+    pub(super) fn remember_stale(&mut self, key: &QuotaKey, stale: Vec<Epoch>) {
         if stale.len() > CLEARED_BY_ITSELF && self.stale.len() < CACHE_CAPACITY {
             self.stale.insert(key.clone(), stale);
         }

@@ -24,7 +24,7 @@ const TTL_SLACK: u64 = 60;
 
 /// The main form: grants one permit, or changes nothing. It removes `stale` as well: snapshots
 /// of the item that were last seen to restrict nothing.
-pub(super) fn grant(policy: &Policy, now: DateTime<Utc>, stale: &[Epoch]) -> Write {
+pub(super) fn admit(policy: &Policy, now: DateTime<Utc>, stale: &[Epoch]) -> Write {
     let (mut set, mut remove, mut number_typed, mut violated) = (vec![], vec![], vec![], vec![]);
     let mut ends_at = 0;
     for span in Span::BOTH {
@@ -82,7 +82,7 @@ pub(super) fn create(policy: &Policy, now: DateTime<Utc>) -> Write {
             .snapshots
             .insert((span, span.window(policy).epoch_of(now)), 0);
     }
-    first.granted = 1;
+    first.admitted = 1;
     let mut write = replace(&first, policy, &HashMap::new());
     write.condition = "attribute_not_exists(quota_key)".to_owned();
     write
@@ -98,7 +98,7 @@ pub(super) fn replace(item: &Item, policy: &Policy, old: &Attributes) -> Write {
         set.push((name, placeholder.clone()));
         values.insert(placeholder, value);
     };
-    put("n".to_owned(), number(item.granted));
+    put("n".to_owned(), number(item.admitted));
     for span in Span::BOTH {
         put(
             attributes::lag(span, policy),

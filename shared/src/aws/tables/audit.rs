@@ -28,9 +28,9 @@ pub enum AuditStream {
     /// One row a sweep.
     Sweeps,
     /// One row for each operator event.
-    Operations,
+    OperatorEvents,
     /// One row for each attempt at this integration, and for each act of a person.
-    Attempts(IntegrationKey),
+    Integration(IntegrationKey),
 }
 
 /// What a person did to an integration.
@@ -94,8 +94,10 @@ impl std::fmt::Display for AuditStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sweeps => f.write_str("sweep"),
-            Self::Operations => f.write_str("operations"),
-            Self::Attempts(key) => write!(f, "integration#{}#{}", key.org_id, key.integration_id),
+            Self::OperatorEvents => f.write_str("operator_events"),
+            Self::Integration(key) => {
+                write!(f, "integration#{}#{}", key.org_id, key.integration_id)
+            }
         }
     }
 }
@@ -149,7 +151,7 @@ impl AuditTable {
         key: IntegrationKey,
         act: MemberAction,
     ) -> Result<(), TableError> {
-        self.record(AuditStream::Attempts(key), &random_id(), act)
+        self.record(AuditStream::Integration(key), &random_id(), act)
             .await
     }
 
@@ -162,7 +164,7 @@ impl AuditTable {
         key: &IntegrationKey,
         limit: usize,
     ) -> Result<Vec<AuditEntry>, TableError> {
-        let stream = AuditStream::Attempts(key.clone());
+        let stream = AuditStream::Integration(key.clone());
         let mut entries = Vec::new();
         let mut from_key = None;
         while entries.len() < limit {

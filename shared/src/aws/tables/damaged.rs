@@ -16,14 +16,14 @@ impl IntegrationsTable {
     ///
     /// # Errors
     /// [`Conflict::Lost`] if somebody has.
-    pub async fn mend(
+    pub(super) async fn replace_damaged(
         &self,
         mut row: Integration,
         version: Option<AttributeValue>,
         now: DateTime<Utc>,
     ) -> Result<Integration, Conflict> {
         row.version = version_after(version.as_ref(), row.credential.generation);
-        row.settle(now);
+        row.derive_index_keys(now);
         let condition = still_damaged(version.as_ref());
         self.put(row, condition, version).await
     }
@@ -34,7 +34,7 @@ impl IntegrationsTable {
     ///
     /// # Errors
     /// When DynamoDB does not answer.
-    pub async fn erase(
+    pub async fn disconnect_damaged(
         &self,
         key: &IntegrationKey,
         generation: u64,
@@ -109,12 +109,6 @@ impl IntegrationsTable {
             .await;
         Ok(unless_refused("dynamodb:UpdateItem", result)?.is_some())
     }
-}
-
-/// Returns the generation of the credential that takes the place of a damaged row, whose own
-/// nobody knows. It is beyond any that the row can have had.
-pub(crate) fn generation_after_damage(now: DateTime<Utc>) -> u64 {
-    now.timestamp().unsigned_abs()
 }
 
 /// Returns the version that follows a damaged row's. Where that has none, or no number, it is

@@ -39,7 +39,7 @@ impl Integration {
     /// Returns the integration as the first version of its row.
     fn new_row(mut self, now: DateTime<Utc>) -> Self {
         self.version = 1;
-        self.settle(now);
+        self.derive_index_keys(now);
         self
     }
 }
@@ -70,6 +70,16 @@ impl Found {
                 version,
                 has_tokens,
             },
+        }
+    }
+
+    /// The generation of a credential that takes the place of this and follows on no row:
+    /// after one that cannot be read, a generation beyond any that it can have had.
+    #[must_use]
+    pub fn first_generation(&self, now: DateTime<Utc>) -> u64 {
+        match self {
+            Self::Damaged { .. } => now.timestamp().unsigned_abs(),
+            Self::Nothing | Self::Row(_) => 1,
         }
     }
 
@@ -272,8 +282,25 @@ impl IntegrationsTable {
     ) -> Result<Integration, Conflict> {
         let read = row.version;
         row.version += 1;
-        row.settle(now);
+        row.derive_index_keys(now);
         self.put(row, "version = :read", Some(number(read))).await
+    }
+
+    /// Stores a row in the place of what was found there.
+    ///
+    /// # Errors
+    /// [`Conflict::Lost`] if something else is there by now.
+    pub async fn write_over(
+        &self,
+        found: &Found,
+        row: Integration,
+        now: DateTime<Utc>,
+    ) -> Result<Integration, Conflict> {
+        match found {
+            Found::Nothing => self.create(row, now).await,
+            Found::Row(_) => self.replace(row, now).await,
+            Found::Damaged { version, .. } => self.replace_damaged(row, version.clone(), now).await,
+        }
     }
 
     pub(super) async fn put(

@@ -15,14 +15,6 @@ use crate::aws::attributes::{Attributes, number, text};
 use crate::domain::integration::Integration;
 use crate::{IntegrationId, IntegrationKey, OrgId, Platform};
 
-/// A page of an organisation's integrations, in the order in which they end.
-#[derive(Debug)]
-pub struct ExpiringPage {
-    pub rows: Vec<Integration>,
-    /// The position after which the next page begins.
-    pub next: Option<(DateTime<Utc>, IntegrationId)>,
-}
-
 /// A page of all of an organisation's integrations, in the order of their ids.
 #[derive(Debug)]
 pub struct IntegrationIds {
@@ -46,7 +38,7 @@ impl IntegrationsTable {
     ///
     /// # Errors
     /// When DynamoDB does not answer. A damaged row is left out.
-    pub async fn of_organization(
+    pub async fn list_ids(
         &self,
         org: &OrgId,
         limit: usize,
@@ -181,7 +173,7 @@ impl IntegrationsTable {
         (from, to): (DateTime<Utc>, DateTime<Utc>),
         limit: usize,
         start: Option<(DateTime<Utc>, IntegrationId)>,
-    ) -> Result<ExpiringPage, TableError> {
+    ) -> Result<Vec<Integration>, TableError> {
         let position = |at: DateTime<Utc>, id: &IntegrationId| -> Attributes {
             Attributes::from([
                 ("org_id".into(), text(org)),
@@ -222,11 +214,7 @@ impl IntegrationsTable {
                 break;
             }
         }
-        let next = match (&from_key, rows.last()) {
-            (Some(_), Some(row)) => row.reconnect_by.map(|at| (at, row.integration_id.clone())),
-            _ => None,
-        };
-        Ok(ExpiringPage { rows, next })
+        Ok(rows)
     }
 }
 

@@ -12,9 +12,8 @@ mod platform_health;
 use serde::de::DeserializeOwned;
 
 pub use audit::{Action, AuditEntry, AuditEvent, AuditStream, AuditTable, MemberAction};
-pub(crate) use damaged::generation_after_damage;
 pub use integrations::{Conflict, Found, IntegrationsTable};
-pub use listing::{ExpiringPage, IntegrationIds, OverviewPage};
+pub use listing::{IntegrationIds, OverviewPage};
 pub use notifications::{Delivered, NotificationsTable, Page};
 pub use organizations::{OrganizationsTable, Put};
 pub use platform_health::PlatformHealthTable;
@@ -29,10 +28,7 @@ pub enum TableError {
     Aws(#[from] AwsError),
     /// A row is not of the form that we write.
     #[error("the row of {what} is damaged: {problem}")]
-    Damaged {
-        what: String,
-        problem: String,
-    },
+    Damaged { what: String, problem: String },
 }
 
 fn parse<T: DeserializeOwned>(

@@ -14,7 +14,7 @@ pub struct PlatformHealthTable {
 }
 
 fn key(platform: Platform) -> String {
-    format!("app#{platform}")
+    format!("platform#{platform}")
 }
 
 impl PlatformHealthTable {

@@ -11,7 +11,7 @@ use crate::domain::IntegrationKey;
 /// Refusals within this time, with no success in between, count together.
 const REFUSAL_WINDOW: TimeDelta = TimeDelta::hours(1);
 /// How long refusals alone keep the breaker open.
-const MAX_DOUBT: TimeDelta = TimeDelta::hours(6);
+const REFUSALS_INCONCLUSIVE_FOR: TimeDelta = TimeDelta::hours(6);
 /// How often an open breaker turns half-open.
 const TRIAL_INTERVAL: TimeDelta = TimeDelta::minutes(4);
 /// How many half-open trials there are each time.
@@ -25,7 +25,8 @@ impl PlatformHealth {
     /// integration is judged by itself.
     pub(super) fn open_breaker(&self, now: DateTime<Utc>) -> Option<&Breaker> {
         self.breaker.as_ref().filter(|breaker| {
-            breaker.cause == BreakerCause::Misconfigured || now < breaker.since + MAX_DOUBT
+            breaker.cause == BreakerCause::Misconfigured
+                || now < breaker.since + REFUSALS_INCONCLUSIVE_FOR
         })
     }
 
@@ -99,7 +100,7 @@ impl PlatformHealth {
 
     /// Whether a credential is another application's, as the platform says: it never worked, and
     /// our application has worked lately.
-    pub(super) fn is_foreign(&self, had_worked: bool, now: DateTime<Utc>) -> bool {
+    pub(super) fn is_refused_for_one(&self, had_worked: bool, now: DateTime<Utc>) -> bool {
         let last = self.succeeded.first();
         !had_worked
             && self.breaker.is_none()

@@ -4,9 +4,9 @@
 mod breaker;
 mod hold;
 mod observation;
+mod reported;
 mod row;
 mod success;
-mod surprises;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 pub use self::observation::{Assessment, HealthEvent, Observation};
 pub use self::row::{Breaker, BreakerCause, Hold, Outage, PlatformHealth, Sighting};
 use crate::domain::IntegrationKey;
-use crate::domain::verdict::{ReconnectReason, Throttled, Transient, Verdict};
+use crate::domain::verdict::{ReconnectReason, ThrottleScope, Transient, Verdict};
 
 /// Whether an integration may be tried now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,9 +45,9 @@ impl PlatformHealth {
             Observation::Success {
                 key,
                 sent_at,
-                access_life,
-                refresh_life,
-            } => self.observe_success(key, *sent_at, *access_life, *refresh_life),
+                access_lifetime,
+                refresh_lifetime,
+            } => self.observe_success(key, *sent_at, *access_lifetime, *refresh_lifetime),
             Observation::Failure {
                 key,
                 verdict,
@@ -60,7 +60,7 @@ impl PlatformHealth {
                 self.report_failure(verdict, code.as_deref(), now, &mut assessment);
                 assessment
             }
-            Observation::Unbelieved(lives) => self.observe_unbelieved(lives, now),
+            Observation::ImplausibleLifetime(lives) => self.observe_implausible(lives, now),
         }
     }
 
@@ -79,7 +79,7 @@ impl PlatformHealth {
             is_urgent: false,
         };
         match verdict {
-            Verdict::AppMisconfigured if self.is_foreign(had_worked, now) => {
+            Verdict::AppMisconfigured if self.is_refused_for_one(had_worked, now) => {
                 // Somebody registered a credential of another application: as
                 // good as a refused one, and the others must not suffer for it.
                 // Believed once others have worked since the first refusal.
@@ -97,13 +97,13 @@ impl PlatformHealth {
             }
             Verdict::Throttled {
                 wait,
-                whom: Throttled::Application,
+                scope: ThrottleScope::Application,
             } if !self.holds_only(key) => {
                 assessment.is_urgent = self.begin_hold(key, *wait, now);
             }
             Verdict::Throttled {
                 wait,
-                whom: Throttled::Everyone,
+                scope: ThrottleScope::Platform,
             } => assessment.is_urgent = self.observe_outage(key, *wait, now),
             _ => {}
         }
@@ -120,13 +120,13 @@ impl PlatformHealth {
     ) {
         let code = code.unwrap_or("none");
         let is_unknown = *verdict == Verdict::Transient(Transient::Unintelligible);
-        if is_unknown && self.record_surprise(code, now) {
+        if is_unknown && self.is_first_report(code, now) {
             let unknown = HealthEvent::UnknownAnswer(code.to_owned());
             assessment.events.push(unknown);
             assessment.is_urgent = true;
         }
         if assessment.events.contains(&HealthEvent::RefusedForOne) {
-            if self.record_surprise(&format!("{code} for one"), now) {
+            if self.is_first_report(&format!("{code} for one"), now) {
                 assessment.is_urgent = true;
             } else {
                 let events = &mut assessment.events;

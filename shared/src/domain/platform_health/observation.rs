@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::BreakerCause;
 use crate::domain::IntegrationKey;
-use crate::domain::refresh::Unbelieved;
+use crate::domain::refresh::{ImplausibleLifetime, LifetimeKind};
 use crate::domain::verdict::Verdict;
 
 /// What an attempt showed of the platform.
@@ -15,9 +15,9 @@ pub enum Observation {
         key: IntegrationKey,
         sent_at: DateTime<Utc>,
         /// The lifetime of its access token, where the platform was free to choose it.
-        access_life: Option<TimeDelta>,
+        access_lifetime: Option<TimeDelta>,
         /// The lifetime of its refresh token, under the same condition.
-        refresh_life: Option<TimeDelta>,
+        refresh_lifetime: Option<TimeDelta>,
     },
     /// The platform gave no new tokens.
     Failure {
@@ -32,7 +32,7 @@ pub enum Observation {
         code: Option<String>,
     },
     /// An answer named lifetimes that were not believed.
-    Unbelieved(Vec<Unbelieved>),
+    ImplausibleLifetime(Vec<ImplausibleLifetime>),
 }
 
 /// What follows from an observation.
@@ -60,11 +60,11 @@ pub enum HealthEvent {
     /// No rule knows the platform's answer. This is its code, or what stood in its place.
     UnknownAnswer(String),
     /// The platform names an impossible lifetime.
-    Unbelieved(Unbelieved),
+    ImplausibleLifetime(ImplausibleLifetime),
     /// Tokens have a lifetime unlike all that were seen.
-    LifeChanged {
-        /// `access` or `refresh`.
-        token: &'static str,
+    LifetimeChanged {
+        /// Which tokens.
+        kind: LifetimeKind,
         /// The last lifetime before, in seconds.
         before: i64,
         /// The new lifetime, in seconds.

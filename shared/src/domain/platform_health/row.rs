@@ -39,14 +39,14 @@ pub struct PlatformHealth {
     pub succeeded: Vec<Sighting>,
     /// When the operator last heard of each surprise, by its name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub surprises: BTreeMap<String, DateTime<Utc>>,
+    pub reported_at: BTreeMap<String, DateTime<Utc>>,
     /// The lifetimes of access tokens that were seen, in seconds, each unlike the
     /// others: accounts of different kinds may get different ones for ever.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub access_lives: Vec<i64>,
+    pub access_lifetimes: Vec<i64>,
     /// The same for single-use refresh tokens.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub refresh_lives: Vec<i64>,
+    pub refresh_lifetimes: Vec<i64>,
 }
 
 /// An integration, and when it met something.
@@ -117,9 +117,9 @@ impl PlatformHealth {
             breaker: None,
             refused: Vec::new(),
             succeeded: Vec::new(),
-            surprises: BTreeMap::new(),
-            access_lives: Vec::new(),
-            refresh_lives: Vec::new(),
+            reported_at: BTreeMap::new(),
+            access_lifetimes: Vec::new(),
+            refresh_lifetimes: Vec::new(),
         }
     }
 }

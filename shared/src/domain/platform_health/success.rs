@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Assessment, PlatformHealth, Sighting};
 use crate::domain::IntegrationKey;
-use crate::domain::refresh::attempt::EXCHANGE_TIMEOUT;
+use crate::domain::refresh::attempt::TOKEN_REQUEST_TIMEOUT;
 
 pub(super) const MAX_SUCCESSES: usize = 3;
 
@@ -16,8 +16,8 @@ impl PlatformHealth {
         &mut self,
         key: &IntegrationKey,
         sent_at: DateTime<Utc>,
-        access_life: Option<TimeDelta>,
-        refresh_life: Option<TimeDelta>,
+        access_lifetime: Option<TimeDelta>,
+        refresh_lifetime: Option<TimeDelta>,
     ) -> Assessment {
         let mut events: Vec<_> = self.close(sent_at).into_iter().collect();
         // Whoever ends before a hold does is asked although it lasts. That one was let
@@ -25,16 +25,16 @@ impl PlatformHealth {
         // fails all was our conclusion.
         let ended = self
             .outage
-            .take_if(|outage| sent_at + EXCHANGE_TIMEOUT > outage.since);
+            .take_if(|outage| sent_at + TOKEN_REQUEST_TIMEOUT > outage.since);
         // Its answer arrived within the time of an exchange: after these.
         let before = self.refused.len() + self.failing.len();
         self.refused
-            .retain(|seen| seen.at > sent_at + EXCHANGE_TIMEOUT);
+            .retain(|seen| seen.at > sent_at + TOKEN_REQUEST_TIMEOUT);
         self.failing
-            .retain(|seen| seen.at > sent_at + EXCHANGE_TIMEOUT);
+            .retain(|seen| seen.at > sent_at + TOKEN_REQUEST_TIMEOUT);
         let had_trouble = self.refused.len() + self.failing.len() < before || ended.is_some();
         self.remember_success(key, sent_at);
-        events.extend(self.compare_lives(access_life, refresh_life));
+        events.extend(self.compare_lifetimes(access_lifetime, refresh_lifetime));
         Assessment {
             verdict: None,
             conclusive: true,

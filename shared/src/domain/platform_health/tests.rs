@@ -1,10 +1,10 @@
 use chrono::TimeDelta;
 
 use super::breaker::TRIALS_PER_INTERVAL;
+use super::reported::MAX_REPORTED;
 use super::success::MAX_SUCCESSES;
-use super::surprises::MAX_SURPRISES;
 use super::*;
-use crate::domain::refresh::Unbelieved;
+use crate::domain::refresh::ImplausibleLifetime;
 use crate::{IntegrationId, OrgId, Platform};
 
 fn at(seconds: i64) -> DateTime<Utc> {
@@ -22,8 +22,8 @@ fn success(app: &mut PlatformHealth, org: &str, id: &str, now: i64) -> Vec<Healt
     let observation = Observation::Success {
         key: key(org, id),
         sent_at: at(now),
-        access_life: Some(TimeDelta::hours(2)),
-        refresh_life: None,
+        access_lifetime: Some(TimeDelta::hours(2)),
+        refresh_lifetime: None,
     };
     app.observe(&observation, at(now)).events
 }
@@ -191,14 +191,14 @@ fn a_credential_of_another_application_is_only_itself_refused() {
 #[test]
 fn a_throttle_holds_all_back_but_not_for_long() {
     let mut app = PlatformHealth::new(Platform::Meta);
-    let throttled = |wait: Option<i64>, whom| Verdict::Throttled {
+    let throttled = |wait: Option<i64>, scope| Verdict::Throttled {
         wait: wait.map(TimeDelta::seconds),
-        whom,
+        scope,
     };
     failure(
         &mut app,
         ("a", "1"),
-        throttled(Some(900), Throttled::Integration),
+        throttled(Some(900), ThrottleScope::Integration),
         true,
         0,
     );
@@ -206,7 +206,7 @@ fn a_throttle_holds_all_back_but_not_for_long() {
     failure(
         &mut app,
         ("a", "1"),
-        throttled(Some(900), Throttled::Application),
+        throttled(Some(900), ThrottleScope::Application),
         true,
         0,
     );
@@ -215,7 +215,7 @@ fn a_throttle_holds_all_back_but_not_for_long() {
     failure(
         &mut app,
         ("a", "1"),
-        throttled(Some(86_400), Throttled::Application),
+        throttled(Some(86_400), ThrottleScope::Application),
         true,
         1_000,
     );
@@ -232,8 +232,8 @@ fn a_life_that_changes_by_more_than_a_fifth_is_news_once() {
         let observation = Observation::Success {
             key: key("a", "1"),
             sent_at: at(0),
-            access_life: Some(TimeDelta::hours(hours)),
-            refresh_life: None,
+            access_lifetime: Some(TimeDelta::hours(hours)),
+            refresh_lifetime: None,
         };
         app.observe(&observation, at(0)).events.len()
     };
@@ -295,21 +295,21 @@ fn one_unknown_answer_that_recurs_hides_no_other() {
     let made_up: usize = (0..1_000)
         .map(|n| unknown(&mut app, &n.to_string(), 1))
         .sum();
-    assert_eq!(made_up, MAX_SURPRISES - 2 + 1);
-    assert!(app.surprises.len() <= MAX_SURPRISES + 1);
+    assert_eq!(made_up, MAX_REPORTED - 2 + 1);
+    assert!(app.reported_at.len() <= MAX_REPORTED + 1);
 }
 
 #[test]
 fn a_life_that_is_not_believed_is_told_of_once_a_day() {
     let mut app = PlatformHealth::new(Platform::Google);
-    let life = |clock| {
-        Observation::Unbelieved(vec![Unbelieved {
-            clock,
-            said: Some(1),
-            taken: None,
+    let lifetime = |kind| {
+        Observation::ImplausibleLifetime(vec![ImplausibleLifetime {
+            kind,
+            stated: Some(1),
+            assumed: None,
         }])
     };
-    let mut told = |clock, now| app.observe(&life(clock), at(now)).events.len();
+    let mut told = |kind, now| app.observe(&lifetime(kind), at(now)).events.len();
     use crate::domain::refresh::LifetimeKind::{Access, Refresh};
     assert_eq!(
         [told(Access, 0), told(Access, 1), told(Refresh, 1)],
@@ -321,7 +321,7 @@ fn a_life_that_is_not_believed_is_told_of_once_a_day() {
 fn throttled(app: &mut PlatformHealth, wait: i64, now: i64) {
     let verdict = Verdict::Throttled {
         wait: Some(TimeDelta::seconds(wait)),
-        whom: Throttled::Application,
+        scope: ThrottleScope::Application,
     };
     failure(app, ("a", "1"), verdict, true, now);
 }
@@ -329,7 +329,7 @@ fn throttled(app: &mut PlatformHealth, wait: i64, now: i64) {
 fn failed(app: &mut PlatformHealth, id: &str, wait: i64, now: i64) -> bool {
     let verdict = Verdict::Throttled {
         wait: Some(TimeDelta::seconds(wait)),
-        whom: Throttled::Everyone,
+        scope: ThrottleScope::Platform,
     };
     failure(app, ("a", id), verdict, true, now).is_urgent
 }
@@ -387,7 +387,7 @@ fn who_alone_is_told_to_wait_again_and_again_holds_nobody_else_back() {
     // Somebody else says it of all.
     let verdict = Verdict::Throttled {
         wait: Some(TimeDelta::seconds(60)),
-        whom: Throttled::Application,
+        scope: ThrottleScope::Application,
     };
     failure(&mut app, ("c", "3"), verdict, true, 800);
     assert_eq!(app.availability(at(801)), Availability::HeldBack(at(860)));

@@ -1,6 +1,6 @@
 //! The item of one key and its transition: what one conditional write does to it.
 //!
-//! The item holds `n`, the permits ever granted. For each window it holds a
+//! The item holds `n`, the permits ever admitted. For each window it holds a
 //! *lagged* copy `n - limit`, because a condition can compare attributes and do
 //! no arithmetic. For each window and recent epoch with traffic it holds a
 //! *snapshot*, the value of `n` just before that epoch's first grant.
@@ -44,7 +44,7 @@ pub(crate) type Epoch = (Span, u64);
 /// The state of one key; the lagged copies follow from it and a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Item {
-    pub(crate) granted: u64,
+    pub(crate) admitted: u64,
     pub(crate) snapshots: BTreeMap<Epoch, u64>,
 }
 
@@ -70,10 +70,10 @@ pub struct WindowStatus {
 }
 
 impl Item {
-    /// Returns the lagged copy of `granted`. A snapshot that is not above it refuses a grant.
+    /// Returns the lagged copy of `admitted`. A snapshot that is not above it refuses a grant.
     pub(crate) fn lag(&self, span: Span, policy: &Policy) -> i64 {
         let limit = i64::from(span.window(policy).limit);
-        i64::try_from(self.granted)
+        i64::try_from(self.admitted)
             .unwrap_or(i64::MAX)
             .saturating_sub(limit)
     }
@@ -81,7 +81,7 @@ impl Item {
     /// Returns an item before its first grant.
     pub(crate) const fn empty() -> Self {
         Self {
-            granted: 0,
+            admitted: 0,
             snapshots: BTreeMap::new(),
         }
     }
@@ -89,18 +89,21 @@ impl Item {
     /// Returns an item that grants nothing for as long as its windows last. It replaces a damaged
     /// one.
     pub(crate) fn exhausted(policy: &Policy, now: DateTime<Utc>) -> Self {
-        let granted = u64::from(policy.period.limit.max(policy.burst.limit));
+        let admitted = u64::from(policy.period.limit.max(policy.burst.limit));
         let snapshots = Span::BOTH
             .into_iter()
             .map(|span| {
                 let window = span.window(policy);
                 (
                     (span, window.epoch_of(now)),
-                    granted - u64::from(window.limit),
+                    admitted - u64::from(window.limit),
                 )
             })
             .collect();
-        Self { granted, snapshots }
+        Self {
+            admitted,
+            snapshots,
+        }
     }
 
     /// Returns the same grants on this policy's grids, read from those of `old`. Grants on another
@@ -136,7 +139,7 @@ impl Item {
             snapshots.extend(oldest.map(|n| ((span, window.epoch_of(now)), n)));
         }
         Self {
-            granted: self.granted,
+            admitted: self.admitted,
             snapshots,
         }
     }
@@ -172,18 +175,18 @@ impl Item {
 
     /// Applies the update of the write. Returns whether the grant passed.
     #[cfg(test)] // DynamoDB does it; the proofs do it here
-    pub(crate) fn grant(&mut self, policy: &Policy, now: DateTime<Utc>) -> bool {
+    pub(crate) fn admit(&mut self, policy: &Policy, now: DateTime<Utc>) -> bool {
         if self.judge(policy, now) != Judgement::Free {
             return false;
         }
         for span in Span::BOTH {
             let epoch = span.window(policy).epoch_of(now);
-            self.snapshots.entry((span, epoch)).or_insert(self.granted);
+            self.snapshots.entry((span, epoch)).or_insert(self.admitted);
             for left in just_left(span.window(policy), epoch) {
                 self.snapshots.remove(&(span, left));
             }
         }
-        self.granted += 1;
+        self.admitted += 1;
         true
     }
 
@@ -196,7 +199,7 @@ impl Item {
             .in_range(span, window, now)
             .map(|(_, snapshot)| snapshot)
             .min();
-        let used = least.map_or(0, |snapshot| self.granted - snapshot);
+        let used = least.map_or(0, |snapshot| self.admitted - snapshot);
         let used = u32::try_from(used).unwrap_or(u32::MAX);
         let lag = self.lag(span, policy);
         let blocked = self

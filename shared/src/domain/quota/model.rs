@@ -158,9 +158,9 @@ fn run(history: &History, guard: bool) -> Result<usize, String> {
             } => {
                 let stored = item.get_or_insert_with(Item::empty);
                 let clock = at(now + skew);
-                let mut admitted = stored.grant(&policy, clock);
+                let mut admitted = stored.admit(&policy, clock);
                 if is_written_twice {
-                    admitted |= stored.grant(&policy, clock);
+                    admitted |= stored.admit(&policy, clock);
                 }
                 if admitted {
                     total += 1;
@@ -227,7 +227,7 @@ fn a_changed_policy_counts_what_was_granted_before() {
             (0, Vec::new(), Vec::new());
         for pause in change.before {
             now += pause;
-            if item.grant(&old, at(now)) {
+            if item.admit(&old, at(now)) {
                 written.push(now);
             }
         }
@@ -235,7 +235,7 @@ fn a_changed_policy_counts_what_was_granted_before() {
         let mut item = item.regridded(&new, &windows, at(now));
         for pause in change.after {
             now += pause;
-            if item.grant(&new, at(now)) {
+            if item.admit(&new, at(now)) {
                 written.push(now);
                 later.push(now);
             }
@@ -263,7 +263,7 @@ fn it_does_not_grow_and_frees_up_in_time() {
     let policy = Policy::new(20, 120, 20).unwrap();
     let mut item = Item::empty();
     let mut now = 0;
-    while item.grant(&policy, at(now)) {
+    while item.admit(&policy, at(now)) {
         now += 100;
     }
     let status = item.status(Span::Period, &policy, at(now));
@@ -271,8 +271,8 @@ fn it_does_not_grow_and_frees_up_in_time() {
     let free = i64::try_from(status.reset).unwrap();
     // At the reset, and not a second before, one is free.
     let reset = DateTime::from_timestamp(free, 0).unwrap();
-    assert!(!item.clone().grant(&policy, reset - TimeDelta::seconds(1)));
-    assert!(item.grant(&policy, reset));
+    assert!(!item.clone().admit(&policy, reset - TimeDelta::seconds(1)));
+    assert!(item.admit(&policy, reset));
     // At most an epoch and the guard late.
     let window = policy.period;
     assert!(free - seconds(at(0)) as i64 <= i64::from((window.behind + 1) * window.epoch));
@@ -280,7 +280,7 @@ fn it_does_not_grow_and_frees_up_in_time() {
     for pace in [1, 7, 30, 100] {
         for step in 0..2_000 {
             let now = reset + TimeDelta::seconds(step * pace);
-            item.grant(&policy, now);
+            item.admit(&policy, now);
             // As the limiter does with what it sees.
             let stale = item.stale(&policy, now);
             if stale.len() > 4 {

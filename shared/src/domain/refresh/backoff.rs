@@ -89,7 +89,7 @@ impl Integration {
 
     /// Keeps the error code of an attempt that is to be made again, for people to see.
     /// A refusal of our application leaves the row as it was.
-    pub fn note(&mut self, verdict: &Verdict, error_code: Option<&String>) {
+    pub fn record_error_code(&mut self, verdict: &Verdict, error_code: Option<&String>) {
         if *verdict == Verdict::AppMisconfigured {
             return;
         }

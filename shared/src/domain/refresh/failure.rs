@@ -14,7 +14,10 @@ impl Integration {
         self.refresh.intent = None;
         // One about our application or about the question says nothing about the
         // integration; and what is known to be dead was tried because somebody asked.
-        let says_nothing = matches!(verdict, Verdict::AppMisconfigured | Verdict::Unanswered);
+        let says_nothing = matches!(
+            verdict,
+            Verdict::AppMisconfigured | Verdict::ProbeNotApplicable
+        );
         if self.is_given_up() || says_nothing {
             return;
         }
@@ -50,7 +53,7 @@ impl Integration {
             Verdict::Throttled { wait, .. } => {
                 self.retrying(RetryReason::Throttled, *wait, now, jitter)
             }
-            Verdict::AppMisconfigured | Verdict::Unanswered => self.state.clone(),
+            Verdict::AppMisconfigured | Verdict::ProbeNotApplicable => self.state.clone(),
             Verdict::PermissionLost(named) => {
                 self.lose_permissions(named, now);
                 // The token lives; only a person can give back what it may do.
@@ -74,7 +77,13 @@ impl Integration {
 
     /// Records that nobody knows whether the platform has replaced the token. `conclusive` and
     /// `jitter` are as in [`Self::fail`].
-    pub fn doubt(&mut self, verdict: &Verdict, conclusive: bool, now: DateTime<Utc>, jitter: f64) {
+    pub fn mark_in_doubt(
+        &mut self,
+        verdict: &Verdict,
+        conclusive: bool,
+        now: DateTime<Utc>,
+        jitter: f64,
+    ) {
         let wait = match verdict {
             Verdict::Throttled { wait, .. } => *wait,
             _ => None,
@@ -87,7 +96,7 @@ impl Integration {
         }
         if self.is_given_up() {
             // It stays so, and has been looked into, unless nothing was asked.
-            if *verdict != Verdict::Transient(Transient::Unopenable) {
+            if *verdict != Verdict::Transient(Transient::DecryptionFailed) {
                 self.refresh.intent = None;
             }
             return;
@@ -126,7 +135,7 @@ impl Integration {
     }
 
     /// Records that the credential can no longer be opened.
-    pub fn damage(&mut self, now: DateTime<Utc>) {
+    pub fn mark_credential_damaged(&mut self, now: DateTime<Utc>) {
         self.refresh.lease = None;
         self.refresh.intent = None;
         self.sent_alerts.recovery = None;

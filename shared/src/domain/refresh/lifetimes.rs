@@ -11,7 +11,7 @@ use crate::platforms::catalog::RefreshModel;
 /// A lifetime beyond this many times the longest documented one is not believed.
 const MAX_DOCUMENTED_FACTOR: i32 = 4;
 /// The longest believable lifetime where the platform documents none.
-const MAX_UNDOCUMENTED_LIFE: TimeDelta = TimeDelta::days(2 * 366);
+const MAX_UNDOCUMENTED_LIFETIME: TimeDelta = TimeDelta::days(2 * 366);
 
 /// What a lifetime in an answer is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,12 +24,12 @@ pub enum LifetimeKind {
 
 /// A lifetime that was not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unbelieved {
-    pub clock: LifetimeKind,
+pub struct ImplausibleLifetime {
+    pub kind: LifetimeKind,
     /// The answer's value in seconds; `None` where the answer leaves out a documented lifetime.
-    pub said: Option<i64>,
+    pub stated: Option<i64>,
     /// We use this instead; `None` keeps what was known before.
-    pub taken: Option<TimeDelta>,
+    pub assumed: Option<TimeDelta>,
 }
 
 impl LifetimeKind {
@@ -45,13 +45,15 @@ impl LifetimeKind {
 }
 
 impl Platform {
-    fn is_believable(self, clock: LifetimeKind, life: TimeDelta) -> bool {
-        let longest = match clock {
-            LifetimeKind::Access => Some(self.longest_access_life()),
-            LifetimeKind::Refresh => self.refresh_life(),
-            LifetimeKind::DataAccess => self.data_access_life(),
+    fn is_plausible(self, kind: LifetimeKind, life: TimeDelta) -> bool {
+        let longest = match kind {
+            LifetimeKind::Access => Some(self.longest_access_lifetime()),
+            LifetimeKind::Refresh => self.refresh_lifetime(),
+            LifetimeKind::DataAccess => self.data_access_lifetime(),
         };
-        let bound = longest.map_or(MAX_UNDOCUMENTED_LIFE, |life| life * MAX_DOCUMENTED_FACTOR);
+        let bound = longest.map_or(MAX_UNDOCUMENTED_LIFETIME, |life| {
+            life * MAX_DOCUMENTED_FACTOR
+        });
         life > TimeDelta::zero() && life <= bound
     }
 }
@@ -61,64 +63,68 @@ impl Lifetimes {
     /// refresh token. The platform's documented life replaces one that is absurd, or absent where
     /// the platform documents one.
     #[must_use]
-    pub fn believed(
+    pub fn plausible(
         self,
         platform: Platform,
         model: RefreshModel,
         rotated: bool,
-    ) -> (Self, Vec<Unbelieved>) {
-        let mut doubts = Vec::new();
-        let mut believe = |clock, life: Option<TimeDelta>, usual: Option<TimeDelta>| {
-            let believed = life.filter(|life| platform.is_believable(clock, *life));
+    ) -> (Self, Vec<ImplausibleLifetime>) {
+        let mut implausible = Vec::new();
+        let mut believe = |kind, life: Option<TimeDelta>, usual: Option<TimeDelta>| {
+            let believed = life.filter(|life| platform.is_plausible(kind, *life));
             // Nothing said, and nothing to say: no surprise.
             if believed.is_some() || life.is_none() && usual.is_none() {
                 return believed;
             }
-            doubts.push(Unbelieved {
-                clock,
-                said: life.map(|life| life.num_seconds()),
-                taken: usual,
+            implausible.push(ImplausibleLifetime {
+                kind,
+                stated: life.map(|life| life.num_seconds()),
+                assumed: usual,
             });
             usual
         };
-        let is_due = model != RefreshModel::Extend || platform.always_names_access_life();
-        let usual = is_due.then(|| platform.usual_access_life());
+        let is_due = model != RefreshModel::Extend || platform.always_names_access_lifetime();
+        let usual = is_due.then(|| platform.usual_access_lifetime());
         let access = believe(LifetimeKind::Access, self.access, usual);
-        // A refresh token that stays keeps the clock that it has.
-        let usual = platform.refresh_life().filter(|_| rotated);
+        // A refresh token that stays keeps the kind that it has.
+        let usual = platform.refresh_lifetime().filter(|_| rotated);
         let refresh = believe(LifetimeKind::Refresh, self.refresh, usual);
         let believed = Self {
             access,
             refresh,
             ..self
         };
-        (believed, doubts)
+        (believed, implausible)
     }
 }
 
 impl ProbeResult {
     /// Returns what is believed of a probe's answer. An absurd end counts as not said.
     #[must_use]
-    pub fn believed(mut self, platform: Platform, now: DateTime<Utc>) -> (Self, Vec<Unbelieved>) {
-        let mut doubts = Vec::new();
-        for (clock, ends) in [
+    pub fn plausible(
+        mut self,
+        platform: Platform,
+        now: DateTime<Utc>,
+    ) -> (Self, Vec<ImplausibleLifetime>) {
+        let mut implausible = Vec::new();
+        for (kind, ends) in [
             (LifetimeKind::Access, &mut self.access),
             (LifetimeKind::DataAccess, &mut self.data_access),
         ] {
             // One that is just over is no surprise; what lives has not ended long ago.
             if let Ends::At(end) = *ends
-                && (end > now && !platform.is_believable(clock, end - now)
-                    || clock == LifetimeKind::Access && end + EXPIRY_TOLERANCE < now)
+                && (end > now && !platform.is_plausible(kind, end - now)
+                    || kind == LifetimeKind::Access && end + EXPIRY_TOLERANCE < now)
             {
-                doubts.push(Unbelieved {
-                    clock,
-                    said: Some((end - now).num_seconds()),
-                    taken: None,
+                implausible.push(ImplausibleLifetime {
+                    kind,
+                    stated: Some((end - now).num_seconds()),
+                    assumed: None,
                 });
                 *ends = Ends::NotSaid;
             }
         }
-        (self, doubts)
+        (self, implausible)
     }
 }
 
@@ -133,12 +139,12 @@ mod tests {
             scopes: Vec::new(),
         };
         let model = platform.refresh_model(true, true);
-        let (believed, doubts) = lifetimes.believed(platform, model, true);
+        let (believed, implausible) = lifetimes.plausible(platform, model, true);
         let seconds = |life: Option<TimeDelta>| life.map(|life| life.num_seconds());
         [
             seconds(believed.access),
             seconds(believed.refresh),
-            i64::try_from(doubts.len()).ok().filter(|n| *n > 0),
+            i64::try_from(implausible.len()).ok().filter(|n| *n > 0),
         ]
     }
 
@@ -182,9 +188,9 @@ mod tests {
         }
         // Meta's extension may leave it out, and a refresh token that stays has its own.
         assert_eq!(believed(Platform::Meta, None, None), [None; 3]);
-        let (lifetimes, doubts) =
-            Lifetimes::default().believed(Platform::Linkedin, RefreshModel::Static, false);
-        assert_eq!((lifetimes.refresh, doubts.len()), (None, 1));
+        let (lifetimes, implausible) =
+            Lifetimes::default().plausible(Platform::Linkedin, RefreshModel::Static, false);
+        assert_eq!((lifetimes.refresh, implausible.len()), (None, 1));
     }
 
     #[test]
@@ -197,16 +203,17 @@ mod tests {
             scopes: Vec::new(),
         };
         let milliseconds = Ends::At(DateTime::from_timestamp(1_800_000_000_000, 0).unwrap());
-        let (believed, doubts) = seen(milliseconds, milliseconds).believed(Platform::Meta, now);
+        let (believed, implausible) =
+            seen(milliseconds, milliseconds).plausible(Platform::Meta, now);
         assert_eq!(believed, ProbeResult::default());
-        assert_eq!(doubts.len(), 2);
+        assert_eq!(implausible.len(), 2);
         // Seconds left in place of an instant: long past, and yet it lives.
         let left = Ends::At(DateTime::from_timestamp(5_183_944, 0).unwrap());
-        let (believed, doubts) = seen(left, Ends::NotSaid).believed(Platform::Meta, now);
-        assert_eq!((believed.access, doubts.len()), (Ends::NotSaid, 1));
+        let (believed, implausible) = seen(left, Ends::NotSaid).plausible(Platform::Meta, now);
+        assert_eq!((believed.access, implausible.len()), (Ends::NotSaid, 1));
         for fine in [at(60 * DAY), at(-1), Ends::Never, Ends::NotSaid] {
-            let (believed, doubts) = seen(fine, fine).believed(Platform::Meta, now);
-            assert_eq!((believed.access, doubts.len()), (fine, 0));
+            let (believed, implausible) = seen(fine, fine).plausible(Platform::Meta, now);
+            assert_eq!((believed.access, implausible.len()), (fine, 0));
         }
     }
 }

@@ -14,7 +14,7 @@ mod probing;
 mod renewal;
 
 pub use super::probe_result::{Ends, ProbeResult};
-pub use lifetimes::{LifetimeKind, Unbelieved};
+pub use lifetimes::{ImplausibleLifetime, LifetimeKind};
 
 /// A credential from a platform's answer, sealed for the generation it will have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ pub struct Lifetimes {
 
 /// An end that an answer gives as "seconds left" varies by the time that the answer
 /// took. Only a larger move is a move.
-const EXPIRY_TOLERANCE: TimeDelta = TimeDelta::hours(1);
+pub const EXPIRY_TOLERANCE: TimeDelta = TimeDelta::hours(1);
 /// Returns the tolerance for a lifetime: a twentieth of a short one.
 fn expiry_tolerance(life: Option<TimeDelta>) -> TimeDelta {
     life.map_or(EXPIRY_TOLERANCE, |life| {

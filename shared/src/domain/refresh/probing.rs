@@ -11,7 +11,7 @@ use crate::platforms::catalog::RefreshModel;
 impl Integration {
     /// Applies what a probe saw of the access token.
     pub fn apply_probe(&mut self, seen: &ProbeResult, now: DateTime<Utc>) {
-        let (seen, _) = seen.clone().believed(self.platform, now);
+        let (seen, _) = seen.clone().plausible(self.platform, now);
         self.expiry.access_token = seen.access.or(self.expiry.access_token);
         self.expiry.data_access = seen.data_access.or(self.expiry.data_access);
         self.update_permissions(seen.scopes, now);

@@ -15,7 +15,7 @@ impl Integration {
         let before = self.clone();
         let (believed, _) = renewed
             .lifetimes
-            .believed(self.platform, model, renewed.rotated);
+            .plausible(self.platform, model, renewed.rotated);
         let Lifetimes {
             access,
             refresh,
@@ -52,7 +52,10 @@ impl Integration {
                 self.expiry.refresh_token = Some(end);
             }
         }
-        self.expiry.idle = self.platform.idle_life().map(|life| renewed.sent_at + life);
+        self.expiry.idle = self
+            .platform
+            .idle_lifetime()
+            .map(|life| renewed.sent_at + life);
         self.refresh.attempted_at = Some(now);
         self.refresh.renewed_at = proves.then_some(now);
         self.state = State::Active;
@@ -117,7 +120,7 @@ impl Integration {
         let ended_expiry = alerted_expiry.is_some() && alerted_expiry != reconnect_by;
         let ended_state = before.sent_alerts.state_since.is_some();
         let window = WarningWindow::default().length();
-        let saved = before.access_life() > window
+        let saved = before.access_lifetime() > window
             && self.expiry.access_token > before.expiry.access_token
             && before
                 .expiry
@@ -138,7 +141,7 @@ impl Integration {
     /// Returns this integration as the successor of `before`, whose grant it replaces. Whoever was
     /// alerted that the old grant was ending hears that the integration is safe again.
     #[must_use]
-    pub fn following(mut self, before: &Self, now: DateTime<Utc>) -> Self {
+    pub fn with_recovery_after(mut self, before: &Self, now: DateTime<Utc>) -> Self {
         let alerted =
             before.sent_alerts.threshold.is_some() || before.sent_alerts.state_since.is_some();
         if alerted && self.state == State::Active {

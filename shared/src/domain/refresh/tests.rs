@@ -5,7 +5,7 @@ use crate::domain::integration::{RetryReason, State};
 use crate::domain::schedule::tests::{at, integration};
 use crate::domain::sent_alerts::Recovery;
 use crate::domain::severity::Severity;
-use crate::domain::verdict::{ReconnectReason, Throttled, Verdict};
+use crate::domain::verdict::{ReconnectReason, ThrottleScope, Verdict};
 
 const DAY: i64 = 86_400;
 
@@ -118,7 +118,7 @@ fn no_failure_but_evidence_changes_what_people_must_do() {
         Verdict::Transient(Transient::ServerError),
         Verdict::Throttled {
             wait: None,
-            whom: Throttled::Integration,
+            scope: ThrottleScope::Integration,
         },
     ] {
         let mut row = integration(Platform::Google, true, -1_800, Some(1_800));
@@ -170,7 +170,7 @@ fn a_platforms_retry_after_is_kept() {
     row.fail(
         &Verdict::Throttled {
             wait: Some(TimeDelta::minutes(20)),
-            whom: Throttled::Integration,
+            scope: ThrottleScope::Integration,
         },
         true,
         at(0),
@@ -275,7 +275,7 @@ fn a_refused_probe_is_confirmed_by_a_later_one_and_refuted_by_a_living_token() {
     let mut row = unrefreshable();
     row.probed(Err(&REFUSED), true, at(0), 0.0);
     let due = row.probe_due_at(at(0)).unwrap();
-    row.settle(at(0));
+    row.derive_index_keys(at(0));
     assert_eq!(row.next_action_at, Some(due));
     assert_eq!(row.refresh.attempted_at, None, "nobody tried to refresh it");
     // Somebody who asks twice confirms nothing.

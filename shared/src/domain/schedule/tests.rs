@@ -156,28 +156,28 @@ fn whose_rotation_is_probably_lost_is_warned_while_the_token_lives() {
         answered: false,
     });
     let refused = Verdict::ReconnectNeeded(ReconnectReason::GrantRefused);
-    row.doubt(&refused, true, at(100 * 60), 0.0);
-    row.settle(at(100 * 60));
+    row.mark_in_doubt(&refused, true, at(100 * 60), 0.0);
+    row.derive_index_keys(at(100 * 60));
     assert_eq!(row.reconnect_by, None, "a second refusal may come in time");
-    row.settle(at(109 * 60));
+    row.derive_index_keys(at(109 * 60));
     assert_eq!(row.next_action_at, Some(at(101 * 60)), "it is due");
-    row.settle(at(110 * 60));
+    row.derive_index_keys(at(110 * 60));
     assert_eq!(row.reconnect_by, Some(at(2 * HOUR)));
     // Not while it may be our application that is refused.
     row.state = State::Active;
-    row.doubt(&refused, false, at(100 * 60), 0.0);
-    row.settle(at(110 * 60));
+    row.mark_in_doubt(&refused, false, at(100 * 60), 0.0);
+    row.derive_index_keys(at(110 * 60));
     assert_eq!(row.reconnect_by, None);
     // A late answer was stored over a second request.
     let mut contested = row.clone();
     contested.refresh.possibly_replayed = contested.refresh.intent.take();
     contested.credential.generation += 1;
     contested.fail(&refused, true, at(100 * 60), 0.0);
-    contested.settle(at(110 * 60));
+    contested.derive_index_keys(at(110 * 60));
     assert_eq!(contested.reconnect_by, Some(at(2 * HOUR)));
     // Nor where the token was certainly not replaced.
     row.fail(&refused, true, at(100 * 60), 0.0);
-    row.settle(at(110 * 60));
+    row.derive_index_keys(at(110 * 60));
     assert_eq!(row.reconnect_by, None);
 }
 
@@ -194,7 +194,7 @@ fn a_blip_alerts_nobody_and_an_outage_does() {
     };
     assert_eq!(row.reconnect_by(at(HOUR - 1)), None);
     assert_eq!(row.reconnect_by(at(HOUR)), Some(at(HOUR)));
-    row.settle(at(0));
+    row.derive_index_keys(at(0));
     // Somebody looks at it at the instant at which failure_grace ends.
     assert_eq!(row.next_action_at, Some(at(HOUR)));
 }
@@ -228,7 +228,7 @@ fn whatever_can_still_be_extended_is_tried_before_its_end() {
             Verdict::Transient(crate::domain::verdict::Transient::ServerError),
             Verdict::Throttled {
                 wait: Some(TimeDelta::days(1)),
-                whom: crate::domain::verdict::Throttled::Integration,
+                scope: crate::domain::verdict::ThrottleScope::Integration,
             },
         ] {
             let mut row = proven(integration(platform, false, 0, Some(5_000)), 0);
@@ -243,7 +243,7 @@ fn whatever_can_still_be_extended_is_tried_before_its_end() {
                 "{tries}, the last at {now}"
             );
             // People hear of it in time to act, not when it is over.
-            row.settle(at(now));
+            row.derive_index_keys(at(now));
             assert_eq!(row.reconnect_by, Some(at(5_000)), "{verdict:?}");
         }
     }
@@ -254,7 +254,7 @@ fn whoever_must_wait_beyond_the_end_is_warned_before_it() {
     let mut row = proven(integration(Platform::Google, true, 0, Some(HOUR)), 0);
     let wait = |seconds| Verdict::Throttled {
         wait: Some(TimeDelta::seconds(seconds)),
-        whom: crate::domain::verdict::Throttled::Application,
+        scope: crate::domain::verdict::ThrottleScope::Application,
     };
     row.fail(&wait(HOUR), true, at(50 * 60), 0.0);
     assert_eq!(row.reconnect_by(at(50 * 60)), None, "a blip");
@@ -322,12 +322,12 @@ fn every_reachable_state_needs_attention_or_is_final() {
     let mut row = waiting.clone();
     // Nothing refreshes it: the platform is asked about it once a day.
     (row.refresh.probed_at, row.refresh.alive_at) = (Some(at(0)), Some(at(0)));
-    row.settle(at(0));
+    row.derive_index_keys(at(0));
     assert_eq!(row.next_action_at, Some(at(DAY)));
     row.platform = Platform::Twitter;
-    row.settle(at(0));
+    row.derive_index_keys(at(0));
     assert_eq!(row.next_action_at, Some(at(23 * DAY)));
-    assert!(row.next_action_shard.unwrap().starts_with("s#"));
+    assert!(row.next_action_shard.unwrap().starts_with("long#"));
     for state in [
         State::Disconnected { since: at(0) },
         State::ReconnectRequired {
@@ -338,7 +338,7 @@ fn every_reachable_state_needs_attention_or_is_final() {
         let mut row = waiting.clone();
         row.sent_alerts.state_since = Some(at(0));
         row.state = state;
-        row.settle(at(0));
+        row.derive_index_keys(at(0));
         assert_eq!((row.next_action_at, row.next_action_shard), (None, None));
     }
     let mut row = waiting;
@@ -347,7 +347,7 @@ fn every_reachable_state_needs_attention_or_is_final() {
         since: at(0),
         next_check_at: at(DAY),
     };
-    row.settle(at(0));
+    row.derive_index_keys(at(0));
     assert_eq!(
         row.next_action_at,
         Some(at(0)),
@@ -368,7 +368,7 @@ fn a_row_survives_the_store() {
     });
     row.metadata
         .insert("n".to_owned(), serde_json::json!({"a": [1, "x", null]}));
-    row.settle(at(0));
+    row.derive_index_keys(at(0));
     let item: std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue> =
         serde_dynamo::to_item(&row).unwrap();
     assert!(item["access_token"].is_b() && item["next_action_at"].is_n());

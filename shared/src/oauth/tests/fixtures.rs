@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::Platform;
 use crate::domain::probe_result::{Ends, ProbeResult};
-use crate::domain::verdict::{Throttled, Verdict};
+use crate::domain::verdict::{ThrottleScope, Verdict};
 use crate::oauth::response::{self, Head};
 use crate::oauth::{TokenResponse, Unsuccessful};
 use crate::platforms::rule::{self, Codes, RequestKind, Rule};
@@ -50,7 +50,7 @@ impl Fixture {
     }
 
     /// Returns what the client makes of the answer, and the code that it keeps.
-    fn read(&self, platform: Platform) -> (String, Option<String>) {
+    fn parse_response(&self, platform: Platform) -> (String, Option<String>) {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
             headers.insert(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
@@ -95,17 +95,17 @@ fn describe(verdict: &Verdict) -> String {
         Verdict::Transient(how) => stored(how),
         Verdict::ReconnectNeeded(reason) => stored(reason),
         Verdict::PlatformActionNeeded(action) => stored(action),
-        Verdict::Throttled { wait, whom } => {
-            let whom = match whom {
-                Throttled::Application => "application",
-                Throttled::Integration => "integration",
-                Throttled::Everyone => "everyone",
+        Verdict::Throttled { wait, scope } => {
+            let scope = match scope {
+                ThrottleScope::Application => "application",
+                ThrottleScope::Integration => "integration",
+                ThrottleScope::Platform => "everyone",
             };
             let wait = wait.map(|wait| wait.num_seconds().to_string());
-            format!("{whom} {}", wait.unwrap_or_default())
+            format!("{scope} {}", wait.unwrap_or_default())
         }
         Verdict::PermissionLost(named) => named.join(","),
-        Verdict::AppMisconfigured | Verdict::Unanswered => String::new(),
+        Verdict::AppMisconfigured | Verdict::ProbeNotApplicable => String::new(),
     };
     format!("{} {detail}", verdict.name()).trim_end().to_owned()
 }
@@ -162,7 +162,7 @@ fn every_row_means_what_it_should() {
             let row = &fixture.row;
             assert!(!fixture.source.is_empty(), "{platform}, {row}");
             assert!(rows.insert(row.clone()), "{platform}, {row}: twice");
-            let (read, code) = fixture.read(platform);
+            let (read, code) = fixture.parse_response(platform);
             if (&read, &code) != (&fixture.expect, &fixture.code) {
                 wrong.push(format!("{platform}, {row}: {read} {code:?}"));
             }

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::domain::verdict::{Transient, Verdict};
 use crate::oauth::transport::TransportError;
-use crate::oauth::{Credentials, Endpoints, OAuthClient, Response, Tokens, Unsuccessful};
+use crate::oauth::{Endpoints, OAuthClient, PlatformClients, Response, Tokens, Unsuccessful};
 use crate::platforms::catalog::RefreshModel;
 use crate::{Clock, Platform, Variables};
 
@@ -77,7 +77,7 @@ async fn speak(mut stream: TcpStream, answer: String, (chunk, times): (&'static 
     let _ = stream.shutdown().await;
 }
 
-async fn client(address: SocketAddr) -> (OAuthClient, Credentials, Tokens) {
+async fn client(address: SocketAddr) -> (OAuthClient, PlatformClients, Tokens) {
     let platforms: serde_json::Map<_, _> = Platform::ALL
         .into_iter()
         .map(|platform| {
@@ -104,20 +104,15 @@ async fn client(address: SocketAddr) -> (OAuthClient, Credentials, Tokens) {
     };
     (
         OAuthClient::new(endpoints, Clock::system()).unwrap(),
-        Credentials::from_json(&json!(clients).to_string()).unwrap(),
+        PlatformClients::from_json(&json!(clients).to_string()).unwrap(),
         tokens,
     )
 }
 
 async fn refresh(address: SocketAddr) -> Response {
-    let (client, credentials, tokens) = client(address).await;
+    let (client, clients, tokens) = client(address).await;
     client
-        .refresh(
-            Platform::Twitter,
-            RefreshModel::Rotating,
-            &credentials,
-            &tokens,
-        )
+        .refresh(Platform::Twitter, RefreshModel::Rotating, &clients, &tokens)
         .await
 }
 
@@ -126,8 +121,8 @@ async fn refused(address: SocketAddr) -> Unsuccessful {
 }
 
 async fn probe(platform: Platform, address: SocketAddr) -> Option<Verdict> {
-    let (client, credentials, tokens) = client(address).await;
-    let probed = client.probe(platform, &credentials, &tokens, &[]).await?;
+    let (client, clients, tokens) = client(address).await;
+    let probed = client.probe(platform, &clients, &tokens, &[]).await?;
     Some(probed.result.unwrap_err().verdict)
 }
 
@@ -366,7 +361,7 @@ async fn what_came_instead_of_tokens_is_kept() {
         .get(format!("http://{}", Server::silent().await))
         .send();
     let error = TransportError::from(silence.await.unwrap_err());
-    assert_eq!(error.code, "timed_out_after_10_s");
+    assert_eq!(error.defect.name(), "timed_out_after_10_s");
     assert_eq!(error.transient, Transient::NoAnswer);
 }
 
@@ -403,10 +398,10 @@ async fn nobody_there_is_unreachable() {
 #[tokio::test]
 async fn what_cannot_be_sent_was_not_sent() {
     let server = Server::says("").await;
-    let (client, credentials, mut tokens) = client(server.address).await;
+    let (client, clients, mut tokens) = client(server.address).await;
     tokens.access_token = SecretString::from("a\nb");
     let probed = client
-        .probe(Platform::Snapchat, &credentials, &tokens, &[])
+        .probe(Platform::Snapchat, &clients, &tokens, &[])
         .await;
     assert_eq!(
         probed.unwrap().result.unwrap_err().verdict,
@@ -457,10 +452,8 @@ async fn the_platforms_id_of_a_request_is_read_from_wherever_it_stands() {
         let server = Server::says(&answer("400 Bad Request", headers, body)).await;
         let id = refresh(server.address).await.request_id;
         assert_eq!(id.as_deref(), expected, "{headers} {body}");
-        let (client, credentials, tokens) = client(server.address).await;
-        let probed = client
-            .probe(Platform::Google, &credentials, &tokens, &[])
-            .await;
+        let (client, clients, tokens) = client(server.address).await;
+        let probed = client.probe(Platform::Google, &clients, &tokens, &[]).await;
         let id = probed.unwrap().request_id;
         assert_eq!(id.as_deref(), expected, "{headers} {body}");
     }

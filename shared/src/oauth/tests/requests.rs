@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::oauth::{Credentials, Endpoints, OAuthClient, Tokens};
+use crate::oauth::{Endpoints, OAuthClient, PlatformClients, Tokens};
 use crate::{Clock, Platform, Variables};
 
 fn endpoints(overrides: &Value) -> Result<Endpoints, String> {
@@ -23,15 +23,15 @@ fn requests(
     scopes: &[&str],
 ) -> [(String, BTreeMap<String, String>); 2] {
     let client = json!({"client_id": "id", "client_secret": "client-secret"});
-    let credentials = Credentials::from_json(&json!({platform.name(): client}).to_string());
-    let credentials = credentials.unwrap();
+    let clients = PlatformClients::from_json(&json!({platform.name(): client}).to_string());
+    let clients = clients.unwrap();
     let tokens = Tokens {
         access_token: "access-token".into(),
         refresh_token: Some("refresh-token".into()),
     };
     let scopes: Vec<_> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
     let client = OAuthClient::new(endpoints.clone(), Clock::system()).unwrap();
-    let context = client.context(platform, &credentials, &tokens);
+    let context = client.context(platform, &clients, &tokens);
     let definition = platform.definition();
     let probe = (definition.probe.as_ref().unwrap().request)(true, &scopes);
     [&definition.refresh, probe].map(|shape| {

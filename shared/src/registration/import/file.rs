@@ -8,9 +8,10 @@ use tokio::io::AsyncBufRead;
 
 use super::records::{self, FileError, Position, RawText};
 use super::summary::{MAX_LISTED, Progress, Summary};
-use super::{ImportError, Imported, Importer, IntegrationLine, Record};
+use super::{Imported, Importer, IntegrationLine, Record};
 use crate::IntegrationKey;
 use crate::aws::tables::Found;
+use crate::registration::RegistrationError;
 use crate::{OrgId, domain::digest};
 
 /// How many records are looked up together: DynamoDB reads no more keys in one call.
@@ -166,7 +167,7 @@ fn all_failed(batch: &[StoredRecords]) -> Option<String> {
     let failed = |stored: &StoredRecords| {
         matches!(
             stored.result,
-            Err(ImportError::Store(_) | ImportError::Sealing(_))
+            Err(RegistrationError::Store(_) | RegistrationError::Sealing(_))
         )
     };
     let first = batch.first().filter(|_| batch.len() >= MIN_FAILURES)?;
@@ -185,7 +186,7 @@ struct BatchRecord {
 struct StoredRecords {
     at: Position,
     text: Vec<u8>,
-    result: Result<Imported, ImportError>,
+    result: Result<Imported, RegistrationError>,
 }
 
 /// The records so far: a digest of eight bytes and the position of each, and their organisations.

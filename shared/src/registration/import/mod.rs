@@ -9,12 +9,10 @@ mod summary;
 
 use chrono::{DateTime, Utc};
 
+use super::store::{MAX_LOST_WRITES, RegistrationError};
 use crate::Clock;
 use crate::IntegrationKey;
-use crate::aws::tables::{
-    Conflict, Found, IntegrationsTable, OrganizationsTable, Put, TableError,
-    generation_after_damage,
-};
+use crate::aws::tables::{Conflict, Found, IntegrationsTable, OrganizationsTable, Put};
 use crate::aws::token_cipher::{CipherError, EncryptionContext, SealedField, TokenCipher};
 use crate::domain::integration::{Integration, Sealed, State};
 
@@ -22,9 +20,6 @@ pub use foreign::Foreign;
 pub use record::{IntegrationLine, MAX_LINE, Record};
 pub use records::{FileError, Position};
 pub use summary::{Progress, RawRecord, Summary};
-
-/// How often a write that lost a race to a sweep is tried.
-const MAX_ATTEMPTS: u32 = 5;
 
 /// What an import did with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,17 +34,6 @@ pub enum Imported {
     Older,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum ImportError {
-    #[error(transparent)]
-    Store(#[from] TableError),
-    #[error(transparent)]
-    Sealing(#[from] CipherError),
-    /// Others kept writing the same row.
-    #[error("the row was changed by others again and again; import the file once more")]
-    Contended,
-}
-
 /// Writes records into the tables.
 #[derive(Debug, Clone)]
 pub struct Importer {
@@ -62,7 +46,11 @@ pub struct Importer {
 impl Importer {
     /// Stores one record, whole or not at all. Storing it again changes nothing. `found` is
     /// what is stored of an integration, if that was looked up.
-    async fn store(&self, record: Record, found: Option<Found>) -> Result<Imported, ImportError> {
+    async fn store(
+        &self,
+        record: Record,
+        found: Option<Found>,
+    ) -> Result<Imported, RegistrationError> {
         let put = match record {
             Record::Organization(line) => self.organizations.put_organization(&line).await?,
             Record::Member(line) => self.organizations.put_member(&line).await?,
@@ -79,43 +67,35 @@ impl Importer {
         &self,
         line: &IntegrationLine,
         found: Option<Found>,
-    ) -> Result<Imported, ImportError> {
+    ) -> Result<Imported, RegistrationError> {
         let now = self.clock.now();
         let mut found = match found {
             Some(found) => found,
             None => self.integrations.find(&line.key).await?,
         };
-        for _ in 0..MAX_ATTEMPTS {
-            let written = match found {
-                Found::Nothing => {
-                    let row = self.register(line, None, 1, now).await?;
-                    self.integrations
-                        .create(row, now)
-                        .await
-                        .map(|_| Imported::Created)
+        for _ in 0..MAX_LOST_WRITES {
+            let (row, outcome) = match found.row() {
+                Some(stored) => self.merge(line, stored.clone(), now).await?,
+                None => {
+                    let first = found.first_generation(now);
+                    let row = self.register(line, None, first, now).await?;
+                    let outcome = match found {
+                        Found::Nothing => Imported::Created,
+                        Found::Row(_) | Found::Damaged { .. } => Imported::Changed,
+                    };
+                    (Some(row), outcome)
                 }
-                Found::Damaged { version, .. } => {
-                    let generation = generation_after_damage(now);
-                    let row = self.register(line, None, generation, now).await?;
-                    self.integrations
-                        .mend(row, version, now)
-                        .await
-                        .map(|_| Imported::Changed)
-                }
-                Found::Row(row) => match self.merge(line, *row, now).await? {
-                    (None, outcome) => return Ok(outcome),
-                    (Some(row), outcome) => {
-                        self.integrations.replace(row, now).await.map(|_| outcome)
-                    }
-                },
             };
-            match written {
-                Ok(outcome) => return Ok(outcome),
+            let Some(row) = row else {
+                return Ok(outcome);
+            };
+            match self.integrations.write_over(&found, row, now).await {
+                Ok(_) => return Ok(outcome),
                 Err(Conflict::Lost(_)) => found = self.integrations.find(&line.key).await?,
                 Err(Conflict::Failed(error)) => return Err(error.into()),
             }
         }
-        Err(ImportError::Contended)
+        Err(RegistrationError::Contended)
     }
 
     /// Returns the stored row as this line changes it, or `None` if it changes nothing.
@@ -124,7 +104,7 @@ impl Importer {
         line: &IntegrationLine,
         mut stored: Integration,
         now: DateTime<Utc>,
-    ) -> Result<(Option<Integration>, Imported), ImportError> {
+    ) -> Result<(Option<Integration>, Imported), RegistrationError> {
         let digest = line.digest();
         let remembered = match &stored.credential.imported {
             Some(sealed) => {
@@ -152,7 +132,7 @@ impl Importer {
             return Ok((None, outcome));
         }
         if known == digest && stored.platform == line.registration.platform {
-            return Ok(if line.describe(&mut stored) {
+            return Ok(if line.copy_account_to(&mut stored) {
                 (Some(stored), Imported::Changed)
             } else {
                 (None, Imported::Unchanged)
@@ -167,7 +147,7 @@ impl Importer {
             if !disconnected {
                 stored.disconnect(now);
             }
-            line.describe(&mut stored);
+            line.copy_account_to(&mut stored);
             stored.credential.imported = Some(self.remember(line, stored.credential.grant).await?);
             return Ok((Some(stored), Imported::Changed));
         }
@@ -185,7 +165,7 @@ impl Importer {
         stored: Option<&Integration>,
         first_generation: u64,
         now: DateTime<Utc>,
-    ) -> Result<Integration, ImportError> {
+    ) -> Result<Integration, RegistrationError> {
         let mut row = line
             .registration
             .row(

@@ -163,7 +163,7 @@ impl IntegrationLine {
 
     /// Takes over what the line says beside the credential; returns whether that
     /// changed anything.
-    pub(super) fn describe(&self, stored: &mut Integration) -> bool {
+    pub(super) fn copy_account_to(&self, stored: &mut Integration) -> bool {
         let before = stored.clone();
         let of = &self.registration;
         stored.account.username.clone_from(&of.username);

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
+use super::Imported;
 use super::records::Position;
-use super::{ImportError, Imported};
+use crate::registration::RegistrationError;
 
 /// How many missing organisations a summary lists.
 pub(super) const MAX_LISTED: usize = 100;
@@ -91,7 +92,7 @@ impl Summary {
         &mut self,
         at: Position,
         text: &[u8],
-        result: Result<Imported, ImportError>,
+        result: Result<Imported, RegistrationError>,
         progress: &mut impl FnMut(Progress<'_>),
     ) {
         match result {

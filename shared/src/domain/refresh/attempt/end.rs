@@ -24,7 +24,7 @@ pub enum Outcome {
     /// The platform replaced the token and the answer is gone.
     RotationLost,
     /// Nothing was sent: too little time was left.
-    Released,
+    OutOfTime,
     /// Nothing was sent: there was no key to seal an answer with.
     NoKey,
     /// Nothing was sent: nobody could find out whether an answer is in the fallback or stored.
@@ -32,11 +32,11 @@ pub enum Outcome {
     /// Nothing was sent, or the answer was dropped: another write came first.
     Superseded,
     /// The row could not be written before anything was sent.
-    Unclaimed,
+    ClaimFailed,
     /// The new token is in the fallback; the next holder stores it.
     InFallback,
     /// The new token could be stored nowhere.
-    Unstored,
+    StoreFailed,
     /// A refusal could not be recorded.
     Unrecorded(Verdict),
 }
@@ -49,13 +49,13 @@ impl From<&Outcome> for CheckResult {
             Outcome::Refused(verdict) | Outcome::Unrecorded(verdict) => verdict.into(),
             Outcome::InDoubt(_) => Self::InDoubt,
             Outcome::RotationLost => Self::RotationLost,
-            Outcome::Released => Self::NoTime,
+            Outcome::OutOfTime => Self::OutOfTime,
             Outcome::NoKey => Self::NoKey,
             Outcome::FallbackUnknown => Self::FallbackUnknown,
             Outcome::Superseded => Self::Superseded,
-            Outcome::Unclaimed => Self::Unclaimed,
+            Outcome::ClaimFailed => Self::ClaimFailed,
             Outcome::InFallback => Self::InFallback,
-            Outcome::Unstored => Self::Unstored,
+            Outcome::StoreFailed => Self::StoreFailed,
         }
     }
 }

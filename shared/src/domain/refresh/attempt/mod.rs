@@ -24,7 +24,7 @@ mod storing;
 use chrono::{DateTime, Utc};
 
 pub use self::end::{End, Outcome};
-pub use self::state::{Attempt, EXCHANGE_TIMEOUT, LEASE_DURATION, PERSIST_TIMEOUT};
+pub use self::state::{Attempt, LEASE_DURATION, PERSIST_TIMEOUT, TOKEN_REQUEST_TIMEOUT};
 pub use self::step::{Answered, Event, Step};
 
 use self::state::{MAX_CLOCK_SKEW, MIN_PERSIST_TIME, Phase, Recording, Storing};
@@ -79,7 +79,7 @@ impl Attempt {
                 }
             }
             (Phase::Claiming, Event::Lost(_)) => self.gone(Outcome::Superseded),
-            (Phase::Claiming, _) => self.gone(Outcome::Unclaimed),
+            (Phase::Claiming, _) => self.gone(Outcome::ClaimFailed),
 
             (Phase::Finding { .. }, Event::FallbackFound(Some(renewed)))
                 if renewed.rotated || !self.was_sent_again() =>
@@ -112,7 +112,7 @@ impl Attempt {
                 Step::Probe
             }
             (Phase::Rereading, Event::Read(Some(row)))
-                if row.credential.generation == self.generation && row.holds(&self.id) =>
+                if row.credential.generation == self.generation && row.is_leased_by(&self.id) =>
             {
                 self.row = *row;
                 self.send(now)
@@ -122,7 +122,7 @@ impl Attempt {
                 self.record(Recording::Release(Outcome::FallbackUnknown), now)
             }
 
-            (Phase::Exchanging, Event::Answered(answered)) => self.answered(answered, now),
+            (Phase::Sending, Event::Answered(answered)) => self.answered(answered, now),
             (Phase::Storing(storing), event) => self.stored(storing, event, now),
             (Phase::Completing, Event::Probed(Some(Ok(seen)))) => {
                 self.record(Recording::ProbeResult(seen), now)
@@ -134,16 +134,16 @@ impl Attempt {
             (Phase::Recording(what, tries), event) => self.recorded(what, tries, event, now),
             (Phase::Tidying(outcome), _) => self.done(outcome),
             // An event that is no answer to the step: as if it had failed.
-            (Phase::Exchanging | Phase::Judging, _) => self.gone(Outcome::Unstored),
+            (Phase::Sending | Phase::Judging, _) => self.gone(Outcome::StoreFailed),
         }
     }
 
     fn claim(&mut self, now: DateTime<Utc>) -> Step {
         if self
             .deadline
-            .is_some_and(|end| now + EXCHANGE_TIMEOUT + PERSIST_TIMEOUT > end)
+            .is_some_and(|end| now + TOKEN_REQUEST_TIMEOUT + PERSIST_TIMEOUT > end)
         {
-            return self.done(Outcome::Released);
+            return self.done(Outcome::OutOfTime);
         }
         let mut row = self.row.clone();
         let until = now + LEASE_DURATION;
@@ -175,12 +175,12 @@ impl Attempt {
     }
 
     fn send(&mut self, now: DateTime<Utc>) -> Step {
-        let late = |end| now + EXCHANGE_TIMEOUT + MIN_PERSIST_TIME > end;
+        let late = |end| now + TOKEN_REQUEST_TIMEOUT + MIN_PERSIST_TIME > end;
         if late(self.persist_until) || self.deadline.is_some_and(late) {
-            return self.record(Recording::Release(Outcome::Released), now);
+            return self.record(Recording::Release(Outcome::OutOfTime), now);
         }
         self.sent = true;
-        self.phase = Phase::Exchanging;
+        self.phase = Phase::Sending;
         Step::Send
     }
 

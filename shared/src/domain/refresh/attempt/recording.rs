@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::end::Outcome;
-use super::state::{Attempt, MAX_RACES, Phase, Recording};
+use super::state::{Attempt, MAX_LOST_WRITES, Phase, Recording};
 use super::step::{Event, Step};
 use crate::domain::integration::Integration;
 
@@ -37,7 +37,9 @@ impl Attempt {
                 self.row = *row;
                 self.done(what.outcome())
             }
-            Event::Lost(Some(row)) if self.races < MAX_RACES && self.still_ours(&what, &row) => {
+            Event::Lost(Some(row))
+                if self.races < MAX_LOST_WRITES && self.still_ours(&what, &row) =>
+            {
                 self.races += 1;
                 self.row = *row;
                 self.record_again(what, tries, now)
@@ -60,7 +62,7 @@ impl Attempt {
             Recording::ProbeResult(_) => {
                 row.credential.generation == self.row.credential.generation
             }
-            _ => row.credential.generation == self.generation && row.holds(&self.id),
+            _ => row.credential.generation == self.generation && row.is_leased_by(&self.id),
         }
     }
 }
@@ -77,15 +79,15 @@ impl Recording {
                 code,
             } => {
                 row.fail(verdict, *conclusive, now, jitter);
-                row.note(verdict, code.as_ref());
+                row.record_error_code(verdict, code.as_ref());
             }
             Self::InDoubt {
                 verdict,
                 conclusive,
                 code,
             } => {
-                row.doubt(verdict, *conclusive, now, jitter);
-                row.note(verdict, code.as_ref());
+                row.mark_in_doubt(verdict, *conclusive, now, jitter);
+                row.record_error_code(verdict, code.as_ref());
             }
             Self::RotationLost(probed) => row.lose_rotation(probed.as_ref(), now),
             Self::ProbeResult(seen) => row.apply_probe_of_extension(seen, now),

@@ -10,21 +10,21 @@ use crate::domain::verdict::Verdict;
 use crate::platforms::catalog::RefreshModel;
 
 /// How long an exchange may take at most.
-pub const EXCHANGE_TIMEOUT: TimeDelta = TimeDelta::seconds(10);
+pub const TOKEN_REQUEST_TIMEOUT: TimeDelta = TimeDelta::seconds(10);
 /// How long storing the answer may take.
 pub const PERSIST_TIMEOUT: TimeDelta = TimeDelta::seconds(30);
 /// By how much the clocks of two instances may differ.
 pub(super) const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::seconds(10);
 /// For how long an attempt holds an integration.
 pub const LEASE_DURATION: TimeDelta = TimeDelta::seconds(
-    EXCHANGE_TIMEOUT.num_seconds()
+    TOKEN_REQUEST_TIMEOUT.num_seconds()
         + PERSIST_TIMEOUT.num_seconds()
         + 2 * MAX_CLOCK_SKEW.num_seconds(),
 );
 /// Nothing is sent with less time left than this to store the answer.
 pub(super) const MIN_PERSIST_TIME: TimeDelta = TimeDelta::seconds(10);
 /// How often a write that lost a race is applied to the row that won it.
-pub(super) const MAX_RACES: u8 = 5;
+pub(super) const MAX_LOST_WRITES: u8 = 5;
 
 #[derive(Debug)]
 pub struct Attempt {
@@ -57,7 +57,7 @@ pub(super) enum Phase {
     /// Reads the row once more: whoever left the doubt may have stored an answer after the claim,
     /// and removed its fallback copy.
     Rereading,
-    Exchanging,
+    Sending,
     Storing(Storing),
     /// The tokens are stored; a probe asks for the ends that the answer left out.
     Completing,

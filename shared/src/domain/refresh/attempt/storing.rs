@@ -4,7 +4,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::end::Outcome;
-use super::state::{Attempt, MAX_RACES, Phase, Storing};
+use super::state::{Attempt, MAX_LOST_WRITES, Phase, Storing};
 use super::step::{Event, Step};
 use crate::domain::integration::Integration;
 use crate::domain::refresh::Renewed;
@@ -60,7 +60,7 @@ impl Attempt {
                 self.races = self.races.saturating_add(1);
                 self.row = *row;
                 let in_time = now < self.persist_until;
-                match (self.races <= MAX_RACES, storing.in_fallback) {
+                match (self.races <= MAX_LOST_WRITES, storing.in_fallback) {
                     // Ours is still the only living one. What nothing else keeps
                     // is stored over whoever holds the row by now, however late:
                     // it replaces only the credential that it was got for.
@@ -90,7 +90,7 @@ impl Attempt {
         storing.tries += 1;
         let pause = storing.pause().unwrap_or_default();
         if storing.tries >= MAX_STORE_TRIES || now + pause >= self.persist_until {
-            return self.gone(Outcome::Unstored);
+            return self.gone(Outcome::StoreFailed);
         }
         if pause > TimeDelta::zero() {
             self.phase = Phase::Storing(storing);
@@ -138,7 +138,7 @@ impl Attempt {
                 .is_some_and(|replay| {
                     // A success, however late, clears a conclusion that came too early;
                     // not while that token may be on its way once more.
-                    let is_open = !row.is_given_up() || row.holds(&replay.attempt);
+                    let is_open = !row.is_given_up() || row.is_leased_by(&replay.attempt);
                     replay.generation == self.generation && replay.attempt != self.id && is_open
                 })
     }

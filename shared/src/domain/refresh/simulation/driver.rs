@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use test_support::{Moment, Section};
 
-use crate::domain::refresh::attempt::{Answered, EXCHANGE_TIMEOUT, Event, Step};
+use crate::domain::refresh::attempt::{Answered, Event, Step, TOKEN_REQUEST_TIMEOUT};
 
 use super::effect::Effect;
 use super::fate::{Fate, failure};
@@ -237,14 +237,14 @@ impl ProtocolWorld {
         self.wire = Some(Wire {
             token,
             sender,
-            until: self.now + EXCHANGE_TIMEOUT,
+            until: self.now + TOKEN_REQUEST_TIMEOUT,
         });
     }
 }
 
 fn limit(kind: StepKind) -> TimeDelta {
     match kind {
-        StepKind::Send | StepKind::Probe => EXCHANGE_TIMEOUT,
+        StepKind::Send | StepKind::Probe => TOKEN_REQUEST_TIMEOUT,
         _ => STEP_TIMEOUT,
     }
 }

@@ -68,7 +68,7 @@ impl ProtocolWorld {
 
     pub(super) fn write(&self, who: usize, mut row: Integration, kind: StepKind) -> Effect {
         row.version += 1;
-        row.settle(self.local(who));
+        row.derive_index_keys(self.local(who));
         Effect::Write(Box::new(row), kind)
     }
 

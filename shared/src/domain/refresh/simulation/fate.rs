@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use test_support::Section;
 
 use crate::domain::refresh::attempt::{Answered, Event};
-use crate::domain::verdict::{ReconnectReason, Throttled, Transient, Verdict};
+use crate::domain::verdict::{ReconnectReason, ThrottleScope, Transient, Verdict};
 
 use super::step_kind::StepKind;
 use super::world::ProtocolWorld;
@@ -150,11 +150,11 @@ pub(super) fn failure(kind: StepKind, fate: Fate) -> Event {
         Fate::Garbled => transient(Transient::Unintelligible),
         Fate::Throttled(seconds) | Fate::FailedWithWait(seconds) => {
             let wait = Some(TimeDelta::seconds(seconds));
-            let whom = match fate {
-                Fate::Throttled(_) => Throttled::Integration,
-                _ => Throttled::Everyone,
+            let scope = match fate {
+                Fate::Throttled(_) => ThrottleScope::Integration,
+                _ => ThrottleScope::Platform,
             };
-            (Verdict::Throttled { wait, whom }, true)
+            (Verdict::Throttled { wait, scope }, true)
         }
         Fate::Misconfigured => (Verdict::AppMisconfigured, false),
         Fate::Inconclusive | Fate::Lied => (

@@ -13,7 +13,7 @@ use crate::domain::integration::{Integration, Sealed, State};
 use crate::domain::platform_health::{Availability, Observation, PlatformHealth};
 use crate::domain::refresh::{Lifetimes, Renewed};
 use crate::domain::schedule::tests::{at, integration};
-use crate::domain::verdict::{Throttled, Transient, Verdict};
+use crate::domain::verdict::{ThrottleScope, Transient, Verdict};
 use crate::platforms::catalog::RefreshModel;
 use crate::{IntegrationId, Platform};
 
@@ -120,7 +120,7 @@ impl HoldsWorld {
         let model = platform.refresh_model(has_refresh_token, true);
         let rows = (0..1 + chance.below(8)).map(|n| {
             // Sixty-day tokens are met towards their end, or were given a short life.
-            let life = match platform.usual_access_life() {
+            let life = match platform.usual_access_lifetime() {
                 long if long > TimeDelta::days(1) => chance.pick(&[
                     TimeDelta::seconds(5_000),
                     TimeDelta::hours(6),
@@ -137,7 +137,7 @@ impl HoldsWorld {
                 (row.refresh.renewed_at, row.refresh.attempted_at) =
                     (row.expiry.issued_at, row.expiry.issued_at);
             }
-            row.settle(at(0));
+            row.derive_index_keys(at(0));
             let truth = Truth {
                 ends: at(ends),
                 life,
@@ -212,7 +212,7 @@ impl HoldsWorld {
                 row.record_sent(what);
                 truth.warned |= matches!(what, PendingAlert::Expiry { .. });
             }
-            row.settle(self.now);
+            row.derive_index_keys(self.now);
         }
     }
 
@@ -239,11 +239,11 @@ impl HoldsWorld {
         let verdict = match trouble.kind {
             TroubleKind::Fails => Verdict::Throttled {
                 wait,
-                whom: Throttled::Everyone,
+                scope: ThrottleScope::Platform,
             },
             TroubleKind::Throttles => Verdict::Throttled {
                 wait,
-                whom: Throttled::Application,
+                scope: ThrottleScope::Application,
             },
             TroubleKind::FailsSilently => Verdict::Transient(Transient::ServerError),
         };
@@ -271,14 +271,14 @@ impl HoldsWorld {
         if self.model == RefreshModel::Extend && self.now >= truth.ends {
             return;
         }
-        let life = self.platform.usual_access_life();
+        let life = self.platform.usual_access_lifetime();
         // Now and then a short one, as the platforms' own bad hours bring.
         let life = match self.model {
             RefreshModel::Extend if self.chance.percent(50) => TimeDelta::seconds(5_000),
             _ => life,
         };
         let seconds = life.num_seconds();
-        let absurd = self.chance.percent(10) && life == self.platform.usual_access_life();
+        let absurd = self.chance.percent(10) && life == self.platform.usual_access_lifetime();
         let said = match absurd {
             true => self.chance.pick(&[
                 Some(seconds * 1_000),
@@ -307,8 +307,8 @@ impl HoldsWorld {
         let observation = Observation::Success {
             key: IntegrationKey::from(&*row),
             sent_at: self.now,
-            access_life: None,
-            refresh_life: None,
+            access_lifetime: None,
+            refresh_lifetime: None,
         };
         self.application.observe(&observation, self.now);
         row.renew(renewed, self.now);

@@ -130,10 +130,13 @@ impl ProtocolWorld {
         }
         if outcome == Outcome::NoKey {
             let mut row = self.sweepers[who].row.take().unwrap();
-            let (verdict, now) = (Verdict::Transient(Transient::Unopenable), self.local(who));
+            let (verdict, now) = (
+                Verdict::Transient(Transient::DecryptionFailed),
+                self.local(who),
+            );
             let jitter = self.chance.unit();
             match row.is_in_doubt() {
-                true => row.doubt(&verdict, true, now, jitter),
+                true => row.mark_in_doubt(&verdict, true, now, jitter),
                 false => row.fail(&verdict, true, now, jitter),
             }
             let effect = self.write(who, row, StepKind::Record);
@@ -159,7 +162,7 @@ impl ProtocolWorld {
             (Outcome::RotationLost, Some(false)) => "rotation lost, access dead or unknown",
             (Outcome::RotationLost, None) => "rotation lost, no probe",
             (Outcome::InFallback, _) => "stored in the fallback",
-            (Outcome::Unstored, _) => "new answer not stored",
+            (Outcome::StoreFailed, _) => "new answer not stored",
             _ => "still in doubt",
         }
     }
@@ -172,7 +175,7 @@ impl ProtocolWorld {
         for (_, what) in &due {
             row.record_sent(what);
         }
-        row.settle(now);
+        row.derive_index_keys(now);
         self.sweepers[who].attempt = None;
         if due.is_empty() && indexed == (row.next_action_at, row.reconnect_by) {
             return self.wake_later(who);
@@ -239,7 +242,7 @@ impl ProtocolWorld {
                 self.seal_into(&mut row, tokens);
                 self.wanted = Some(tokens.grant);
                 self.concluded_at = None;
-                self.person_writes(row.following(&before, now));
+                self.person_writes(row.with_recovery_after(&before, now));
                 self.count(Section::People, "reconnects");
             }
         }
@@ -255,7 +258,7 @@ impl ProtocolWorld {
     fn person_writes(&mut self, mut row: Integration) {
         let skew = TimeDelta::zero();
         row.version += 1;
-        row.settle((self.now + skew).trunc_subsecs(0));
+        row.derive_index_keys((self.now + skew).trunc_subsecs(0));
         self.put(row);
     }
 }

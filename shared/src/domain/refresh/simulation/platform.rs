@@ -92,7 +92,7 @@ impl SimulatedPlatform {
             lazy: chance.percent(10),
             names_life: chance.percent(70),
             probes: chance.percent(50),
-            life: name.usual_access_life(),
+            life: name.usual_access_lifetime(),
             refresh: Vec::new(),
             access: Vec::new(),
             grants: Vec::new(),

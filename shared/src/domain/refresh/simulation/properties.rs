@@ -17,7 +17,7 @@ use crate::domain::refresh::attempt::LEASE_DURATION;
 use crate::domain::refresh::{Ends, Lifetimes, ProbeResult, Renewed};
 use crate::domain::schedule::tests::{at, integration};
 use crate::domain::severity::{Severity, WarningWindow};
-use crate::domain::verdict::{PlatformAction, ReconnectReason, Throttled, Transient, Verdict};
+use crate::domain::verdict::{PlatformAction, ReconnectReason, ThrottleScope, Transient, Verdict};
 use crate::platforms::catalog::RefreshModel;
 
 /// An ordinary test run takes this many sequences.
@@ -124,7 +124,7 @@ fn verdicts() -> impl Strategy<Value = Verdict> {
         1 => Just(Verdict::Transient(Transient::NoAnswer)),
         1 => weighted(0.5, pauses()).prop_map(|wait| Verdict::Throttled {
             wait,
-            whom: Throttled::Integration,
+            scope: ThrottleScope::Integration,
         }),
         2 => select(&[ReconnectReason::GrantRefused, ReconnectReason::Revoked][..])
             .prop_map(Verdict::ReconnectNeeded),
@@ -154,7 +154,7 @@ impl Operation {
                 ) = (None, None, None);
                 row.state = State::Active;
                 row.sent_alerts = crate::domain::sent_alerts::SentAlerts::default();
-                *row = row.clone().following(&before, now);
+                *row = row.clone().with_recovery_after(&before, now);
             }
             Self::SendAlerts => {
                 for (begins, what) in row.pending_alerts(now, AlertPolicy::default()) {
@@ -178,7 +178,7 @@ impl Operation {
             }
             Self::Fail(verdict, conclusive, jitter) => row.fail(verdict, *conclusive, now, *jitter),
             Self::Doubt(verdict, conclusive, jitter) if row.refresh.intent.is_some() => {
-                row.doubt(verdict, *conclusive, now, *jitter)
+                row.mark_in_doubt(verdict, *conclusive, now, *jitter)
             }
             Self::LoseRotation(probed) if row.refresh.intent.is_some() => {
                 row.lose_rotation(probed.as_ref(), now);
@@ -217,7 +217,7 @@ impl Operation {
             Self::Release(unknown, jitter) if row.refresh.lease.is_some() => {
                 row.release(*unknown, now, *jitter);
             }
-            Self::Damage => row.damage(now),
+            Self::Damage => row.mark_credential_damaged(now),
             Self::ApplyProbeOfExtension(_)
             | Self::Doubt(..)
             | Self::LoseRotation(_)
@@ -261,13 +261,13 @@ fn check(sequence: &Sequence) -> Result<(), String> {
     } = *sequence;
     let mut row = integration(platform, has_refresh_token, issued, ends);
     let mut now = at(0);
-    row.settle(now);
+    row.derive_index_keys(now);
     for (pause, operation) in &sequence.operations {
         holds_until(&row, now, now + *pause)?;
         now += *pause;
         operation.apply(&mut row, now);
         row.version += 1;
-        row.settle(now);
+        row.derive_index_keys(now);
         holds_at(&row, now).map_err(|error| format!("after {operation:?}: {error}\n{row:#?}"))?;
     }
     holds_until(&row, now, now + TimeDelta::days(400))

@@ -59,7 +59,7 @@ impl DrivenAttempt {
             // The answer cannot be sealed.
             (Some(_), _, Event::Key(false)) => {
                 return Step::Done(Box::new(End {
-                    outcome: Outcome::Unstored,
+                    outcome: Outcome::StoreFailed,
                     row: None,
                 }));
             }

@@ -188,7 +188,7 @@ impl ProtocolWorld {
             chance,
         };
         world.seal_into(&mut row, tokens);
-        row.settle(at(0));
+        row.derive_index_keys(at(0));
         world.row = row;
         for who in 0..world.chance.pick(&[1, 2, 2, 2, 3]) {
             let skew = world.chance.millis(-10_000, 10_000);

@@ -186,7 +186,7 @@ fn what_the_platform_allowed_or_nobody_sent_again_is_not_contested() {
     attempt.next(Event::FallbackFound(None), at(20));
     let record = attempt.next(Event::Read(Some(Box::new(claimed))), at(21));
     let (row, step) = write(&mut attempt, record, 21);
-    assert_eq!(outcome(&step), Outcome::Released);
+    assert_eq!(outcome(&step), Outcome::OutOfTime);
     assert_eq!(row.refresh.possibly_replayed, None);
 }
 
@@ -212,7 +212,7 @@ fn what_was_in_the_fallback_of_an_integration_that_was_given_up_is_found() {
     assert_eq!(claimed.next_action_at, Some(at(0) + LEASE_DURATION));
     // The lease has ended.
     claimed.refresh.lease = None;
-    claimed.settle(at(60));
+    claimed.derive_index_keys(at(60));
     assert_eq!(claimed.next_action_at, Some(at(60)));
     let mut next = Attempt::new("b".to_owned(), claimed.clone(), None, 0.5, at(60));
     next.begin();
@@ -237,13 +237,13 @@ fn what_was_in_the_fallback_of_an_integration_that_was_given_up_is_found() {
     // Nor does it change while that cannot be looked into.
     let mut unknown = claimed.clone();
     unknown.release(true, at(62), 0.5);
-    unknown.doubt(
-        &Verdict::Transient(Transient::Unopenable),
+    unknown.mark_in_doubt(
+        &Verdict::Transient(Transient::DecryptionFailed),
         true,
         at(62),
         0.5,
     );
-    unknown.settle(at(62));
+    unknown.derive_index_keys(at(62));
     assert_eq!(unknown.state, given_up);
     assert_eq!(unknown.next_action_at, Some(at(62)));
 }

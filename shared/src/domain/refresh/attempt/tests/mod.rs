@@ -9,7 +9,7 @@ use crate::domain::alert_policy::AlertPolicy;
 use crate::domain::integration::{RetryReason, Sealed, State};
 use crate::domain::refresh::{Ends, Lifetimes, ProbeResult, Renewed};
 use crate::domain::schedule::tests::{at, integration};
-use crate::domain::verdict::{ReconnectReason, Throttled, Transient};
+use crate::domain::verdict::{ReconnectReason, ThrottleScope, Transient};
 
 const HOUR: i64 = 3_600;
 
@@ -32,7 +32,7 @@ fn in_doubt() -> Integration {
 /// Returns such a row after the platform has refused what that attempt sent.
 fn refused_in_doubt() -> Integration {
     let mut row = in_doubt();
-    row.doubt(&dead_grant(), true, at(-100), 0.0);
+    row.mark_in_doubt(&dead_grant(), true, at(-100), 0.0);
     row
 }
 
@@ -86,7 +86,7 @@ fn write(attempt: &mut Attempt, step: Step, now: i64) -> (Integration, Step) {
     };
     let mut row = *row;
     row.version += 1;
-    row.settle(at(now));
+    row.derive_index_keys(at(now));
     let next = attempt.next(Event::Written(Box::new(row.clone())), at(now));
     (row, next)
 }
@@ -130,7 +130,7 @@ fn a_refresh_secures_a_key_claims_sends_and_stores() {
     assert!(matches!(step, Step::SecureKey));
     let claim = attempt.next(Event::Key(true), at(0));
     let (claimed, step) = write(&mut attempt, claim, 0);
-    assert!(claimed.holds("a") && claimed.is_leased(at(0)));
+    assert!(claimed.is_leased_by("a") && claimed.is_leased(at(0)));
     assert_eq!(claimed.refresh.intent.unwrap().generation, 1);
     assert_eq!(claimed.next_action_at, Some(at(0) + LEASE_DURATION));
     assert!(matches!(step, Step::Send), "{step:?}");
@@ -160,12 +160,12 @@ fn without_a_key_nothing_is_claimed() {
 #[test]
 fn nothing_is_sent_that_could_not_be_stored_in_time() {
     // Too little time for all of it: not even claimed.
-    let deadline = Some(at(0) + EXCHANGE_TIMEOUT + PERSIST_TIMEOUT - TimeDelta::seconds(1));
+    let deadline = Some(at(0) + TOKEN_REQUEST_TIMEOUT + PERSIST_TIMEOUT - TimeDelta::seconds(1));
     let mut attempt = Attempt::new("a".to_owned(), rotating(), deadline, 0.5, at(0));
     attempt.begin();
     assert_eq!(
         outcome(&attempt.next(Event::Key(true), at(0))),
-        Outcome::Released
+        Outcome::OutOfTime
     );
     // A claim that took long: given back, and no doubt is left of it.
     let (mut attempt, _) = begin(rotating());
@@ -181,7 +181,7 @@ fn nothing_is_sent_that_could_not_be_stored_in_time() {
         ),
         (None, None, 1)
     );
-    assert_eq!(outcome(&step), Outcome::Released);
+    assert_eq!(outcome(&step), Outcome::OutOfTime);
 }
 
 /// Refusals after the platform's answer say something of the application too.
@@ -226,15 +226,18 @@ fn no_answer_leaves_a_doubt_only_where_the_token_is_used_up() {
 
 #[test]
 fn a_failure_that_says_when_to_come_back_leaves_the_doubt_and_the_wait() {
-    let asked_to_wait = |whom| Verdict::Throttled {
+    let asked_to_wait = |scope| Verdict::Throttled {
         wait: Some(TimeDelta::minutes(20)),
-        whom,
+        scope,
     };
-    for (whom, doubted) in [(Throttled::Everyone, true), (Throttled::Application, false)] {
+    for (scope, doubted) in [
+        (ThrottleScope::Platform, true),
+        (ThrottleScope::Application, false),
+    ] {
         let (mut attempt, _) = send(rotating());
-        let record = attempt.next(refused(asked_to_wait(whom)), at(1));
+        let record = attempt.next(refused(asked_to_wait(scope)), at(1));
         let (row, _) = write(&mut attempt, record, 1);
-        assert_eq!(row.is_in_doubt(), doubted, "{whom:?}");
+        assert_eq!(row.is_in_doubt(), doubted, "{scope:?}");
         assert_eq!(row.refresh_due_at(at(1)), Some(at(1 + 20 * 60)));
     }
 }

@@ -3,24 +3,24 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Assessment, HealthEvent, PlatformHealth};
-use crate::domain::refresh::Unbelieved;
+use crate::domain::refresh::{ImplausibleLifetime, LifetimeKind};
 
 /// The operator hears of the same surprise this often.
 const REPORT_INTERVAL: TimeDelta = TimeDelta::days(1);
 /// How many surprises are told apart.
-pub(super) const MAX_SURPRISES: usize = 32;
+pub(super) const MAX_REPORTED: usize = 32;
 const MAX_LIFETIMES: usize = 16;
 
 impl PlatformHealth {
-    pub(super) fn observe_unbelieved(
+    pub(super) fn observe_implausible(
         &mut self,
-        lives: &[Unbelieved],
+        lives: &[ImplausibleLifetime],
         now: DateTime<Utc>,
     ) -> Assessment {
         let mut events = Vec::new();
         for life in lives {
-            if self.record_surprise(&format!("{} life", life.clock.name()), now) {
-                events.push(HealthEvent::Unbelieved(*life));
+            if self.is_first_report(&format!("{} life", life.kind.name()), now) {
+                events.push(HealthEvent::ImplausibleLifetime(*life));
             }
         }
         Assessment {
@@ -33,42 +33,41 @@ impl PlatformHealth {
 
     /// Records a surprise by its name, so that one that recurs hides no other. Returns
     /// whether the operator has not heard of it within a day.
-    pub(super) fn record_surprise(&mut self, name: &str, now: DateTime<Utc>) -> bool {
-        self.surprises
-            .retain(|_, reported_at| now - *reported_at < REPORT_INTERVAL);
+    pub(super) fn is_first_report(&mut self, name: &str, now: DateTime<Utc>) -> bool {
+        self.reported_at.retain(|_, at| now - *at < REPORT_INTERVAL);
         // A platform may make up any number of codes: so many, and all others as one.
-        let name = match self.surprises.len() >= MAX_SURPRISES {
-            true if !self.surprises.contains_key(name) => "others",
+        let name = match self.reported_at.len() >= MAX_REPORTED {
+            true if !self.reported_at.contains_key(name) => "others",
             _ => name,
         };
-        if self.surprises.contains_key(name) {
+        if self.reported_at.contains_key(name) {
             return false;
         }
-        self.surprises.insert(name.to_owned(), now);
+        self.reported_at.insert(name.to_owned(), now);
         true
     }
 
     /// Compares the lifetimes of new tokens with those that were seen.
-    pub(super) fn compare_lives(
+    pub(super) fn compare_lifetimes(
         &mut self,
         access: Option<TimeDelta>,
         refresh: Option<TimeDelta>,
     ) -> impl Iterator<Item = HealthEvent> {
         [
-            ("access", &mut self.access_lives, access),
-            ("refresh", &mut self.refresh_lives, refresh),
+            (LifetimeKind::Access, &mut self.access_lifetimes, access),
+            (LifetimeKind::Refresh, &mut self.refresh_lifetimes, refresh),
         ]
         .into_iter()
-        .filter_map(|(token, lives, life)| {
-            let (before, now) = remember_life(lives, life?.num_seconds())?;
-            Some(HealthEvent::LifeChanged { token, before, now })
+        .filter_map(|(kind, known, lifetime)| {
+            let (before, now) = remember_lifetime(known, lifetime?.num_seconds())?;
+            Some(HealthEvent::LifetimeChanged { kind, before, now })
         })
     }
 }
 
 /// Remembers a lifetime that differs from all that were seen by more than a fifth. Returns the
 /// last of those with it, if there was one.
-fn remember_life(lives: &mut Vec<i64>, life: i64) -> Option<(i64, i64)> {
+fn remember_lifetime(lives: &mut Vec<i64>, life: i64) -> Option<(i64, i64)> {
     let alike = |seen: &i64| (life - seen).abs() * 5 <= *seen;
     if lives.iter().any(alike) {
         return None;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use shared::Clock;
-use shared::oauth::{Credentials, CredentialsError};
+use shared::oauth::{PlatformClients, PlatformSecretError};
 use tokio::sync::Mutex;
 use tracing::warn;
 
 /// How long an instance trusts what it read. Within this time it follows a rotation that it
 /// cannot notice, because the platform still accepts the old credentials.
-const LIFE: TimeDelta = TimeDelta::hours(1);
+const CACHE_LIFETIME: TimeDelta = TimeDelta::hours(1);
 
 /// The secret. An instance reads it again when it may have been replaced: after an hour, and after
 /// a run that ends with an open circuit breaker.
@@ -19,12 +19,12 @@ pub(crate) struct PlatformSecret {
     client: aws_sdk_secretsmanager::Client,
     id: String,
     clock: Clock,
-    held: Arc<Mutex<Option<Held>>>,
+    cached: Arc<Mutex<Option<CachedClients>>>,
 }
 
 #[derive(Debug)]
-struct Held {
-    credentials: Arc<Credentials>,
+struct CachedClients {
+    clients: Arc<PlatformClients>,
     /// When the secret is to be read again.
     until: DateTime<Utc>,
 }
@@ -39,7 +39,7 @@ impl PlatformSecret {
             client,
             id: id.into(),
             clock,
-            held: Arc::default(),
+            cached: Arc::default(),
         }
     }
 
@@ -47,34 +47,37 @@ impl PlatformSecret {
     ///
     /// # Errors
     /// If the secret is unreadable or malformed, and this instance has never read it before.
-    pub(crate) async fn read(&self) -> Result<Arc<Credentials>, CredentialsError> {
+    pub(crate) async fn clients(&self) -> Result<Arc<PlatformClients>, PlatformSecretError> {
         let now = self.clock.now();
-        let mut held = self.held.lock().await;
-        if let Some(held) = &*held
-            && now < held.until
+        let mut cached = self.cached.lock().await;
+        if let Some(cached) = &*cached
+            && now < cached.until
         {
-            return Ok(Arc::clone(&held.credentials));
+            return Ok(Arc::clone(&cached.clients));
         }
-        let credentials = match (Credentials::fetch(&self.client, &self.id).await, &*held) {
-            (Ok(credentials), _) => Arc::new(credentials),
-            // What it held last still refreshes most of what is due.
-            (Err(error), Some(held)) => {
+        let clients = match (
+            PlatformClients::fetch(&self.client, &self.id).await,
+            &*cached,
+        ) {
+            (Ok(clients), _) => Arc::new(clients),
+            // What it cached last still refreshes most of what is due.
+            (Err(error), Some(cached)) => {
                 warn!(%error, "the platforms' secret could not be read again");
-                return Ok(Arc::clone(&held.credentials));
+                return Ok(Arc::clone(&cached.clients));
             }
             (Err(error), None) => return Err(error),
         };
-        *held = Some(Held {
-            credentials: Arc::clone(&credentials),
-            until: now + LIFE,
+        *cached = Some(CachedClients {
+            clients: Arc::clone(&clients),
+            until: now + CACHE_LIFETIME,
         });
-        Ok(credentials)
+        Ok(clients)
     }
 
     /// Makes the next call of `read` fetch the secret.
     pub(crate) async fn forget(&self) {
-        if let Some(held) = &mut *self.held.lock().await {
-            held.until = DateTime::UNIX_EPOCH;
+        if let Some(cached) = &mut *self.cached.lock().await {
+            cached.until = DateTime::UNIX_EPOCH;
         }
     }
 }

@@ -1,0 +1,86 @@
+//! The client of the function `check-tokens`, for one integration.
+
+use aws_config::SdkConfig;
+use aws_sdk_lambda::config::StalledStreamProtectionConfig;
+use aws_sdk_lambda::config::retry::RetryConfig;
+use aws_sdk_lambda::primitives::Blob;
+use serde_json::{Value, json};
+
+use crate::IntegrationKey;
+use crate::aws::AwsError;
+use crate::domain::report::Checked;
+
+/// Invokes `check-tokens` and waits for its answer.
+#[derive(Debug, Clone)]
+pub struct CheckTokensClient {
+    lambda: aws_sdk_lambda::Client,
+    function: String,
+}
+
+/// Why there is no answer of the function.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// Lambda did not invoke it, or its answer was lost on the way.
+    #[error(transparent)]
+    Invoke(#[from] AwsError),
+    /// The function failed.
+    #[error("{function} failed: {message}")]
+    Failed {
+        /// The function's name.
+        function: String,
+        /// What the function says of its failure.
+        message: String,
+    },
+    /// The function answered something else than the result of a check.
+    #[error("{function} did not answer what it checked: {source}")]
+    NotChecked {
+        /// The function's name.
+        function: String,
+        /// What is wrong with the answer.
+        source: serde_json::Error,
+    },
+}
+
+impl CheckTokensClient {
+    /// Makes a client of the function of this name.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, function: impl Into<String>) -> Self {
+        let config = aws_sdk_lambda::config::Builder::from(sdk)
+            // A second invocation would send a second request to the platform.
+            .retry_config(RetryConfig::disabled())
+            // No bytes flow while the function works, and that is no stall.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .build();
+        Self {
+            lambda: aws_sdk_lambda::Client::from_conf(config),
+            function: function.into(),
+        }
+    }
+
+    /// Refreshes or probes one integration now. Lambda lets the function go on when the
+    /// caller no longer waits.
+    ///
+    /// # Errors
+    /// [`CheckError`] says whether the function was reached.
+    pub async fn check(&self, key: &IntegrationKey) -> Result<Checked, CheckError> {
+        let payload = json!({ "integration": key });
+        let answer = self
+            .lambda
+            .invoke()
+            .function_name(&self.function)
+            .payload(Blob::new(payload.to_string()))
+            .send()
+            .await
+            .map_err(|error| AwsError::new("lambda:Invoke", error))?;
+        let payload = answer.payload.map(Blob::into_inner).unwrap_or_default();
+        let function = self.function.clone();
+        if answer.function_error.is_some() {
+            let error: Value = serde_json::from_slice(&payload).unwrap_or_default();
+            let message = error["errorMessage"].as_str();
+            let message = message.unwrap_or("it did not say why").to_owned();
+            return Err(CheckError::Failed { function, message });
+        }
+        serde_json::from_slice(&payload)
+            .map_err(|source| CheckError::NotChecked { function, source })
+    }
+}
