@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 
-#[cfg(feature = "local")]
 use clap::CommandFactory;
 #[cfg(feature = "local")]
 use clap::error::ErrorKind;

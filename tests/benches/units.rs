@@ -33,7 +33,7 @@ type Units = Arc<Mutex<BTreeMap<String, [f64; 4]>>>;
 
 /// How many integrations of a platform one sweep refreshes: what the sweep reads for all
 /// of them counts for each in part.
-const CONNECTIONS: u32 = 100;
+const INTEGRATIONS: u32 = 100;
 
 #[tokio::main]
 async fn main() {
@@ -91,9 +91,9 @@ async fn main() {
             .sweep(Request::default(), None, |_| {})
             .await
             .unwrap();
-        assert_eq!(report.auto_refreshed, u64::from(CONNECTIONS), "{report:?}");
+        assert_eq!(report.auto_refreshed, u64::from(INTEGRATIONS), "{report:?}");
         let what = format!("a refresh, {platform}");
-        print(&mut table, &what, &units, CONNECTIONS);
+        print(&mut table, &what, &units, INTEGRATIONS);
         // The next platform's sweeps are its own.
         erase(&environment, &clock, platform).await;
     }
@@ -114,12 +114,12 @@ async fn main() {
         Policies::default(),
         clock.clone(),
     );
-    for n in 0..CONNECTIONS {
+    for n in 0..INTEGRATIONS {
         let id = IntegrationId::new(format!("permit-{n}")).unwrap();
         let key = QuotaKey::new(Platform::Twitter, OrgId::new("acme").unwrap(), id);
         limiter.take_permit(&key).await.unwrap();
     }
-    print(&mut table, "a permit", &units, CONNECTIONS);
+    print(&mut table, "a permit", &units, INTEGRATIONS);
     println!("{table}");
     stack.stop().await;
 }
@@ -188,7 +188,7 @@ async fn import(environment: &Environment, clock: &Clock, platform: Platform) {
     let mut text =
         json!({"type": "organization", "org_id": "acme", "name": "A", "owner_id": "olga"})
             .to_string();
-    for n in 0..CONNECTIONS {
+    for n in 0..INTEGRATIONS {
         let refresh = (platform != Platform::Meta).then(|| token("rt", n));
         text.push('\n');
         text += &json!({
@@ -210,7 +210,7 @@ async fn import(environment: &Environment, clock: &Clock, platform: Platform) {
 
 async fn erase(environment: &Environment, clock: &Clock, platform: Platform) {
     let integrations = importer::importer(environment, clock).integrations;
-    for n in 0..CONNECTIONS {
+    for n in 0..INTEGRATIONS {
         let key = shared::IntegrationKey {
             org_id: OrgId::new("acme").unwrap(),
             integration_id: IntegrationId::new(format!("{platform}-{n:036}")).unwrap(),

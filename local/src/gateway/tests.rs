@@ -199,7 +199,7 @@ async fn any_stands_for_the_methods_that_a_path_does_not_name() {
             NOTIFICATIONS,
             "/api/dashboard/{orgId}/notifications",
         ),
-        // The path is found first: not a connection of that name.
+        // The path is found first: not an integration of that name.
         (
             "PUT",
             expiring,

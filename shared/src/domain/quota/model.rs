@@ -43,7 +43,7 @@ fn most_within(mut instants: Vec<Millis>, length: Millis) -> usize {
 
 /// What happens to a quota, and after which pause.
 #[derive(Debug, Clone)]
-struct Step {
+struct HistoryStep {
     pause: Millis,
     event: QuotaEvent,
 }
@@ -69,10 +69,10 @@ struct History {
     limit: u32,
     burst: u32,
     period: u32,
-    steps: Vec<Step>,
+    steps: Vec<HistoryStep>,
 }
 
-fn steps(pace: Millis) -> impl Strategy<Value = Vec<Step>> {
+fn steps(pace: Millis) -> impl Strategy<Value = Vec<HistoryStep>> {
     let held = 0..i64::from(super::PERMIT_SECONDS) * 1000;
     let request = (-1_000..=1_000_i64, bool::weighted(0.02), held);
     let request = request.prop_map(|(skew, is_written_twice, held)| QuotaEvent::Request {
@@ -85,7 +85,7 @@ fn steps(pace: Millis) -> impl Strategy<Value = Vec<Step>> {
         4 => Just(QuotaEvent::Expire),
         1 => Just(QuotaEvent::Reset),
     ];
-    let step = (0..=pace, event).prop_map(|(pause, event)| Step { pause, event });
+    let step = (0..=pace, event).prop_map(|(pause, event)| HistoryStep { pause, event });
     vec(step, 1_500)
 }
 
