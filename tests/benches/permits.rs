@@ -2,7 +2,7 @@
 //! across the edges of its windows: what they were granted, and whether every
 //! answer was right.
 //!
-//! `cargo bench --profile dev -p tests --bench permits [-- SECONDS]` prints a
+//! `cargo bench --profile dev --workspace --bench permits [-- SECONDS]` prints a
 //! table; 180 seconds unless said otherwise.
 
 #![expect(

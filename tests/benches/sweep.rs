@@ -1,6 +1,6 @@
 //! What a sweep costs, by how much is due and by how much is stored that is not.
 //!
-//! `cargo bench --profile dev -p tests --bench sweep` prints a table; `--profile
+//! `cargo bench --profile dev --workspace --bench sweep` prints a table; `--profile
 //! dev` is left out for optimised figures, at the price of an optimised build.
 
 #![expect(

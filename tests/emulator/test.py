@@ -203,7 +203,7 @@ def scenario(test, issuer, platforms, parameters):
     status, answer = call(stack, token, "GET", "/api/dashboard/acme/integrations/expiring-tokens?days=7")
     expect("what expires", (status, [one["integration_id"] for one in answer["expiring_tokens"]]), (200, ["page"]))
     status, answer = call(stack, token, "POST", "/api/dashboard/acme/integrations/ads/check")
-    expect("checked now", (status, answer.get("verdict")), (200, "renewed"))
+    expect("checked now", (status, answer.get("result")), (200, "renewed"))
     permits = [call(stack, token, "POST", "/api/platforms/meta/acme/fb/permits")[0] for _ in range(5)]
     expect("permits, three in a minute", permits, [200, 200, 200, 429, 429])
 
@@ -224,7 +224,7 @@ def scenario(test, issuer, platforms, parameters):
     wait_for("the killed attempt is made again", 240, lambda: test.generation("late") == 2)
     say("what was killed in the middle was refreshed by a later schedule")
     status, answer = call(stack, token, "POST", "/api/dashboard/acme/integrations/ads/check")
-    expect("tokens open after the update", (status, answer.get("verdict")), (200, "renewed"))
+    expect("tokens open after the update", (status, answer.get("result")), (200, "renewed"))
     log = test.emulator.client("logs").filter_log_events(logGroupName="/warden/token-monitoring")
     text = "".join(event["message"] for event in log["events"])
     expect("sweeps and metrics in the log", ("sweep finished" in text, "SweepsFinished" in text), (True, True))

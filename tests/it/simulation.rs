@@ -64,7 +64,7 @@ async fn runs(first: u64, runs: u64, lying: bool) -> (Tally<RequestKind>, Vec<Fa
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_grant_is_lost_outside_the_exposed_window() {
-    let command = "cargo test -p tests --test it simulation::no_grant -- --nocapture";
+    let command = "cargo test --workspace --test it simulation::no_grant -- --nocapture";
     let seeds = Seeds::from_environment("SIMULATION_LAYER2_RUNS", RUNS, command);
     let (tally, failures) = runs(seeds.first, seeds.runs, false).await;
     println!("{tally}");

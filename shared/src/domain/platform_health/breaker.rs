@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::observation::{Assessment, HealthEvent};
 use super::row::{self, Breaker, BreakerCause, EVIDENCE_THRESHOLD, PlatformHealth, Sighting};
-use super::{Assessment, HealthEvent};
 use crate::domain::IntegrationKey;
 
 /// Refusals within this time, with no success in between, count together.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::BreakerCause;
+use super::row::BreakerCause;
 use crate::domain::IntegrationKey;
 use crate::domain::refresh::{ImplausibleLifetime, LifetimeKind};
 use crate::domain::verdict::Verdict;

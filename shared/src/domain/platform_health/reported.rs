@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Assessment, HealthEvent, PlatformHealth};
+use super::observation::{Assessment, HealthEvent};
+use super::row::PlatformHealth;
 use crate::domain::refresh::{ImplausibleLifetime, LifetimeKind};
 
 /// The operator hears of the same surprise this often.

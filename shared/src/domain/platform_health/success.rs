@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Assessment, PlatformHealth, Sighting};
+use super::observation::Assessment;
+use super::row::{PlatformHealth, Sighting};
 use crate::domain::IntegrationKey;
 use crate::domain::refresh::attempt::TOKEN_REQUEST_TIMEOUT;
 
