@@ -66,6 +66,17 @@ async fn attempts(world: &World, id: &str) -> Vec<String> {
     rows.iter().map(verdict).collect()
 }
 
+/// Fails unless the list shows an integration as its own page does.
+async fn assert_listed_as_shown(world: &World, id: &str) {
+    let all = "/api/dashboard/acme/integrations";
+    let listed = world.get_as("ian", all).await.json()["integrations"].clone();
+    let listed: Vec<Value> = serde_json::from_value(listed).unwrap();
+    let listed = listed.iter().find(|row| row["integration_id"] == id);
+    let mut shown = world.get_as("ian", &format!("{all}/{id}")).await.json();
+    shown.as_object_mut().unwrap().remove("history").unwrap();
+    assert_eq!(listed, Some(&shown));
+}
+
 #[tokio::test]
 async fn a_living_token_is_said_to_be_alive() {
     for (platform, left) in [
@@ -89,6 +100,12 @@ async fn a_living_token_is_said_to_be_alive() {
             world.check(json!({})).await;
         }
         assert_eq!(attempts(&world, "a").await.len(), 3);
+        // By now only the probes show that the token lives.
+        world.pass(TimeDelta::days(1));
+        world.check(json!({})).await;
+        world.pass(TimeDelta::days(1));
+        world.check(json!({})).await;
+        assert_listed_as_shown(&world, "a").await;
     }
 }
 

@@ -219,7 +219,7 @@ impl IntegrationsTable {
 }
 
 /// The attributes that an overview reads of an integration: all that somebody is shown.
-const OVERVIEW: [&str; 25] = [
+const OVERVIEW: [&str; 27] = [
     "org_id",
     "integration_id",
     "platform",
@@ -240,6 +240,8 @@ const OVERVIEW: [&str; 25] = [
     "idle_expires_at",
     "renewed_at",
     "attempted_at",
+    "probed_at",
+    "alive_at",
     "state",
     "missing_scopes",
     "permission_lost_at",
