@@ -10,7 +10,7 @@
 )]
 #![expect(clippy::print_stdout, reason = "its tables")]
 
-#[path = "support/importer.rs"]
+#[path = "../it/importer.rs"]
 mod importer;
 #[path = "../it/relay.rs"]
 mod relay;

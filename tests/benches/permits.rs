@@ -11,15 +11,15 @@
 )]
 #![expect(clippy::print_stdout, reason = "its table")]
 
+#[path = "../it/importer.rs"]
+mod importer;
+
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use local::{Options, Stack};
 use serde_json::{Value, json};
 use shared::Clock;
-use shared::aws::tables::{IntegrationsTable, OrganizationsTable};
-use shared::aws::token_cipher::TokenCipher;
-use shared::registration::import::Importer;
 
 const CALLERS: usize = 64;
 const LIMIT: usize = 60;
@@ -46,29 +46,7 @@ impl ProbeResult {
 }
 
 async fn import(stack: &Stack) {
-    let environment = stack.environment();
-    let sdk = environment.sdk_config();
-    let (sweep, notify) = (
-        environment.variables("CheckTokensFunction"),
-        environment.variables("NotifyFunction"),
-    );
-    let dynamodb = aws_sdk_dynamodb::Client::new(&sdk);
-    let importer = Importer {
-        integrations: IntegrationsTable::new(
-            dynamodb.clone(),
-            sweep.required("INTEGRATIONS_TABLE").unwrap(),
-        ),
-        organizations: OrganizationsTable::new(
-            dynamodb,
-            notify.required("ORGANIZATIONS_TABLE").unwrap(),
-        ),
-        sealer: TokenCipher::new(
-            aws_sdk_kms::Client::new(&sdk),
-            sweep.required("TOKEN_KEY_ID").unwrap(),
-            Clock::system(),
-        ),
-        clock: Clock::system(),
-    };
+    let importer = importer::importer(stack.environment(), &Clock::system());
     let mut lines =
         vec![json!({"type": "organization", "org_id": "acme", "name": "Acme", "owner_id": "olga"})];
     lines.extend(["busy", "alone"].map(|id| json!({

@@ -12,6 +12,9 @@
 )]
 #![expect(clippy::print_stdout, reason = "its table")]
 
+#[path = "../it/importer.rs"]
+mod importer;
+
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,10 +27,7 @@ use check_tokens::{CheckTokens, Request};
 use chrono::TimeDelta;
 use local::{Options, Stack};
 use serde_json::{Value, json};
-use shared::aws::tables::{IntegrationsTable, OrganizationsTable};
-use shared::aws::token_cipher::TokenCipher;
 use shared::domain::report::SweepReport;
-use shared::registration::import::Importer;
 use shared::{Clock, Platform, Variables};
 
 /// How long the platform takes for an answer.
@@ -157,27 +157,8 @@ async fn serve(platform: Platform, asked: Arc<AtomicU64>) -> String {
 }
 
 async fn import(stack: &Stack, platform: Platform, integrations: u64) {
-    let sdk = stack.environment().sdk_config();
-    let variables = stack.environment().variables("CheckTokensFunction");
-    let notify = stack.environment().variables("NotifyFunction");
-    let dynamodb = aws_sdk_dynamodb::Client::new(&sdk);
     let clock = Clock::system();
-    let importer = Importer {
-        integrations: IntegrationsTable::new(
-            dynamodb.clone(),
-            variables.required("INTEGRATIONS_TABLE").unwrap(),
-        ),
-        organizations: OrganizationsTable::new(
-            dynamodb,
-            notify.required("ORGANIZATIONS_TABLE").unwrap(),
-        ),
-        sealer: TokenCipher::new(
-            aws_sdk_kms::Client::new(&sdk),
-            variables.required("TOKEN_KEY_ID").unwrap(),
-            clock.clone(),
-        ),
-        clock: clock.clone(),
-    };
+    let importer = importer::importer(stack.environment(), &clock);
     let end = clock.now() + TimeDelta::hours(1);
     let mut text =
         json!({"type": "organization", "org_id": "acme", "name": "A", "owner_id": "olga"})

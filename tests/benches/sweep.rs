@@ -9,6 +9,9 @@
 )]
 #![expect(clippy::print_stdout, reason = "its table")]
 
+#[path = "../it/importer.rs"]
+mod importer;
+
 use std::time::Instant;
 
 use check_tokens::{CheckTokens, Request};
@@ -16,9 +19,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use local::{Options, Stack};
 use serde_json::{Value, json};
 use shared::Clock;
-use shared::aws::tables::{IntegrationsTable, OrganizationsTable};
-use shared::aws::token_cipher::TokenCipher;
-use shared::registration::import::Importer;
 
 const DUE: usize = 1_000;
 
@@ -32,27 +32,7 @@ fn line(id: &str, platform: &str, end: DateTime<Utc>, refresh: bool) -> String {
 }
 
 async fn import(stack: &Stack, clock: &Clock, text: String) {
-    let environment = stack.environment();
-    let sdk = environment.sdk_config();
-    let variables = environment.variables("CheckTokensFunction");
-    let notify = environment.variables("NotifyFunction");
-    let dynamodb = aws_sdk_dynamodb::Client::new(&sdk);
-    let importer = Importer {
-        integrations: IntegrationsTable::new(
-            dynamodb.clone(),
-            variables.required("INTEGRATIONS_TABLE").unwrap(),
-        ),
-        organizations: OrganizationsTable::new(
-            dynamodb,
-            notify.required("ORGANIZATIONS_TABLE").unwrap(),
-        ),
-        sealer: TokenCipher::new(
-            aws_sdk_kms::Client::new(&sdk),
-            variables.required("TOKEN_KEY_ID").unwrap(),
-            clock.clone(),
-        ),
-        clock: clock.clone(),
-    };
+    let importer = importer::importer(stack.environment(), clock);
     let summary = importer.import(text.as_bytes(), |_| {}).await.unwrap();
     assert!(summary.is_clean(), "{summary:?}");
 }

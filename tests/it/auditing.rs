@@ -50,7 +50,7 @@ async fn an_attempt_that_asked_nobody_leaves_its_row_too() {
         }),
         ("renewed", nothing, nothing, nothing),
     ];
-    for (verdict, kms, dynamodb, s3) in cases {
+    for (result, kms, dynamodb, s3) in cases {
         let world = World::new().await;
         world.import(&acme()).await;
         let line = integration("x", "twitter", Some(TimeDelta::hours(1)), true);
@@ -82,10 +82,10 @@ async fn an_attempt_that_asked_nobody_leaves_its_row_too() {
         let request = check_tokens::Request::default();
         function.sweep(request, None, |_| {}).await.unwrap();
         let is_asked = world.stack.platforms().refreshes(Platform::Twitter) > asked;
-        assert_eq!(is_asked, verdict == "renewed", "{verdict}");
+        assert_eq!(is_asked, result == "renewed", "{result}");
         let rows = world.audit("integration#acme#x").await;
-        let verdicts: Vec<_> = rows.iter().map(|row| row["result"].clone()).collect();
-        assert_eq!(verdicts, [json!(verdict)]);
+        let results: Vec<_> = rows.iter().map(|row| row["result"].clone()).collect();
+        assert_eq!(results, [json!(result)]);
         assert!(
             rows[0]["attempt_id"]
                 .as_str()

@@ -62,8 +62,8 @@ async fn post(world: &World, id: &str) -> Value {
 
 async fn attempts(world: &World, id: &str) -> Vec<String> {
     let rows = world.audit(&format!("integration#acme#{id}")).await;
-    let verdict = |row: &Value| row["result"].as_str().unwrap().to_owned();
-    rows.iter().map(verdict).collect()
+    let result = |row: &Value| row["result"].as_str().unwrap().to_owned();
+    rows.iter().map(result).collect()
 }
 
 /// Fails unless the list shows an integration as its own page does.

@@ -379,7 +379,7 @@ impl Scene {
         self.world.clock.set(next_attempt_at);
     }
 
-    async fn verdicts(&self, id: &str) -> Vec<String> {
+    async fn results(&self, id: &str) -> Vec<String> {
         let attempts = self.world.audit(&format!("integration#acme#{id}")).await;
         attempts
             .iter()
@@ -466,7 +466,7 @@ async fn a_crash_between_answer_and_write_is_labelled() {
     );
     scene.assert_labelled("x0").await;
     assert_eq!(
-        scene.verdicts("x0").await,
+        scene.results("x0").await,
         ["renewed", "in_doubt", "rotation_lost"]
     );
     assert_eq!(
@@ -563,7 +563,7 @@ async fn a_table_that_takes_nothing_costs_nothing() {
     scene.way.set(RelayFault::None);
     scene.world.pass(LEASE_DURATION);
     assert_eq!(scene.check().await.auto_refreshed, 1);
-    assert_eq!(scene.verdicts("x0").await[2], "recovered");
+    assert_eq!(scene.results("x0").await[2], "stored_from_fallback");
     // Found, not asked for a second time.
     scene.assert_unharmed("x0", 2).await;
     scene.world.pass(ROUND);

@@ -9,6 +9,7 @@ mod checklist;
 mod fallback;
 mod holds;
 mod identity;
+mod importer;
 mod imports;
 mod independent;
 mod mixture;

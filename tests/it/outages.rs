@@ -484,8 +484,8 @@ async fn a_credential_that_cannot_be_opened_is_told_at_once() {
     let again = world.check(json!({})).await;
     assert_eq!((again.examined, again.failures.len()), (0, 0));
     let attempts = world.audit("integration#acme#acme-0").await;
-    let verdicts: Vec<_> = attempts.iter().map(|row| &row["result"]).collect();
-    assert_eq!(verdicts, ["credential_damaged"]);
+    let results: Vec<_> = attempts.iter().map(|row| &row["result"]).collect();
+    assert_eq!(results, ["credential_damaged"]);
 }
 
 #[tokio::test]

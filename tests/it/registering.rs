@@ -779,9 +779,9 @@ async fn with_answer(answer: Result<Value, FunctionError>) -> (World, Arc<Mutex<
     (world, asked)
 }
 
-fn checked(verdict: &str) -> Value {
+fn checked(result: &str) -> Value {
     json!({
-        "org_id": "acme", "integration_id": "g", "result": verdict, "message": "Done.",
+        "org_id": "acme", "integration_id": "g", "result": result, "message": "Done.",
         "access_expires_at": "2026-11-23T10:00:00Z", "next_attempt_at": null, "attempt_id": "a1",
     })
 }

@@ -13,8 +13,7 @@ use local::aws::lambda::Handler;
 use local::{Environment, Options, Stack};
 use serde_json::{Value, json};
 use shared::IntegrationKey;
-use shared::aws::tables::{IntegrationsTable, OrganizationsTable};
-use shared::aws::token_cipher::TokenCipher;
+use shared::aws::tables::IntegrationsTable;
 use shared::domain::integration::Integration;
 use shared::domain::report::SweepReport;
 use shared::registration::import::{Importer, Progress, Summary};
@@ -157,20 +156,7 @@ impl World {
     }
 
     pub(crate) fn importer(&self) -> Importer {
-        let sdk = self.stack.environment().sdk_config();
-        Importer {
-            integrations: self.integrations(),
-            organizations: OrganizationsTable::new(
-                self.dynamodb(),
-                self.variable("NotifyFunction", "ORGANIZATIONS_TABLE"),
-            ),
-            sealer: TokenCipher::new(
-                aws_sdk_kms::Client::new(&sdk),
-                self.variable("CheckTokensFunction", "TOKEN_KEY_ID"),
-                self.clock.clone(),
-            ),
-            clock: self.clock.clone(),
-        }
+        crate::importer::importer(self.stack.environment(), &self.clock)
     }
 
     /// Imports text; returns the summary and the problems by line.

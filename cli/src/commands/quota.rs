@@ -146,8 +146,8 @@ async fn reset(of: Metered, clock: &Clock, output: &Output) -> anyhow::Result<Ou
     limiter.reset(&meter.key()).await?;
     output.answer(&meter, || {
         format!(
-            "nothing counts as granted to {meter} any more; whoever was refused before may be \
-             refused for another minute"
+            "the permits of {meter} are forgotten; whoever was denied before may be denied for \
+             another minute"
         )
     })?;
     Ok(Outcome::Fine)

@@ -143,9 +143,9 @@ impl Story {
     }
 
     fn credential(self, platform: Platform, times: Times) -> ExportedCredential {
-        let life = platform.usual_access_lifetime();
+        let lifetime = platform.usual_access_lifetime();
         let usual = ExportedCredential {
-            access_ends: Some((times.imported + life * 3 / 4).trunc_subsecs(0)),
+            access_ends: Some((times.imported + lifetime * 3 / 4).trunc_subsecs(0)),
             has_refresh_token: platform.refresh_model(true, true) != RefreshModel::Extend,
             ..ExportedCredential::default()
         };
@@ -158,7 +158,7 @@ impl Story {
             // The refresh token's own end, where an access token lives only hours and
             // no answer gives the refresh token another end.
             Self::Expiring(minutes)
-                if life < TimeDelta::days(1) && platform.refresh_lifetime().is_none() =>
+                if lifetime < TimeDelta::days(1) && platform.refresh_lifetime().is_none() =>
             {
                 ExportedCredential {
                     refresh_ends: Some(times.now + TimeDelta::minutes(minutes)),

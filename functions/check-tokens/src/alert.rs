@@ -38,7 +38,7 @@ impl AlertPublisher {
         for (_, pending) in &due {
             row.record_sent(pending);
             if pending.needs_person() {
-                run.metrics.count_person_needed(row.platform);
+                run.metrics.count_reconnect_needed(row.platform);
             }
         }
         row.derive_index_keys(now);

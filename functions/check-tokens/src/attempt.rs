@@ -316,7 +316,7 @@ impl Running<'_> {
             }
             (outcome, _) => outcome.into(),
         };
-        if let (Outcome::Renewed | Outcome::Recovered, Some(row)) = (&end.outcome, row)
+        if let (Outcome::Renewed | Outcome::StoredFromFallback, Some(row)) = (&end.outcome, row)
             && let Some((lifetimes, sent_at)) = self.new_lifetimes
         {
             let (lifetimes, implausible) =

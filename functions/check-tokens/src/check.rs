@@ -138,7 +138,7 @@ fn message(
     });
     let asks_to_wait = |until| state_message::asks_to_wait(platform, until, now);
     match result {
-        CheckResult::Renewed | CheckResult::Recovered => format!("Refreshed{life}."),
+        CheckResult::Renewed | CheckResult::StoredFromFallback => format!("Refreshed{life}."),
         CheckResult::Unchanged => {
             format!("{platform} accepted the token and left its end as it was{life}.{next}")
         }

@@ -17,8 +17,8 @@ struct Counts {
     refreshed: u64,
     failed: u64,
     held_back: u64,
-    /// Alerts that only a person can do anything about.
-    person_needed: u64,
+    /// Counts alerts that ask a person to act.
+    reconnects_needed: u64,
     /// How long the platform took for each answer, in milliseconds.
     durations: Vec<u64>,
     /// What was left of each token's lifetime when it was refreshed, in seconds; 0 if it
@@ -48,7 +48,7 @@ impl PlatformMetrics {
                     .filter(|took| *took > 0),
             );
             match outcome {
-                Outcome::Renewed | Outcome::Recovered => {
+                Outcome::Renewed | Outcome::StoredFromFallback => {
                     counts.refreshed += 1;
                     counts
                         .remaining_lifetimes
@@ -69,8 +69,8 @@ impl PlatformMetrics {
         self.update(platform, |counts| counts.held_back += 1);
     }
 
-    pub(crate) fn count_person_needed(&self, platform: Platform) {
-        self.update(platform, |counts| counts.person_needed += 1);
+    pub(crate) fn count_reconnect_needed(&self, platform: Platform) {
+        self.update(platform, |counts| counts.reconnects_needed += 1);
     }
 
     /// Writes one line of metrics for each platform.
@@ -82,7 +82,7 @@ impl PlatformMetrics {
                 ("Refreshed", Metric::Count(counts.refreshed)),
                 ("RefreshFailed", Metric::Count(counts.failed)),
                 ("HeldBack", Metric::Count(counts.held_back)),
-                ("ReconnectsNeeded", Metric::Count(counts.person_needed)),
+                ("ReconnectsNeeded", Metric::Count(counts.reconnects_needed)),
                 ("RefreshDuration", Metric::Milliseconds(&counts.durations)),
                 (
                     "RemainingLifetime",

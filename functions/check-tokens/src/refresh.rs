@@ -106,7 +106,7 @@ impl Refresher {
 
 fn count(outcome: &Outcome, record: &AttemptRecord, report: &mut SweepReport) {
     match outcome {
-        Outcome::Renewed | Outcome::Recovered => report.auto_refreshed += 1,
+        Outcome::Renewed | Outcome::StoredFromFallback => report.auto_refreshed += 1,
         Outcome::Superseded => report.conflicts += 1,
         // Not begun: the next sweep goes on from here.
         Outcome::OutOfTime => report.cut_short = true,

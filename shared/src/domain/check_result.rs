@@ -35,7 +35,7 @@ check_results! {
     /// A new token is stored.
     Renewed = "renewed",
     /// A new token that an earlier attempt left in the credential fallback is stored.
-    Recovered = "recovered",
+    StoredFromFallback = "stored_from_fallback",
     /// The platform accepted the token and left its end as it was.
     Unchanged = "unchanged",
     /// The platform accepted the token and gave one that ends sooner.
@@ -43,19 +43,13 @@ check_results! {
     /// A probe showed that the token works.
     Alive = "alive",
 
-    /// [`Verdict::AppMisconfigured`].
+    // The verdicts of these names.
     AppMisconfigured = "app_misconfigured",
-    /// [`Verdict::PermissionLost`].
     PermissionLost = "permission_lost",
-    /// [`Verdict::PlatformActionNeeded`].
     PlatformActionNeeded = "platform_action_needed",
-    /// [`Verdict::ReconnectNeeded`].
     ReconnectNeeded = "reconnect_needed",
-    /// [`Verdict::Throttled`].
     Throttled = "throttled",
-    /// [`Verdict::Transient`].
     Transient = "transient",
-    /// [`Verdict::ProbeNotApplicable`].
     ProbeNotApplicable = "probe_not_applicable",
 
     /// Whether the platform replaced the token is not known.
@@ -102,7 +96,7 @@ impl CheckResult {
     pub const fn is_accepted(self) -> bool {
         matches!(
             self,
-            Self::Renewed | Self::Recovered | Self::Unchanged | Self::Alive
+            Self::Renewed | Self::StoredFromFallback | Self::Unchanged | Self::Alive
         )
     }
 }

@@ -1,4 +1,4 @@
-//! The catalogue of platforms: their enum, and what the rest of the code asks of one.
+//! The catalog of platforms: their enum, and what the rest of the code asks of one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use super::{google_ads, instagram, linkedin, meta, snapchat, threads, tiktok, ti
 use crate::domain::redact;
 
 /// Makes a platform's variant, its place in `ALL` and its definition from one line.
-macro_rules! catalogue {
+macro_rules! catalog {
     ($($(#[$attribute:meta])* $variant:ident => $definition:path,)+) => {
         /// A platform that integrations connect to. Serialised by its canonical name.
         #[derive(
@@ -38,7 +38,7 @@ macro_rules! catalogue {
     };
 }
 
-catalogue! {
+catalog! {
     /// Facebook and its pages and ads, by a long-lived user token.
     Meta => meta::DEFINITION,
     /// Instagram API with Instagram Login.

@@ -29,13 +29,13 @@ pub async fn disconnect(
 ) -> Result<Disconnected, RegistrationError> {
     for _ in 0..MAX_LOST_WRITES {
         let found = integrations.find(key).await?;
-        let generation = found.first_generation(now);
         let mut row = match found {
             Found::Nothing => return Ok(Disconnected::Unknown),
             Found::Damaged {
                 has_tokens: false, ..
             } => return Ok(Disconnected::Already),
             Found::Damaged { .. } => {
+                let generation = found.first_generation(now);
                 if integrations
                     .disconnect_damaged(key, generation, now)
                     .await?

@@ -241,7 +241,7 @@ impl SimulationRun<'_> {
             .world
             .audit(&format!("integration#{}#{}", self.org, id_of(integration)))
             .await;
-        let verdicts: BTreeMap<_, _> = rows
+        let results: BTreeMap<_, _> = rows
             .iter()
             .filter_map(|row| Some((row["attempt_id"].as_str()?, row["result"].as_str()?)))
             .collect();
@@ -257,11 +257,11 @@ impl SimulationRun<'_> {
                 continue;
             }
             counted.push(attempt);
-            let verdict = verdicts.get(attempt.as_str());
-            let verdict = verdict.copied().unwrap_or("cut, or not recorded");
-            self.tally.count(Section::Attempts, verdict.to_owned());
+            let result = results.get(attempt.as_str());
+            let result = result.copied().unwrap_or("cut, or not recorded");
+            self.tally.count(Section::Attempts, result.to_owned());
             if *in_doubt {
-                self.tally.count(Section::Doubts, verdict.to_owned());
+                self.tally.count(Section::Doubts, result.to_owned());
             }
         }
         self.count_leftovers(integration, log);

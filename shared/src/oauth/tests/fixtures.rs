@@ -99,7 +99,7 @@ fn describe(verdict: &Verdict) -> String {
             let scope = match scope {
                 ThrottleScope::Application => "application",
                 ThrottleScope::Integration => "integration",
-                ThrottleScope::Platform => "everyone",
+                ThrottleScope::Platform => "platform",
             };
             let wait = wait.map(|wait| wait.num_seconds().to_string());
             format!("{scope} {}", wait.unwrap_or_default())

@@ -75,7 +75,7 @@ impl Importer {
         };
         for _ in 0..MAX_LOST_WRITES {
             let (row, outcome) = match found.row() {
-                Some(stored) => self.merge(line, stored.clone(), now).await?,
+                Some(stored) => self.merge(line, stored, now).await?,
                 None => {
                     let first = found.first_generation(now);
                     let row = self.register(line, None, first, now).await?;
@@ -102,7 +102,7 @@ impl Importer {
     async fn merge(
         &self,
         line: &IntegrationLine,
-        mut stored: Integration,
+        stored: &Integration,
         now: DateTime<Utc>,
     ) -> Result<(Option<Integration>, Imported), RegistrationError> {
         let digest = line.digest();
@@ -132,29 +132,30 @@ impl Importer {
             return Ok((None, outcome));
         }
         if known == digest && stored.platform == line.registration.platform {
-            return Ok(if line.copy_account_to(&mut stored) {
-                (Some(stored), Imported::Changed)
-            } else {
+            let row = line.with_account(stored.clone());
+            return Ok(if row == *stored {
                 (None, Imported::Unchanged)
+            } else {
+                (Some(row), Imported::Changed)
             });
         }
-        let newer = line.is_newer_than(&stored);
+        let newer = line.is_newer_than(stored);
         if !line.is_active {
             let about_this_grant = line.registration.access_token.is_none() || same_tokens;
             if !(disconnected || newer || about_this_grant) {
                 return Ok((None, Imported::Older));
             }
+            let mut row = line.with_account(stored.clone());
             if !disconnected {
-                stored.disconnect(now);
+                row.disconnect(now);
             }
-            line.copy_account_to(&mut stored);
-            stored.credential.imported = Some(self.remember(line, stored.credential.grant).await?);
-            return Ok((Some(stored), Imported::Changed));
+            row.credential.imported = Some(self.remember(line, row.credential.grant).await?);
+            return Ok((Some(row), Imported::Changed));
         }
         if !(disconnected || newer) {
             return Ok((None, Imported::Older));
         }
-        let row = self.register(line, Some(&stored), 1, now).await?;
+        let row = self.register(line, Some(stored), 1, now).await?;
         Ok((Some(row), Imported::Changed))
     }
 

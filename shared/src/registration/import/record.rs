@@ -161,18 +161,14 @@ impl IntegrationLine {
         [token(&of.access_token), token(&of.refresh_token), rest].concat()
     }
 
-    /// Takes over what the line says beside the credential; returns whether that
-    /// changed anything.
-    pub(super) fn copy_account_to(&self, stored: &mut Integration) -> bool {
-        let before = stored.clone();
+    /// Returns the row with what the line says beside the credential.
+    pub(super) fn with_account(&self, mut row: Integration) -> Integration {
         let of = &self.registration;
-        stored.account.username.clone_from(&of.username);
-        stored.account.id.clone_from(&of.account_id);
-        stored.created_by.clone_from(&self.created_by);
-        stored
-            .metadata
-            .clone_from(&of.metadata.clone().unwrap_or_default());
-        *stored != before
+        row.account.username.clone_from(&of.username);
+        row.account.id.clone_from(&of.account_id);
+        row.created_by.clone_from(&self.created_by);
+        row.metadata = of.metadata.clone().unwrap_or_default();
+        row
     }
 
     pub(super) fn is_newer_than(&self, stored: &Integration) -> bool {

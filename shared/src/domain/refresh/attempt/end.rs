@@ -16,7 +16,7 @@ pub enum Outcome {
     /// A new token is stored.
     Renewed,
     /// A new token that an earlier attempt left in the fallback is stored.
-    Recovered,
+    StoredFromFallback,
     /// The platform gave no new token, and the row says so.
     Refused(Verdict),
     /// Nobody knows whether the platform replaced the token.
@@ -45,7 +45,7 @@ impl From<&Outcome> for CheckResult {
     fn from(outcome: &Outcome) -> Self {
         match outcome {
             Outcome::Renewed => Self::Renewed,
-            Outcome::Recovered => Self::Recovered,
+            Outcome::StoredFromFallback => Self::StoredFromFallback,
             Outcome::Refused(verdict) | Outcome::Unrecorded(verdict) => verdict.into(),
             Outcome::InDoubt(_) => Self::InDoubt,
             Outcome::RotationLost => Self::RotationLost,

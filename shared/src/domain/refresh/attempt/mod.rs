@@ -88,7 +88,7 @@ impl Attempt {
                     renewed: *renewed,
                     tries: 0,
                     in_fallback: true,
-                    recovered: true,
+                    from_fallback: true,
                 };
                 self.store(storing, now)
             }

@@ -92,5 +92,5 @@ pub(super) struct Storing {
     /// A copy of the tokens is in the fallback.
     pub(super) in_fallback: bool,
     /// The tokens were found in the fallback.
-    pub(super) recovered: bool,
+    pub(super) from_fallback: bool,
 }

@@ -21,7 +21,7 @@ impl Attempt {
     pub(super) fn store(&mut self, storing: Storing, now: DateTime<Utc>) -> Step {
         let mut row = self.row.clone();
         row.renew(storing.renewed.clone(), now);
-        if !storing.recovered {
+        if !storing.from_fallback {
             // The platform has answered to the token's being sent again.
             row.refresh
                 .possibly_replayed
@@ -110,8 +110,8 @@ impl Attempt {
     }
 
     fn after_storing(&mut self, storing: &Storing) -> Step {
-        let outcome = match storing.recovered {
-            true => Outcome::Recovered,
+        let outcome = match storing.from_fallback {
+            true => Outcome::StoredFromFallback,
             false => Outcome::Renewed,
         };
         if storing.in_fallback {
@@ -150,7 +150,7 @@ impl Storing {
             renewed,
             tries: 0,
             in_fallback: false,
-            recovered: false,
+            from_fallback: false,
         }
     }
 

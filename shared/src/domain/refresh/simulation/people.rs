@@ -154,7 +154,7 @@ impl ProtocolWorld {
     fn doubt_ended(&self, who: usize, outcome: &Outcome) -> &'static str {
         let sweeper = &self.sweepers[who];
         match (outcome, sweeper.probed) {
-            (Outcome::Recovered, _) => "fallback copy found",
+            (Outcome::StoredFromFallback, _) => "fallback copy found",
             (Outcome::Renewed, _) if sweeper.by_grace => "grace window answered",
             (Outcome::Renewed, _) => "old token still worked",
             (Outcome::Superseded, _) => "somebody else had written",
@@ -266,7 +266,7 @@ impl ProtocolWorld {
 fn name(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Renewed => "renewed",
-        Outcome::Recovered => "recovered",
+        Outcome::StoredFromFallback => "stored_from_fallback",
         Outcome::Refused(_) => "refused",
         Outcome::InDoubt(_) => "in doubt",
         Outcome::Unrecorded(_) => "unrecorded",

@@ -34,7 +34,7 @@ fn what_the_row_does_not_take_is_in_the_fallback_and_the_next_holder_stores_it()
     assert!(matches!(step, Step::RemoveFallback(2)), "{step:?}");
     assert_eq!(
         outcome(&next.next(Event::Removed, at(72))),
-        Outcome::Recovered
+        Outcome::StoredFromFallback
     );
 }
 

@@ -1,4 +1,4 @@
-//! What imports into the stack of a benchmark.
+//! The importer of a local stack.
 
 use local::Environment;
 use shared::Clock;
