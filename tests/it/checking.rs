@@ -44,7 +44,7 @@ fn refused() -> Value {
 }
 
 /// Checks an integration through the function itself.
-async fn ask(world: &World, id: &str) -> Value {
+async fn check_by_function(world: &World, id: &str) -> Value {
     let request = json!({"integration": {"org_id": "acme", "integration_id": id}});
     let checked = world.stack.invoke("CheckTokensFunction", request).await;
     world.stack.settled().await;
@@ -52,7 +52,7 @@ async fn ask(world: &World, id: &str) -> Value {
 }
 
 /// Checks an integration through the gateway.
-async fn post(world: &World, id: &str) -> Value {
+async fn check_by_gateway(world: &World, id: &str) -> Value {
     let path = format!("/api/dashboard/acme/integrations/{id}/check");
     let answer = world.send_as("ian", "POST", &path).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
@@ -85,7 +85,10 @@ async fn a_living_token_is_said_to_be_alive() {
         ("instagram", None),
     ] {
         let world = world("a", platform, left).await;
-        for checked in [ask(&world, "a").await, post(&world, "a").await] {
+        for checked in [
+            check_by_function(&world, "a").await,
+            check_by_gateway(&world, "a").await,
+        ] {
             assert_eq!(checked["result"], "alive", "{checked}");
             let tomorrow = json!(world.now() + TimeDelta::days(1));
             assert_eq!(checked["next_attempt_at"], tomorrow, "{checked}");
@@ -113,7 +116,10 @@ async fn a_living_token_is_said_to_be_alive() {
 async fn a_refused_token_is_dead_once_a_later_sweep_is_refused_again() {
     let world = world("l", "linkedin", Some(TimeDelta::days(40))).await;
     answers(&world, &refused(), None);
-    for checked in [post(&world, "l").await, ask(&world, "l").await] {
+    for checked in [
+        check_by_gateway(&world, "l").await,
+        check_by_function(&world, "l").await,
+    ] {
         assert_eq!(checked["result"], "reconnect_needed", "{checked}");
         assert!(checked["next_attempt_at"].is_string(), "{checked}");
         let said = checked["message"].as_str().unwrap();
@@ -144,7 +150,7 @@ async fn a_refused_token_is_dead_once_a_later_sweep_is_refused_again() {
 
     // Unless it lives after all.
     world.stack.platforms().clear_scripts();
-    assert_eq!(post(&world, "l").await["result"], "alive");
+    assert_eq!(check_by_gateway(&world, "l").await["result"], "alive");
     assert_eq!(world.row("acme", "l").await.state, State::Active);
     assert_eq!(
         world.notification_kinds("olga").await,
@@ -159,7 +165,7 @@ async fn a_refused_token_is_dead_once_a_later_sweep_is_refused_again() {
 async fn a_refusal_that_was_a_bad_hour_is_cleared_by_the_sweep() {
     let world = world("l", "linkedin", Some(TimeDelta::days(40))).await;
     answers(&world, &refused(), Some(1));
-    post(&world, "l").await;
+    check_by_gateway(&world, "l").await;
     // The platform fails meanwhile: that refutes nothing and confirms nothing.
     answers(&world, &json!({"refuse": "server_error"}), Some(1));
     for _ in 0..2 {
@@ -182,7 +188,7 @@ async fn what_its_owner_must_do_is_looked_after_daily_until_it_is_done() {
     ]}]}});
     let respond = json!({"respond": {"status": 401, "body": body.to_string()}});
     answers(&world, &respond, Some(2));
-    let checked = post(&world, "g").await;
+    let checked = check_by_gateway(&world, "g").await;
     assert_eq!(checked["result"], "platform_action_needed", "{checked}");
     let state = world.row("acme", "g").await.state;
     assert!(
@@ -211,14 +217,14 @@ async fn a_platform_that_holds_us_back_says_nothing_of_the_token() {
     let world = world("l", "linkedin", Some(TimeDelta::days(40))).await;
     let before = world.row("acme", "l").await.state;
     answers(&world, &json!({"throttle": {"retry_after": 600}}), None);
-    assert_eq!(ask(&world, "l").await["result"], "throttled");
+    assert_eq!(check_by_function(&world, "l").await["result"], "throttled");
     // Nor is it asked again before that.
-    assert_eq!(post(&world, "l").await["result"], "held_back");
+    assert_eq!(check_by_gateway(&world, "l").await["result"], "held_back");
     assert_eq!(attempts(&world, "l").await, ["throttled"]);
     assert_eq!(world.row("acme", "l").await.state, before);
     world.stack.platforms().clear_scripts();
     world.pass(TimeDelta::minutes(11));
-    assert_eq!(post(&world, "l").await["result"], "alive");
+    assert_eq!(check_by_gateway(&world, "l").await["result"], "alive");
 }
 
 #[tokio::test]
@@ -226,8 +232,14 @@ async fn an_application_that_is_refused_is_the_operators_and_no_integrations() {
     let world = world("l", "linkedin", Some(TimeDelta::days(40))).await;
     let before = world.row("acme", "l").await.state;
     answers(&world, &json!({"refuse": "invalid_client"}), None);
-    assert_eq!(post(&world, "l").await["result"], "app_misconfigured");
-    assert_eq!(post(&world, "l").await["result"], "breaker_open");
+    assert_eq!(
+        check_by_gateway(&world, "l").await["result"],
+        "app_misconfigured"
+    );
+    assert_eq!(
+        check_by_gateway(&world, "l").await["result"],
+        "breaker_open"
+    );
     assert_eq!(world.row("acme", "l").await.state, before);
     let heard = world.audit("operator_events").await;
     assert_eq!(heard.len(), 1, "{heard:?}");
@@ -239,7 +251,10 @@ async fn an_application_that_is_refused_is_the_operators_and_no_integrations() {
 async fn where_asking_is_not_free_nothing_is_asked() {
     let world = world("x", "twitter", Some(TimeDelta::days(40))).await;
     let before = world.row("acme", "x").await;
-    for checked in [ask(&world, "x").await, post(&world, "x").await] {
+    for checked in [
+        check_by_function(&world, "x").await,
+        check_by_gateway(&world, "x").await,
+    ] {
         assert_eq!(checked["result"], "nothing_to_check", "{checked}");
         assert_eq!(checked["attempt_id"], Value::Null);
     }
@@ -302,7 +317,7 @@ async fn the_platforms_id_of_a_request_reaches_the_history() {
         let script = json!({"platform": platform, "on": "any", "do": {"respond": respond}});
         let script: Script = serde_json::from_value(script).unwrap();
         world.stack.platforms().script(script).unwrap();
-        post(&world, id).await;
+        check_by_gateway(&world, id).await;
         let rows = world.audit(&format!("integration#acme#{id}")).await;
         assert_eq!(rows[0]["platform_request_id"], expected, "{rows:?}");
         let path = format!("/api/dashboard/acme/integrations/{id}");
@@ -355,7 +370,10 @@ async fn a_permission_that_a_probe_misses_is_told_until_it_is_back() {
         &json!({"refuse": "USER_PERMISSION_DENIED"}),
         Some(1),
     );
-    assert_eq!(post(&world, "g").await["result"], "permission_lost");
+    assert_eq!(
+        check_by_gateway(&world, "g").await["result"],
+        "permission_lost"
+    );
     let row = world.row("acme", "g").await;
     assert_eq!(row.state, State::Active);
     assert_eq!(row.permissions.lost_at, Some(world.now()));
@@ -363,7 +381,7 @@ async fn a_permission_that_a_probe_misses_is_told_until_it_is_back() {
         world.notification_kinds("olga").await,
         ["integration_permission_lost"]
     );
-    assert_eq!(post(&world, "g").await["result"], "alive");
+    assert_eq!(check_by_gateway(&world, "g").await["result"], "alive");
     assert_eq!(world.row("acme", "g").await.permissions.lost_at, None);
 }
 
@@ -378,7 +396,10 @@ async fn a_google_check_asks_for_no_more_than_the_grant_allows() {
         let mut rules = platforms.rules(shared::Platform::Google);
         youtube.clone_into(&mut rules.scope);
         platforms.set_rules(shared::Platform::Google, rules);
-        for checked in [ask(&world, "g").await, post(&world, "g").await] {
+        for checked in [
+            check_by_function(&world, "g").await,
+            check_by_gateway(&world, "g").await,
+        ] {
             assert_eq!(checked["result"], "alive", "{scopes:?}: {checked}");
         }
         let row = world.row("acme", "g").await;
@@ -398,7 +419,10 @@ async fn a_google_check_asks_for_no_more_than_the_grant_allows() {
         let world = google(&[ADS]).await;
         let before = world.row("acme", "g").await;
         answers(&world, &json!({"refuse": error}), None);
-        for checked in [ask(&world, "g").await, post(&world, "g").await] {
+        for checked in [
+            check_by_function(&world, "g").await,
+            check_by_gateway(&world, "g").await,
+        ] {
             assert_eq!(
                 checked["result"], "probe_not_applicable",
                 "{error}: {checked}"

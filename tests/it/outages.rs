@@ -24,14 +24,14 @@ async fn two_organisations(platform: &str, of_each: usize, left: TimeDelta) -> W
         .await;
     for org in ["acme", "beta"] {
         let lines: Vec<_> = (0..of_each)
-            .map(|n| of(org, &format!("{org}-{n}"), platform, left))
+            .map(|n| integration_of(org, &format!("{org}-{n}"), platform, left))
             .collect();
         world.import(&lines).await;
     }
     world
 }
 
-fn of(org: &str, id: &str, platform: &str, left: TimeDelta) -> Value {
+fn integration_of(org: &str, id: &str, platform: &str, left: TimeDelta) -> Value {
     let mut line = integration(id, platform, Some(left), true);
     line["org_id"] = json!(org);
     line
@@ -153,7 +153,8 @@ async fn another_applications_secret_ends_nothing_that_is_only_asked_about() {
     for org in ["acme", "beta"] {
         let lines: Vec<_> = (0..60)
             .map(|n| {
-                let mut line = of(org, &format!("{org}-{n}"), "linkedin", TimeDelta::days(40));
+                let mut line =
+                    integration_of(org, &format!("{org}-{n}"), "linkedin", TimeDelta::days(40));
                 line["refresh_token"] = Value::Null;
                 line
             })
@@ -279,7 +280,7 @@ async fn a_cut_over_with_dead_grants_stops_no_healthy_one() {
     let dead: Vec<_> = (0..300)
         .map(|n| {
             let org = if n % 2 == 0 { "acme" } else { "beta" };
-            of(org, &format!("dead-{n}"), "twitter", TimeDelta::hours(1))
+            integration_of(org, &format!("dead-{n}"), "twitter", TimeDelta::hours(1))
         })
         .collect();
     world.import(&dead).await;
@@ -314,7 +315,7 @@ async fn a_tenant_with_junk_credentials_stops_nobody() {
     let world = two_organisations("google", 3, TimeDelta::hours(1)).await;
     assert_eq!(world.check(json!({})).await.auto_refreshed, 6);
     let junk: Vec<_> = (0..50)
-        .map(|n| of("beta", &format!("junk-{n}"), "google", TimeDelta::hours(1)))
+        .map(|n| integration_of("beta", &format!("junk-{n}"), "google", TimeDelta::hours(1)))
         .collect();
     world.import(&junk).await;
     // Half of no application, half of somebody else's.
@@ -384,7 +385,7 @@ async fn a_success_that_was_under_way_does_not_end_a_throttle() {
         "{report:?}"
     );
     world.stack.platforms().clear_scripts();
-    let third = of("acme", "late", "snapchat", TimeDelta::hours(1));
+    let third = integration_of("acme", "late", "snapchat", TimeDelta::hours(1));
     world.import(&[third]).await;
     world.pass(TimeDelta::seconds(899));
     let report = world.check(json!({})).await;
@@ -446,7 +447,12 @@ async fn a_corrupt_row_is_set_aside_and_stops_nothing() {
     world.expiring("olga", "acme", 30).await;
     // Connecting the account anew mends it.
     world
-        .import(&[of("acme", "acme-0", "google", TimeDelta::hours(2))])
+        .import(&[integration_of(
+            "acme",
+            "acme-0",
+            "google",
+            TimeDelta::hours(2),
+        )])
         .await;
     assert_eq!(world.check(json!({})).await.auto_refreshed, 1);
     assert_eq!(world.row("acme", "acme-0").await.state, State::Active);

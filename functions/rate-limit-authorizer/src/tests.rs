@@ -26,7 +26,7 @@ fn variables(issuer: &str, more: &[(&str, &str)]) -> Variables {
         .collect()
 }
 
-fn wire(variables: &Variables, clock: &Clock) -> Result<Authorizer, InvalidVariable> {
+fn authorizer_from(variables: &Variables, clock: &Clock) -> Result<Authorizer, InvalidVariable> {
     // No region, no credentials: whoever reaches for the table gets an error.
     let sdk = SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
@@ -48,7 +48,7 @@ fn event(token: &str, path: &str) -> LambdaEvent<Request> {
 }
 
 /// Returns what the gateway sees of the answer for a path that costs no look-up.
-async fn ask(authorizer: &Authorizer, token: &str) -> Result<Value, String> {
+async fn authorize(authorizer: &Authorizer, token: &str) -> Result<Value, String> {
     match authorizer
         .handle(event(token, "/api/dashboard/%61cme/notifications"))
         .await
@@ -77,9 +77,9 @@ fn unsigned(alg: &str) -> String {
 #[tokio::test]
 async fn a_valid_token_is_let_through_and_another_spelling_names_no_organisation() {
     let issuer = Issuer::serve().await;
-    let authorizer = wire(&variables(&issuer.url, &[]), &issuer.clock).unwrap();
+    let authorizer = authorizer_from(&variables(&issuer.url, &[]), &issuer.clock).unwrap();
     for keypair in [&issuer.ec, &issuer.rsa] {
-        let answer = ask(&authorizer, &issuer.token(keypair, json!({})))
+        let answer = authorize(&authorizer, &issuer.token(keypair, json!({})))
             .await
             .unwrap();
         assert_eq!(answer["principalId"], "ian");
@@ -100,7 +100,7 @@ async fn a_valid_token_is_let_through_and_another_spelling_names_no_organisation
 #[tokio::test]
 async fn a_table_that_does_not_answer_is_no_refusal() {
     let issuer = Issuer::serve().await;
-    let authorizer = wire(&variables(&issuer.url, &[]), &issuer.clock).unwrap();
+    let authorizer = authorizer_from(&variables(&issuer.url, &[]), &issuer.clock).unwrap();
     let event = event(
         &issuer.token(&issuer.ec, json!({})),
         "/api/dashboard/acme/notifications",
@@ -132,7 +132,7 @@ fn the_context_says_what_the_caller_is() {
 #[tokio::test]
 async fn claims_that_do_not_hold_are_unauthorized() {
     let issuer = Issuer::serve().await;
-    let authorizer = wire(&variables(&issuer.url, &[]), &issuer.clock).unwrap();
+    let authorizer = authorizer_from(&variables(&issuer.url, &[]), &issuer.clock).unwrap();
     let now = issuer.clock.now().timestamp();
     for (changes, expected) in [
         (json!({"iss": "https://other.example"}), Refusal::Issuer),
@@ -154,7 +154,7 @@ async fn claims_that_do_not_hold_are_unauthorized() {
 #[tokio::test]
 async fn another_algorithm_is_unauthorized_and_fetches_nothing() {
     let issuer = Issuer::serve().await;
-    let authorizer = wire(&variables(&issuer.url, &[]), &issuer.clock).unwrap();
+    let authorizer = authorizer_from(&variables(&issuer.url, &[]), &issuer.clock).unwrap();
     for alg in ["none", "None", "", "ES256K", "RS1"] {
         assert_eq!(
             refusal(&authorizer, &unsigned(alg)).await,
@@ -181,7 +181,7 @@ async fn another_algorithm_is_unauthorized_and_fetches_nothing() {
 #[tokio::test]
 async fn the_key_must_be_the_issuers_and_of_the_right_kind() {
     let issuer = Issuer::serve().await;
-    let authorizer = wire(&variables(&issuer.url, &[]), &issuer.clock).unwrap();
+    let authorizer = authorizer_from(&variables(&issuer.url, &[]), &issuer.clock).unwrap();
     let nameless = issuer.sign(Algorithm::ES256, None, &issuer.ec.private, json!({}));
     assert_eq!(refusal(&authorizer, &nameless).await, Refusal::NoKeyId);
     let forged = issuer.token(&Keypair::ec("ec"), json!({}));
@@ -211,7 +211,7 @@ async fn the_key_must_be_the_issuers_and_of_the_right_kind() {
 #[tokio::test]
 async fn no_token_or_two_is_unauthorized() {
     let issuer = Issuer::serve().await;
-    let authorizer = wire(&variables(&issuer.url, &[]), &issuer.clock).unwrap();
+    let authorizer = authorizer_from(&variables(&issuer.url, &[]), &issuer.clock).unwrap();
     let good = format!("Bearer {}", issuer.token(&issuer.ec, json!({})));
     for values in [
         vec![],
@@ -232,7 +232,7 @@ async fn no_token_or_two_is_unauthorized() {
         assert_eq!(error.to_string(), "Unauthorized", "{values:?}");
     }
     for token in ["", "x", "a.b", "a.b.c", "a.b.c.d", "ä.ä.ä"] {
-        let answer = ask(&authorizer, token).await;
+        let answer = authorize(&authorizer, token).await;
         assert_eq!(answer, Err("Unauthorized".to_owned()), "{token}");
     }
 }
@@ -255,7 +255,7 @@ fn what_is_configured_wrongly_is_named() {
         ("QUOTA_ON_FAILURE", "perhaps"),
     ] {
         let variables = variables("https://id.example", &[(name, value)]);
-        let error = wire(&variables, &clock).unwrap_err().to_string();
+        let error = authorizer_from(&variables, &clock).unwrap_err().to_string();
         assert!(
             error.contains(&format!("environment variable {name}")),
             "{error}"

@@ -33,7 +33,7 @@ struct Model {
 }
 
 impl Model {
-    fn of(limit: u32, length: i64, epochs: i64, held: i64) -> Self {
+    fn new(limit: u32, length: i64, epochs: i64, held: i64) -> Self {
         let (epoch, behind) = grid(length, epochs, held);
         Self {
             limit: limit.into(),
@@ -101,7 +101,7 @@ struct Caller {
 }
 
 impl Caller {
-    async fn ask(&self, truth: &Clock, log: &Mutex<Log>) {
+    async fn call(&self, truth: &Clock, log: &Mutex<Log>) {
         let asked = self.clock.precise().timestamp_millis();
         let (calls, until) = (self.limiter.calls(), self.denied.load(Ordering::SeqCst));
         let decision = self.limiter.take_permit(&self.key).await.unwrap();
@@ -177,14 +177,14 @@ async fn run(engine: &Engine, run: &Scenario) -> [String; 9] {
     let log = Arc::new(Mutex::new(Log::default()));
     // One caller makes the item; the race for that is a test of its own.
     let before = engine.counter.requests();
-    callers[0].ask(&truth, &log).await;
+    callers[0].call(&truth, &log).await;
     for _ in 0..rounds {
         let answered = Arc::new(AtomicUsize::new(0));
         let asking = callers.iter().map(|caller| {
             let (caller, truth, log) = (caller.clone(), truth.clone(), log.clone());
             let answered = answered.clone();
             tokio::spawn(async move {
-                caller.ask(&truth, &log).await;
+                caller.call(&truth, &log).await;
                 answered.fetch_add(1, Ordering::SeqCst);
             })
         });
@@ -213,8 +213,8 @@ async fn run(engine: &Engine, run: &Scenario) -> [String; 9] {
     let in_burst = most_within(&log.admitted, 60_000);
     let model = Model::grants(
         [
-            Model::of(limit, period.into(), 30, 30),
-            Model::of(burst, 60, 20, 0),
+            Model::new(limit, period.into(), 30, 30),
+            Model::new(burst, 60, 20, 0),
         ],
         &log.attempts,
     );

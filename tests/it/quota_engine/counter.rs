@@ -43,7 +43,7 @@ impl Counter {
                 tokio::spawn(async move {
                     // A connection that breaks, breaks for its client too.
                     if let Ok(server) = TcpStream::connect(upstream).await {
-                        let _ = pass(client, server, &requests).await;
+                        let _ = forward(client, server, &requests).await;
                     }
                 });
             }
@@ -56,7 +56,7 @@ impl Counter {
     }
 }
 
-async fn pass(
+async fn forward(
     mut client: TcpStream,
     mut server: TcpStream,
     requests: &AtomicU64,

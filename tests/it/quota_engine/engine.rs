@@ -114,13 +114,13 @@ async fn create_quotas_table(endpoint: &str) -> String {
     );
     let mut create = quotas.create.clone();
     create["TableName"] = name.clone().into();
-    ask(endpoint, "CreateTable", &create).await;
+    call_engine(endpoint, "CreateTable", &create).await;
     name
 }
 
 /// Sends an operation with its JSON as it stands. Local engines want a signature, and do
 /// not check it.
-async fn ask(endpoint: &str, operation: &str, body: &Value) {
+async fn call_engine(endpoint: &str, operation: &str, body: &Value) {
     let http = reqwest::Client::builder()
         .no_proxy()
         .timeout(Duration::from_secs(30))
