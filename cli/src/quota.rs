@@ -9,7 +9,7 @@ use serde::Serialize;
 use shared::IntegrationKey;
 use shared::Platform;
 use shared::domain::quota::{
-    BURST_SECONDS, Decision, Policies, QuotaKey, QuotaStatus, WindowStatus,
+    BURST_SECONDS, Decision, DenialReason, Policies, QuotaKey, QuotaStatus, WindowStatus,
 };
 use shared::domain::time_left::humanly;
 
@@ -139,8 +139,23 @@ impl<'a> QuotaReport<'a> {
             ]);
         }
         align_right(&mut table, &[1, 2]);
-        format!("{}\n\n{}", self.meter, table::render(table))
+        let text = format!("{}\n\n{}", self.meter, table::render(table));
+        match self.status.blocked_until {
+            None => text,
+            Some(until) => {
+                let asks = asks_to_wait(instant(until), now);
+                format!("{text}\n\n{asks}")
+            }
+        }
     }
+}
+
+fn asks_to_wait(until: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let left = humanly(until.max(now), now);
+    format!(
+        "the platform asks us to wait until {} ({left})",
+        exact(until)
+    )
 }
 
 fn resets(window: &WindowStatus, now: DateTime<Utc>) -> String {
@@ -177,6 +192,7 @@ enum PermitOutcome {
         use_by: DateTime<Utc>,
     },
     Denied {
+        reason: DenialReason,
         /// When the next permit frees.
         retry_at: DateTime<Utc>,
         /// Seconds from now until `retry_at`.
@@ -195,6 +211,7 @@ impl<'a> PermitReport<'a> {
             }
             Decision::Denied(denial) => {
                 let outcome = PermitOutcome::Denied {
+                    reason: denial.reason(),
                     retry_at: instant(denial.retry_at),
                     retry_after: denial.retry_after(now),
                 };
@@ -211,6 +228,15 @@ impl<'a> PermitReport<'a> {
     pub(crate) fn render(&self, now: DateTime<Utc>) -> String {
         match self.outcome {
             PermitOutcome::Admitted { use_by } => exact(use_by),
+            PermitOutcome::Denied {
+                reason: DenialReason::Blocked,
+                retry_at,
+                ..
+            } => format!(
+                "no permit for {}: {}",
+                self.answer.meter,
+                asks_to_wait(retry_at, now)
+            ),
             PermitOutcome::Denied { retry_at, .. } => format!(
                 "no permit for {}: the next one frees {}, at {}",
                 self.answer.meter,
@@ -251,6 +277,7 @@ mod tests {
         QuotaStatus {
             period: window(100, 86_400, 80 + remaining, NOW + 7_260),
             burst: window(20, 60, remaining, NOW + 65),
+            blocked_until: None,
         }
     }
 
@@ -343,10 +370,38 @@ mod tests {
         );
         let object: Value = serde_json::to_value(&waited).unwrap();
         assert_eq!(object["decision"], "denied");
+        assert_eq!(object["reason"], "quota_used_up");
         assert_eq!(object["retry_at"], "2027-01-15T08:01:05Z");
         assert_eq!(object["retry_after"], 65);
         // Of the window that refuses, all three.
         let shown = ["limit", "seconds", "remaining", "reset"].map(|name| object[name].clone());
         assert_eq!(shown, [json!(20), json!(60), json!(0), json!(NOW + 65)]);
+    }
+    #[test]
+    fn a_block_is_told_where_the_quota_is() {
+        let (meter, now) = (meter(), instant(NOW));
+        let blocked = QuotaStatus {
+            blocked_until: Some(NOW + 3_600),
+            ..status(3)
+        };
+        let asks = "the platform asks us to wait until 2027-01-15T09:00:00Z (in 1 hour)";
+        let standing = QuotaReport::new(&meter, &blocked);
+        let text = standing.render(now);
+        assert!(text.ends_with(&format!("\n\n{asks}")), "{text}");
+        let object: Value = serde_json::to_value(&standing).unwrap();
+        assert_eq!(object["blocked_until"], NOW + 3_600);
+        let shown = ["limit", "remaining", "reset"].map(|name| object[name].clone());
+        assert_eq!(shown, [json!(100), json!(0), json!(NOW + 3_600)]);
+        assert_eq!(object["burst"]["remaining"], 3);
+
+        let denied = Decision::Denied(Denial {
+            retry_at: NOW + 3_600,
+            status: blocked,
+        });
+        let waited = PermitReport::new(&meter, &denied, now);
+        let expected = format!("no permit for linkedin acme/7: {asks}");
+        assert_eq!(waited.render(now), expected);
+        let object: Value = serde_json::to_value(&waited).unwrap();
+        assert_eq!(object["reason"], "platform_asks_to_wait");
     }
 }

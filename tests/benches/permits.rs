@@ -83,6 +83,7 @@ async fn call(client: &reqwest::Client, url: &str, token: &str) -> (u16, Value, 
         let expected = json!({
             "error": "Rate limit exceeded",
             "message": "Too many requests to meta API. Please try again later.",
+            "reason": "quota_used_up",
             "retry_after": retry_after, "reset_at": body["reset_at"], "limit": LIMIT,
         });
         assert_eq!(body, expected);

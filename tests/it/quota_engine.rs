@@ -2,6 +2,8 @@
 //! else the embedded one. `tests/dynamodb-local.sh` runs this suite on DynamoDB
 //! Local.
 
+mod blocks;
+mod blocks_at_once;
 mod concurrency;
 mod counter;
 mod differential;
@@ -22,8 +24,12 @@ fn policies(limit: u32, period: u32, burst: u32) -> Policies {
 
 /// A key of Meta's.
 fn key(integration: &str) -> QuotaKey {
+    key_at(Platform::Meta, integration)
+}
+
+fn key_at(platform: Platform, integration: &str) -> QuotaKey {
     QuotaKey::new(
-        Platform::Meta,
+        platform,
         OrgId::new("acme").unwrap(),
         IntegrationId::new(integration).unwrap(),
     )

@@ -220,6 +220,7 @@ async fn a_429_with_correct_retry_after() {
             concat!(
                 r#"{{"error": "Rate limit exceeded", "#,
                 r#""message": "Too many requests to meta API. Please try again later.", "#,
+                r#""reason": "quota_used_up", "#,
                 r#""retry_after": {}, "reset_at": "{}", "limit": 50}}"#
             ),
             wait,
@@ -353,14 +354,15 @@ async fn execute_works_from_a_service() {
     assert_eq!(called, 3);
     // The service's calls and the route's count together.
     assert_eq!(permit(&world).await.status, 429);
-    // One write to begin with an item, one a decision, none for a repeated denial.
-    assert_eq!(limiter.calls(), 5);
+    // A look at the application's block, one write to begin with an item, one a decision, none for
+    // a repeated denial.
+    assert_eq!(limiter.calls(), 6);
     limiter
         .execute(&key, Duration::ZERO, async |_| panic!("no permit"))
         .await
         .unwrap()
         .unwrap_err();
-    assert_eq!(limiter.calls(), 5);
+    assert_eq!(limiter.calls(), 6);
 }
 
 #[tokio::test]

@@ -161,8 +161,12 @@ fn respond(
         Some(Metering::Decided(Decision::Denied(_))) => IamPolicyEffect::Deny,
         _ => IamPolicyEffect::Allow,
     };
-    for (name, value) in metering.iter().flat_map(|metering| metering.fields(now)) {
-        put(name, &value);
+    // Only a route with a platform is metered.
+    let platform = route.and_then(|(route, _)| route.platform);
+    if let Some((metering, platform)) = metering.zip(platform) {
+        for (name, value) in metering.fields(platform, now) {
+            put(name, &value);
+        }
     }
 
     let mut statement = IamPolicyStatement::default();

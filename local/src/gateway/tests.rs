@@ -26,7 +26,8 @@ async fn stack() -> Stack {
                     "org": event["pathParameters"]["orgId"], "platform": "meta", "limit": 200,
                     "remaining": "0", "reset": "1763460000", "retry_after": "3600",
                     "reset_at": "2025-11-18 10:00:00",
-                    "rate_limit": "\"period\";r=0;t=3600",
+                    "rate_limit": "\"period\";r=0;t=3600", "reason": "quota_used_up",
+                    "message": "Too many requests to meta API. Please try again later.",
                 },
             }))
         });
@@ -95,6 +96,8 @@ async fn a_call_passes_the_authorizer_and_reaches_the_function_as_aws_sends_it()
             "principalId": "ian", "org": "acme", "platform": "meta", "limit": "200",
             "remaining": "0", "reset": "1763460000", "retry_after": "3600",
             "reset_at": "2025-11-18 10:00:00", "rate_limit": "\"period\";r=0;t=3600",
+            "reason": "quota_used_up",
+            "message": "Too many requests to meta API. Please try again later.",
         })
     );
     // lambda_http's own types read it.
@@ -145,6 +148,7 @@ async fn a_denial_is_the_originals_429() {
     let expected = json!({
         "error": "Rate limit exceeded",
         "message": "Too many requests to meta API. Please try again later.",
+        "reason": "quota_used_up",
         "retry_after": 3600, "reset_at": "2025-11-18 10:00:00", "limit": 200,
     });
     assert_eq!(answer.body, expected);

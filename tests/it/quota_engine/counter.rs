@@ -10,12 +10,15 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// Every request to DynamoDB begins with this, and no body contains a line break.
 const REQUEST: &[u8] = b"POST / HTTP/1.1\r\n";
+/// A request that reads has this header.
+const READ: &[u8] = b"x-amz-target: DynamoDB_20120810.GetItem\r\n";
 
 /// A running counter. It ends with the runtime.
 #[derive(Debug, Clone)]
 pub(crate) struct Counter {
     pub(crate) url: String,
     requests: Arc<AtomicU64>,
+    reads: Arc<AtomicU64>,
 }
 
 impl Counter {
@@ -35,15 +38,16 @@ impl Counter {
         let counter = Self {
             url: format!("http://{}", listener.local_addr().unwrap()),
             requests: Arc::default(),
+            reads: Arc::default(),
         };
-        let requests = counter.requests.clone();
+        let of_all = counter.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let requests = requests.clone();
+                let counter = of_all.clone();
                 tokio::spawn(async move {
                     // A connection that breaks, breaks for its client too.
                     if let Ok(server) = TcpStream::connect(upstream).await {
-                        let _ = forward(client, server, &requests).await;
+                        let _ = forward(client, server, &counter).await;
                     }
                 });
             }
@@ -54,12 +58,42 @@ impl Counter {
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::SeqCst)
     }
+
+    /// Returns how many of the requests read an item. The limiter looks so whether an application is
+    /// blocked, at most once in 5 s for each platform and instance.
+    #[allow(dead_code, reason = "the benchmark counts them all")]
+    pub(crate) fn reads(&self) -> u64 {
+        self.reads.load(Ordering::SeqCst)
+    }
+}
+
+/// Finds a pattern in a stream that comes in pieces.
+struct Finder {
+    pattern: &'static [u8],
+    /// The end of what came before, in case the pattern is cut in two.
+    kept: Vec<u8>,
+}
+
+impl Finder {
+    const fn new(pattern: &'static [u8]) -> Self {
+        let kept = Vec::new();
+        Self { pattern, kept }
+    }
+
+    fn count(&mut self, piece: &[u8]) -> u64 {
+        self.kept.extend_from_slice(piece);
+        let windows = self.kept.windows(self.pattern.len());
+        let found = windows.filter(|window| *window == self.pattern).count();
+        let tail = (self.pattern.len() - 1).min(self.kept.len());
+        self.kept.drain(..self.kept.len() - tail);
+        found as u64
+    }
 }
 
 async fn forward(
     mut client: TcpStream,
     mut server: TcpStream,
-    requests: &AtomicU64,
+    counter: &Counter,
 ) -> std::io::Result<()> {
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
@@ -67,23 +101,19 @@ async fn forward(
     let (mut from_server, mut to_server) = server.split();
     let there = async {
         let mut buffer = vec![0; 16 * 1024];
-        // The end of what was passed on, in case a request line is cut in two.
-        let mut kept = 0;
+        let (mut requests, mut reads) = (Finder::new(REQUEST), Finder::new(READ));
         loop {
-            let read = from_client.read(&mut buffer[kept..]).await?;
+            let read = from_client.read(&mut buffer).await?;
             if read == 0 {
                 return to_server.shutdown().await;
             }
-            let end = kept + read;
-            let found = buffer[..end]
-                .windows(REQUEST.len())
-                .filter(|window| *window == REQUEST)
-                .count();
-            requests.fetch_add(found as u64, Ordering::SeqCst);
-            to_server.write_all(&buffer[kept..end]).await?;
-            let tail = (REQUEST.len() - 1).min(end);
-            buffer.copy_within(end - tail..end, 0);
-            kept = tail;
+            let piece = &buffer[..read];
+            let count = requests.count(piece);
+            counter.requests.fetch_add(count, Ordering::SeqCst);
+            counter
+                .reads
+                .fetch_add(reads.count(piece), Ordering::SeqCst);
+            to_server.write_all(piece).await?;
         }
     };
     let back = async {

@@ -13,7 +13,7 @@ use chrono::TimeDelta;
 use serde_json::Value;
 use shared::aws::quota::Limiter;
 use shared::domain::id::MAX_LENGTH;
-use shared::domain::quota::{Policies, Policy, QuotaKey};
+use shared::domain::quota::{BlockSource, Policies, Policy, QuotaKey};
 use shared::{Clock, IntegrationId, OrgId, Platform};
 
 use super::{Engine, policies};
@@ -89,18 +89,17 @@ struct ItemSize {
     sent: Expressions,
 }
 
-/// Measures the item of a key that is used all the time, after ten years of it.
+/// Measures the item of a key that is used all the time, after ten years of it, with a block that
+/// is over.
 async fn measure(engine: &Engine, platform: Platform, policies: Policies) -> ItemSize {
     let sent = Sent::default();
     let config = engine.config().interceptor(sent.clone()).build();
     let clock = Clock::frozen(start());
     let policy = policies.for_platform(platform);
-    let limiter = Limiter::new(
-        Client::from_conf(config),
-        engine.table(),
-        policies,
-        clock.clone(),
-    );
+    let client = Client::from_conf(config);
+    let limiter_of =
+        |policies| Limiter::new(client.clone(), engine.table(), policies, clock.clone());
+    let limiter = limiter_of(policies);
     let name = format!("{}-{}", policy.period.limit, policy.period.seconds);
     let key = QuotaKey::new(
         platform,
@@ -109,6 +108,10 @@ async fn measure(engine: &Engine, platform: Platform, policies: Policies) -> Ite
     );
     limiter.take_permit(&key).await.unwrap();
     age(engine, &key, &policy).await;
+    let usage = BlockSource::usage("x-business-use-case-usage", "ads_management");
+    assert_eq!(usage.to_string().len(), 5);
+    let soon = clock.now() + TimeDelta::seconds(1);
+    limiter.block(&key, soon, usage).await.unwrap();
     // Once in every epoch of the long window, then in every epoch of both. A
     // policy of few permits denies some; the item holds no more for it.
     let epoch = i64::from(policy.period.seconds.div_ceil(30)).max(2);
@@ -122,12 +125,26 @@ async fn measure(engine: &Engine, platform: Platform, policies: Policies) -> Ite
             largest = item;
         }
     }
+    assert!(largest.contains_key("bu") && largest.contains_key("bs"));
+    // What it takes to replace that item when the policy changes.
+    limiter_of(changed(platform, &policy))
+        .take_permit(&key)
+        .await
+        .unwrap();
     let sent = *sent.0.lock().unwrap();
     ItemSize {
         item: size(&largest),
         key: key.to_string().len(),
         sent,
     }
+}
+
+/// Returns a policy of slightly lower limits, on the same grids: every snapshot is written again.
+fn changed(platform: Platform, policy: &Policy) -> Policies {
+    let (limit, burst) = (policy.period.limit - 1, policy.burst.limit - 1);
+    let period = policy.period.seconds;
+    let json = format!(r#"{{"{platform}":{{"limit":{limit},"period":{period},"burst":{burst}}}}}"#);
+    json.parse().unwrap()
 }
 
 /// Ages a key as if it had been in use for ten years, as fast as its policy and one

@@ -2,15 +2,19 @@
 //!
 //! `n` is the number of permits ever admitted. A *lagged copy* is `n - limit`,
 //! under a name that says limit and length (`lp200_3600`). A *snapshot* is under
-//! a name that says window and epoch (`p0abc`).
+//! a name that says window and epoch (`p0abc`). A block is `bu` (until), `bs` (its
+//! source) and `bf` (from).
 
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::aws::attributes::Attributes;
+use crate::aws::attributes::{Attributes, number, text};
 use crate::domain::quota::item::{Epoch, Item, Span};
-use crate::domain::quota::{Policy, Window};
+use crate::domain::quota::{Block, Policy, Window};
+
+/// The attributes of a block: all of them, or none.
+pub(super) const BLOCK: [&str; 3] = ["bu", "bs", "bf"];
 
 /// What a stored item means under the policy in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,9 +42,13 @@ pub(super) fn decode(attributes: &Attributes, policy: &Policy) -> Stored {
             _ => return Stored::Damaged,
         };
     }
+    let Ok(block) = block(attributes) else {
+        return Stored::Damaged;
+    };
     let item = Item {
         admitted,
         snapshots,
+        block,
     };
     let mut is_current = true;
     for span in Span::BOTH {
@@ -55,6 +63,49 @@ pub(super) fn decode(attributes: &Attributes, policy: &Policy) -> Stored {
     }
     let windows = attributes.keys().filter_map(|name| parse_lag(name));
     Stored::OtherPolicy(item, windows.collect())
+}
+
+/// The attributes are no block that we set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct DamagedBlock;
+
+/// Returns the block of an item, which may be over. Half a block is damage, and so is one that ends
+/// later than any may.
+pub(super) fn block(attributes: &Attributes) -> Result<Option<Block>, DamagedBlock> {
+    let [until, source, since] = BLOCK.map(|name| attributes.get(name));
+    if until.is_none() && source.is_none() && since.is_none() {
+        return Ok(None);
+    }
+    let source = source.and_then(|source| source.as_s().ok()?.parse().ok());
+    let (Some(until), Some(source), Some(since)) =
+        (until.and_then(natural), source, since.and_then(natural))
+    else {
+        return Err(DamagedBlock);
+    };
+    let block = Block {
+        until,
+        since,
+        source,
+    };
+    match block.is_possible() {
+        true => Ok(Some(block)),
+        false => Err(DamagedBlock),
+    }
+}
+
+/// Returns the attributes of a block with their values.
+pub(super) fn of_block(block: &Block) -> [(&'static str, AttributeValue); 3] {
+    let [until, source, since] = BLOCK;
+    [
+        (until, number(block.until)),
+        (source, text(block.source)),
+        (since, number(block.since)),
+    ]
+}
+
+/// Returns the number of an item's `ttl`, if it is one.
+pub(super) fn ttl(attributes: &Attributes) -> Option<u64> {
+    attributes.get("ttl").and_then(natural)
 }
 
 fn whole(value: &AttributeValue) -> Option<i64> {

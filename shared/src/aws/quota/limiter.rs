@@ -1,20 +1,17 @@
 //! The limiter: decisions, and the requests that they take.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::attributes::{Stored, decode};
+use super::applications::Applications;
+use super::attributes::{self, Stored, decode};
 use super::memory::Memory;
-use super::write::{self, Write};
+use super::store::{Sent, Store};
+use super::write;
 use crate::aws::AwsError;
-use crate::aws::attributes::{Attributes, text};
+use crate::aws::attributes::Attributes;
 use crate::domain::quota::item::{Item, Judgement, seconds};
 use crate::domain::quota::{
     Decision, Denial, PERMIT_SECONDS, Permit, Policies, Policy, QuotaKey, QuotaStatus,
@@ -22,11 +19,8 @@ use crate::domain::quota::{
 use crate::runtime::variables::InvalidVariable;
 use crate::{Clock, Variables};
 
-/// How long one try may take. After the last one the store counts as unavailable.
-const TRY_TIMEOUT: Duration = Duration::from_millis(300);
-const MAX_SENDS: u32 = 2;
 /// How often one decision may begin anew because others were quicker.
-const MAX_LOST_WRITES: u32 = 6;
+pub(super) const MAX_LOST_WRITES: u32 = 6;
 
 /// No decision could be made, which is no allowance.
 #[derive(Debug, thiserror::Error)]
@@ -45,18 +39,11 @@ pub enum QuotaError {
 /// Decides who may call a platform, exactly, with one conditional write a decision.
 #[derive(Debug, Clone)]
 pub struct Limiter {
-    client: aws_sdk_dynamodb::Client,
-    table: String,
+    pub(super) store: Store,
     policies: Arc<Policies>,
-    clock: Clock,
+    pub(super) clock: Clock,
     memory: Arc<Mutex<Memory>>,
-    calls: Arc<AtomicU64>,
-}
-
-enum Sent {
-    Done(Attributes),
-    /// The condition did not hold. This is the item as it was, if there is one.
-    Refused(Option<Attributes>),
+    pub(super) applications: Arc<Applications>,
 }
 
 impl Limiter {
@@ -69,12 +56,11 @@ impl Limiter {
         clock: Clock,
     ) -> Self {
         Self {
-            client,
-            table: table.into(),
+            store: Store::new(client, table.into(), clock.clone()),
             policies: Arc::new(policies),
             clock,
             memory: Arc::default(),
-            calls: Arc::default(),
+            applications: Arc::default(),
         }
     }
 
@@ -100,92 +86,113 @@ impl Limiter {
     /// Returns how many requests this limiter, clones included, has sent to DynamoDB.
     #[must_use]
     pub fn calls(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed)
-    }
-
-    fn count_call(&self) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.store.calls()
     }
 
     /// Takes a permit, if there is one, by one conditional write. A denial is remembered, and
-    /// repeated without any call.
+    /// repeated without any call. Besides, at most once in
+    /// [`super::APPLICATION_BLOCK_MAX_AGE`] seconds a read sees whether the whole application is
+    /// blocked.
     ///
     /// # Errors
     /// [`QuotaError`] if there is no decision, which is no allowance.
     pub async fn take_permit(&self, key: &QuotaKey) -> Result<Decision, QuotaError> {
-        let policy = self.policies.for_platform(key.platform());
+        let policy = self.policy(key);
         if let Some(denial) = self.memory().denial(key, seconds(self.clock.now())) {
             return Ok(Decision::Denied(denial));
         }
+        if let Some(until) = self.application_blocked_until(key.platform()).await {
+            return Ok(Decision::Denied(Denial {
+                retry_at: until,
+                status: QuotaStatus::closed(&policy, until),
+            }));
+        }
         for _ in 0..MAX_LOST_WRITES {
             let stale = self.memory().take_stale(key);
-            let sent = self
-                .send(key, |now| write::admit(&policy, now, &stale))
-                .await?;
-            let now = self.clock.now();
-            match sent {
-                (Sent::Done(attributes), _) => match decode(&attributes, &policy) {
-                    Stored::Current(item) => return Ok(self.admit(key, &policy, &item, now)),
-                    // What was just written cannot be trusted: no allowance.
-                    _ => return Err(self.replace_damaged(key, &policy, &attributes).await),
-                },
-                (Sent::Refused(None), _) => {
-                    let created = self.send(key, |now| write::create(&policy, now)).await?;
-                    // Lost that race: there is an item now, so the main form again.
-                    if let (Sent::Done(attributes), _) = created
-                        && let Stored::Current(item) = decode(&attributes, &policy)
-                    {
-                        return Ok(self.admit(key, &policy, &item, now));
-                    }
-                }
-                (Sent::Refused(Some(old)), sent_at) => match decode(&old, &policy) {
-                    Stored::Current(item) => {
-                        // By the clock of the write that was refused: if a new epoch
-                        // has begun since, the decision begins anew.
-                        if let Judgement::Until(retry_at) = item.judge(&policy, sent_at) {
-                            // The status is of that instant too, or the window that
-                            // refused could be shown as free.
-                            let status = QuotaStatus::from_item(&item, &policy, sent_at);
-                            let denial = Denial { retry_at, status };
-                            return Ok(self.deny(key, denial, now));
-                        }
-                    }
-                    Stored::OtherPolicy(item, windows) => {
-                        self.send(key, |now| {
-                            write::replace(&item.regridded(&policy, &windows, now), &policy, &old)
-                        })
-                        .await?;
-                    }
-                    Stored::Damaged => return Err(self.replace_damaged(key, &policy, &old).await),
-                },
+            let admitting = |now| write::admit(&policy, now, &stale);
+            let (sent, sent_at) = self.store.send(key, admitting).await?;
+            let decision = match sent {
+                Sent::Done(attributes) => Some(self.granted(key, &policy, &attributes).await?),
+                Sent::Refused(None) => self.create(key, &policy).await?,
+                Sent::Refused(Some(old)) => self.refused(key, &policy, &old, sent_at).await?,
+            };
+            if let Some(decision) = decision {
+                return Ok(decision);
             }
         }
         Err(QuotaError::Contended)
     }
 
-    /// Returns the status of a key by one eventually consistent read; takes no permit.
+    /// Reads what the main form has written.
+    async fn granted(
+        &self,
+        key: &QuotaKey,
+        policy: &Policy,
+        attributes: &Attributes,
+    ) -> Result<Decision, QuotaError> {
+        match decode(attributes, policy) {
+            Stored::Current(item) => Ok(self.admit(key, policy, &item)),
+            // What was just written cannot be trusted: no allowance.
+            _ => Err(self.replace_damaged(key, policy, attributes).await),
+        }
+    }
+
+    /// Makes the first grant. `None` if that race is lost: there is an item now, so the main form
+    /// again.
+    async fn create(
+        &self,
+        key: &QuotaKey,
+        policy: &Policy,
+    ) -> Result<Option<Decision>, QuotaError> {
+        let creating = |now| write::create(policy, now);
+        let (created, _) = self.store.send(key, creating).await?;
+        let Sent::Done(attributes) = created else {
+            return Ok(None);
+        };
+        Ok(match decode(&attributes, policy) {
+            Stored::Current(item) => Some(self.admit(key, policy, &item)),
+            _ => None,
+        })
+    }
+
+    /// Says why the main form was refused at `sent_at`; `None` if nothing refuses it any more.
+    async fn refused(
+        &self,
+        key: &QuotaKey,
+        policy: &Policy,
+        old: &Attributes,
+        sent_at: DateTime<Utc>,
+    ) -> Result<Option<Decision>, QuotaError> {
+        match decode(old, policy) {
+            // By the clock of the write that was refused: if a new epoch has begun since, the
+            // decision begins anew. The status is of that instant too, or the window that refused
+            // could be shown as free.
+            Stored::Current(item) => Ok(denial(&item, policy, sent_at).map(|denial| {
+                self.remember(key, denial);
+                Decision::Denied(denial)
+            })),
+            Stored::OtherPolicy(item, windows) => {
+                let replacing =
+                    |now| write::replace(&item.regridded(policy, &windows, now), policy, old);
+                self.store.send(key, replacing).await?;
+                Ok(None)
+            }
+            Stored::Damaged => Err(self.replace_damaged(key, policy, old).await),
+        }
+    }
+
+    /// Returns the status of a key by one eventually consistent read; takes no permit. A block of
+    /// the whole application is part of it.
     ///
     /// # Errors
     /// [`QuotaError::Unavailable`] if DynamoDB does not answer.
     pub async fn status(&self, key: &QuotaKey) -> Result<QuotaStatus, QuotaError> {
-        let policy = self.policies.for_platform(key.platform());
-        self.count_call();
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key("quota_key", text(key))
-            .send()
-            .await
-            .map_err(|e| QuotaError::Unavailable(AwsError::new("dynamodb:GetItem", e)))?;
+        let policy = self.policy(key);
+        let read = self.store.read(key).await?;
+        let application = self.application_blocked_until(key.platform()).await;
         let now = self.clock.now();
-        let item = match answer.item.map(|item| decode(&item, &policy)) {
-            None => Item::empty(),
-            Some(Stored::Current(item)) => item,
-            Some(Stored::OtherPolicy(item, windows)) => item.regridded(&policy, &windows, now),
-            Some(Stored::Damaged) => Item::exhausted(&policy, now),
-        };
-        Ok(QuotaStatus::from_item(&item, &policy, now))
+        let item = read.map_or_else(Item::empty, |item| item_of(&item, &policy, now));
+        Ok(QuotaStatus::from_item(&item, &policy, now).also_blocked(application))
     }
 
     /// Takes a permit, waiting for one at most `max`. If the next one frees later than that, it
@@ -218,19 +225,12 @@ impl Limiter {
         }
     }
 
-    /// Forgets what was granted to a key.
+    /// Forgets what was granted to a key, and its block.
     ///
     /// # Errors
     /// [`QuotaError::Unavailable`] if DynamoDB does not answer.
     pub async fn reset(&self, key: &QuotaKey) -> Result<(), QuotaError> {
-        self.count_call();
-        self.client
-            .delete_item()
-            .table_name(&self.table)
-            .key("quota_key", text(key))
-            .send()
-            .await
-            .map_err(|e| QuotaError::Unavailable(AwsError::new("dynamodb:DeleteItem", e)))?;
+        self.store.delete(key).await?;
         self.memory().forget_denial(key);
         Ok(())
     }
@@ -298,97 +298,70 @@ impl Limiter {
         }
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
+    pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn admit(&self, key: &QuotaKey, policy: &Policy, item: &Item, now: DateTime<Utc>) -> Decision {
+    pub(super) fn policy(&self, key: &QuotaKey) -> Policy {
+        self.policies.for_platform(key.platform())
+    }
+
+    fn admit(&self, key: &QuotaKey, policy: &Policy, item: &Item) -> Decision {
+        let now = self.clock.now();
         self.memory().remember_stale(key, item.stale(policy, now));
         Decision::Admitted(Permit {
             use_by: now + TimeDelta::seconds(i64::from(PERMIT_SECONDS)),
-            status: QuotaStatus::from_item(item, policy, now),
+            status: QuotaStatus {
+                // It was over when the permit was taken.
+                blocked_until: None,
+                ..QuotaStatus::from_item(item, policy, now)
+            },
         })
     }
 
-    fn deny(&self, key: &QuotaKey, denial: Denial, now: DateTime<Utc>) -> Decision {
-        self.memory().remember_denial(key, denial, seconds(now));
-        Decision::Denied(denial)
+    pub(super) fn remember(&self, key: &QuotaKey, denial: Denial) {
+        let now = seconds(self.clock.now());
+        self.memory().remember_denial(key, denial, now);
     }
 
-    /// Replaces a damaged item by an exhausted one, so that it never becomes an allowance.
-    async fn replace_damaged(
+    /// Replaces a damaged item by an exhausted one, so that it never becomes an allowance. A block
+    /// that is not damaged stays.
+    pub(super) async fn replace_damaged(
         &self,
         key: &QuotaKey,
         policy: &Policy,
         old: &Attributes,
     ) -> QuotaError {
         tracing::error!(quota_key = %key, "a quota item was damaged and now counts as exhausted");
-        let replaced = self
-            .send(key, |now| {
-                write::replace(&Item::exhausted(policy, now), policy, old)
-            })
-            .await;
+        let replacing = |now| write::replace(&exhausted(old, policy, now), policy, old);
+        let replaced = self.store.send(key, replacing).await;
         replaced.err().unwrap_or(QuotaError::Damaged)
     }
+}
 
-    /// Sends a write, and returns the instant of sending. Each try builds the write anew, so
-    /// that its epoch is that of the instant. A retried write whose first try did arrive
-    /// consumes one permit too many: the safe side.
-    async fn send(
-        &self,
-        key: &QuotaKey,
-        write: impl Fn(DateTime<Utc>) -> Write,
-    ) -> Result<(Sent, DateTime<Utc>), QuotaError> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let now = self.clock.now();
-            let Write {
-                update,
-                condition,
-                values,
-            } = write(now);
-            self.count_call();
-            let request = self
-                .client
-                .update_item()
-                .table_name(&self.table)
-                .key("quota_key", text(key))
-                .update_expression(update)
-                .condition_expression(condition)
-                .expression_attribute_names("#t", "ttl")
-                .set_expression_attribute_values(Some(values))
-                .return_values(ReturnValue::AllNew)
-                .return_values_on_condition_check_failure(
-                    ReturnValuesOnConditionCheckFailure::AllOld,
-                )
-                .customize()
-                .config_override(
-                    aws_sdk_dynamodb::Config::builder().retry_config(RetryConfig::disabled()),
-                )
-                .send();
-            let late = || SdkError::timeout_error("no answer in time");
-            let result = self
-                .clock
-                .within(TRY_TIMEOUT, request)
-                .await
-                .ok_or_else(late)
-                .flatten();
-            let error = match result {
-                Ok(answer) => return Ok((Sent::Done(answer.attributes.unwrap_or_default()), now)),
-                Err(error) => error,
-            };
-            if let Some(UpdateItemError::ConditionalCheckFailedException(refused)) =
-                error.as_service_error()
-            {
-                return Ok((Sent::Refused(refused.item.clone()), now));
-            }
-            if tries == MAX_SENDS {
-                return Err(QuotaError::Unavailable(AwsError::new(
-                    "dynamodb:UpdateItem",
-                    error,
-                )));
-            }
-        }
+fn exhausted(old: &Attributes, policy: &Policy, now: DateTime<Utc>) -> Item {
+    Item {
+        block: attributes::block(old).unwrap_or_default(),
+        ..Item::exhausted(policy, now)
+    }
+}
+
+/// Returns what a stored item is under this policy.
+pub(super) fn item_of(stored: &Attributes, policy: &Policy, now: DateTime<Utc>) -> Item {
+    match decode(stored, policy) {
+        Stored::Current(item) => item,
+        Stored::OtherPolicy(item, windows) => item.regridded(policy, &windows, now),
+        Stored::Damaged => exhausted(stored, policy, now),
+    }
+}
+
+/// Returns the denial of an item that grants nothing now.
+pub(super) fn denial(item: &Item, policy: &Policy, now: DateTime<Utc>) -> Option<Denial> {
+    match item.judge(policy, now) {
+        Judgement::Free => None,
+        Judgement::Until(retry_at) => Some(Denial {
+            retry_at,
+            status: QuotaStatus::from_item(item, policy, now),
+        }),
     }
 }

@@ -6,7 +6,7 @@ use crate::domain::quota::item::Epoch;
 use crate::domain::quota::{Denial, QuotaKey};
 
 /// Seconds for which a denial is repeated without asking, at most. After them a reset is seen.
-const MAX_DENIAL_AGE: u64 = 60;
+pub(super) const MAX_DENIAL_AGE: u64 = 60;
 /// How many denials and lists of stale snapshots an instance remembers.
 const CACHE_CAPACITY: usize = 10_000;
 /// How many stale snapshots the next write clears by itself.

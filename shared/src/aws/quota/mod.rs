@@ -2,17 +2,25 @@
 //!
 //! The decision is one `UpdateItem`; DynamoDB serialises the writes of one item,
 //! so no two callers get the same permit. A denial costs one call, and none
-//! while it is remembered (at most 60 s).
+//! while it is remembered (at most 60 s). A read every 5 s for each platform
+//! sees whether the platform asks our whole application to wait.
 //!
 //! It needs a table with the partition key `quota_key` (text) and, so that keys
 //! out of use are deleted, a TTL on `ttl`; and the permissions
-//! `dynamodb:UpdateItem`, `GetItem` (to look) and `DeleteItem` (to reset).
+//! `dynamodb:UpdateItem`, `GetItem` (to look, also whether the application is
+//! blocked) and `DeleteItem` (to reset).
 
+mod applications;
 mod attributes;
+mod block_write;
+mod blocks;
 mod limiter;
 mod memory;
+mod store;
 mod write;
 
+pub use applications::APPLICATION_BLOCK_MAX_AGE;
+pub use blocks::BlockOutcome;
 pub use limiter::{Limiter, QuotaError};
 
 /// Decodes anything as a stored item, and judges by it: for `fuzz/`.

@@ -7,11 +7,11 @@ use chrono::{DateTime, Utc};
 
 use super::attributes;
 use crate::aws::attributes::{Attributes, number, text};
-use crate::domain::quota::Policy;
-use crate::domain::quota::item::{Epoch, Item, Span, just_left};
+use crate::domain::quota::item::{Epoch, Item, Span, just_left, seconds};
+use crate::domain::quota::{Block, Policy};
 
 /// One conditional `UpdateItem`. `ttl` is a reserved word, and the only name
-/// that needs a placeholder; every other was chosen so that it needs none.
+/// that needs a placeholder (`#t`); every other was chosen so that it needs none.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Write {
     pub(super) update: String,
@@ -20,7 +20,7 @@ pub(super) struct Write {
 }
 
 /// Seconds that an item outlives its end: clocks differ, and DynamoDB deletes late anyway.
-const TTL_SLACK: u64 = 60;
+pub(super) const TTL_SLACK: u64 = 60;
 
 /// The main form: grants one permit, or changes nothing. It removes `stale` as well: snapshots
 /// of the item that were last seen to restrict nothing.
@@ -60,12 +60,14 @@ pub(super) fn admit(policy: &Policy, now: DateTime<Utc>, stale: &[Epoch]) -> Wri
             remove.join(",")
         ),
         condition: format!(
-            "attribute_type(n,:n) AND {} AND NOT ({})",
+            // An item without a block is not blocked, as above.
+            "attribute_type(n,:n) AND {} AND NOT ({} OR bu>:b)",
             number_typed.join(" AND "),
             violated.join(" OR ")
         ),
         values: HashMap::from([
             (":1".to_owned(), number(1)),
+            (":b".to_owned(), number(seconds(now))),
             // Not merely there: arithmetic on another type would be an error
             // that says nothing of the item.
             (":n".to_owned(), text("N")),
@@ -88,7 +90,18 @@ pub(super) fn create(policy: &Policy, now: DateTime<Utc>) -> Write {
     write
 }
 
-/// Writes `item` in place of `old`, if that is still there: its `n` and its lagged copies
+/// Makes the item of a key that is closed before its first grant. The main form works on it.
+pub(super) fn create_blocked(block: Block, policy: &Policy) -> Write {
+    let item = Item {
+        block: Some(block),
+        ..Item::empty()
+    };
+    let mut write = replace(&item, policy, &HashMap::new());
+    write.condition = "attribute_not_exists(quota_key)".to_owned();
+    write
+}
+
+/// Writes `item` in place of `old`, if that is still there: its `n`, its lagged copies and its block
 /// unchanged, however damaged.
 pub(super) fn replace(item: &Item, policy: &Policy, old: &Attributes) -> Write {
     let mut values = HashMap::new();
@@ -108,6 +121,9 @@ pub(super) fn replace(item: &Item, policy: &Policy, old: &Attributes) -> Write {
     for (epoch, snapshot) in &item.snapshots {
         put(attributes::snapshot(*epoch), number(snapshot));
     }
+    for (name, value) in item.block.iter().flat_map(attributes::of_block) {
+        put(name.to_owned(), value);
+    }
     put("#t".to_owned(), number(item.ends_at(policy) + TTL_SLACK));
     let remove: Vec<_> = old
         .keys()
@@ -115,20 +131,7 @@ pub(super) fn replace(item: &Item, policy: &Policy, old: &Attributes) -> Write {
         .filter(|name| set.iter().all(|(kept, _)| kept != *name))
         .cloned()
         .collect();
-    // The lagged copies too: else two policies that replace the same item at
-    // once could leave behind a copy that one of them does not advance.
-    let mut conditions = match old.get("n") {
-        Some(_) => vec![],
-        None => vec!["attribute_not_exists(n)".to_owned()],
-    };
-    let unchanged = old
-        .iter()
-        .filter(|(name, _)| *name == "n" || attributes::parse_lag(name).is_some());
-    for (number, (name, value)) in unchanged.enumerate() {
-        values.insert(format!(":o{number}"), value.clone());
-        conditions.push(format!("{name}=:o{number}"));
-    }
-    let condition = conditions.join(" AND ");
+    let condition = unchanged(old, &mut values);
     let set: Vec<_> = set
         .into_iter()
         .map(|(name, value)| format!("{name}={value}"))
@@ -142,4 +145,31 @@ pub(super) fn replace(item: &Item, policy: &Policy, old: &Attributes) -> Write {
         condition,
         values,
     }
+}
+
+/// Returns the condition that a quota item is still as `old`. The lagged copies too: else two
+/// policies that replace the same item at once could leave behind a copy that one of them does not
+/// advance. And the block: else one that was set meanwhile would be lost.
+fn unchanged(old: &Attributes, values: &mut Attributes) -> String {
+    let lags = old
+        .keys()
+        .filter(|name| attributes::parse_lag(name).is_some());
+    let mut names = vec!["n"];
+    names.extend(attributes::BLOCK);
+    names.extend(lags.map(String::as_str));
+    still(&names, old, values).join(" AND ")
+}
+
+/// Returns the conditions that attributes are still as in `old`, or still missing.
+pub(super) fn still(names: &[&str], old: &Attributes, values: &mut Attributes) -> Vec<String> {
+    let mut number = 0..;
+    let conditions = names.iter().map(|name| match old.get(*name) {
+        None => format!("attribute_not_exists({name})"),
+        Some(value) => {
+            let placeholder = format!(":o{}", number.next().unwrap_or_default());
+            values.insert(placeholder.clone(), value.clone());
+            format!("{name}={placeholder}")
+        }
+    });
+    conditions.collect()
 }

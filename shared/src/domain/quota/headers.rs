@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::decision::{Decision, Denial, Permit, QuotaStatus};
 use super::item::{WindowStatus, seconds};
+use crate::Platform;
 
 /// A name in the authorizer's context and its value.
 pub type HeaderField = (&'static str, String);
@@ -33,11 +34,11 @@ pub enum Metering {
 }
 
 impl Metering {
-    /// Returns the metering as fields of the authorizer's context.
+    /// Returns the metering of a call to `platform` as fields of the authorizer's context.
     #[must_use]
-    pub fn fields(&self, now: DateTime<Utc>) -> Vec<HeaderField> {
+    pub fn fields(&self, platform: Platform, now: DateTime<Utc>) -> Vec<HeaderField> {
         match self {
-            Self::Decided(Decision::Denied(denial)) => denial.fields(now),
+            Self::Decided(Decision::Denied(denial)) => denial.fields(platform, now),
             Self::Decided(Decision::Admitted(permit)) => {
                 let mut fields = permit.fields(now);
                 fields.push(("quota", "admitted".to_owned()));
@@ -117,8 +118,8 @@ impl QuotaStatus {
     /// Returns the status as fields. `limit`, `remaining` and `reset` are of the one window
     /// `shown`: numbers of two windows side by side would describe none.
     fn fields(&self, shown: WindowStatus, now: DateTime<Utc>) -> Vec<HeaderField> {
-        let Self { period, burst } = self;
-        vec![
+        let Self { period, burst, .. } = self;
+        let mut fields = vec![
             ("limit", shown.limit.to_string()),
             ("remaining", shown.remaining.to_string()),
             ("reset", shown.reset.to_string()),
@@ -132,7 +133,12 @@ impl QuotaStatus {
             ("burst_seconds", burst.seconds.to_string()),
             ("burst_remaining", burst.remaining.to_string()),
             ("burst_reset", burst.reset.to_string()),
-        ]
+        ];
+        fields.extend(
+            self.blocked_until
+                .map(|at| ("blocked_until", at.to_string())),
+        );
+        fields
     }
 }
 
@@ -162,6 +168,8 @@ impl Permit {
                     remaining: short("burst_remaining")?,
                     reset: long("burst_reset")?,
                 },
+                // No permit is given while there is a block.
+                blocked_until: None,
             },
         })
     }
@@ -170,7 +178,7 @@ impl Permit {
 impl Denial {
     /// Returns the denial as fields. `reset_at` is UTC, as the original system wrote it:
     /// `2025-11-18 10:00:00`.
-    fn fields(&self, now: DateTime<Utc>) -> Vec<HeaderField> {
+    fn fields(&self, platform: Platform, now: DateTime<Utc>) -> Vec<HeaderField> {
         let retry_after = self.retry_after(now);
         let at = i64::try_from(self.retry_at).ok();
         let at = at.and_then(|at| DateTime::from_timestamp(at, 0));
@@ -178,12 +186,16 @@ impl Denial {
         let mut fields = self.status.fields(self.shown(), now);
         fields.push(("retry_after", retry_after.to_string()));
         fields.push(("reset_at", reset_at));
+        let reason = self.reason();
+        fields.push(("reason", reason.name().to_owned()));
+        fields.push(("message", reason.message(platform)));
         fields
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::decision::DenialReason;
     use super::*;
 
     const NOW: i64 = 1_763_456_400;
@@ -198,6 +210,7 @@ mod tests {
         QuotaStatus {
             period: window(200, 3_600, remaining, 3_600),
             burst: window(50, 60, 49, 12),
+            blocked_until: None,
         }
     }
 
@@ -254,7 +267,7 @@ mod tests {
             ),
             (unavailable, None),
         ] {
-            let fields = metering.fields(now());
+            let fields = metering.fields(Platform::Meta, now());
             let find = |name: &str| {
                 let field = fields.iter().find(|(other, _)| *other == name);
                 field.map(|(_, value)| value.as_str())
@@ -273,7 +286,7 @@ mod tests {
         assert_eq!(denied.use_by(), None);
         assert!(
             denied
-                .fields(now())
+                .fields(Platform::Meta, now())
                 .iter()
                 .all(|(name, _)| *name != "quota")
         );
@@ -305,23 +318,82 @@ mod tests {
     fn limit_remaining_and_reset_are_always_one_windows() {
         let all = windows().flat_map(|period| windows().map(move |burst| (period, burst)));
         for (period, burst) in all {
-            let status = QuotaStatus { period, burst };
+            let blocks = [None, Some(0), Some(1), Some(2), Some(3)];
+            for blocked_until in blocks.map(|after| after.map(|after| NOW as u64 + after)) {
+                check_shown(&QuotaStatus {
+                    period,
+                    burst,
+                    blocked_until,
+                });
+            }
+        }
+    }
+
+    fn check_shown(status: &QuotaStatus) {
+        let QuotaStatus {
+            period,
+            burst,
+            blocked_until,
+        } = *status;
+        let status = *status;
+        if blocked_until.is_none() {
             let use_by = now();
             let permit = Permit { use_by, status }.fields(now());
             assert_eq!(triple(&permit, ""), triple(&permit, "period_"));
+        }
 
-            let both = [period, burst];
-            let used_up = both.iter().filter(|window| window.remaining == 0);
-            let Some(retry_at) = used_up.map(|window| window.reset).max() else {
-                assert_eq!(status.shown(), period);
-                continue;
-            };
+        let both = [period, burst];
+        let used_up = both.iter().filter(|window| window.remaining == 0);
+        let window = used_up.map(|window| window.reset).max();
+        let Some(retry_at) = window.max(blocked_until) else {
+            assert_eq!(status.shown(), period);
+            return;
+        };
+        let denial = Denial { retry_at, status };
+        let fields = denial.fields(Platform::Meta, now());
+        let shown = triple(&fields, "");
+        assert_eq!(shown[1..], ["0".to_owned(), retry_at.to_string()]);
+        let of_windows = [triple(&fields, "period_"), triple(&fields, "burst_")];
+        if window < blocked_until {
+            assert_eq!(denial.reason(), DenialReason::Blocked);
+            assert_eq!(shown[0], period.limit.to_string());
+        } else if window > blocked_until {
+            assert_eq!(denial.reason(), DenialReason::UsedUp);
             assert!(both.contains(&status.shown()));
-            let denial = Denial { retry_at, status }.fields(now());
-            let shown = triple(&denial, "");
-            let of_windows = [triple(&denial, "period_"), triple(&denial, "burst_")];
             assert!(of_windows.contains(&shown), "{shown:?} of {of_windows:?}");
-            assert_eq!(shown[1..], ["0".to_owned(), retry_at.to_string()]);
+        }
+        assert_eq!(status.remaining(), 0);
+    }
+
+    #[test]
+    fn a_denial_says_its_reason_in_words_that_fit_into_json() {
+        let mut status = status(0);
+        let denied = |status| {
+            let denial = Denial {
+                retry_at: NOW as u64 + 3_600,
+                status,
+            };
+            let fields = denial.fields(Platform::Meta, now());
+            ["reason", "message", "blocked_until"].map(|name| {
+                let field = fields.iter().find(|(other, _)| *other == name);
+                field.map(|(_, value)| value.clone()).unwrap_or_default()
+            })
+        };
+        let used_up = "Too many requests to meta API. Please try again later.";
+        assert_eq!(denied(status), ["quota_used_up", used_up, ""]);
+        status.blocked_until = Some(NOW as u64 + 7_200);
+        let blocked = "meta asks us to wait. Please try again later.";
+        let until = (NOW + 7_200).to_string();
+        assert_eq!(
+            denied(status),
+            ["platform_asks_to_wait", blocked, until.as_str()]
+        );
+        for reason in [DenialReason::UsedUp, DenialReason::Blocked] {
+            assert_eq!(serde_json::json!(reason), reason.name());
+            for platform in Platform::ALL {
+                let message = reason.message(platform);
+                assert!(!message.contains(['"', '\\']), "{message}");
+            }
         }
     }
 
@@ -333,7 +405,7 @@ mod tests {
             retry_at: status.burst.reset,
             status,
         };
-        let fields = denial.fields(now());
+        let fields = denial.fields(Platform::Meta, now());
         assert_eq!(triple(&fields, ""), ["50", "0", "1763456412"]);
     }
 
@@ -343,7 +415,8 @@ mod tests {
             retry_at: NOW as u64 + 3_600,
             status: status(0),
         };
-        let fields: std::collections::HashMap<_, _> = denial.fields(now()).into_iter().collect();
+        let fields: std::collections::HashMap<_, _> =
+            denial.fields(Platform::Meta, now()).into_iter().collect();
         for (name, expected) in [
             ("limit", "200"),
             ("remaining", "0"),

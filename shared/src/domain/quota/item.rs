@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use super::block::Block;
 use super::policy::Policy;
 use super::window::Window;
 
@@ -46,6 +47,8 @@ pub(crate) type Epoch = (Span, u64);
 pub(crate) struct Item {
     pub(crate) admitted: u64,
     pub(crate) snapshots: BTreeMap<Epoch, u64>,
+    /// Until its end, nothing is granted. It may be over.
+    pub(crate) block: Option<Block>,
 }
 
 /// The outcome of the write's condition.
@@ -83,6 +86,7 @@ impl Item {
         Self {
             admitted: 0,
             snapshots: BTreeMap::new(),
+            block: None,
         }
     }
 
@@ -103,11 +107,12 @@ impl Item {
         Self {
             admitted,
             snapshots,
+            block: None,
         }
     }
 
-    /// Returns the same grants on this policy's grids, read from those of `old`. Grants on another
-    /// grid that may still matter count as made now: too strict for a while, never too lax.
+    /// Returns the same grants and block on this policy's grids, read from those of `old`. Grants on
+    /// another grid that may still matter count as made now: too strict for a while, never too lax.
     pub(crate) fn regridded(
         &self,
         policy: &Policy,
@@ -141,6 +146,7 @@ impl Item {
         Self {
             admitted: self.admitted,
             snapshots,
+            block: self.block,
         }
     }
 
@@ -170,7 +176,14 @@ impl Item {
                 .filter(move |(_, snapshot)| i64::try_from(*snapshot).is_ok_and(|n| n <= lag))
                 .map(move |(epoch, _)| window.frees_at(epoch))
         });
-        violated.max().map_or(Judgement::Free, Judgement::Until)
+        let latest = violated.max().max(self.blocked_until(now));
+        latest.map_or(Judgement::Free, Judgement::Until)
+    }
+
+    /// Returns the end of a block that is not over, in epoch seconds.
+    pub(crate) fn blocked_until(&self, now: DateTime<Utc>) -> Option<u64> {
+        let running = self.block.filter(|block| block.is_running(seconds(now)));
+        running.map(|block| block.until)
     }
 
     /// Applies the update of the write. Returns whether the grant passed.
@@ -217,11 +230,12 @@ impl Item {
         }
     }
 
-    /// Returns when no snapshot restricts anything any more, in epoch seconds.
+    /// Returns when nothing restricts any more, in epoch seconds: no snapshot and no block.
     pub(crate) fn ends_at(&self, policy: &Policy) -> u64 {
         self.snapshots
             .keys()
             .map(|(span, epoch)| span.window(policy).frees_at(*epoch))
+            .chain(self.block.map(|block| block.until))
             .max()
             .unwrap_or_default()
     }

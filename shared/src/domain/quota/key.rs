@@ -38,3 +38,23 @@ impl fmt::Display for QuotaKey {
         )
     }
 }
+
+/// The key of our application's own item at a platform, whose block closes every quota there. No
+/// quota's key equals it: those begin with a platform's name, and no platform is called
+/// `application`.
+pub(crate) fn application_key(platform: Platform) -> String {
+    format!("application#{platform}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_platform_is_called_application() {
+        for platform in Platform::ALL {
+            assert_ne!(platform.name(), "application");
+            assert_eq!(application_key(platform), format!("application#{platform}"));
+        }
+    }
+}

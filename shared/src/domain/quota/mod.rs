@@ -8,17 +8,24 @@
 //! The price of exactness is that a permit frees late. It frees up to an epoch (a thirtieth of
 //! the period, 3 s of the burst) and the guard against differing clocks (2 s) late. Clocks may
 //! differ by half a second and a request may take as long again. The proof is in `item.rs`.
+//!
+//! A quota may also be *blocked until* an instant, because the platform said so: see [`Block`]. The
+//! same condition refuses then.
 
+pub(crate) mod block;
 mod decision;
 mod headers;
 pub(crate) mod item;
-mod key;
+pub(crate) mod key;
 #[cfg(test)]
 mod model;
 mod policy;
 mod window;
 
-pub use decision::{Decision, Denial, Permit, QuotaStatus};
+pub use block::{
+    Block, BlockSource, InvalidBlockSource, LIFTABLE_AFTER_SECONDS, MAX_BLOCK_SECONDS, UsageDigest,
+};
+pub use decision::{Decision, Denial, DenialReason, Permit, QuotaStatus};
 pub use headers::{HEADERS, HeaderField, Metering};
 pub use item::WindowStatus;
 pub use key::QuotaKey;

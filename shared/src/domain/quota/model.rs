@@ -1,103 +1,26 @@
 //! The algorithm against its promise: arrivals at any pace, clocks that differ,
-//! writes that arrive late or twice, deletions, resets, changes of policy. No
-//! interval may hold more than its limit.
+//! writes that arrive late or twice, deletions, resets, changes of policy, blocks.
+//! No interval may hold more than its limit, and nothing is granted while blocked.
+
+mod history;
+
+use std::cell::Cell;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use proptest::bool;
 use proptest::collection::vec;
-use proptest::prelude::{Just, Strategy, prop_oneof};
-use proptest::sample::select;
+use proptest::prelude::{Just, Strategy};
 use test_support::{Seeds, check_property, inputs_of};
 
 use super::item::{Item, Span, seconds};
 use super::policy::Policy;
 use super::window::Window;
+use history::{GUARDED, Guards, histories, run};
 
 /// Milliseconds since the start.
 type Millis = i64;
 
 fn at(millis: Millis) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(1_800_000_000_000 + millis).unwrap()
-}
-
-/// Records when a grant was written, and when its permit was used.
-struct Grant {
-    written: Millis,
-    used: Millis,
-}
-
-/// Returns the largest number of `instants` in any half-open interval of `length`.
-fn most_within(mut instants: Vec<Millis>, length: Millis) -> usize {
-    instants.sort_unstable();
-    let mut first = 0;
-    (0..instants.len())
-        .map(|last| {
-            while instants[last] - instants[first] >= length {
-                first += 1;
-            }
-            last - first + 1
-        })
-        .max()
-        .unwrap_or(0)
-}
-
-/// What happens to a quota, and after which pause.
-#[derive(Debug, Clone)]
-struct HistoryStep {
-    pause: Millis,
-    event: QuotaEvent,
-}
-
-#[derive(Debug, Clone)]
-enum QuotaEvent {
-    /// A caller asks for a permit.
-    Request {
-        /// The writer's clock is off by this much.
-        skew: Millis,
-        /// Whether the write is retried although it had arrived.
-        is_written_twice: bool,
-        held: Millis,
-    },
-    /// DynamoDB deletes an expired item at some later time.
-    Expire,
-    Reset,
-}
-
-/// A policy and what happens under it.
-#[derive(Debug, Clone)]
-struct History {
-    limit: u32,
-    burst: u32,
-    period: u32,
-    steps: Vec<HistoryStep>,
-}
-
-fn steps(pace: Millis) -> impl Strategy<Value = Vec<HistoryStep>> {
-    let held = 0..i64::from(super::PERMIT_SECONDS) * 1000;
-    let request = (-1_000..=1_000_i64, bool::weighted(0.02), held);
-    let request = request.prop_map(|(skew, is_written_twice, held)| QuotaEvent::Request {
-        skew,
-        is_written_twice,
-        held,
-    });
-    let event = prop_oneof![
-        995 => request,
-        4 => Just(QuotaEvent::Expire),
-        1 => Just(QuotaEvent::Reset),
-    ];
-    let step = (0..=pace, event).prop_map(|(pause, event)| HistoryStep { pause, event });
-    vec(step, 1_500)
-}
-
-fn histories() -> impl Strategy<Value = History> {
-    let policy = (2..40_u32, 1..=12_u32, 60..400_u32);
-    let paced = select(&[5, 200, 2_000, 20_000_i64][..]).prop_flat_map(steps);
-    (policy, paced).prop_map(|((limit, burst, period), steps)| History {
-        limit,
-        burst: burst.min(limit),
-        period,
-        steps,
-    })
 }
 
 /// An ordinary test run takes this many histories.
@@ -108,90 +31,44 @@ fn seeds() -> Seeds {
     Seeds::from_environment("QUOTA_MODEL_RUNS", HISTORIES, COMMAND)
 }
 
-fn check_within(policy: &Policy, grants: &[Grant]) -> Result<(), String> {
-    let most = |of: fn(&Grant) -> Millis, window: Window| {
-        let length = i64::from(window.seconds) * 1000;
-        most_within(grants.iter().map(of).collect(), length)
-    };
-    let used = most(|grant| grant.used, policy.period);
-    if used > policy.period.limit as usize {
-        return Err(format!("{used} used in a period of {:?}", policy.period));
-    }
-    let written = most(|grant| grant.written, policy.burst);
-    if written > policy.burst.limit as usize {
-        return Err(format!(
-            "{written} granted in a burst of {:?}",
-            policy.burst
-        ));
-    }
-    Ok(())
-}
-
-/// Returns how many permits a history brings, or which limit broke. Without `guard`, the
-/// windows reach back just their own length, as if clocks agreed and permits were used at once.
-fn run(history: &History, guard: bool) -> Result<usize, String> {
-    let mut policy = Policy::new(history.limit, history.period, history.burst).unwrap();
-    if !guard {
-        for window in [&mut policy.period, &mut policy.burst] {
-            window.behind = window.seconds.div_ceil(window.epoch);
-        }
-    }
-    let mut item: Option<Item> = None;
-    let mut grants: Vec<Grant> = Vec::new();
-    let mut now: Millis = 0;
-    let mut total = 0;
-    for step in &history.steps {
-        now += step.pause;
-        match step.event {
-            QuotaEvent::Reset => {
-                check_within(&policy, &grants)?;
-                item = None;
-                grants.clear();
-            }
-            QuotaEvent::Expire => {
-                item.take_if(|item| item.ends_at(&policy) + 60 < seconds(at(now)));
-            }
-            QuotaEvent::Request {
-                skew,
-                is_written_twice,
-                held,
-            } => {
-                let stored = item.get_or_insert_with(Item::empty);
-                let clock = at(now + skew);
-                let mut admitted = stored.admit(&policy, clock);
-                if is_written_twice {
-                    admitted |= stored.admit(&policy, clock);
-                }
-                if admitted {
-                    total += 1;
-                    grants.push(Grant {
-                        written: now,
-                        used: now + held,
-                    });
-                }
-            }
-        }
-    }
-    check_within(&policy, &grants)?;
-    Ok(total)
-}
-
 #[test]
-fn no_interval_ever_holds_more_than_its_limit() {
-    let (seeds, total) = (seeds(), std::cell::Cell::new(0));
+fn no_interval_ever_holds_more_than_its_limit_and_no_block_a_grant() {
+    let (seeds, total) = (seeds(), Cell::new((0, 0)));
     check_property(&seeds, &histories(), |history| {
-        run(&history, true).map(|granted| total.set(total.get() + granted))
+        let (granted, lifted) = run(&history, GUARDED)?;
+        let (all_granted, all_lifted) = total.get();
+        total.set((all_granted + granted, all_lifted + lifted));
+        Ok(())
     });
-    let total = total.get();
+    let (granted, lifted) = total.get();
     let is_whole = seeds.runs >= HISTORIES;
-    assert!(total > 10_000 || !is_whole, "granted in all: {total}");
+    assert!(granted > 10_000 || !is_whole, "granted in all: {granted}");
+    assert!(lifted > 50 || !is_whole, "lifted in all: {lifted}");
+}
+
+fn first_failure(guards: Guards) -> Option<String> {
+    let (seeds, histories) = (Seeds::fixed(HISTORIES, COMMAND), histories());
+    inputs_of(&seeds, &histories).find_map(|history| run(&history, guards).err())
 }
 
 #[test]
 fn without_the_guard_against_skew_the_limit_breaks() {
-    let (seeds, histories) = (Seeds::fixed(HISTORIES, COMMAND), histories());
-    let mut histories = inputs_of(&seeds, &histories);
-    assert!(histories.any(|history| run(&history, false).is_err()));
+    let broken = first_failure(Guards {
+        against_skew: false,
+        ..GUARDED
+    });
+    let broken = broken.unwrap();
+    assert!(broken.contains("in a"), "{broken}");
+}
+
+#[test]
+fn without_a_look_at_the_block_calls_pass_it() {
+    let broken = first_failure(Guards {
+        by_block: false,
+        ..GUARDED
+    });
+    let broken = broken.unwrap();
+    assert!(broken.contains("although blocked"), "{broken}");
 }
 
 /// Two policies, and the pauses between requests under each.

@@ -13,7 +13,7 @@ pub const BURST_SECONDS: u32 = 60;
 /// For how long a permit may be held before it is used, in seconds.
 pub const PERMIT_SECONDS: u32 = 30;
 /// Bounds the difference between clocks together with a request's deadline, in seconds.
-const SKEW: u32 = 1;
+pub(super) const SKEW: u32 = 1;
 
 /// A limit on grants in any interval of a length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
