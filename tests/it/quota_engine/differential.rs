@@ -3,7 +3,8 @@
 //!
 //! Both directions are checked: never more than the limit in any interval, and
 //! no refusal without as many grants in a stretch that is at most an epoch and
-//! the guard longer than the window.
+//! the guard longer than the window. And blocks: nothing is granted while one
+//! runs, and it refuses a second and the difference between clocks longer at most.
 
 use std::collections::HashMap;
 
@@ -12,7 +13,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use shared::Clock;
 use shared::aws::quota::Limiter;
-use shared::domain::quota::{Decision, Denial, QuotaKey, QuotaStatus};
+use shared::domain::quota::{BlockSource, Decision, Denial, QuotaKey, QuotaStatus};
 use test_support::{Random, Seeds};
 
 use super::rolling::most_within;
@@ -69,10 +70,16 @@ struct Comparison<'a> {
     granted: Vec<i64>,
     /// When the instances used their permits.
     used: Vec<i64>,
-    /// Before this time, a reset or a change of policy may explain a refusal.
+    /// Before this time, a reset, a lifted block or a change of policy may explain a refusal.
     strict_until: i64,
+    /// Nothing may be granted before this time.
+    blocked_until: i64,
     admitted: usize,
     denied: usize,
+}
+
+fn usage() -> BlockSource {
+    BlockSource::usage("x-app-usage", "call_count")
 }
 
 fn at(millis: i64) -> DateTime<Utc> {
@@ -123,7 +130,9 @@ impl Comparison<'_> {
             period,
             burst,
         } = self.limits;
+        // A block ends up to a second later than its whole second, and by a clock that is behind.
         self.now < self.strict_until
+            || self.now < self.blocked_until + 2_000 + 2 * MAX_SKEW_MILLIS
             || self.recent(Limits::counts_for(period, 30, 30)) >= limit
             || self.recent(Limits::counts_for(60, 20, 0)) >= burst
     }
@@ -136,7 +145,10 @@ impl Comparison<'_> {
             period,
             burst,
         } = self.limits;
-        let room = (limit - self.recent(period * 1000)).min(burst - self.recent(60_000));
+        let room = match self.now < self.blocked_until {
+            true => 0,
+            false => (limit - self.recent(period * 1000)).min(burst - self.recent(60_000)),
+        };
         assert!(left <= room.max(0), "{status:?}");
     }
 
@@ -149,6 +161,8 @@ impl Comparison<'_> {
         match decision {
             Decision::Admitted(permit) => {
                 assert_eq!((permit.use_by - instance.clock.now()).num_seconds(), 30);
+                let until = self.blocked_until;
+                assert!(self.now >= until, "granted at {}: {until}", self.now);
                 self.granted.push(self.now);
                 let held = self.random.below(MAX_HELD_MILLIS);
                 self.used.push(self.now + held);
@@ -240,6 +254,36 @@ impl Comparison<'_> {
         self.strict_until = self.now + Limits::counts_for(self.limits.period, 30, 30);
     }
 
+    /// Sets a block of a throttle or of usage.
+    async fn block(&mut self, by: usize) {
+        let source = match self.random.below(3) {
+            0 => BlockSource::Throttle,
+            _ => usage(),
+        };
+        let until = self.now + self.random.below(150_000);
+        let blocking = self.instances[by]
+            .limiter
+            .block(&self.key, at(until), source);
+        if blocking.await.unwrap().block().is_some() {
+            self.blocked_until = self.blocked_until.max(until);
+        }
+    }
+
+    async fn unblock(&mut self, by: usize) {
+        let usage = usage();
+        let lifting = self.instances[by].limiter.unblock(&self.key, &usage);
+        if lifting.await.unwrap() {
+            self.blocked_until = 0;
+            self.others_remember();
+        }
+    }
+
+    /// Others repeat their refusals for a minute.
+    fn others_remember(&mut self) {
+        let until = self.now + 60_000 + 2 * MAX_SKEW_MILLIS;
+        self.strict_until = self.strict_until.max(until);
+    }
+
     async fn item(&self) -> Option<HashMap<String, AttributeValue>> {
         let get = self.client.get_item().table_name(self.engine.table());
         let key = AttributeValue::S(self.key.to_string());
@@ -269,10 +313,8 @@ impl Comparison<'_> {
                 self.assert_used_within();
                 self.instances[by].limiter.reset(&self.key).await.unwrap();
                 (self.granted, self.used) = (Vec::new(), Vec::new());
-                // Others repeat their refusals for a minute.
-                self.strict_until = self
-                    .strict_until
-                    .max(self.now + 60_000 + 2 * MAX_SKEW_MILLIS);
+                self.blocked_until = 0;
+                self.others_remember();
             }
             4..30 => self.expire().await,
             30..80 => {
@@ -285,6 +327,8 @@ impl Comparison<'_> {
                 let period = self.limits.period * 1000;
                 self.set(self.now + period);
             }
+            94..98 => self.block(by).await,
+            98..130 => self.unblock(by).await,
             roll => {
                 let denied = self.attempt(by).await;
                 if let Some(denial) = denied.filter(|_| roll < 300)
@@ -328,6 +372,7 @@ async fn run(engine: &Engine, seed: u64) -> (usize, usize) {
         granted: Vec::new(),
         used: Vec::new(),
         strict_until: 0,
+        blocked_until: 0,
         admitted: 0,
         denied: 0,
     };
