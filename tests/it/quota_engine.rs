@@ -2,6 +2,7 @@
 //! else the embedded one. `tests/dynamodb-local.sh` runs this suite on DynamoDB
 //! Local.
 
+mod blocked_answer;
 mod blocks;
 mod blocks_at_once;
 mod concurrency;
