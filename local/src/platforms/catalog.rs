@@ -2,7 +2,7 @@
 
 use shared::Platform;
 
-use super::rules::Rules;
+use super::rules::{HOUR, Rules};
 use super::simulated::Simulated;
 use super::{google_ads, instagram, linkedin, meta, snapchat, threads, tiktok, tiktok_business, x};
 
@@ -39,7 +39,14 @@ impl Rules {
             scope: simulated.scope.to_owned(),
             system_users: false,
             requires_proof: false,
+            old_access_dies: false,
+            calls_limit: None,
+            calls_window: HOUR,
         };
-        (simulated.rules)(plain)
+        let rules = (simulated.rules)(plain);
+        Self {
+            old_access_dies: rules.rotates,
+            ..rules
+        }
     }
 }

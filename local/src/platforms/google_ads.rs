@@ -2,11 +2,14 @@
 
 use serde_json::{Value, json};
 
+use super::api::{Api, Call, Fault, Host, bearer_api, probe, query, write};
+use super::call_request::CallRequest;
 use super::grant::{Denied, Issued};
+use super::paging::{Cursor, List};
 use super::response::PlatformResponse;
 use super::rfc6749;
-use super::rules::Rules;
-use super::simulated::{NamedError, ProbeEndpoint, Simulated, TokenPlace, bearer_probe};
+use super::rules::{DAY, Rules};
+use super::simulated::{NamedError, ProbeEndpoint, Simulated, TokenPlace, bearer_probe, raw};
 
 pub(super) static SIMULATED: Simulated = Simulated {
     token: "/google/token",
@@ -14,53 +17,134 @@ pub(super) static SIMULATED: Simulated = Simulated {
     api: "/google/v26",
     refresh: rfc6749::endpoint(body),
     probes: &[CUSTOMERS, TOKENINFO],
+    calls: Api {
+        hosts: &[Host {
+            name: "google-ads",
+            prefix: "/google",
+            any_version: false,
+            endpoints: &[
+                probe("/v26/customers:listAccessibleCustomers", &CUSTOMERS),
+                query("/v26/customers/{id}/googleAds:search", CAMPAIGNS).needs(&["query"]),
+                write("/v26/customers/{id}/campaigns:mutate", mutate).needs(&["operations"]),
+            ],
+        }],
+        check: check_call,
+        ..bearer_api(refuse_call)
+    },
     rules: |plain| Rules {
         access_lifetime: 3_599,
+        // Basic access (google-ads/api/docs/best-practices/quotas).
+        calls_limit: Some(15_000),
+        calls_window: DAY,
         ..plain
     },
     scope: "https://www.googleapis.com/auth/adwords",
     refuse: |refusal| rfc6749::refuse(ERRORS, refusal),
-    throttle: |retry_after, _| {
-        let message = "Too many requests. Retry later.";
-        let mut body = ads_body(429, "quotaError", "RESOURCE_EXHAUSTED", message);
-        if let Some(seconds) = retry_after {
-            body["error"]["details"][0]["errors"][0]["details"] = json!({
-                "quotaErrorDetails": {
-                    "rateScope": "DEVELOPER",
-                    "rateName": "Number of operations",
-                    "retryDelay": format!("{seconds}s"),
-                }
-            });
-        }
-        PlatformResponse::json(429, &body)
-    },
+    throttle: |retry_after, _| exhausted(retry_after),
     errors: ERRORS,
 };
 
-/// Probes Google Ads; only a grant for Google Ads passes.
+/// Probes Google Ads.
 const CUSTOMERS: ProbeEndpoint = bearer_probe(
     "/google/v26/customers:listAccessibleCustomers",
-    |context, status| {
-        if !context.rules.scope.contains("/auth/adwords") {
-            return refused(403, AUTHORIZATION, "ACCESS_TOKEN_SCOPE_INSUFFICIENT");
-        }
+    |_, status| {
         let customer = format!("customers/{}", status.account());
         PlatformResponse::ok(&json!({ "resourceNames": [customer] }))
     },
-    |denied| {
-        let code = match denied {
-            Some(Denied::Expired) => "OAUTH_TOKEN_EXPIRED",
-            Some(Denied::Revoked) => "OAUTH_TOKEN_REVOKED",
-            _ => "OAUTH_TOKEN_INVALID",
-        };
-        ads(
-            401,
-            AUTHENTICATION,
-            code,
-            "Request had invalid authentication credentials.",
-        )
-    },
+    refuse_token,
 );
+
+/// Lets only a grant for Google Ads pass, and no page size: pages have 10,000 rows
+/// (`PAGE_SIZE_NOT_SUPPORTED`, google-ads/api/docs/common-errors).
+fn check_call(call: &Call<'_>) -> Result<(), PlatformResponse> {
+    if !call.rules.scope.contains("/auth/adwords") {
+        let code = "ACCESS_TOKEN_SCOPE_INSUFFICIENT";
+        return Err(refused(403, AUTHORIZATION, code));
+    }
+    match call.text("pageSize") {
+        Some(_) => Err(ads(
+            400,
+            "requestError",
+            "PAGE_SIZE_NOT_SUPPORTED",
+            FIXED_PAGES,
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Answers every query with campaigns, and fewer than 10,000 a page
+/// (google-ads/api/rest/common/search).
+const CAMPAIGNS: List = List {
+    cursor: Cursor::Opaque("pageToken"),
+    size: None,
+    usual_size: 50,
+    answer: |call, page| {
+        let customer = call.subject();
+        let row = |number| {
+            let id = call.thing(number);
+            let name = format!("customers/{customer}/campaigns/{id}");
+            json!({"campaign": {"resourceName": name, "id": id, "name": "A campaign"}})
+        };
+        let results: Vec<_> = page.things.clone().map(row).collect();
+        let mut body = json!({"results": results, "fieldMask": "campaign.id,campaign.name"});
+        if let Some(next) = &page.next {
+            body["nextPageToken"] = json!(next);
+        }
+        PlatformResponse::ok(&body)
+    },
+};
+
+fn mutate(call: &Call<'_>) -> PlatformResponse {
+    let name = format!("customers/{}/campaigns/{}", call.subject(), call.made());
+    PlatformResponse::ok(&json!({"results": [{"resourceName": name}]}))
+}
+
+fn refuse_token(denied: Option<Denied>) -> PlatformResponse {
+    let code = match denied {
+        Some(Denied::Expired) => "OAUTH_TOKEN_EXPIRED",
+        Some(Denied::Revoked) => "OAUTH_TOKEN_REVOKED",
+        _ => "OAUTH_TOKEN_INVALID",
+    };
+    let text = "Request had invalid authentication credentials.";
+    ads(401, AUTHENTICATION, code, text)
+}
+
+fn refuse_call(request: &CallRequest, fault: Fault<'_>) -> PlatformResponse {
+    match fault {
+        // "the standard Google 404 HTML body" (cohnen/mcp-google-ads#24), shortened.
+        Fault::Path => {
+            let page = format!(
+                "<!DOCTYPE html>\n<html lang=en>\n<title>Error 404 (Not Found)!!1</title>\n\
+                 <p><b>404.</b> <ins>That's an error.</ins>\n\
+                 <p>The requested URL <code>{}</code> was not found on this server.",
+                request.path.replace('<', "&lt;")
+            );
+            raw(404, "text/html; charset=UTF-8", &page)
+        }
+        Fault::Token(denied) => refuse_token(denied),
+        Fault::Parameter(name) => {
+            let text = format!("The required field was not present: {name}");
+            ads(400, "fieldError", "REQUIRED", &text)
+        }
+        Fault::Limit(usage) => exhausted(Some(usage.wait)),
+    }
+}
+
+/// Says when to come again, if that is known (googleads errors.proto, QuotaErrorDetails).
+fn exhausted(retry_after: Option<u64>) -> PlatformResponse {
+    let message = "Too many requests. Retry later.";
+    let mut body = ads_body(429, "quotaError", "RESOURCE_EXHAUSTED", message);
+    if let Some(seconds) = retry_after {
+        body["error"]["details"][0]["errors"][0]["details"] = json!({
+            "quotaErrorDetails": {
+                "rateScope": "DEVELOPER",
+                "rateName": "Number of operations",
+                "retryDelay": format!("{seconds}s"),
+            }
+        });
+    }
+    PlatformResponse::json(429, &body)
+}
 
 /// Probes any token, whatever it is for. The answer's numbers are texts.
 const TOKENINFO: ProbeEndpoint = ProbeEndpoint {
@@ -135,6 +219,8 @@ fn ads_body(status: u16, family: &str, code: &str, message: &str) -> Value {
     }})
 }
 
+const FIXED_PAGES: &str = "Setting the page size is not supported. Search Responses will have \
+     fixed page size of '10000' rows.";
 const AUTHENTICATION: &str = "authenticationError";
 const AUTHORIZATION: &str = "authorizationError";
 

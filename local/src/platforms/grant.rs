@@ -67,6 +67,8 @@ pub(super) enum Denied {
     Expired,
     /// An access token too young to be extended.
     TooYoung,
+    /// An access token after which a newer one was issued.
+    Replaced,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -70,7 +70,7 @@ pub(super) fn refuse(refusal: Refusal<'_>) -> PlatformResponse {
             0,
             "The access token must be at least 24 hours old to be refreshed.".to_owned(),
         ),
-        Refusal::Token(Denied::Unknown | Denied::Used) => (
+        Refusal::Token(Denied::Unknown | Denied::Used | Denied::Replaced) => (
             190,
             0,
             "Invalid OAuth access token - Cannot parse access token".to_owned(),

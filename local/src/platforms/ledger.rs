@@ -227,6 +227,28 @@ impl Ledger {
         })
     }
 
+    /// Looks at the access token of an API call, which the rules may refuse where a probe
+    /// would not.
+    pub(super) fn call(
+        &mut self,
+        rules: &Rules,
+        adopted_lifetime: Option<i64>,
+        token: &str,
+        now: EpochSeconds,
+    ) -> Result<TokenStatus, Denied> {
+        let lineage = lineage::parse(self.platform, token).ok_or(Denied::Unknown)?;
+        if lineage.kind == Some(TokenKind::Refresh) {
+            return Err(Denied::Unknown);
+        }
+        let status = self.look(rules, adopted_lifetime, token, now)?;
+        let newest = self.grants.get(&status.grant).map_or(0, |g| g.generation);
+        match status.denied {
+            Some(denied) => Err(denied),
+            None if rules.old_access_dies && lineage.generation < newest => Err(Denied::Replaced),
+            None => Ok(status),
+        }
+    }
+
     fn adopt(&mut self, lineage: &Lineage, token: &str, now: EpochSeconds) -> &mut Grant {
         let grant = self
             .grants

@@ -4,8 +4,11 @@ use aws_lc_rs::hmac;
 use serde_json::{Value, json};
 use shared::domain::digest;
 
+use super::api::{Api, Call, Host, list, read, write};
 use super::grant::{Denied, TokenStatus};
 use super::graph;
+use super::graph_api::{self, Dialect};
+use super::paging::Page;
 use super::parameters::{Client, RequestParameters, identify, required, text};
 use super::refusal::Refusal;
 use super::response::PlatformResponse;
@@ -37,8 +40,40 @@ pub(super) static SIMULATED: Simulated = Simulated {
         answer: ProbeAnswer::Any(debug_token),
         refuse: graph::refuse_probe,
     }],
+    calls: Api {
+        hosts: &[
+            Host {
+                name: "graph",
+                prefix: "/meta",
+                any_version: true,
+                endpoints: &[
+                    read("/me", me),
+                    list("/me/accounts", graph_api::list(pages)),
+                    list("/me/adaccounts", graph_api::list(ad_accounts)),
+                    list("/{id}/campaigns", graph_api::list(campaigns)),
+                    write("/{id}/campaigns", graph_api::made).needs(&["name", "objective"]),
+                    list("/{id}/feed", graph_api::list(posts)),
+                    write("/{id}/feed", post).needs(&["message|link"]),
+                ],
+            },
+            // Takes the uploads of videos (graph-api/overview).
+            Host {
+                name: "graph-video",
+                prefix: "/meta-video",
+                any_version: true,
+                endpoints: &[write("/{id}/videos", graph_api::made)],
+            },
+        ],
+        check: check_call,
+        ..graph_api::api(
+            |request, fault| graph_api::refuse(&DIALECT, request, fault),
+            |answer, call, usage| graph_api::tell(&DIALECT, answer, call, usage),
+        )
+    },
     rules: |plain| Rules {
         access_lifetime: 5_183_944,
+        // 200 for each user and hour (graph-api/overview/rate-limiting).
+        calls_limit: Some(200),
         data_access_lifetime: Some(90 * DAY),
         ..plain
     },
@@ -46,6 +81,13 @@ pub(super) static SIMULATED: Simulated = Simulated {
     refuse: graph::refuse,
     throttle: graph::throttle,
     errors: graph::ERRORS,
+};
+
+const DIALECT: Dialect = Dialect {
+    status: 400,
+    exception: "GraphMethodException",
+    use_case: "pages",
+    limit: (4, "(#4) Application request limit reached"),
 };
 
 fn check(parameters: &RequestParameters, rules: &Rules) -> Result<(), Refusal<'static>> {
@@ -73,6 +115,62 @@ fn check_proof(
         Some(given) if given == digest::hex(hmac::sign(&key, token.as_bytes()).as_ref()) => Ok(()),
         Some(_) => Err(Refusal::Proof("Invalid")),
     }
+}
+
+/// Checks the proof of a call, as far as the secret is known here.
+fn check_call(call: &Call<'_>) -> Result<(), PlatformResponse> {
+    let parameters = &call.request.parameters;
+    let secret = call.client.map(|client| client.secret.as_str());
+    if secret.is_none() && call.text("appsecret_proof").is_some() {
+        return Ok(());
+    }
+    let token = call.request.token.as_deref().unwrap_or_default();
+    check_proof(parameters, secret.unwrap_or_default(), token, call.rules).map_err(graph::refuse)
+}
+
+fn me(call: &Call<'_>) -> PlatformResponse {
+    PlatformResponse::ok(&json!({"id": call.account(), "name": "A user"}))
+}
+
+/// Lists Pages, each with a token of its own. Here that token is a grant of its own too.
+fn pages(call: &Call<'_>, page: &Page) -> PlatformResponse {
+    graph_api::page(call, page, |id| {
+        json!({
+            "access_token": format!("EAAPage{id}"),
+            "category": "Company",
+            "name": format!("Page {id}"),
+            "id": id,
+            "tasks": ["CREATE_CONTENT", "MANAGE"],
+        })
+    })
+}
+
+fn ad_accounts(call: &Call<'_>, page: &Page) -> PlatformResponse {
+    graph_api::page(
+        call,
+        page,
+        |id| json!({"account_id": id, "id": format!("act_{id}")}),
+    )
+}
+
+fn campaigns(call: &Call<'_>, page: &Page) -> PlatformResponse {
+    graph_api::page(call, page, |id| json!({ "id": id }))
+}
+
+fn posts(call: &Call<'_>, page: &Page) -> PlatformResponse {
+    let author = call.subject();
+    graph_api::page(call, page, |id| {
+        json!({
+            "id": format!("{author}_{id}"),
+            "message": "A post",
+            "created_time": "2026-11-01T08:00:00+0000",
+        })
+    })
+}
+
+fn post(call: &Call<'_>) -> PlatformResponse {
+    let id = format!("{}_{}", call.subject(), call.made());
+    PlatformResponse::ok(&json!({ "id": id }))
 }
 
 /// Returns the client's id from the application's own token, after a check of its proof.

@@ -1,20 +1,24 @@
-//! Simulated platforms: OAuth servers that keep each real platform's rules,
-//! for where the real ones cannot be called. A token never seen before is
-//! adopted as a live grant; from then on the rules hold.
+//! Simulated platforms: OAuth servers that keep each real platform's rules, with an
+//! API to call, for where the real ones cannot be called. A token never seen before
+//! is adopted as a live grant; from then on the rules hold.
 //!
 //! Beside the platforms, `/control` takes scripts ([`Script`]: `POST`), forgets
 //! them (`DELETE`), and counts (`GET`).
 
+mod api;
+mod call_request;
 mod catalog;
 mod control;
 mod google_ads;
 mod grant;
 mod graph;
+mod graph_api;
 mod instagram;
 mod ledger;
 mod lineage;
 mod linkedin;
 mod meta;
+mod paging;
 mod parameters;
 mod refusal;
 mod request;
@@ -24,6 +28,7 @@ mod router;
 mod rules;
 mod script;
 mod simulated;
+mod simulator;
 mod snapchat;
 mod state;
 #[cfg(test)]
@@ -31,6 +36,7 @@ mod tests;
 mod threads;
 mod tiktok;
 mod tiktok_business;
+mod usage;
 mod x;
 
 use std::collections::BTreeMap;
@@ -41,7 +47,7 @@ use shared::{Clock, Platform};
 
 pub use self::rules::Rules;
 pub use self::script::{Action, InvalidScript, Requests, Respond, Script, Throttle};
-pub use self::state::Counts;
+pub use self::simulator::Counts;
 
 use self::parameters::Client;
 use self::script::Armed;
@@ -69,6 +75,22 @@ pub fn endpoints(base: &str) -> Value {
         let [token, authorize, api] = [token, authorize, api].map(|path| format!("{base}{path}"));
         let urls = json!({"token": token, "authorize": authorize, "api": api});
         (platform.name().to_owned(), urls)
+    };
+    Value::Object(Platform::ALL.into_iter().map(urls).collect())
+}
+
+/// Returns where the hosts of every platform's API are, for simulators served at `base`:
+/// by the platform's name and the host's, the URL that stands for the host's root.
+#[must_use]
+pub fn hosts(base: &str) -> Value {
+    let base = base.trim_end_matches('/');
+    let urls = |platform: Platform| {
+        let hosts = catalog::for_platform(platform).calls.hosts.iter();
+        let urls = hosts.map(|host| {
+            let url = format!("{base}{}", host.prefix);
+            (host.name.to_owned(), Value::String(url))
+        });
+        (platform.name().to_owned(), Value::Object(urls.collect()))
     };
     Value::Object(Platform::ALL.into_iter().map(urls).collect())
 }
@@ -130,7 +152,7 @@ impl Platforms {
     /// Returns how many refreshes a platform was asked for.
     #[must_use]
     pub fn refreshes(&self, platform: Platform) -> u64 {
-        self.locked().simulator(platform).refreshes()
+        self.locked().simulator(platform).refreshes
     }
 
     /// Ignores a panic elsewhere: nothing in the memory is ever half written.

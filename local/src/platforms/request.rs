@@ -104,7 +104,7 @@ impl RefreshRequest {
 /// A probe, read but not yet judged.
 pub(super) struct ProbeRequest {
     pub(super) parameters: RequestParameters,
-    header_token: Option<String>,
+    pub(super) token: Option<String>,
 }
 
 impl ProbeRequest {
@@ -114,37 +114,44 @@ impl ProbeRequest {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Self {
-        let header = |name: &str| headers.get(name)?.to_str().ok();
-        let header_token = match endpoint.token {
-            TokenPlace::Header(name) => header(name),
-            _ => header(header::AUTHORIZATION.as_str())
-                .and_then(|value| value.strip_prefix("Bearer ")),
+        let parameters = match endpoint.encoding {
+            Encoding::Query => query(uri),
+            Encoding::Form => form(body),
+            Encoding::Json => json_texts(body).unwrap_or_default(),
         };
         Self {
-            parameters: match endpoint.encoding {
-                Encoding::Query => query(uri),
-                Encoding::Form => form(body),
-                Encoding::Json => json_texts(body).unwrap_or_default(),
-            },
-            header_token: header_token.map(str::to_owned),
-        }
-    }
-
-    pub(super) fn token(&self, endpoint: &ProbeEndpoint) -> Option<&str> {
-        let in_header = self.header_token.as_deref().filter(|t| !t.is_empty());
-        match endpoint.token {
-            TokenPlace::Parameter(name) => text(&self.parameters, name),
-            TokenPlace::ParameterOrBearer(name) => text(&self.parameters, name).or(in_header),
-            TokenPlace::Bearer | TokenPlace::Header(_) => in_header,
+            token: endpoint.token.find(&parameters, headers).map(str::to_owned),
+            parameters,
         }
     }
 }
 
-fn query(uri: &Uri) -> RequestParameters {
+impl TokenPlace {
+    /// Returns the token of a request, if one is where it belongs.
+    pub(super) fn find<'a>(
+        &self,
+        parameters: &'a RequestParameters,
+        headers: &'a HeaderMap,
+    ) -> Option<&'a str> {
+        let header = |name: &str| headers.get(name)?.to_str().ok().filter(|t| !t.is_empty());
+        let bearer = || {
+            let value = header(header::AUTHORIZATION.as_str())?;
+            value.strip_prefix("Bearer ").filter(|t| !t.is_empty())
+        };
+        match *self {
+            Self::Parameter(name) => text(parameters, name),
+            Self::ParameterOrBearer(name) => text(parameters, name).or_else(bearer),
+            Self::Bearer => bearer(),
+            Self::Header(name) => header(name),
+        }
+    }
+}
+
+pub(super) fn query(uri: &Uri) -> RequestParameters {
     form(uri.query().unwrap_or_default().as_bytes())
 }
 
-fn form(body: &[u8]) -> RequestParameters {
+pub(super) fn form(body: &[u8]) -> RequestParameters {
     url::form_urlencoded::parse(body).into_owned().collect()
 }
 
@@ -159,7 +166,7 @@ fn json_texts(body: &[u8]) -> Option<RequestParameters> {
     Some(texts.collect())
 }
 
-fn is(headers: &HeaderMap, wanted: &str) -> bool {
+pub(super) fn is(headers: &HeaderMap, wanted: &str) -> bool {
     let given = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());

@@ -2,14 +2,20 @@
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderMap, Method, Uri};
 use axum::response::{IntoResponse, Response as HttpResponse};
-use axum::routing::{MethodFilter, MethodRouter, get, on};
+use axum::routing::{MethodFilter, MethodRouter, any, get, on};
 use shared::Platform;
 
+use super::api::Host;
+use super::call_request::CallRequest;
 use super::request::{ProbeRequest, RefreshRequest};
 use super::simulated::{Encoding, ProbeEndpoint, Simulated};
 use super::{Platforms, catalog, control, response, state};
+
+/// The most bytes that the body of a call may have.
+const LARGEST_CALL: usize = 16 * 1024 * 1024;
 
 impl Platforms {
     /// Serves every platform and `/control`.
@@ -19,10 +25,21 @@ impl Platforms {
             .delete(control::clear);
         let mut router = Router::new().route("/control", control);
         for platform in Platform::ALL {
-            let Simulated { token, probes, .. } = catalog::for_platform(platform);
+            let Simulated {
+                token,
+                probes,
+                calls,
+                ..
+            } = catalog::for_platform(platform);
             router = router.route(token, self.refresh_route(platform));
-            for probe in *probes {
+            for probe in probes.iter().filter(|probe| !calls.serves(probe)) {
                 router = router.route(probe.path, self.probe_route(platform, probe));
+            }
+            for host in calls.hosts {
+                for below in ["", "/", "/{*path}"] {
+                    let path = format!("{}{below}", host.prefix);
+                    router = router.route(&path, self.call_route(platform, host));
+                }
             }
         }
         router.with_state(self.clone())
@@ -63,6 +80,22 @@ impl Platforms {
             }
         };
         on(endpoint.encoding.method(), handler)
+    }
+
+    /// Serves all that is below a host's root and is not served otherwise.
+    fn call_route(&self, platform: Platform, host: &'static Host) -> MethodRouter<Self> {
+        let platforms = self.clone();
+        let api = &catalog::for_platform(platform).calls;
+        let handler = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
+            let platforms = platforms.clone();
+            async move {
+                let request = CallRequest::parse(api, host, method, &uri, headers, &body);
+                let now = platforms.clock.now().timestamp();
+                let outcome = platforms.locked().call(platform, &request, now);
+                send(outcome).await
+            }
+        };
+        any(handler).layer(DefaultBodyLimit::max(LARGEST_CALL))
     }
 }
 

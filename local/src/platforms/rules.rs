@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-pub(super) const DAY: i64 = 24 * 60 * 60;
+pub(super) const MINUTE: i64 = 60;
+pub(super) const HOUR: i64 = 60 * MINUTE;
+pub(super) const DAY: i64 = 24 * HOUR;
 
 /// How one platform treats its grants. All times are in seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,4 +45,13 @@ pub struct Rules {
     /// Whether the application is set to refuse calls without `appsecret_proof` (Meta).
     /// The platform refuses a wrong proof anyway.
     pub requires_proof: bool,
+    /// Whether API calls refuse an access token once a newer one was issued for its grant.
+    /// No platform documents it; where refresh tokens rotate, the harder rule is the better
+    /// test.
+    pub old_access_dies: bool,
+    /// How many calls of the API one grant may make within `calls_window`; `null` means any
+    /// number.
+    pub calls_limit: Option<u32>,
+    /// The window of `calls_limit`; it moves along with the clock.
+    pub calls_window: i64,
 }

@@ -38,6 +38,8 @@ pub enum Requests {
     #[default]
     Refresh,
     Probe,
+    /// A call of the API. A call that is a probe as well is picked by either name.
+    Call,
     Any,
 }
 

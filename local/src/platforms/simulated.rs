@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::api::Api;
 use super::grant::{Denied, EpochSeconds, Issued, TokenStatus};
 use super::parameters::{Client, RequestParameters};
 use super::refusal::Refusal;
@@ -20,6 +21,8 @@ pub(super) struct Simulated {
     pub(super) refresh: RefreshEndpoint,
     /// Probes that tell whether a token works, the usual one first.
     pub(super) probes: &'static [ProbeEndpoint],
+    /// What an access token is for.
+    pub(super) calls: Api,
     /// Turns plain rules into the platform's documented ones.
     pub(super) rules: fn(Rules) -> Rules,
     /// What its grants allow, in its own spelling.

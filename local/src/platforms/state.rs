@@ -3,47 +3,20 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
 use shared::Platform;
 
+use super::call_request::CallRequest;
 use super::grant::EpochSeconds;
-use super::ledger::Ledger;
-use super::parameters::Client;
-use super::refusal::Refusal;
 use super::request::{ProbeRequest, RefreshRequest};
 use super::response::PlatformResponse;
-use super::rules::Rules;
 use super::script::{Action, Armed, Requests};
-use super::simulated::{ProbeAnswer, ProbeContext, ProbeEndpoint, Simulated};
+use super::simulated::ProbeEndpoint;
+use super::simulator::Simulator;
 use super::{catalog, lineage};
-
-/// What one simulator has seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Counts {
-    /// Requests for new tokens, whatever became of them.
-    pub refreshes: u64,
-    /// Exchanges that brought no new token. An exchange whose answer was lost after it
-    /// acted does not count.
-    pub refused: u64,
-    /// Grants adopted because a token of theirs was never seen before.
-    pub adopted: u64,
-    /// Grants that are neither revoked nor past all their clocks.
-    pub live_grants: u64,
-}
 
 pub(super) struct State {
     simulators: [Simulator; Platform::ALL.len()],
     scripts: Vec<Armed>,
-}
-
-pub(super) struct Simulator {
-    platform: Platform,
-    simulated: &'static Simulated,
-    pub(super) rules: Rules,
-    pub(super) client: Option<Client>,
-    ledger: Ledger,
-    refreshes: u64,
-    refused: u64,
 }
 
 /// The answer and its delay; without an answer, the connection closes.
@@ -62,15 +35,7 @@ struct Plan {
 impl State {
     pub(super) fn new() -> Self {
         Self {
-            simulators: Platform::ALL.map(|platform| Simulator {
-                platform,
-                simulated: catalog::for_platform(platform),
-                rules: Rules::documented(platform),
-                client: None,
-                ledger: Ledger::new(platform),
-                refreshes: 0,
-                refused: 0,
-            }),
+            simulators: Platform::ALL.map(Simulator::new),
             scripts: Vec::new(),
         }
     }
@@ -118,7 +83,7 @@ impl State {
         let token = request
             .token(&catalog::for_platform(platform).refresh)
             .unwrap_or_default();
-        let plan = self.plan(platform, Requests::Refresh, token, now);
+        let plan = self.plan(platform, &[Requests::Refresh], token, now);
         let simulator = self.simulator(platform);
         simulator.refreshes += 1;
         let instead = plan.instead(platform, now);
@@ -137,8 +102,8 @@ impl State {
         request: &ProbeRequest,
         now: EpochSeconds,
     ) -> Outcome {
-        let token = request.token(endpoint).unwrap_or_default();
-        let plan = self.plan(platform, Requests::Probe, token, now);
+        let token = request.token.as_deref().unwrap_or_default();
+        let plan = self.plan(platform, &[Requests::Probe], token, now);
         let answer = match plan.instead(platform, now) {
             Some(answer) => answer,
             None => self.simulator(platform).probe(endpoint, request, now),
@@ -146,10 +111,32 @@ impl State {
         plan.outcome(answer)
     }
 
+    pub(super) fn call(
+        &mut self,
+        platform: Platform,
+        request: &CallRequest,
+        now: EpochSeconds,
+    ) -> Outcome {
+        let requests: &[Requests] = match request.is_probe() {
+            true => &[Requests::Call, Requests::Probe],
+            false => &[Requests::Call],
+        };
+        let token = request.token.as_deref().unwrap_or_default();
+        let plan = self.plan(platform, requests, token, now);
+        let simulator = self.simulator(platform);
+        simulator.calls += 1;
+        let answer = match plan.instead(platform, now) {
+            Some(answer) => answer,
+            None => simulator.call(request, now),
+        };
+        plan.outcome(answer)
+    }
+
+    /// Returns what the scripts say about one request, which is of all these kinds.
     fn plan(
         &mut self,
         platform: Platform,
-        requests: Requests,
+        requests: &[Requests],
         token: &str,
         now: EpochSeconds,
     ) -> Plan {
@@ -176,7 +163,8 @@ impl State {
                 }
                 continue;
             }
-            if ![requests, Requests::Any].contains(&armed.script.on) {
+            let on = armed.script.on;
+            if on != Requests::Any && !requests.contains(&on) {
                 continue;
             }
             match &armed.script.action {
@@ -214,75 +202,6 @@ impl Plan {
         Outcome {
             answer: (self.action != Some(Action::LoseAnswer)).then_some(answer),
             delay: self.delay,
-        }
-    }
-}
-
-impl Simulator {
-    pub(super) fn counts(&self, now: EpochSeconds) -> Counts {
-        Counts {
-            refreshes: self.refreshes,
-            refused: self.refused,
-            adopted: self.ledger.grants() as u64,
-            live_grants: self.ledger.live(&self.rules, now) as u64,
-        }
-    }
-
-    pub(super) const fn refreshes(&self) -> u64 {
-        self.refreshes
-    }
-
-    /// Returns the answer, and whether it carries new tokens.
-    fn refresh(&mut self, request: &RefreshRequest, now: EpochSeconds) -> (PlatformResponse, bool) {
-        let Simulated {
-            refresh, refuse, ..
-        } = self.simulated;
-        let issued = request
-            .accept(refresh, self.client.as_ref(), &self.rules)
-            .and_then(|token| {
-                match refresh.extends {
-                    true => self.ledger.extend(&self.rules, token, now),
-                    false => self.ledger.refresh(&self.rules, token, now),
-                }
-                .map_err(Refusal::Token)
-            });
-        match issued {
-            Ok(issued) => {
-                let body = (refresh.body)(&self.rules, &issued);
-                (PlatformResponse::ok(&body), true)
-            }
-            Err(refusal) => (refuse(refusal), false),
-        }
-    }
-
-    fn probe(
-        &mut self,
-        endpoint: &ProbeEndpoint,
-        request: &ProbeRequest,
-        now: EpochSeconds,
-    ) -> PlatformResponse {
-        let rules = &self.rules;
-        let caller = match (endpoint.caller)(&request.parameters, self.client.as_ref(), rules) {
-            Ok(caller) => caller,
-            Err(answer) => return answer,
-        };
-        let Some(token) = request.token(endpoint) else {
-            return (endpoint.refuse)(None);
-        };
-        let life = (!endpoint.adopts_for_ever).then_some(rules.access_lifetime);
-        let found = self.ledger.look(rules, life, token, now);
-        let context = ProbeContext {
-            rules,
-            caller: &caller,
-            now,
-        };
-        match (&endpoint.answer, found) {
-            (ProbeAnswer::Any(answer), found) => answer(&context, found),
-            (ProbeAnswer::Works(answer), Ok(status)) => match status.denied {
-                None => answer(&context, &status),
-                denied => (endpoint.refuse)(denied),
-            },
-            (ProbeAnswer::Works(_), Err(denied)) => (endpoint.refuse)(Some(denied)),
         }
     }
 }

@@ -2,13 +2,16 @@
 
 use serde_json::{Value, json};
 
+use super::api::{Api, Call, Fault, Host, bearer_api, probe, query, write};
+use super::call_request::CallRequest;
 use super::grant::Issued;
+use super::paging::{Cursor, List};
 use super::refusal::Refusal;
 use super::response::{PlatformResponse, trace_id};
 use super::rfc6749;
-use super::rules::{DAY, Rules};
+use super::rules::{DAY, MINUTE, Rules};
 use super::simulated::{
-    ClientAuthentication, NamedError, RefreshEndpoint, Simulated, bearer_probe,
+    ClientAuthentication, NamedError, ProbeEndpoint, RefreshEndpoint, Simulated, bearer_probe, raw,
 };
 
 pub(super) static SIMULATED: Simulated = Simulated {
@@ -19,23 +22,27 @@ pub(super) static SIMULATED: Simulated = Simulated {
         authentication: ClientAuthentication::Parameters("client_key"),
         ..rfc6749::endpoint(body)
     },
-    probes: &[bearer_probe(
-        "/tiktok/v2/user/info/",
-        |_, status| {
-            PlatformResponse::ok(&json!({
-                "data": {"user": {"open_id": status.grant, "display_name": "A user"}},
-                "error": {"code": "ok", "message": "", "log_id": trace_id()},
-            }))
-        },
-        |_| {
-            let text = "The access token is invalid or not found in the request.";
-            api_error(401, "access_token_invalid", text)
-        },
-    )],
+    probes: &[USER_INFO],
+    calls: Api {
+        hosts: &[Host {
+            name: "open-api",
+            prefix: "/tiktok",
+            any_version: false,
+            endpoints: &[
+                probe("/v2/user/info/", &USER_INFO),
+                query("/v2/video/list/", VIDEOS).needs(&["fields"]),
+                write("/v2/post/publish/video/init/", publish).needs(&["source_info"]),
+            ],
+        }],
+        ..bearer_api(refuse_call)
+    },
     rules: |plain| Rules {
         access_lifetime: 7_200,
         refresh_lifetime: Some(180 * DAY),
         rotates: true,
+        // 600 a minute for each endpoint (doc/tiktok-api-v2-rate-limit).
+        calls_limit: Some(600),
+        calls_window: MINUTE,
         ..plain
     },
     scope: "user.info.basic,video.list",
@@ -51,6 +58,55 @@ pub(super) static SIMULATED: Simulated = Simulated {
     },
     errors: ERRORS,
 };
+
+const USER_INFO: ProbeEndpoint = bearer_probe(
+    "/tiktok/v2/user/info/",
+    |_, status| success(&json!({"user": {"open_id": status.grant, "display_name": "A user"}})),
+    |_| token_invalid(),
+);
+
+/// developers.tiktok.com/doc/tiktok-api-v2-video-list: the fields in the query, the rest in
+/// the body.
+const VIDEOS: List = List {
+    cursor: Cursor::Offset("cursor"),
+    size: Some("max_count"),
+    usual_size: 10,
+    answer: |call, page| {
+        let videos: Vec<_> = page
+            .things
+            .clone()
+            .map(|number| json!({"id": call.thing(number), "title": "A video"}))
+            .collect();
+        success(&json!({
+            "videos": videos,
+            "cursor": page.things.end,
+            "has_more": page.next.is_some(),
+        }))
+    },
+};
+
+/// developers.tiktok.com/doc/content-posting-api-reference-direct-post
+fn publish(call: &Call<'_>) -> PlatformResponse {
+    let id = call.made();
+    success(&json!({
+        "publish_id": format!("v_pub_file~v2-1.{id}"),
+        "upload_url": format!("{}/video/?upload_id={id}&upload_token=simulated", call.request.base),
+    }))
+}
+
+fn refuse_call(_: &CallRequest, fault: Fault<'_>) -> PlatformResponse {
+    match fault {
+        // Seen for a wrong method and for a missing slash at the end. Its type and shape were
+        // not published.
+        Fault::Path => raw(404, "text/plain", "Unsupported path(Janus)"),
+        Fault::Token(_) => token_invalid(),
+        Fault::Parameter(name) => {
+            let text = format!("The request is missing or has an invalid parameter: {name}");
+            api_error(400, "invalid_params", &text)
+        }
+        Fault::Limit(_) => api_error(429, "rate_limit_exceeded", "Rate limit exceeded"),
+    }
+}
 
 fn body(rules: &Rules, issued: &Issued) -> Value {
     let mut body = rfc6749::tokens(rules, issued);
@@ -74,6 +130,16 @@ fn api_error(status: u16, code: &str, message: &str) -> PlatformResponse {
     PlatformResponse::json(status, &json!({"data": {}, "error": error}))
 }
 
+fn success(data: &Value) -> PlatformResponse {
+    let error = json!({"code": "ok", "message": "", "log_id": trace_id()});
+    PlatformResponse::ok(&json!({"data": data, "error": error}))
+}
+
+fn token_invalid() -> PlatformResponse {
+    let text = "The access token is invalid or not found in the request.";
+    api_error(401, "access_token_invalid", text)
+}
+
 const INVALID_GRANT: &str = "Refresh token is invalid or expired.";
 const INVALID_CLIENT: &str = "Client key or secret is incorrect.";
 
@@ -89,7 +155,7 @@ static ERRORS: &[NamedError] = &[
     ("invalid_scope", || error(200, "invalid_scope", "The requested scope is invalid.")),
     ("unauthorized_client", || error(200, "unauthorized_client", "The client is not authorized.")),
     ("unsupported_grant_type", || error(200, "unsupported_grant_type", "The grant type is not supported.")),
-    ("access_token_invalid", || api_error(401, "access_token_invalid", "The access token is invalid or not found in the request.")),
+    ("access_token_invalid", token_invalid),
     ("scope_not_authorized", || api_error(401, "scope_not_authorized", "The user did not authorize the scope required for completing this request.")),
     ("scope_permission_missed", || api_error(400, "scope_permission_missed", "Additional permissions are required.")),
     ("rate_limit_exceeded", || api_error(429, "rate_limit_exceeded", "The API rate limit was exceeded.")),

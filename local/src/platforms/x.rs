@@ -1,13 +1,18 @@
 use serde_json::{Value, json};
 
+use super::api::{Api, Call, Fault, Host, bearer_api, list, probe, write};
+use super::call_request::CallRequest;
 use super::grant::Issued;
+use super::paging::{Cursor, List};
 use super::refusal::Refusal;
 use super::response::PlatformResponse;
 use super::rfc6749::{self, error};
-use super::rules::{DAY, Rules};
+use super::rules::{DAY, MINUTE, Rules};
 use super::simulated::{
-    ClientAuthentication, JSON, NamedError, RefreshEndpoint, Simulated, bearer_probe, raw,
+    ClientAuthentication, JSON, NamedError, ProbeEndpoint, RefreshEndpoint, Simulated,
+    bearer_probe, raw,
 };
+use super::usage::Usage;
 
 pub(super) static SIMULATED: Simulated = Simulated {
     token: "/twitter/2/oauth2/token",
@@ -18,19 +23,21 @@ pub(super) static SIMULATED: Simulated = Simulated {
         authentication: ClientAuthentication::Basic,
         ..rfc6749::endpoint(body)
     },
-    probes: &[bearer_probe(
-        "/twitter/2/users/me",
-        |context, status| {
-            let id = status.account();
-            let username = format!("user_{id}");
-            let data = json!({"id": id, "name": "A user", "username": username});
-            PlatformResponse::ok(&json!({ "data": data }))
-                .with("x-rate-limit-limit", "75")
-                .with("x-rate-limit-remaining", "74")
-                .with("x-rate-limit-reset", (context.now + 900).to_string())
-        },
-        |_| problem(401, "", "Unauthorized", "Unauthorized"),
-    )],
+    probes: &[ME],
+    calls: Api {
+        hosts: &[Host {
+            name: "api",
+            prefix: "/twitter",
+            any_version: false,
+            endpoints: &[
+                probe("/2/users/me", &ME),
+                list("/2/users/{id}/tweets", TWEETS),
+                write("/2/tweets", tweet).needs(&["text|media|poll"]),
+            ],
+        }],
+        tell,
+        ..bearer_api(refuse_call)
+    },
     // Six months and the family kill are not in X's documentation; the harder rule is
     // the better test.
     rules: |plain| Rules {
@@ -38,6 +45,9 @@ pub(super) static SIMULATED: Simulated = Simulated {
         refresh_lifetime: Some(182 * DAY),
         rotates: true,
         family_kill: true,
+        // That of `GET /2/users/me` for each user (docs.x.com/x-api/fundamentals/rate-limits).
+        calls_limit: Some(75),
+        calls_window: 15 * MINUTE,
         ..plain
     },
     scope: "tweet.read users.read offline.access",
@@ -61,6 +71,84 @@ pub(super) static SIMULATED: Simulated = Simulated {
     errors: ERRORS,
 };
 
+const ME: ProbeEndpoint = bearer_probe(
+    "/twitter/2/users/me",
+    |_, status| {
+        let id = status.account();
+        let username = format!("user_{id}");
+        let data = json!({"id": id, "name": "A user", "username": username});
+        PlatformResponse::ok(&json!({ "data": data }))
+    },
+    |_| unauthorized(),
+);
+
+/// docs.x.com/x-api/posts/get-posts
+const TWEETS: List = List {
+    cursor: Cursor::Opaque("pagination_token"),
+    size: Some("max_results"),
+    usual_size: 10,
+    answer: |call, page| {
+        let ids: Vec<_> = page
+            .things
+            .clone()
+            .map(|number| call.thing(number))
+            .collect();
+        let mut meta = json!({
+            "result_count": ids.len(),
+            "newest_id": ids.first(),
+            "oldest_id": ids.last(),
+        });
+        if let Some(next) = &page.next {
+            meta["next_token"] = json!(next);
+        }
+        let data: Vec<_> = ids.iter().map(|id| post(id, "A post")).collect();
+        PlatformResponse::ok(&json!({"data": data, "meta": meta}))
+    },
+};
+
+/// docs.x.com/x-api/posts/create-post
+fn tweet(call: &Call<'_>) -> PlatformResponse {
+    let text = call.text("text").unwrap_or_default();
+    PlatformResponse::json(201, &json!({"data": post(&call.made(), text)}))
+}
+
+fn post(id: &str, text: &str) -> Value {
+    json!({"id": id, "text": text, "edit_history_tweet_ids": [id]})
+}
+
+fn refuse_call(request: &CallRequest, fault: Fault<'_>) -> PlatformResponse {
+    match fault {
+        // X publishes this type for things; for paths, nothing was found.
+        Fault::Path => {
+            let text = format!("Could not find [{}].", request.path);
+            problem(404, "resource-not-found", "Not Found Error", &text)
+        }
+        Fault::Token(_) => unauthorized(),
+        // twitteroauth#1082, and the tests of many clients.
+        Fault::Parameter(name) => {
+            let message = format!("The `{name}` query parameter can not be empty");
+            let body = json!({
+                "errors": [{"parameters": {name: []}, "message": message}],
+                "title": "Invalid Request",
+                "detail": "One or more parameters to your request was invalid.",
+                "type": "https://api.x.com/2/problems/invalid-request",
+            });
+            PlatformResponse::text(400, PROBLEM, body.to_string())
+        }
+        // As callers of version 2 publish it; docs.x.com/fundamentals/rate-limits has code 88.
+        Fault::Limit(_) => problem(429, "", "Too Many Requests", "Too Many Requests"),
+    }
+}
+
+/// Tells the usage as every answer does (docs.x.com/x-api/fundamentals/rate-limits).
+fn tell(answer: PlatformResponse, call: &Call<'_>, usage: &Usage) -> PlatformResponse {
+    let reset = call.now.saturating_add_unsigned(usage.wait);
+    answer
+        .with("x-rate-limit-limit", usage.limit.to_string())
+        .with("x-rate-limit-remaining", usage.remaining().to_string())
+        .with("x-rate-limit-reset", reset.to_string())
+}
+
 fn body(rules: &Rules, issued: &Issued) -> Value {
     let mut body = rfc6749::tokens(rules, issued);
     body["refresh_token"] = json!(issued.refresh_token);
@@ -75,8 +163,14 @@ fn problem(status: u16, kind: &str, title: &str, detail: &str) -> PlatformRespon
         kind => format!("https://api.x.com/2/problems/{kind}"),
     };
     let body = json!({"title": title, "detail": detail, "type": address, "status": status});
-    PlatformResponse::text(status, "application/problem+json", body.to_string())
+    PlatformResponse::text(status, PROBLEM, body.to_string())
 }
+
+fn unauthorized() -> PlatformResponse {
+    problem(401, "", "Unauthorized", "Unauthorized")
+}
+
+const PROBLEM: &str = "application/problem+json";
 
 const INVALID_TOKEN: &str = "Value passed for the token was invalid.";
 
@@ -87,10 +181,11 @@ static ERRORS: &[NamedError] = &[
     ("unauthorized_client", || error(401, "unauthorized_client", "Missing valid authorization header")),
     ("invalid_client", || error(401, "unauthorized_client", "Missing valid authorization header")),
     ("server_error", || problem(503, "", "Service Unavailable", "Service Unavailable")),
-    ("unauthorized", || problem(401, "", "Unauthorized", "Unauthorized")),
+    ("unauthorized", unauthorized),
+    ("forbidden", || problem(403, "", "Forbidden", "You are not permitted to perform this action.")),
     ("usage-capped", || problem(429, "usage-capped", "UsageCapExceeded", "Usage cap exceeded: Monthly product cap")),
     ("client-forbidden", || problem(403, "client-forbidden", "Client Forbidden", "This request must be made using an approved developer account.")),
-    ("user-not-enrolled", || raw(403, "application/problem+json", r#"{"type":"https://api.x.com/2/problems/client-forbidden","title":"Client Forbidden","detail":"This request is billed to the authenticated user. Create a developer account at the Developer Console and enroll it in Pay-per-use.","reason":"user-not-enrolled"}"#)),
+    ("user-not-enrolled", || raw(403, PROBLEM, r#"{"type":"https://api.x.com/2/problems/client-forbidden","title":"Client Forbidden","detail":"This request is billed to the authenticated user. Create a developer account at the Developer Console and enroll it in Pay-per-use.","reason":"user-not-enrolled"}"#)),
     ("credits-depleted", || problem(402, "credits-depleted", "Payment Required", "credits depleted")),
     ("88", || raw(429, JSON, r#"{"errors":[{"code":88,"message":"Rate limit exceeded"}]}"#)),
 ];

@@ -1,5 +1,10 @@
 //! The simulators as their callers see them: through HTTP requests.
 
+mod api;
+mod call_details;
+mod call_faults;
+mod call_shapes;
+mod calls;
 mod clients;
 mod lives;
 mod probes;

@@ -299,7 +299,9 @@ async fn the_control_route_counts_and_changes_rules_and_never_tells_a_token() {
     assert_eq!(counts.as_object().unwrap().len(), Platform::ALL.len());
     assert_eq!(
         counts["twitter"],
-        json!({"refreshes": 1, "refused": 0, "adopted": 1, "live_grants": 1})
+        json!({
+            "refreshes": 1, "refused": 0, "calls": 0, "writes": 0, "adopted": 1, "live_grants": 1,
+        })
     );
     assert!(!counts.to_string().contains("sim."));
 }

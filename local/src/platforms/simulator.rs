@@ -1,0 +1,173 @@
+//! One platform's simulator: what it remembers, and how it judges a request.
+
+use serde::Serialize;
+use shared::Platform;
+
+use super::api::{Call, Fault};
+use super::call_request::CallRequest;
+use super::catalog;
+use super::grant::EpochSeconds;
+use super::ledger::Ledger;
+use super::parameters::Client;
+use super::refusal::Refusal;
+use super::request::{ProbeRequest, RefreshRequest};
+use super::response::PlatformResponse;
+use super::rules::Rules;
+use super::simulated::{ProbeAnswer, ProbeContext, ProbeEndpoint, Simulated};
+use super::usage::RecentCalls;
+
+/// What one simulator has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Requests for new tokens, whatever became of them.
+    pub refreshes: u64,
+    /// Exchanges that brought no new token. An exchange whose answer was lost after it
+    /// acted does not count.
+    pub refused: u64,
+    /// Calls of the API, whatever became of them.
+    pub calls: u64,
+    /// Calls that changed something. One whose answer was lost counts.
+    pub writes: u64,
+    /// Grants adopted because a token of theirs was never seen before.
+    pub adopted: u64,
+    /// Grants that are neither revoked nor past all their clocks.
+    pub live_grants: u64,
+}
+
+pub(super) struct Simulator {
+    pub(super) platform: Platform,
+    simulated: &'static Simulated,
+    pub(super) rules: Rules,
+    pub(super) client: Option<Client>,
+    pub(super) ledger: Ledger,
+    recent_calls: RecentCalls,
+    pub(super) refreshes: u64,
+    pub(super) refused: u64,
+    pub(super) calls: u64,
+    writes: u64,
+}
+
+impl Simulator {
+    pub(super) fn new(platform: Platform) -> Self {
+        Self {
+            platform,
+            simulated: catalog::for_platform(platform),
+            rules: Rules::documented(platform),
+            client: None,
+            ledger: Ledger::new(platform),
+            recent_calls: RecentCalls::default(),
+            refreshes: 0,
+            refused: 0,
+            calls: 0,
+            writes: 0,
+        }
+    }
+
+    pub(super) fn counts(&self, now: EpochSeconds) -> Counts {
+        Counts {
+            refreshes: self.refreshes,
+            refused: self.refused,
+            calls: self.calls,
+            writes: self.writes,
+            adopted: self.ledger.grants() as u64,
+            live_grants: self.ledger.live(&self.rules, now) as u64,
+        }
+    }
+
+    /// Returns the answer, and whether it carries new tokens.
+    pub(super) fn refresh(
+        &mut self,
+        request: &RefreshRequest,
+        now: EpochSeconds,
+    ) -> (PlatformResponse, bool) {
+        let Simulated {
+            refresh, refuse, ..
+        } = self.simulated;
+        let issued = request
+            .accept(refresh, self.client.as_ref(), &self.rules)
+            .and_then(|token| {
+                match refresh.extends {
+                    true => self.ledger.extend(&self.rules, token, now),
+                    false => self.ledger.refresh(&self.rules, token, now),
+                }
+                .map_err(Refusal::Token)
+            });
+        match issued {
+            Ok(issued) => {
+                let body = (refresh.body)(&self.rules, &issued);
+                (PlatformResponse::ok(&body), true)
+            }
+            Err(refusal) => (refuse(refusal), false),
+        }
+    }
+
+    pub(super) fn probe(
+        &mut self,
+        endpoint: &ProbeEndpoint,
+        request: &ProbeRequest,
+        now: EpochSeconds,
+    ) -> PlatformResponse {
+        let rules = &self.rules;
+        let caller = match (endpoint.caller)(&request.parameters, self.client.as_ref(), rules) {
+            Ok(caller) => caller,
+            Err(answer) => return answer,
+        };
+        let Some(token) = &request.token else {
+            return (endpoint.refuse)(None);
+        };
+        let life = (!endpoint.adopts_for_ever).then_some(rules.access_lifetime);
+        let found = self.ledger.look(rules, life, token, now);
+        let context = ProbeContext {
+            rules,
+            caller: &caller,
+            now,
+        };
+        match (&endpoint.answer, found) {
+            (ProbeAnswer::Any(answer), found) => answer(&context, found),
+            (ProbeAnswer::Works(answer), Ok(status)) => match status.denied {
+                None => answer(&context, &status),
+                denied => (endpoint.refuse)(denied),
+            },
+            (ProbeAnswer::Works(_), Err(denied)) => (endpoint.refuse)(Some(denied)),
+        }
+    }
+
+    /// Judges a call and acts on it.
+    pub(super) fn call(&mut self, request: &CallRequest, now: EpochSeconds) -> PlatformResponse {
+        let api = &self.simulated.calls;
+        if request.is_endless() {
+            return PlatformResponse::endless();
+        }
+        let Some(endpoint) = request.endpoint else {
+            return (api.refuse)(request, Fault::Path);
+        };
+        let life = (!api.adopts_for_ever).then_some(self.rules.access_lifetime);
+        let found = request.token.as_ref().ok_or(None).and_then(|token| {
+            let found = self.ledger.call(&self.rules, life, token, now);
+            found.map_err(Some)
+        });
+        let status = match found {
+            Ok(status) => status,
+            Err(denied) => return (api.refuse)(request, Fault::Token(denied)),
+        };
+        let usage = self.recent_calls.count(&self.rules, &status.grant, now);
+        let call = Call {
+            request,
+            rules: &self.rules,
+            client: self.client.as_ref(),
+            status: &status,
+            now,
+            writes: self.writes + 1,
+        };
+        let answer = match &usage {
+            Some(usage) if usage.is_over => Err((api.refuse)(request, Fault::Limit(usage))),
+            _ => endpoint.answer(api, &call),
+        };
+        self.writes += u64::from(answer.is_ok() && endpoint.writes());
+        let answer = answer.unwrap_or_else(|refused| refused);
+        match usage {
+            Some(usage) => (api.tell)(answer, &call, &usage),
+            None => answer,
+        }
+    }
+}
