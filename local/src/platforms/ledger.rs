@@ -227,8 +227,7 @@ impl Ledger {
         })
     }
 
-    /// Looks at the access token of an API call, which the rules may refuse where a probe
-    /// would not.
+    /// Looks at the access token of an API call. Returns the token only if it works.
     pub(super) fn call(
         &mut self,
         rules: &Rules,
@@ -241,12 +240,16 @@ impl Ledger {
             return Err(Denied::Unknown);
         }
         let status = self.look(rules, adopted_lifetime, token, now)?;
-        let newest = self.grants.get(&status.grant).map_or(0, |g| g.generation);
-        match status.denied {
-            Some(denied) => Err(denied),
-            None if rules.old_access_dies && lineage.generation < newest => Err(Denied::Replaced),
-            None => Ok(status),
-        }
+        status.denied.map_or(Ok(status), Err)
+    }
+
+    /// Whether a newer access token was issued for the grant of this one.
+    pub(super) fn is_replaced(&self, token: &str) -> bool {
+        let lineage = lineage::parse(self.platform, token);
+        lineage.is_some_and(|lineage| {
+            let grant = self.grants.get(&lineage.grant);
+            grant.is_some_and(|grant| lineage.generation < grant.generation)
+        })
     }
 
     fn adopt(&mut self, lineage: &Lineage, token: &str, now: EpochSeconds) -> &mut Grant {

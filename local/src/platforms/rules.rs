@@ -45,9 +45,9 @@ pub struct Rules {
     /// Whether the application is set to refuse calls without `appsecret_proof` (Meta).
     /// The platform refuses a wrong proof anyway.
     pub requires_proof: bool,
-    /// Whether API calls refuse an access token once a newer one was issued for its grant.
-    /// No platform documents it; where refresh tokens rotate, the harder rule is the better
-    /// test.
+    /// Whether API calls refuse an access token once a newer one was issued for its grant;
+    /// a probe still finds it alive. No platform documents it; where refresh tokens rotate,
+    /// the harder rule is the better test.
     pub old_access_dies: bool,
     /// How many calls of the API one grant may make within `calls_window`; `null` means any
     /// number.

@@ -3,10 +3,10 @@
 use serde::Serialize;
 use shared::Platform;
 
-use super::api::{Call, Fault};
+use super::api::{Api, ApiEndpoint, Call, Fault};
 use super::call_request::CallRequest;
 use super::catalog;
-use super::grant::EpochSeconds;
+use super::grant::{Denied, EpochSeconds, TokenStatus};
 use super::ledger::Ledger;
 use super::parameters::Client;
 use super::refusal::Refusal;
@@ -141,12 +141,7 @@ impl Simulator {
         let Some(endpoint) = request.endpoint else {
             return (api.refuse)(request, Fault::Path);
         };
-        let life = (!api.adopts_for_ever).then_some(self.rules.access_lifetime);
-        let found = request.token.as_ref().ok_or(None).and_then(|token| {
-            let found = self.ledger.call(&self.rules, life, token, now);
-            found.map_err(Some)
-        });
-        let status = match found {
+        let status = match self.admit(api, endpoint, request, now) {
             Ok(status) => status,
             Err(denied) => return (api.refuse)(request, Fault::Token(denied)),
         };
@@ -168,6 +163,24 @@ impl Simulator {
         match usage {
             Some(usage) => (api.tell)(answer, &call, &usage),
             None => answer,
+        }
+    }
+
+    /// Returns the token of a call if it works, and otherwise why not, or nothing for none.
+    fn admit(
+        &mut self,
+        api: &Api,
+        endpoint: &ApiEndpoint,
+        request: &CallRequest,
+        now: EpochSeconds,
+    ) -> Result<TokenStatus, Option<Denied>> {
+        let token = request.token.as_ref().ok_or(None)?;
+        let life = (!api.adopts_for_ever).then_some(self.rules.access_lifetime);
+        let status = self.ledger.call(&self.rules, life, token, now)?;
+        let dies = self.rules.old_access_dies && !endpoint.is_probe();
+        match dies && self.ledger.is_replaced(token) {
+            true => Err(Some(Denied::Replaced)),
+            false => Ok(status),
         }
     }
 }

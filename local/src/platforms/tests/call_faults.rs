@@ -61,6 +61,12 @@ async fn a_token_dies_in_calls_once_a_newer_one_is_issued_where_the_rules_say() 
         };
         let new = world.renewed(platform, next).await;
         let [old, new] = [&old, &new].map(|tokens| text(tokens, "access_token"));
+        let probed = world.probe(platform, old).await.status;
+        assert_eq!(
+            probed,
+            StatusCode::OK,
+            "{platform}: a probe tells another truth"
+        );
         for dies in [true, false] {
             world.change_rules(platform, |rules| rules.old_access_dies = dies);
             let answer = world.send(call(platform, Kind::Write, old)).await;
