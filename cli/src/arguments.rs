@@ -9,7 +9,8 @@ use clap::error::ErrorKind;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
-use crate::commands::{audit::Audit, check::Check, completions::Completions};
+use crate::commands::{access_token::AccessToken, audit::Audit, call::Call};
+use crate::commands::{check::Check, completions::Completions};
 use crate::commands::{import::Import, quota::Quota};
 #[cfg(feature = "local")]
 use crate::commands::{local::Local, token, token::Token};
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     Check(Check),
     Audit(Audit),
     Quota(Quota),
+    AccessToken(AccessToken),
+    Call(Call),
     #[cfg(feature = "local")]
     Token(Token),
     Completions(Completions),
@@ -102,6 +105,8 @@ impl Command {
             Self::Check(check) => check.run(output).await,
             Self::Audit(audit) => audit.run(output).await,
             Self::Quota(quota) => quota.run(output).await,
+            Self::AccessToken(access_token) => access_token.run(output).await,
+            Self::Call(call) => call.run(output).await,
             #[cfg(feature = "local")]
             Self::Token(token) => token.run(output).await,
             Self::Completions(completions) => completions.run(Cli::command(), output),

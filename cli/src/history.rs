@@ -84,6 +84,7 @@ const fn action_name(action: Action) -> &'static str {
         Action::Replaced => "credential replaced",
         Action::Disconnected => "disconnected",
         Action::QuotaReset => "quota reset",
+        Action::AccessTokenTaken => "access token taken",
     }
 }
 

@@ -1,5 +1,6 @@
 //! `warden`: Token Warden on the command line.
 
+mod api;
 mod arguments;
 mod commands;
 #[cfg(feature = "local")]

@@ -70,6 +70,9 @@ pub fn handlers_of(
             Ok::<_, lambda_http::Error>(Response::from_parts(head, Full::new(body)))
         }
     });
+    let (sdk, variables) = configuration("PlatformCallsFunction");
+    let calls = platform_calls::App::from_environment(&sdk, &variables, clock.clone())?;
+    let calls = platform_calls::service(platform_calls::router(calls));
     Ok(BTreeMap::from([
         (
             "CheckTokensFunction".to_owned(),
@@ -95,6 +98,10 @@ pub fn handlers_of(
         (
             "ApiFunction".to_owned(),
             lambda(move |event| Adapter::from(collected.clone()).oneshot(event)),
+        ),
+        (
+            "PlatformCallsFunction".to_owned(),
+            lambda(move |event| Adapter::from(calls.clone()).oneshot(event)),
         ),
     ]))
 }

@@ -17,6 +17,7 @@ mod notifying;
 mod operations;
 mod outages;
 mod permissions;
+mod platform_calls;
 mod quota_engine;
 mod quotas;
 mod registering;

@@ -334,38 +334,6 @@ async fn the_platform_is_taken_from_the_route() {
 }
 
 #[tokio::test]
-async fn execute_works_from_a_service() {
-    let world = world(small()).await;
-    let (limiter, key) = (limiter(&world, &small()), key("fb"));
-    let mut called = 0;
-    for _ in 0..3 {
-        let answer = limiter.execute(&key, Duration::ZERO, async |permit| {
-            assert_eq!(permit.use_by, world.now() + TimeDelta::seconds(30));
-            called += 1;
-            "an answer"
-        });
-        assert_eq!(answer.await.unwrap(), Ok("an answer"));
-    }
-    let answer = limiter
-        .execute(&key, Duration::ZERO, async |_| panic!("no permit"))
-        .await;
-    let denial = answer.unwrap().unwrap_err();
-    assert!(denial.retry_after(world.now()) >= 1);
-    assert_eq!(called, 3);
-    // The service's calls and the route's count together.
-    assert_eq!(permit(&world).await.status, 429);
-    // A look at the application's block, one write to begin with an item, one a decision, none for
-    // a repeated denial.
-    assert_eq!(limiter.calls(), 6);
-    limiter
-        .execute(&key, Duration::ZERO, async |_| panic!("no permit"))
-        .await
-        .unwrap()
-        .unwrap_err();
-    assert_eq!(limiter.calls(), 6);
-}
-
-#[tokio::test]
 async fn reset_works() {
     let world = world(json!({"meta": {"limit": 2, "period": 3_600, "burst": 2}})).await;
     assert_eq!(statuses(&world, 3).await, [200, 200, 429]);
@@ -557,7 +525,9 @@ async fn a_membership_is_remembered_for_a_minute_at_most() {
     let world = world(json!({})).await;
     let zoe = || world.send_as("zoe", "POST", PERMITS);
     assert_eq!(zoe().await.status, 403);
-    let member = json!({"type": "member", "org_id": "acme", "user_id": "zoe", "permissions": []});
+    let member = json!({
+        "type": "member", "org_id": "acme", "user_id": "zoe", "permissions": ["use_integrations"],
+    });
     world.import(&[member]).await;
     world.pass(TimeDelta::seconds(59));
     assert_eq!(zoe().await.status, 403);

@@ -14,6 +14,16 @@ where
     F: Fn(&Parts, Bytes) -> Option<Bytes> + Clone + Send + Sync + 'static,
     O: Fn(&Parts, &Bytes) + Clone + Send + Sync + 'static,
 {
+    relay_to(move |_| service.clone(), forward, observe).await
+}
+
+/// Like [`relay`], to a service that the request decides.
+pub(crate) async fn relay_to<S, F, O>(service: S, forward: F, observe: O) -> String
+where
+    S: Fn(&Parts) -> String + Clone + Send + Sync + 'static,
+    F: Fn(&Parts, Bytes) -> Option<Bytes> + Clone + Send + Sync + 'static,
+    O: Fn(&Parts, &Bytes) + Clone + Send + Sync + 'static,
+{
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let pass = move |request: Request| {
         let (http, service) = (http.clone(), service.clone());
@@ -27,7 +37,7 @@ where
             for name in [header::HOST, header::CONTENT_LENGTH] {
                 head.headers.remove(name);
             }
-            let to = format!("{service}{}", head.uri);
+            let to = format!("{}{}", service(&head), head.uri);
             let request = http.request(head.method.clone(), to);
             let request = request.headers(head.headers.clone()).body(body);
             let answer = request.send().await.unwrap();

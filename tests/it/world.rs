@@ -227,6 +227,29 @@ impl World {
         }
     }
 
+    /// Sends a request with a body to the gateway.
+    pub(crate) async fn post_as(&self, user: &str, path: &str, body: &Value) -> Answer {
+        let request = self.request_as(user, "POST", path).json(body);
+        let response = request.send().await.unwrap();
+        Answer {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            text: response.text().await.unwrap(),
+        }
+    }
+
+    /// Begins a request to the gateway.
+    pub(crate) fn request_as(
+        &self,
+        user: &str,
+        method: &str,
+        path: &str,
+    ) -> reqwest::RequestBuilder {
+        let url = format!("{}{path}", self.stack.addresses().gateway);
+        let request = self.http.request(method.parse().unwrap(), url);
+        request.bearer_auth(self.token(user))
+    }
+
     pub(crate) async fn send_as(&self, user: &str, method: &str, path: &str) -> Answer {
         let authorization = format!("Bearer {}", self.token(user));
         self.send(method, path, Some(&authorization)).await
@@ -307,12 +330,12 @@ pub(crate) fn key(org: &str, integration: &str) -> IntegrationKey {
     }
 }
 
-/// Organisation `acme` of olga, with ian who manages integrations and mia who does not.
+/// Organisation `acme` of olga, with ian who manages integrations and mia who uses them.
 pub(crate) fn acme() -> Vec<Value> {
     vec![
         json!({"type": "organization", "org_id": "acme", "name": "Acme", "owner_id": "olga"}),
         json!({"type": "member", "org_id": "acme", "user_id": "ian", "permissions": ["manage_integrations"]}),
-        json!({"type": "member", "org_id": "acme", "user_id": "mia", "permissions": ["read"]}),
+        json!({"type": "member", "org_id": "acme", "user_id": "mia", "permissions": ["read", "use_integrations"]}),
     ]
 }
 

@@ -1,6 +1,8 @@
 //! One file, one command.
 
+pub(crate) mod access_token;
 pub(crate) mod audit;
+pub(crate) mod call;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod import;

@@ -48,30 +48,10 @@ struct TokenOutput<'a> {
 impl Token {
     pub(crate) async fn run(self, output: &Output) -> anyhow::Result<Outcome> {
         let addresses = Addresses::from_data_dir(&self.stack.data_dir.path)?;
-        let http = reqwest::Client::builder()
-            .timeout(REQUEST_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()?;
-        let response = http
-            .post(format!("{}/token", addresses.issuer))
-            .form(&[("user", self.user.as_str())])
-            .send()
-            .await
-            .context("the local stack did not answer; is `warden local` still running?")?;
-        if !response.status().is_success() {
-            let status = response.status();
-            let refused: Option<TokenError> = response.json().await.ok();
-            let reason = refused.map_or(status.to_string(), |refused| refused.error_description);
-            bail!("no token for {}: {reason}", self.user);
-        }
         let TokenResponse {
             access_token,
             expires_in,
-        } = response
-            .json()
-            .await
-            .context("the issuer's answer is no token")?;
+        } = issued(&addresses, &self.user).await?;
         let answer = TokenOutput {
             token: &access_token,
             expires_in,
@@ -79,4 +59,31 @@ impl Token {
         output.answer(&answer, || access_token.clone())?;
         Ok(Outcome::Fine)
     }
+}
+
+/// Returns a bearer token of the local issuer.
+pub(crate) async fn bearer(addresses: &Addresses, user: &UserId) -> anyhow::Result<String> {
+    Ok(issued(addresses, user).await?.access_token)
+}
+
+async fn issued(addresses: &Addresses, user: &UserId) -> anyhow::Result<TokenResponse> {
+    let http = reqwest::Client::builder()
+        .timeout(REQUEST_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()?;
+    let response = http
+        .post(format!("{}/token", addresses.issuer))
+        .form(&[("user", user.as_str())])
+        .send()
+        .await
+        .context("the local stack did not answer; is `warden local` still running?")?;
+    if !response.status().is_success() {
+        let status = response.status();
+        let refused: Option<TokenError> = response.json().await.ok();
+        let reason = refused.map_or(status.to_string(), |refused| refused.error_description);
+        bail!("no token for {user}: {reason}");
+    }
+    let token = response.json().await;
+    token.context("the issuer's answer is no token")
 }

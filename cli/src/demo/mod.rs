@@ -16,7 +16,7 @@ use shared::registration::import::{Importer, Progress};
 use shared::{Clock, OrgId};
 
 use crate::target::Target;
-use story::{CREATOR, MEMBER, ScriptStart, Times, integrations};
+use story::{APPLICATION, CREATOR, MEMBER, ScriptStart, Times, integrations};
 pub(crate) use story::{ORG, OWNER};
 pub(crate) use view::Demo;
 
@@ -88,6 +88,7 @@ async fn import(
         json!({"type": "organization", "org_id": ORG, "name": "Demo Agency", "owner_id": OWNER}),
         json!({"type": "member", "org_id": ORG, "user_id": CREATOR, "permissions": ["manage_integrations"]}),
         json!({"type": "member", "org_id": ORG, "user_id": MEMBER, "permissions": []}),
+        json!({"type": "member", "org_id": ORG, "user_id": APPLICATION, "permissions": ["use_integrations"]}),
     ];
     let mut later = Vec::new();
     for (platform, story, id) in integrations() {

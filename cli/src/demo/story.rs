@@ -12,6 +12,8 @@ pub(crate) const ORG: &str = "demo";
 pub(crate) const OWNER: &str = "olga";
 /// The creator of all integrations.
 pub(super) const CREATOR: &str = "ian";
+/// An application that uses the integrations.
+pub(super) const APPLICATION: &str = "crm";
 /// A member without permissions.
 pub(super) const MEMBER: &str = "mia";
 

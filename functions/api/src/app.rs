@@ -3,13 +3,13 @@
 use shared::aws::check_tokens::CheckTokensClient;
 use shared::aws::quota::Limiter;
 use shared::aws::tables::{
-    Action, AuditTable, IntegrationsTable, MemberAction, NotificationsTable,
+    Action, AuditTable, IntegrationsTable, MemberAction, NotificationsTable, UsageTable,
 };
 use shared::aws::token_cipher::TokenCipher;
 use shared::runtime::variables::InvalidVariable;
 use shared::{Clock, IntegrationKey, Variables};
 
-use crate::member::Member;
+use edge::member::Member;
 
 /// The tables, clients and settings of the function. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -18,6 +18,7 @@ pub struct App {
     pub(crate) notifications: NotificationsTable,
     pub(crate) audit: AuditTable,
     pub(crate) limiter: Limiter,
+    pub(crate) usage: UsageTable,
     /// Only seals: nothing in this function may open a token.
     pub(crate) sealer: TokenCipher,
     pub(crate) check_tokens: CheckTokensClient,
@@ -51,7 +52,8 @@ impl App {
                 variables.required("AUDIT_TABLE")?,
                 clock.clone(),
             ),
-            limiter: Limiter::from_variables(dynamodb, variables, clock.clone())?,
+            limiter: Limiter::from_variables(dynamodb.clone(), variables, clock.clone())?,
+            usage: UsageTable::new(dynamodb, variables.required("QUOTAS_TABLE")?),
             sealer: TokenCipher::new(
                 aws_sdk_kms::Client::new(sdk),
                 variables.required("TOKEN_KEY_ID")?,

@@ -13,8 +13,8 @@ use shared::domain::report::Checked;
 use shared::{Clock, IntegrationKey};
 
 use crate::app::App;
-use crate::member::Member;
-use crate::problem::Problem;
+use edge::member::Member;
+use edge::problem::Problem;
 
 /// How long an answer may take: the gateway gives up after 29 s.
 const INVOKE_TIMEOUT: Duration = Duration::from_secs(25);

@@ -16,10 +16,10 @@ use shared::domain::time_left;
 use shared::{IntegrationId, Platform};
 
 use crate::app::App;
-use crate::member::Member;
 use crate::paging::{CURSOR_SOURCE, MAX_PAGE_BYTES, escaped_length};
-use crate::problem::Problem;
-use crate::query::QueryParameters;
+use edge::member::Member;
+use edge::problem::Problem;
+use edge::query::QueryParameters;
 
 /// The most rows in one answer. Only unrealistically long names reach [`MAX_PAGE_BYTES`] first.
 const MAX_PAGE_ROWS: usize = 10_000;

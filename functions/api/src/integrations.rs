@@ -17,13 +17,13 @@ use shared::{IntegrationId, OrgId, Platform};
 
 use crate::app::App;
 use crate::integration_view::{DamagedIntegration, IntegrationView, ShownIntegration, StateName};
-use crate::member::Member;
 use crate::paging::{
     CURSOR_SOURCE, LIMIT_RANGE, MAX_PAGE_BYTES, decode_cursor, encode_cursor, escaped_length,
     parse_limit,
 };
-use crate::problem::Problem;
-use crate::query::QueryParameters;
+use edge::member::Member;
+use edge::problem::Problem;
+use edge::query::QueryParameters;
 
 const DEFAULT_LIMIT: usize = 50;
 /// The most rows that one filtered request reads, however few match.

@@ -11,10 +11,10 @@ use shared::domain::notification::Notification;
 use shared::domain::severity::Severity;
 
 use crate::app::App;
-use crate::member::Member;
 use crate::paging::{CURSOR_SOURCE, LIMIT_RANGE, parse_limit};
-use crate::problem::Problem;
-use crate::query::QueryParameters;
+use edge::member::Member;
+use edge::problem::Problem;
+use edge::query::QueryParameters;
 
 const DEFAULT_LIMIT: usize = 20;
 

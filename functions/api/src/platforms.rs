@@ -7,7 +7,7 @@ use shared::Platform;
 use shared::domain::quota::{Policies, Policy, Window};
 
 use crate::app::App;
-use crate::member::AuthenticatedCaller;
+use edge::member::AuthenticatedCaller;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct PlatformPolicies {

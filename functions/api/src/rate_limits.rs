@@ -5,17 +5,17 @@ use axum::extract::State;
 use futures::{StreamExt, TryStreamExt};
 use http::{StatusCode, Uri};
 use serde::Serialize;
-use shared::aws::tables::Action;
+use shared::aws::tables::{Action, ReportedUsage};
 use shared::domain::quota::QuotaKey;
 use shared::{IntegrationId, Platform};
 
 use crate::app::App;
-use crate::member::Member;
 use crate::paging::{CURSOR_SOURCE, decode_cursor, encode_cursor};
-use crate::permits::QuotaView;
 use crate::platforms::PlatformPolicies;
-use crate::problem::Problem;
-use crate::query::QueryParameters;
+use edge::member::Member;
+use edge::problem::Problem;
+use edge::query::QueryParameters;
+use edge::quota_view::QuotaView;
 
 /// The most integrations in one answer.
 const MAX_PAGE_ROWS: usize = 100;
@@ -43,6 +43,9 @@ struct RateLimitRow {
     platform: Platform,
     #[serde(flatten)]
     quota: QuotaView,
+    /// What the platform last said of its own quotas, if it said so within a day.
+    #[serde(flatten)]
+    reported: Option<ReportedUsage>,
 }
 
 impl RateLimitsQuery {
@@ -65,7 +68,7 @@ pub(crate) async fn list(
         .integrations
         .list_ids(org, MAX_PAGE_ROWS, query.next.as_ref())
         .await?;
-    let limiter = &app.limiter;
+    let (limiter, usage, now) = (&app.limiter, &app.usage, app.clock.now());
     let rows = page.rows.into_iter().map(|(integration_id, platform)| {
         let key = QuotaKey::new(platform, org.clone(), integration_id.clone());
         async move {
@@ -73,6 +76,7 @@ pub(crate) async fn list(
                 integration_id,
                 platform,
                 quota: limiter.status(&key).await?.into(),
+                reported: usage.last_report(&key, now).await?,
             })
         }
     });

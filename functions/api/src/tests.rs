@@ -169,7 +169,6 @@ async fn another_method_says_which_there_is_whoever_asks() {
         ("/api/dashboard/acme/integrations/7/check", "POST"),
         ("/api/dashboard/acme/integrations/7/rate-limit", "DELETE"),
         ("/api/platforms", "GET,HEAD"),
-        ("/api/platforms/meta/acme/7/permits", "POST"),
     ] {
         // The gateway asks no authorizer here.
         let (status, headers, body) = send(event("PATCH", path)).await;
@@ -232,88 +231,6 @@ async fn an_internal_error_says_only_the_requests_id() {
     });
     assert_eq!((status, body), (500, expected));
     assert_eq!(headers["cache-control"], json!(["no-store"]));
-}
-
-const PERMITS: &str = "/api/platforms/meta/acme/7/permits";
-
-/// An event that the authorizer has metered, with quota left.
-fn metered() -> Value {
-    let mut event = authorized("POST", PERMITS);
-    let context = &mut event["requestContext"]["authorizer"];
-    for (name, value) in [
-        ("platform", "meta"),
-        ("integration_id", "7"),
-        ("quota", "admitted"),
-        ("use_by", "1764061230"),
-        ("limit", "200"),
-        ("remaining", "49"),
-        ("reset", "1764064800"),
-        ("rate_limit_policy", "p"),
-        ("rate_limit", "r"),
-        ("period_limit", "200"),
-        ("period_seconds", "3600"),
-        ("period_remaining", "199"),
-        ("period_reset", "1764064800"),
-        ("burst_limit", "50"),
-        ("burst_seconds", "60"),
-        ("burst_remaining", "49"),
-        ("burst_reset", "1764061260"),
-    ] {
-        context[name] = json!(value);
-    }
-    event
-}
-
-#[tokio::test]
-async fn no_decision_about_the_quota_is_503() {
-    for (name, value) in [
-        ("quota", json!("unavailable")),
-        ("quota", json!("Admitted")),
-        ("quota", json!(null)),
-        ("use_by", json!(null)),
-        ("period_limit", json!("many")),
-        ("burst_reset", json!(null)),
-    ] {
-        let mut event = metered();
-        event["requestContext"]["authorizer"][name] = value;
-        let (status, headers, body) = send(event).await;
-        assert_eq!((status, &body["status"]), (503, &json!(503)), "{name}");
-        assert_eq!(headers["retry-after"], json!(["5"]));
-        assert_eq!(headers.get("x-ratelimit-limit"), None);
-    }
-}
-
-#[tokio::test]
-async fn a_metered_answer_tells_how_the_quota_stands_whatever_it_is() {
-    // The table does not answer, so this one is an internal error.
-    let (status, headers, _) = send(metered()).await;
-    assert_eq!(status, 500);
-    for (name, value) in [
-        ("x-ratelimit-limit", "200"),
-        ("x-ratelimit-remaining", "49"),
-        ("x-ratelimit-reset", "1764064800"),
-        ("ratelimit-policy", "p"),
-        ("ratelimit", "r"),
-    ] {
-        assert_eq!(headers[name], json!([value]), "{name}");
-    }
-}
-
-#[tokio::test]
-async fn nobodys_quota_is_spent_by_who_is_no_member_of_this_very_place() {
-    for (name, value) in [
-        ("member", "false"),
-        ("org_id", "other"),
-        ("integration_id", "8"),
-        ("platform", "twitter"),
-    ] {
-        let mut event = metered();
-        event["requestContext"]["authorizer"][name] = json!(value);
-        let (status, headers, _) = send(event).await;
-        assert_eq!(status, 403, "{name}");
-        assert_eq!(headers.get("x-ratelimit-limit"), None);
-    }
-    assert_eq!(send(event("POST", PERMITS)).await.0, 403);
 }
 
 #[tokio::test]

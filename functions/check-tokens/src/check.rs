@@ -21,6 +21,7 @@ use crate::sweep::Pipeline;
 pub(crate) async fn check(
     pipeline: &Pipeline,
     key: &IntegrationKey,
+    generation: Option<u64>,
     deadline: Option<DateTime<Utc>>,
 ) -> Result<Checked, SweepError> {
     let clients = pipeline.secret.clients().await?;
@@ -32,7 +33,7 @@ pub(crate) async fn check(
         &pipeline.clock,
     )
     .await;
-    let checked = check_row(pipeline, key, &run).await;
+    let checked = check_row(pipeline, key, generation, &run).await;
     pipeline.finish(run).await;
     checked.map_err(|error| SweepError::Integration(error.to_string()))
 }
@@ -40,6 +41,7 @@ pub(crate) async fn check(
 async fn check_row(
     pipeline: &Pipeline,
     key: &IntegrationKey,
+    generation: Option<u64>,
     run: &Run<'_>,
 ) -> Result<Checked, ProcessError> {
     let now = pipeline.clock.now();
@@ -47,6 +49,9 @@ async fn check_row(
     let Some(row) = pipeline.integrations.get(key).await? else {
         return Ok(unasked(None, CheckResult::NotFound));
     };
+    if generation.is_some_and(|wanted| wanted != row.credential.generation) {
+        return Ok(unasked(Some(&row), CheckResult::Superseded));
+    }
     if let Some(obstacle) = decide::obstacle_to_check(&row, now) {
         return Ok(unasked(Some(&row), obstacle));
     }

@@ -157,7 +157,9 @@ impl CheckTokens {
             Invocation::Sweep(request) => {
                 Response::Swept(Box::new(self.sweep(request, deadline, |_| {}).await?))
             }
-            Invocation::Check(key) => Response::Checked(self.check(&key, deadline).await?),
+            Invocation::Check(key, generation) => {
+                Response::Checked(self.check(&key, generation, deadline).await?)
+            }
         })
     }
 
@@ -176,15 +178,17 @@ impl CheckTokens {
         self.pipeline.sweep(request, deadline, progress).await
     }
 
-    /// Checks one integration now.
+    /// Checks one integration now; with a generation, only if its credential is still that one.
+    /// So callers who want a new token at once cause one exchange.
     ///
     /// # Errors
     /// [`SweepError`] if the integration could not be processed, or the outcome is unknown.
     pub async fn check(
         &self,
         key: &IntegrationKey,
+        generation: Option<u64>,
         deadline: Option<DateTime<Utc>>,
     ) -> Result<Checked, SweepError> {
-        check::check(&self.pipeline, key, deadline).await
+        check::check(&self.pipeline, key, generation, deadline).await
     }
 }

@@ -20,8 +20,9 @@ pub struct Request {
 pub enum Invocation {
     /// Processes whatever is due.
     Sweep(Request),
-    /// Checks one integration now: `{"integration": {"org_id": "...", "integration_id": "..."}}`.
-    Check(IntegrationKey),
+    /// Checks one integration now: `{"integration": {"org_id": "...", "integration_id": "..."}}`,
+    /// with `"generation": N` only if that credential is still the current one.
+    Check(IntegrationKey, Option<u64>),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,7 @@ struct Payload {
 #[serde(deny_unknown_fields)]
 struct Check {
     integration: IntegrationKey,
+    generation: Option<u64>,
 }
 
 impl Invocation {
@@ -53,9 +55,11 @@ impl Invocation {
         if payload.get("integration").is_none() {
             return Request::parse(payload).map(Self::Sweep);
         }
-        let Check { integration } =
-            Check::deserialize(payload).map_err(|e| InvalidRequest(e.to_string()))?;
-        Ok(Self::Check(integration))
+        let Check {
+            integration,
+            generation,
+        } = Check::deserialize(payload).map_err(|e| InvalidRequest(e.to_string()))?;
+        Ok(Self::Check(integration, generation))
     }
 }
 

@@ -41,7 +41,8 @@ pub(crate) type Claims = Map<String, Value>;
 #[derive(Debug)]
 pub(crate) struct Expected {
     issuer: String,
-    audience: String,
+    /// Any of these: people and machines sign in by clients of their own.
+    audiences: Vec<String>,
     user_claim: String,
 }
 
@@ -58,7 +59,7 @@ impl Expected {
         }
         Ok(Self {
             issuer: variables.required("AUTH_ISSUER")?.to_owned(),
-            audience: variables.required("AUTH_AUDIENCE")?.to_owned(),
+            audiences: audiences(variables)?,
             user_claim: user_claim.to_owned(),
         })
     }
@@ -96,7 +97,10 @@ impl Expected {
     /// name the application in `client_id` (docs.aws.amazon.com/cognito,
     /// "Understanding the access token").
     fn is_for_us(&self, claims: &Claims) -> bool {
-        let us = |value: &Value| value.as_str() == Some(self.audience.as_str());
+        let us = |value: &Value| {
+            let named = value.as_str();
+            self.audiences.iter().any(|ours| named == Some(ours))
+        };
         match claims.get("aud") {
             Some(Value::Array(audiences)) => audiences.iter().any(us),
             Some(audience) => us(audience),
@@ -106,6 +110,18 @@ impl Expected {
             }
         }
     }
+}
+
+/// Reads `AUTH_AUDIENCE`: one audience or several, separated by commas.
+fn audiences(variables: &Variables) -> Result<Vec<String>, InvalidVariable> {
+    const NAME: &str = "AUTH_AUDIENCE";
+    let given = variables.required(NAME)?.split(',').map(str::trim);
+    let audiences: Vec<_> = given.map(str::to_owned).collect();
+    if audiences.iter().any(String::is_empty) {
+        let problem = "it must name one audience, or several separated by commas";
+        return Err(variables.invalid(NAME, problem));
+    }
+    Ok(audiences)
 }
 
 #[cfg(test)]
@@ -119,7 +135,7 @@ mod tests {
     fn variables(user_claim: &str) -> Variables {
         [
             ("AUTH_ISSUER", "https://id.example"),
-            ("AUTH_AUDIENCE", "warden"),
+            ("AUTH_AUDIENCE", "warden, machines"),
             ("AUTH_USER_CLAIM", user_claim),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -151,6 +167,8 @@ mod tests {
             json!({"nbf": NOW + 30, "exp": NOW as f64 + 0.5}),
             json!({"aud": ["other", "warden"]}),
             json!({"aud": null, "token_use": "access", "client_id": "warden"}),
+            json!({"aud": null, "token_use": "access", "client_id": "machines"}),
+            json!({"aud": "machines"}),
         ] {
             assert_eq!(judge(changes.clone()).as_deref(), Ok("ian"), "{changes}");
         }
@@ -168,6 +186,8 @@ mod tests {
             (json!({"nbf": NOW + 31}), Refusal::NotYet),
             (json!({"nbf": "soon"}), Refusal::Malformed),
             (json!({"aud": "other"}), Refusal::Audience),
+            (json!({"aud": "warden, machines"}), Refusal::Audience),
+            (json!({"aud": ""}), Refusal::Audience),
             (json!({"aud": []}), Refusal::Audience),
             (json!({"aud": null}), Refusal::Audience),
             (

@@ -22,7 +22,7 @@ use lambda_runtime::LambdaEvent;
 use shared::aws::tables::OrganizationsTable;
 use shared::domain::organization::Membership;
 use shared::domain::quota::{Decision, Metering};
-use shared::domain::route::RouteParameters;
+use shared::domain::route::{RouteParameters, is_metered};
 use shared::runtime::metrics::{Metric, Metrics};
 use shared::runtime::variables::InvalidVariable;
 use shared::{Clock, UserId, Variables};
@@ -117,12 +117,14 @@ impl Authorizer {
             return Ok(respond(method_arn, &user, None, None, self.clock.now()));
         };
         let membership = self.members.membership(&route.org, &user).await?;
-        let metering = match &membership {
-            Some(_) => {
+        // Who may not use an integration spends nothing of its quota.
+        let may_spend = membership.as_ref().is_some_and(Membership::may_use);
+        let metering = match may_spend && is_metered(template) {
+            true => {
                 let request_id = request.request_context.request_id.as_deref();
                 self.meter.take_permit(&route, request_id).await
             }
-            None => None, // a stranger spends nobody's quota
+            false => None,
         };
         let route = Some((&route, membership.as_ref()));
         Ok(respond(

@@ -63,8 +63,7 @@ impl Meter {
         self
     }
 
-    /// Takes a permit for a member's call, if its route is metered: if its path has a platform and
-    /// an integration.
+    /// Takes a permit for a call of a metered route; `None` if its path names no integration.
     pub(crate) async fn take_permit(
         &self,
         route: &RouteParameters,

@@ -27,6 +27,7 @@ pub(super) struct ApiRequest {
     at: DateTime<Utc>,
     api_id: String,
     stage: String,
+    passes_bytes: bool,
 }
 
 impl ApiRequest {
@@ -45,6 +46,7 @@ impl ApiRequest {
             at,
             api_id: api.id.clone(),
             stage: api.stage.clone(),
+            passes_bytes: api.passes_bytes,
         }
     }
 
@@ -74,12 +76,13 @@ impl ApiRequest {
     /// Builds the event of an AWS_PROXY integration, with the authorizer's context.
     pub(super) fn proxy_event(&self, body: &[u8], authorizer: Option<&Value>) -> Value {
         let mut event = self.common();
-        let text = std::str::from_utf8(body);
-        event["isBase64Encoded"] = json!(text.is_err());
+        let text = std::str::from_utf8(body).ok();
+        let text = text.filter(|text| text.is_empty() || !self.passes_bytes);
+        event["isBase64Encoded"] = json!(text.is_none());
         event["body"] = match text {
-            Ok("") => Value::Null,
-            Ok(text) => json!(text),
-            Err(_) => json!(BASE64.encode(body)),
+            Some("") => Value::Null,
+            Some(text) => json!(text),
+            None => json!(BASE64.encode(body)),
         };
         if let Some(authorizer) = authorizer {
             event["requestContext"]["authorizer"] = authorizer.clone();

@@ -33,6 +33,15 @@ fn match_path(pattern: &str, path: &str) -> Option<PathParameters> {
     let mut parameters = PathParameters::new();
     let mut segments = path.split('/');
     for expected in pattern.split('/') {
+        // "{proxy+}": the rest of the path, at least one segment.
+        if expected == "{path+}" {
+            let rest: Vec<_> = segments.by_ref().collect();
+            if rest.is_empty() || rest == [""] {
+                return None;
+            }
+            parameters.push(("path".to_owned(), rest.join("/")));
+            continue;
+        }
         let segment = segments.next()?;
         match expected
             .strip_prefix('{')

@@ -1,15 +1,15 @@
 //! What a platform's API is to a caller with an access token: its hosts, its paths, and
 //! how it speaks.
 
-use axum::http::Method;
+use axum::http::{HeaderMap, Method};
+use url::form_urlencoded;
 
-use super::call_request::CallRequest;
 use super::grant::{Denied, EpochSeconds, TokenStatus};
-use super::paging::List;
-use super::parameters::{Client, text};
+use super::paging::{self, Cursor, Page};
+use super::parameters::{Client, RequestParameters, text};
+use super::probe::{ProbeAnswer, ProbeContext, ProbeEndpoint, TokenPlace};
 use super::response::PlatformResponse;
 use super::rules::Rules;
-use super::simulated::{ProbeAnswer, ProbeContext, ProbeEndpoint, TokenPlace};
 use super::usage::Usage;
 
 pub(super) struct Api {
@@ -24,6 +24,64 @@ pub(super) struct Api {
     pub(super) refuse: fn(&CallRequest, Fault<'_>) -> PlatformResponse,
     /// Adds to an answer how much of its limit the grant has used.
     pub(super) tell: fn(PlatformResponse, &Call<'_>, &Usage) -> PlatformResponse,
+}
+
+/// A call, read but not yet judged.
+pub(super) struct CallRequest {
+    /// What is called, if there is such a thing.
+    pub(super) endpoint: Option<&'static ApiEndpoint>,
+    pub(super) method: Method,
+    /// The path below the host's root, without a version.
+    pub(super) path: String,
+    /// The id in the path.
+    pub(super) id: Option<String>,
+    pub(super) parameters: RequestParameters,
+    pub(super) token: Option<String>,
+    pub(super) headers: HeaderMap,
+    /// The address that `path` is below.
+    pub(super) base: String,
+    pub(super) query: Vec<(String, String)>,
+}
+
+impl CallRequest {
+    /// Whether the call is for the answer that never ends.
+    pub(super) fn is_endless(&self) -> bool {
+        self.path == "/endless"
+    }
+
+    pub(super) fn is_probe(&self) -> bool {
+        self.endpoint.is_some_and(ApiEndpoint::is_probe)
+    }
+
+    /// Returns the path and query of the same call with other parameters.
+    pub(super) fn again_with(&self, changed: &[(&str, &str)]) -> String {
+        let kept = self.query.iter().filter(|(name, _)| {
+            let mut changed = changed.iter();
+            !changed.any(|(other, _)| other == name)
+        });
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(kept)
+            .extend_pairs(changed)
+            .finish();
+        format!("{}?{query}", self.path)
+    }
+}
+
+/// A list, and how its platform pages it.
+pub(super) struct List {
+    pub(super) cursor: Cursor,
+    /// The parameter with the number of things on a page, where there is one.
+    pub(super) size: Option<&'static str>,
+    /// The number of things on a page that nobody asked to be larger or smaller.
+    pub(super) usual_size: u64,
+    pub(super) answer: fn(&Call<'_>, &Page) -> PlatformResponse,
+}
+
+impl List {
+    /// Returns the page that is asked for, or the name of a parameter that makes no sense.
+    pub(super) fn page(&self, parameters: &RequestParameters) -> Result<Page, &'static str> {
+        paging::page(&self.cursor, self.size, self.usual_size, parameters)
+    }
 }
 
 /// One host of the real platform.

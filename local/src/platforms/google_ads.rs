@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::api::{Api, Call, Fault, Host, bearer_api, probe, query, write};
-use super::call_request::CallRequest;
+use super::api::{Api, Call, CallRequest, Fault, Host, List, bearer_api, probe, query, write};
 use super::grant::{Denied, Issued};
-use super::paging::{Cursor, List};
+use super::paging::Cursor;
+use super::probe::{ProbeEndpoint, TokenPlace, bearer_probe};
 use super::response::PlatformResponse;
 use super::rfc6749;
 use super::rules::{DAY, Rules};
-use super::simulated::{NamedError, ProbeEndpoint, Simulated, TokenPlace, bearer_probe, raw};
+use super::simulated::{NamedError, Simulated, raw};
 
 pub(super) static SIMULATED: Simulated = Simulated {
     token: "/google/token",

@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use super::grant::{Denied, EpochSeconds, Issued, TokenStatus};
+use super::probe::{ProbeContext, ProbeEndpoint, TokenPlace, bearer_probe};
 use super::refusal::Refusal;
 use super::response::{PlatformResponse, trace_id};
 use super::rules::Rules;
-use super::simulated::{NamedError, ProbeContext, ProbeEndpoint, TokenPlace, bearer_probe};
+use super::simulated::NamedError;
 
 /// Builds the body of an answer with an extended token.
 pub(super) fn extended(rules: &Rules, issued: &Issued) -> Value {

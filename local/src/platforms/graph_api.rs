@@ -3,12 +3,11 @@
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 
-use super::api::{Api, Call, Fault, bearer_api};
-use super::call_request::CallRequest;
+use super::api::{Api, Call, CallRequest, Fault, List, bearer_api};
 use super::graph;
-use super::paging::{Cursor, List, Page, opaque};
+use super::paging::{Cursor, Page, opaque};
+use super::probe::TokenPlace;
 use super::response::{PlatformResponse, trace_id};
-use super::simulated::TokenPlace;
 use super::usage::Usage;
 
 /// What differs between the platforms that serve it.

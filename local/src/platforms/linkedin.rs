@@ -1,18 +1,15 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::api::{Api, Call, Fault, Host, bearer_api, list, read, write};
-use super::call_request::CallRequest;
+use super::api::{Api, Call, CallRequest, Fault, Host, List, bearer_api, list, read, write};
 use super::grant::{Denied, Issued, TokenStatus};
-use super::paging::{Cursor, List};
+use super::paging::Cursor;
 use super::parameters::identify_pair;
+use super::probe::{Encoding, ProbeAnswer, ProbeContext, ProbeEndpoint, TokenPlace};
 use super::response::PlatformResponse;
 use super::rfc6749::{self, error};
 use super::rules::{DAY, Rules};
-use super::simulated::{
-    Encoding, JSON, NamedError, ProbeAnswer, ProbeContext, ProbeEndpoint, Simulated, TokenPlace,
-    raw,
-};
+use super::simulated::{JSON, NamedError, Simulated, raw};
 
 pub(super) static SIMULATED: Simulated = Simulated {
     token: "/linkedin/oauth/v2/accessToken",

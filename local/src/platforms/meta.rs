@@ -10,13 +10,11 @@ use super::graph;
 use super::graph_api::{self, Dialect};
 use super::paging::Page;
 use super::parameters::{Client, RequestParameters, identify, required, text};
+use super::probe::{Encoding, ProbeAnswer, ProbeContext, ProbeEndpoint, TokenPlace};
 use super::refusal::Refusal;
 use super::response::PlatformResponse;
 use super::rules::{DAY, Rules};
-use super::simulated::{
-    ClientAuthentication, Encoding, ProbeAnswer, ProbeContext, ProbeEndpoint, RefreshEndpoint,
-    Simulated, TokenPlace,
-};
+use super::simulated::{ClientAuthentication, RefreshEndpoint, Simulated};
 
 pub(super) static SIMULATED: Simulated = Simulated {
     token: "/meta/oauth/access_token",

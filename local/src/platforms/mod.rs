@@ -20,6 +20,7 @@ mod linkedin;
 mod meta;
 mod paging;
 mod parameters;
+mod probe;
 mod refusal;
 mod request;
 mod response;
@@ -73,26 +74,23 @@ pub fn endpoints(base: &str) -> Value {
             ..
         } = catalog::for_platform(platform);
         let [token, authorize, api] = [token, authorize, api].map(|path| format!("{base}{path}"));
-        let urls = json!({"token": token, "authorize": authorize, "api": api});
+        let hosts = hosts(platform, base);
+        let urls = json!({"token": token, "authorize": authorize, "api": api, "hosts": hosts});
         (platform.name().to_owned(), urls)
     };
     Value::Object(Platform::ALL.into_iter().map(urls).collect())
 }
 
-/// Returns where the hosts of every platform's API are, for simulators served at `base`:
-/// by the platform's name and the host's, the URL that stands for the host's root.
-#[must_use]
-pub fn hosts(base: &str) -> Value {
-    let base = base.trim_end_matches('/');
-    let urls = |platform: Platform| {
-        let hosts = catalog::for_platform(platform).calls.hosts.iter();
-        let urls = hosts.map(|host| {
-            let url = format!("{base}{}", host.prefix);
-            (host.name.to_owned(), Value::String(url))
-        });
-        (platform.name().to_owned(), Value::Object(urls.collect()))
-    };
-    Value::Object(Platform::ALL.into_iter().map(urls).collect())
+/// Returns where a platform's hosts are, by name: the URL that stands for each host's root. One
+/// that is not simulated answers 404 to everything, and nothing leaves this machine.
+fn hosts(platform: Platform, base: &str) -> Value {
+    let simulated = catalog::for_platform(platform).calls.hosts;
+    let urls = platform.hosts().map(|name| {
+        let host = simulated.iter().find(|host| host.name == name);
+        let prefix = host.map_or("/not-simulated", |host| host.prefix);
+        (name.to_owned(), Value::String(format!("{base}{prefix}")))
+    });
+    Value::Object(urls.collect())
 }
 
 impl Platforms {

@@ -5,25 +5,13 @@ use std::ops::Range;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::api::Call;
 use super::parameters::{RequestParameters, text};
-use super::response::PlatformResponse;
 
 /// How many things every list has, unless it is asked for with `endless=1`.
 const THINGS: u64 = 60;
 
 /// The most that a page holds, whatever the caller asks for.
 const LARGEST_PAGE: u64 = 1_000;
-
-/// A list, and how its platform pages it.
-pub(super) struct List {
-    pub(super) cursor: Cursor,
-    /// The parameter with the number of things on a page, where there is one.
-    pub(super) size: Option<&'static str>,
-    /// The number of things on a page that nobody asked to be larger or smaller.
-    pub(super) usual_size: u64,
-    pub(super) answer: fn(&Call<'_>, &Page) -> PlatformResponse,
-}
 
 /// The parameter that tells which page.
 pub(super) enum Cursor {
@@ -44,33 +32,34 @@ pub(super) struct Page {
     pub(super) next: Option<String>,
 }
 
-impl List {
-    /// Returns the page that is asked for, or the name of a parameter that makes no sense.
-    pub(super) fn page(&self, parameters: &RequestParameters) -> Result<Page, &'static str> {
-        let given = self
-            .size
-            .and_then(|name| Some((name, text(parameters, name)?)));
-        let size = match given {
-            None => self.usual_size,
-            Some((name, given)) => given.parse::<u64>().map_err(|_| name)?,
-        }
-        .clamp(1, LARGEST_PAGE);
-        let start = match text(parameters, self.cursor.name()) {
-            None => 0,
-            Some(given) => self.cursor.start(given, size).ok_or(self.cursor.name())?,
-        };
-        let total = match text(parameters, "endless") {
-            Some(_) => u64::MAX,
-            None => THINGS,
-        };
-        let end = start.saturating_add(size).min(total);
-        Ok(Page {
-            things: start.min(end)..end,
-            size,
-            total,
-            next: (end < total).then(|| self.cursor.text(end, size)),
-        })
+/// Returns the page that is asked for, or the name of a parameter that makes no sense.
+pub(super) fn page(
+    cursor: &Cursor,
+    size_parameter: Option<&'static str>,
+    usual_size: u64,
+    parameters: &RequestParameters,
+) -> Result<Page, &'static str> {
+    let given = size_parameter.and_then(|name| Some((name, text(parameters, name)?)));
+    let size = match given {
+        None => usual_size,
+        Some((name, given)) => given.parse::<u64>().map_err(|_| name)?,
     }
+    .clamp(1, LARGEST_PAGE);
+    let start = match text(parameters, cursor.name()) {
+        None => 0,
+        Some(given) => cursor.start(given, size).ok_or(cursor.name())?,
+    };
+    let total = match text(parameters, "endless") {
+        Some(_) => u64::MAX,
+        None => THINGS,
+    };
+    let end = start.saturating_add(size).min(total);
+    Ok(Page {
+        things: start.min(end)..end,
+        size,
+        total,
+        next: (end < total).then(|| cursor.text(end, size)),
+    })
 }
 
 impl Page {

@@ -6,11 +6,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::parameters::{Client, RequestParameters, identify, required, text};
+use super::probe::{Encoding, ProbeEndpoint, TokenPlace};
 use super::refusal::Refusal;
 use super::rules::Rules;
-use super::simulated::{
-    ClientAuthentication, Encoding, ProbeEndpoint, RefreshEndpoint, TokenPlace,
-};
+use super::simulated::{ClientAuthentication, RefreshEndpoint};
 
 /// A request for new tokens, read but not yet judged.
 pub(super) struct RefreshRequest {

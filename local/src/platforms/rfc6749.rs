@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use super::grant::Issued;
+use super::probe::Encoding;
 use super::refusal::Refusal;
 use super::response::PlatformResponse;
 use super::rules::Rules;
-use super::simulated::{ClientAuthentication, Encoding, NamedError, RefreshEndpoint};
+use super::simulated::{ClientAuthentication, NamedError, RefreshEndpoint};
 
 /// Returns a token endpoint that takes a form with the client's credentials in it.
 pub(super) const fn endpoint(body: fn(&Rules, &Issued) -> Value) -> RefreshEndpoint {

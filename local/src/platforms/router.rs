@@ -9,9 +9,10 @@ use axum::routing::{MethodFilter, MethodRouter, any, get, on};
 use shared::Platform;
 
 use super::api::Host;
-use super::call_request::CallRequest;
+use super::call_request::parse_call;
+use super::probe::{Encoding, ProbeEndpoint};
 use super::request::{ProbeRequest, RefreshRequest};
-use super::simulated::{Encoding, ProbeEndpoint, Simulated};
+use super::simulated::Simulated;
 use super::{Platforms, catalog, control, response, state};
 
 /// The most bytes that the body of a call may have.
@@ -89,7 +90,7 @@ impl Platforms {
         let handler = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
             let platforms = platforms.clone();
             async move {
-                let request = CallRequest::parse(api, host, method, &uri, headers, &body);
+                let request = parse_call(api, host, method, &uri, headers, &body);
                 let now = platforms.clock.now().timestamp();
                 let outcome = platforms.locked().call(platform, &request, now);
                 send(outcome).await

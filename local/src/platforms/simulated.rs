@@ -4,8 +4,9 @@
 use serde_json::Value;
 
 use super::api::Api;
-use super::grant::{Denied, EpochSeconds, Issued, TokenStatus};
-use super::parameters::{Client, RequestParameters};
+use super::grant::{EpochSeconds, Issued};
+use super::parameters::RequestParameters;
+use super::probe::{Encoding, ProbeEndpoint};
 use super::refusal::Refusal;
 use super::response::PlatformResponse;
 use super::rules::Rules;
@@ -49,14 +50,6 @@ pub(super) struct RefreshEndpoint {
     pub(super) body: fn(&Rules, &Issued) -> Value,
 }
 
-/// Where the parameters stand: a query comes by GET, the others by POST.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Encoding {
-    Query,
-    Form,
-    Json,
-}
-
 pub(super) enum ClientAuthentication {
     /// The token alone is proof enough.
     None,
@@ -65,57 +58,6 @@ pub(super) enum ClientAuthentication {
     /// A client with a secret uses only HTTP Basic; a public client sends its id.
     Basic,
     ParametersOrBasic,
-}
-
-pub(super) struct ProbeEndpoint {
-    pub(super) path: &'static str,
-    pub(super) encoding: Encoding,
-    pub(super) token: TokenPlace,
-    /// Returns the asking client's id, where the platform wants to know it.
-    pub(super) caller:
-        fn(&RequestParameters, Option<&Client>, &Rules) -> Result<String, PlatformResponse>,
-    /// Whether a token that is seen for the first time never ends.
-    pub(super) adopts_for_ever: bool,
-    pub(super) answer: ProbeAnswer,
-    /// Answers about a token that the platform does not accept, or about no token.
-    pub(super) refuse: fn(Option<Denied>) -> PlatformResponse,
-}
-
-/// Returns a probe by GET that takes the token alone, as a bearer token.
-pub(super) const fn bearer_probe(
-    path: &'static str,
-    answer: fn(&ProbeContext<'_>, &TokenStatus) -> PlatformResponse,
-    refuse: fn(Option<Denied>) -> PlatformResponse,
-) -> ProbeEndpoint {
-    ProbeEndpoint {
-        path,
-        encoding: Encoding::Query,
-        token: TokenPlace::Bearer,
-        caller: |_, _, _| Ok(String::new()),
-        adopts_for_ever: false,
-        answer: ProbeAnswer::Works(answer),
-        refuse,
-    }
-}
-
-pub(super) enum TokenPlace {
-    Parameter(&'static str),
-    ParameterOrBearer(&'static str),
-    Bearer,
-    Header(&'static str),
-}
-
-pub(super) enum ProbeAnswer {
-    /// Answers about a token that works.
-    Works(fn(&ProbeContext<'_>, &TokenStatus) -> PlatformResponse),
-    /// Answers about every token.
-    Any(fn(&ProbeContext<'_>, Result<TokenStatus, Denied>) -> PlatformResponse),
-}
-
-pub(super) struct ProbeContext<'a> {
-    pub(super) rules: &'a Rules,
-    pub(super) caller: &'a str,
-    pub(super) now: EpochSeconds,
 }
 
 /// An error's name, and what the platform then answers.

@@ -3,17 +3,17 @@
 use serde::Serialize;
 use shared::Platform;
 
-use super::api::{Api, ApiEndpoint, Call, Fault};
-use super::call_request::CallRequest;
+use super::api::{Api, ApiEndpoint, Call, CallRequest, Fault};
 use super::catalog;
 use super::grant::{Denied, EpochSeconds, TokenStatus};
 use super::ledger::Ledger;
 use super::parameters::Client;
+use super::probe::{ProbeAnswer, ProbeContext, ProbeEndpoint};
 use super::refusal::Refusal;
 use super::request::{ProbeRequest, RefreshRequest};
 use super::response::PlatformResponse;
 use super::rules::Rules;
-use super::simulated::{ProbeAnswer, ProbeContext, ProbeEndpoint, Simulated};
+use super::simulated::Simulated;
 use super::usage::RecentCalls;
 
 /// What one simulator has seen.

@@ -2,16 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::api::{Api, Call, Fault, Host, bearer_api, list, probe, write};
-use super::call_request::CallRequest;
+use super::api::{Api, Call, CallRequest, Fault, Host, List, bearer_api, list, probe, write};
 use super::grant::Issued;
-use super::paging::{Cursor, List};
+use super::paging::Cursor;
+use super::probe::{ProbeEndpoint, bearer_probe};
 use super::response::{PlatformResponse, trace_id};
 use super::rfc6749::{self, error};
 use super::rules::{MINUTE, Rules};
-use super::simulated::{
-    ClientAuthentication, NamedError, ProbeEndpoint, RefreshEndpoint, Simulated, bearer_probe,
-};
+use super::simulated::{ClientAuthentication, NamedError, RefreshEndpoint, Simulated};
 
 pub(super) static SIMULATED: Simulated = Simulated {
     token: "/snapchat/login/oauth2/access_token",

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use shared::Platform;
 
-use super::call_request::CallRequest;
+use super::api::CallRequest;
 use super::grant::EpochSeconds;
+use super::probe::ProbeEndpoint;
 use super::request::{ProbeRequest, RefreshRequest};
 use super::response::PlatformResponse;
 use super::script::{Action, Armed, Requests};
-use super::simulated::ProbeEndpoint;
 use super::simulator::Simulator;
 use super::{catalog, lineage};
 

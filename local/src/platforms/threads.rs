@@ -6,9 +6,10 @@ use super::api::{Api, Call, Host, list, probe, write};
 use super::graph;
 use super::graph_api::{self, Dialect};
 use super::paging::Page;
+use super::probe::{Encoding, ProbeEndpoint};
 use super::response::PlatformResponse;
 use super::rules::{DAY, Rules};
-use super::simulated::{ClientAuthentication, Encoding, ProbeEndpoint, RefreshEndpoint, Simulated};
+use super::simulated::{ClientAuthentication, RefreshEndpoint, Simulated};
 
 pub(super) static SIMULATED: Simulated = Simulated {
     token: "/threads/refresh_access_token",

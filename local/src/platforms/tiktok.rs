@@ -2,17 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::api::{Api, Call, Fault, Host, bearer_api, probe, query, write};
-use super::call_request::CallRequest;
+use super::api::{Api, Call, CallRequest, Fault, Host, List, bearer_api, probe, query, write};
 use super::grant::Issued;
-use super::paging::{Cursor, List};
+use super::paging::Cursor;
+use super::probe::{ProbeEndpoint, bearer_probe};
 use super::refusal::Refusal;
 use super::response::{PlatformResponse, trace_id};
 use super::rfc6749;
 use super::rules::{DAY, MINUTE, Rules};
-use super::simulated::{
-    ClientAuthentication, NamedError, ProbeEndpoint, RefreshEndpoint, Simulated, bearer_probe, raw,
-};
+use super::simulated::{ClientAuthentication, NamedError, RefreshEndpoint, Simulated, raw};
 
 pub(super) static SIMULATED: Simulated = Simulated {
     token: "/tiktok/v2/oauth/token/",

@@ -3,18 +3,16 @@
 
 use serde_json::{Value, json};
 
-use super::api::{Api, Call, Fault, Host, bearer_api, list, read, write};
-use super::call_request::CallRequest;
+use super::api::{Api, Call, CallRequest, Fault, Host, List, bearer_api, list, read, write};
 use super::grant::{Denied, Issued};
-use super::paging::{Cursor, List};
+use super::paging::Cursor;
 use super::parameters::{identify, identify_pair, text};
+use super::probe::{Encoding, ProbeAnswer, ProbeEndpoint, TokenPlace};
 use super::refusal::Refusal;
 use super::response::{PlatformResponse, trace_id};
 use super::rfc6749;
 use super::rules::{DAY, MINUTE, Rules};
-use super::simulated::{
-    Encoding, NamedError, ProbeAnswer, ProbeEndpoint, RefreshEndpoint, Simulated, TokenPlace,
-};
+use super::simulated::{NamedError, RefreshEndpoint, Simulated};
 
 pub(super) static SIMULATED: Simulated = Simulated {
     token: "/tiktok_business/open_api/v1.3/tt_user/oauth2/refresh_token/",

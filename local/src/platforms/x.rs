@@ -1,17 +1,14 @@
 use serde_json::{Value, json};
 
-use super::api::{Api, Call, Fault, Host, bearer_api, list, probe, write};
-use super::call_request::CallRequest;
+use super::api::{Api, Call, CallRequest, Fault, Host, List, bearer_api, list, probe, write};
 use super::grant::Issued;
-use super::paging::{Cursor, List};
+use super::paging::Cursor;
+use super::probe::{ProbeEndpoint, bearer_probe};
 use super::refusal::Refusal;
 use super::response::PlatformResponse;
 use super::rfc6749::{self, error};
 use super::rules::{DAY, MINUTE, Rules};
-use super::simulated::{
-    ClientAuthentication, JSON, NamedError, ProbeEndpoint, RefreshEndpoint, Simulated,
-    bearer_probe, raw,
-};
+use super::simulated::{ClientAuthentication, JSON, NamedError, RefreshEndpoint, Simulated, raw};
 use super::usage::Usage;
 
 pub(super) static SIMULATED: Simulated = Simulated {

@@ -18,6 +18,8 @@ struct ApiProperties {
     #[serde(default)]
     auth: Auth,
     #[serde(default)]
+    binary_media_types: Vec<String>,
+    #[serde(default)]
     gateway_responses: BTreeMap<String, Value>,
 }
 
@@ -50,6 +52,18 @@ pub(super) fn parse_api(
     place: &str,
 ) -> Result<Api, TemplateError> {
     let properties: ApiProperties = typed(properties, place)?;
+    let passes_bytes = match &properties.binary_media_types[..] {
+        [] => false,
+        // As SAM spells `*/*`.
+        [all] if all == "*~1*" => true,
+        _ => {
+            let place = inside(place, "BinaryMediaTypes");
+            return Err(TemplateError::at(
+                place,
+                "only */* (written *~1*) is supported",
+            ));
+        }
+    };
     let mut authorizers = BTreeMap::new();
     for (name, authorizer) in properties.auth.authorizers {
         let place = format!("{place}.Auth.Authorizers.{name}");
@@ -96,6 +110,7 @@ pub(super) fn parse_api(
     Ok(Api {
         id,
         stage: properties.stage_name,
+        passes_bytes,
         authorizers,
         routes: Vec::new(),
         responses,

@@ -116,6 +116,9 @@ fn to_json(yaml: &Yaml, place: &str) -> Result<Value, TemplateError> {
                 "!Ref" => json!({"Ref": argument}),
                 "!Sub" => json!({"Fn::Sub": argument}),
                 "!Join" => json!({"Fn::Join": argument}),
+                // Only in what is not run here.
+                "!Select" => json!({"Fn::Select": argument}),
+                "!Split" => json!({"Fn::Split": argument}),
                 "!If" => json!({"Fn::If": argument}),
                 "!Equals" => json!({"Fn::Equals": argument}),
                 "!Not" => json!({"Fn::Not": argument}),

@@ -57,8 +57,11 @@ pub(super) fn attach(
         Event::Api {
             method, path, auth, ..
         } => {
-            if path.contains("+}") {
-                return Err(wrong("Path", "paths are explicit here: no {proxy+}"));
+            if path.contains("+}") && !path.ends_with("/{path+}") {
+                return Err(wrong(
+                    "Path",
+                    "only {path+} at the end takes several segments",
+                ));
             }
             let authorizer = match auth["Authorizer"].as_str() {
                 None => default_authorizer,

@@ -41,6 +41,14 @@ pub(super) const TYPES_WITHOUT: &[(&str, &str)] = &[
         "AWS::Cognito::UserPoolClient",
         "the local issuer knows everybody",
     ),
+    (
+        "AWS::Cognito::UserPoolResourceServer",
+        "the local issuer knows everybody",
+    ),
+    (
+        "AWS::Cognito::UserPoolDomain",
+        "the local issuer knows everybody",
+    ),
     ("AWS::SNS::Subscription", "no mail leaves this machine"),
     ("AWS::CloudWatch::Alarm", WATCHED),
     ("AWS::CloudWatch::Dashboard", WATCHED),
@@ -276,6 +284,7 @@ pub(super) const TYPES: &[(&str, Properties)] = &[
                 "Properties.MethodSettings",
                 Without("nobody but this machine's people calls"),
             ),
+            ("Properties.BinaryMediaTypes", Runs),
             (
                 "Properties.OpenApiVersion",
                 Without("steers how SAM writes the definition"),

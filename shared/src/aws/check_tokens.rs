@@ -4,6 +4,7 @@ use aws_config::SdkConfig;
 use aws_sdk_lambda::config::StalledStreamProtectionConfig;
 use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::InvocationType;
 use serde_json::{Value, json};
 
 use crate::IntegrationKey;
@@ -63,7 +64,46 @@ impl CheckTokensClient {
     /// # Errors
     /// [`CheckError`] says whether the function was reached.
     pub async fn check(&self, key: &IntegrationKey) -> Result<Checked, CheckError> {
-        let payload = json!({ "integration": key });
+        self.invoke(json!({ "integration": key })).await
+    }
+
+    /// Like [`Self::check`], but only while the integration's credential is of this generation:
+    /// whoever comes after another refresh causes none.
+    ///
+    /// # Errors
+    /// [`CheckError`] says whether the function was reached.
+    pub async fn check_generation(
+        &self,
+        key: &IntegrationKey,
+        generation: u64,
+    ) -> Result<Checked, CheckError> {
+        self.invoke(json!({ "integration": key, "generation": generation }))
+            .await
+    }
+
+    /// Has the function check one integration in the background; with a generation, only while
+    /// its credential is of it. Lambda repeats the check if it fails.
+    ///
+    /// # Errors
+    /// When Lambda does not take the request.
+    pub async fn request_check(
+        &self,
+        key: &IntegrationKey,
+        generation: Option<u64>,
+    ) -> Result<(), AwsError> {
+        let payload = json!({ "integration": key, "generation": generation });
+        self.lambda
+            .invoke()
+            .function_name(&self.function)
+            .invocation_type(InvocationType::Event)
+            .payload(Blob::new(payload.to_string()))
+            .send()
+            .await
+            .map_err(|error| AwsError::new("lambda:Invoke", error))?;
+        Ok(())
+    }
+
+    async fn invoke(&self, payload: Value) -> Result<Checked, CheckError> {
         let answer = self
             .lambda
             .invoke()

@@ -3,6 +3,7 @@
 
 pub mod alert;
 pub mod alert_policy;
+pub mod call_reading;
 pub mod check_result;
 pub mod digest;
 mod encoding;

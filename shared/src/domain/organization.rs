@@ -26,14 +26,20 @@ pub struct Member {
 pub enum Permission {
     /// Register, reconnect, check and disconnect integrations, and get their alerts.
     ManageIntegrations,
+    /// Take permits and access tokens, and call platforms through us: what an application does.
+    UseIntegrations,
     /// Another permission of the system that the members came from.
     Other(String),
 }
 
+const MANAGE: &str = "manage_integrations";
+const USE: &str = "use_integrations";
+
 impl From<String> for Permission {
     fn from(name: String) -> Self {
         match name.as_str() {
-            "manage_integrations" => Self::ManageIntegrations,
+            MANAGE => Self::ManageIntegrations,
+            USE => Self::UseIntegrations,
             _ => Self::Other(name),
         }
     }
@@ -42,7 +48,8 @@ impl From<String> for Permission {
 impl From<Permission> for String {
     fn from(permission: Permission) -> Self {
         match permission {
-            Permission::ManageIntegrations => "manage_integrations".to_owned(),
+            Permission::ManageIntegrations => MANAGE.to_owned(),
+            Permission::UseIntegrations => USE.to_owned(),
             Permission::Other(name) => name,
         }
     }
@@ -56,11 +63,20 @@ pub enum Membership {
 }
 
 impl Membership {
+    /// Whether the caller may use integrations, which costs permits.
+    #[must_use]
+    pub fn may_use(&self) -> bool {
+        match self {
+            Self::Owner => true,
+            Self::Member(permissions) => permissions.contains(&Permission::UseIntegrations),
+        }
+    }
+
     /// Returns the permissions comma-separated, as the authorizer hands them on.
     #[must_use]
     pub fn permissions(&self) -> String {
         match self {
-            Self::Owner => String::from(Permission::ManageIntegrations),
+            Self::Owner => format!("{MANAGE},{USE}"),
             Self::Member(permissions) => {
                 let names = permissions.iter().cloned().map(String::from);
                 // A name with a comma in it would read as two permissions.
@@ -80,6 +96,7 @@ mod tests {
         let names =
             ["billing", "billing,manage_integrations"].map(|n| Permission::from(n.to_owned()));
         assert_eq!(Membership::Member(names.to_vec()).permissions(), "billing");
-        assert_eq!(Membership::Owner.permissions(), "manage_integrations");
+        let all = "manage_integrations,use_integrations";
+        assert_eq!(Membership::Owner.permissions(), all);
     }
 }

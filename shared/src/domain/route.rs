@@ -14,6 +14,20 @@ pub struct RouteParameters {
     pub platform: Option<Platform>,
     /// `{notificationId}`.
     pub notification: Option<String>,
+    /// `{path+}`, the rest of the path, as it was sent.
+    pub rest: Option<String>,
+}
+
+/// The routes whose calls take a permit: it is for a call to the platform.
+const METERED: [&str; 2] = [
+    "/api/platforms/{platform}/{orgId}/{integrationId}/permits",
+    "/api/platforms/{platform}/{orgId}/{integrationId}/proxy/{path+}",
+];
+
+/// Whether a call of the route with this template takes a permit.
+#[must_use]
+pub fn is_metered(template: &str) -> bool {
+    METERED.contains(&template)
 }
 
 impl RouteParameters {
@@ -23,8 +37,16 @@ impl RouteParameters {
     #[must_use]
     pub fn parse(template: &str, path: &str) -> Option<Self> {
         let (mut org, mut integration, mut platform, mut notification) = (None, None, None, None);
+        let mut rest = None;
         let mut segments = path.split('/');
         for expected in template.split('/') {
+            // As API Gateway and axum spell it.
+            if ["{path+}", "{*path}"].contains(&expected) {
+                let left: Vec<_> = segments.by_ref().collect();
+                rest = Some(left.join("/")).filter(|rest| !rest.is_empty());
+                rest.as_ref()?;
+                continue;
+            }
             let segment = segments.next()?;
             let parameter = expected
                 .strip_prefix('{')
@@ -52,6 +74,7 @@ impl RouteParameters {
             integration,
             platform,
             notification,
+            rest,
         })
     }
 
@@ -116,5 +139,27 @@ mod tests {
             "no organisation"
         );
         assert_eq!(RouteParameters::parse("/{orgId}/{proxy+}", "/acme/x"), None);
+    }
+
+    #[test]
+    fn the_rest_of_a_path_stays_as_it_was_sent() {
+        let rest = |path: &str| {
+            let read = RouteParameters::parse("/x/{orgId}/{path+}", path)?;
+            assert_eq!(
+                RouteParameters::parse("/x/{orgId}/{*path}", path),
+                Some(read.clone())
+            );
+            read.rest
+        };
+        for (path, expected) in [
+            ("/x/acme/me", Some("me")),
+            ("/x/acme/v2/user/info/", Some("v2/user/info/")),
+            ("/x/acme/a%2Fb//../c", Some("a%2Fb//../c")),
+            ("/x/acme/", None),
+            ("/x/acme", None),
+            ("/x/%61cme/me", None),
+        ] {
+            assert_eq!(rest(path).as_deref(), expected, "{path}");
+        }
     }
 }

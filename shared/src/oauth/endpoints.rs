@@ -17,6 +17,8 @@ pub struct PlatformEndpoints {
     pub authorize: String,
     /// The base of the API.
     pub api: String,
+    /// The hosts that applications call, by name.
+    pub hosts: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone)]
@@ -30,6 +32,9 @@ struct Override {
     token: Option<String>,
     authorize: Option<String>,
     api: Option<String>,
+    /// Replaces hosts by their names; the others stay.
+    #[serde(default)]
+    hosts: BTreeMap<String, String>,
 }
 
 impl Default for Endpoints {
@@ -78,14 +83,37 @@ impl Endpoints {
                 },
                 None => Ok(documented),
             };
+            let mut hosts = of_version.hosts;
+            for (name, host) in given.hosts {
+                if !hosts.contains_key(&name) {
+                    let known: Vec<_> = hosts.keys().map(String::as_str).collect();
+                    let text = format!(
+                        "{platform} has no host {name:?}; it has {}",
+                        known.join(", ")
+                    );
+                    return Err(variables.invalid(NAME, text));
+                }
+                let host = address("hosts", Some(host), String::new())?;
+                hosts.insert(name, host);
+            }
             let known = PlatformEndpoints {
                 token: address("token", given.token, of_version.token)?,
                 authorize: address("authorize", given.authorize, of_version.authorize)?,
                 api: address("api", given.api, of_version.api)?,
+                hosts,
             };
             endpoints.0.insert(platform, known);
         }
         Ok(endpoints)
+    }
+
+    /// Returns the address of a host that takes the platform's access tokens, by its name;
+    /// without one, of the main host.
+    #[must_use]
+    pub fn host(&self, platform: Platform, name: Option<&str>) -> Option<&str> {
+        let main = platform.definition().calls.hosts.first()?.0;
+        let hosts = &self.get(platform).hosts;
+        hosts.get(name.unwrap_or(main)).map(String::as_str)
     }
 
     pub(super) fn get(&self, platform: Platform) -> &PlatformEndpoints {
@@ -110,6 +138,7 @@ fn shape(version: &str) -> String {
 /// Returns the addresses that the platform documents (November 2026), with another version of
 /// its API if one is given.
 fn documented(platform: Platform, other: Option<&str>) -> PlatformEndpoints {
+    let hosts = platform.definition().calls.hosts;
     let Addresses {
         version,
         token,
@@ -122,5 +151,9 @@ fn documented(platform: Platform, other: Option<&str>) -> PlatformEndpoints {
         token: address(token),
         authorize: address(authorize),
         api: address(api),
+        hosts: hosts
+            .iter()
+            .map(|(name, host)| ((*name).to_owned(), (*host).to_owned()))
+            .collect(),
     }
 }

@@ -2,6 +2,7 @@
 //! the answer.
 
 mod body;
+mod call;
 mod client_credentials;
 mod endpoints;
 mod request;
@@ -12,6 +13,7 @@ mod tokens;
 mod transport;
 mod wait;
 
+pub use call::{CallAnswer, read_call};
 pub use client_credentials::{ClientCredentials, PlatformClients, PlatformSecretError};
 pub use endpoints::{Endpoints, PlatformEndpoints};
 pub use reqwest::Error as HttpError;

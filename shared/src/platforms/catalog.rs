@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::consent::Consent;
 pub use super::definition::RefreshModel;
-use super::definition::{DefaultQuota, Definition};
+use super::definition::{DefaultQuota, Definition, TokenHeader};
 use super::{google_ads, instagram, linkedin, meta, snapchat, threads, tiktok, tiktok_business, x};
 use crate::domain::redact;
 
@@ -186,6 +186,33 @@ impl Platform {
         let spellings = self.definition().scope_spellings;
         let long = spellings.iter().find(|(short, _)| *short == scope);
         long.map_or(scope, |(_, long)| long)
+    }
+
+    /// Returns the names of the hosts that take an access token, the main one first.
+    pub fn hosts(self) -> impl Iterator<Item = &'static str> {
+        let hosts = self.definition().calls.hosts.iter();
+        hosts.map(|(name, _)| *name)
+    }
+
+    /// Whether a call of this path holds other calls, each of which the platform counts: the
+    /// Graph API takes up to 50 at its root (graph-api/batch-requests).
+    #[must_use]
+    pub fn is_batch(self, path: &str) -> bool {
+        let is_graph = matches!(self, Self::Meta | Self::Instagram | Self::Threads);
+        let version = path
+            .strip_prefix('v')
+            .map(|rest| rest.trim_end_matches('/'));
+        let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        is_graph && (path.is_empty() || version.is_some_and(digits))
+    }
+
+    /// Returns the header that carries an access token in a call, and its value.
+    #[must_use]
+    pub fn token_header(self, access_token: &str) -> (&'static str, String) {
+        match self.definition().calls.token_header {
+            TokenHeader::Bearer => ("Authorization", format!("Bearer {access_token}")),
+            TokenHeader::Named(name) => (name, access_token.to_owned()),
+        }
     }
 
     #[must_use]

@@ -7,6 +7,8 @@ use serde_json::Value;
 use super::consent::Consent;
 use super::request::RequestShape;
 use super::rule::{ErrorBody, Rule, Unsuccessful};
+use super::usage::Headers;
+use crate::domain::call_reading::Usage;
 use crate::domain::probe_result::ProbeResult;
 
 /// Everything that is known of one platform.
@@ -35,6 +37,9 @@ pub(crate) struct Definition {
     pub(crate) error_body: fn(&Value) -> ErrorBody<'_>,
     /// What the platform's errors mean: the first rule that fits decides.
     pub(crate) rules: &'static [&'static [Rule]],
+
+    /// The API, as applications call it.
+    pub(crate) calls: ApiCalls,
 
     /// Short names of permissions, and how the platform's answers spell them.
     pub(crate) scope_spellings: &'static [(&'static str, &'static str)],
@@ -98,6 +103,25 @@ pub(crate) struct Probe {
     pub(crate) request: fn(bool, &[String]) -> &'static RequestShape,
     /// Reads an answer with a status of success; returns `None` if it is an error.
     pub(crate) outcome: fn(&Value, DateTime<Utc>) -> Option<ProbeOutcome>,
+}
+
+/// How applications call an API.
+pub(crate) struct ApiCalls {
+    /// The hosts that take an access token, each by its name; the first is the main one.
+    pub(crate) hosts: &'static [(&'static str, &'static str)],
+    /// Where the access token goes.
+    pub(crate) token_header: TokenHeader,
+    /// Reads how much of the platform's own quotas an answer says is used.
+    pub(crate) usage: fn(Headers<'_>, DateTime<Utc>) -> Vec<Usage>,
+}
+
+/// The header with the access token of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TokenHeader {
+    /// `Authorization: Bearer` (RFC 6750, 2.1).
+    Bearer,
+    /// A header of the platform's own.
+    Named(&'static str),
 }
 
 /// The access token works, or why not.

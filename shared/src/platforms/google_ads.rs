@@ -5,18 +5,18 @@ use serde_json::{Map, Value};
 
 use super::consent::Consent;
 use super::definition::{
-    Addresses, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
-    RefreshModel,
+    Addresses, ApiCalls, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
+    RefreshModel, TokenHeader,
 };
 use super::json::{code, ends, scopes, text};
 use super::request::Parameter::AccessToken;
 use super::request::{Authentication, Endpoint, Parameters, RequestShape};
-use super::rfc6749;
 use super::rule::{
     ANYWHERE, APP_MISCONFIGURED, APPLICATION_THROTTLED, EXPIRED, ErrorBody, GRANT_REFUSED,
     INTEGRATION_THROTTLED, PERMISSION_LOST, PROBE_NOT_APPLICABLE, REVOKED, Rule, SERVER_ERROR, on,
 };
 use super::wait::parse_duration;
+use super::{rfc6749, usage};
 use crate::domain::probe_result::ProbeResult;
 use crate::domain::verdict::{PlatformAction, Verdict};
 
@@ -61,6 +61,15 @@ pub(super) static DEFINITION: Definition = Definition {
     error_body,
     rules: &[RULES, rfc6749::RULES, ANYWHERE],
     // developers.google.com/identity/protocols/oauth2/scopes
+    calls: ApiCalls {
+        hosts: &[
+            ("google-ads", "https://googleads.googleapis.com"),
+            ("youtube", "https://youtube.googleapis.com"),
+            ("analytics", "https://analyticsdata.googleapis.com"),
+        ],
+        token_header: TokenHeader::Bearer,
+        usage: usage::none,
+    },
     scope_spellings: &[
         ("email", "https://www.googleapis.com/auth/userinfo.email"),
         (
@@ -105,18 +114,27 @@ static RULES: &[Rule] = &[
     on(&["deleted_client", "disabled_client"]).means(APP_MISCONFIGURED),
     on(&["internal_failure"]).means(SERVER_ERROR),
     // `tokeninfo`: expired, revoked, or never theirs; it does not say.
-    on(&["invalid_token"]).in_probe().means(GRANT_REFUSED),
+    on(&["invalid_token"]).of_access_token().means(GRANT_REFUSED),
     // developers.google.com/google-ads/api/docs/get-started/common-errors, by the
     // names of `AuthenticationError` and `AuthorizationError`. That the access
     // token is over or unknown says nothing of the grant.
-    on(&["OAUTH_TOKEN_EXPIRED"]).in_probe().means(EXPIRED),
-    on(&["OAUTH_TOKEN_INVALID"]).in_probe().means(GRANT_REFUSED),
+    on(&["OAUTH_TOKEN_EXPIRED"]).of_access_token().means(EXPIRED),
+    on(&["OAUTH_TOKEN_INVALID"]).of_access_token().means(GRANT_REFUSED),
     on(&["OAUTH_TOKEN_REVOKED", "GOOGLE_ACCOUNT_DELETED"]).means(REVOKED),
     on(&["TWO_STEP_VERIFICATION_NOT_ENROLLED", "ADVANCED_PROTECTION_NOT_ENROLLED"]).means(SIGN_IN_STRONGER),
     // About what was asked: the account has no Google Ads, the project has not
     // switched that API on, or the grant is not for it. What a grant allows is said
     // by every refresh.
     on(&["NOT_ADS_USER", "SERVICE_DISABLED", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"]).in_probe().means(PROBE_NOT_APPLICABLE),
+    // The same of calls, where it is a permission that the grant lacks, or an API that the
+    // project has not switched on.
+    on(&["ACCESS_TOKEN_SCOPE_INSUFFICIENT", "insufficientPermissions"]).in_call().means(PERMISSION_LOST),
+    on(&["SERVICE_DISABLED"]).in_call().means(APP_MISCONFIGURED),
+    // Google's other APIs (googleapis/google-api-php-client#1391: without details).
+    on(&["UNAUTHENTICATED", "authError"]).in_call().means(GRANT_REFUSED),
+    // YouTube's quota is the project's (googleapis/google-api-nodejs-client#2263).
+    on(&["quotaExceeded", "dailyLimitExceeded"]).in_call().means(APPLICATION_THROTTLED),
+    on(&["rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"]).in_call().means(INTEGRATION_THROTTLED),
     on(&["CUSTOMER_NOT_FOUND", "USER_PERMISSION_DENIED", "CUSTOMER_NOT_ENABLED"]).means(PERMISSION_LOST),
     on(&["PROJECT_DISABLED", "CLOUD_PROJECT_NOT_APPROVED_FOR_PRODUCTION"]).means(APP_MISCONFIGURED),
     // `QuotaError`; the scope of the rate tells whom it holds back.
@@ -172,6 +190,8 @@ fn error_body(body: &Value) -> ErrorBody<'_> {
     if let Some(error) = rfc6749::error_body(body) {
         return error;
     }
+    // `searchStream` answers with a list.
+    let body = body.get(0).unwrap_or(body);
     let error = &body["error"];
     let details = list(&error["details"]);
     let failures = || details.iter().flat_map(|detail| list(&detail["errors"]));
@@ -180,6 +200,8 @@ fn error_body(body: &Value) -> ErrorBody<'_> {
         .flat_map(serde_json::Map::values);
     // google.rpc.ErrorInfo
     let reasons = details.iter().map(|detail| &detail["reason"]);
+    // Of APIs older than that.
+    let older = list(&error["errors"]).iter().map(|error| &error["reason"]);
     let quota = failures()
         .map(|failure| {
             let details = &failure["details"];
@@ -193,6 +215,7 @@ fn error_body(body: &Value) -> ErrorBody<'_> {
     ErrorBody {
         codes: names
             .chain(reasons)
+            .chain(older)
             .chain([&error["status"]])
             .filter_map(code)
             .collect(),

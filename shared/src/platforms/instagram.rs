@@ -1,11 +1,13 @@
 //! Instagram, by the Instagram API with Instagram Login.
 
 use super::consent::Consent;
-use super::definition::{Addresses, DefaultQuota, Definition, HOUR, Probe, RefreshModel};
+use super::definition::{
+    Addresses, ApiCalls, DefaultQuota, Definition, HOUR, Probe, RefreshModel, TokenHeader,
+};
 use super::request::Parameter::{AccessToken, Literal};
 use super::request::{Authentication, Endpoint, Parameters, RequestShape};
 use super::rule::ANYWHERE;
-use super::{graph, rfc6749};
+use super::{graph, rfc6749, usage};
 
 pub(super) static DEFINITION: Definition = Definition {
     name: "instagram",
@@ -39,6 +41,11 @@ pub(super) static DEFINITION: Definition = Definition {
     }),
     error_body: graph::error_body,
     rules: &[graph::RULES, ANYWHERE],
+    calls: ApiCalls {
+        hosts: &[("graph", "https://graph.instagram.com")],
+        token_header: TokenHeader::Bearer,
+        usage: usage::graph,
+    },
     scope_spellings: &[],
     quota: DefaultQuota {
         limit: 200,

@@ -3,16 +3,16 @@ use serde_json::Value;
 
 use super::consent::Consent;
 use super::definition::{
-    Addresses, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
-    RefreshModel,
+    Addresses, ApiCalls, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
+    RefreshModel, TokenHeader,
 };
 use super::request::Parameter::{AccessToken, ClientId, ClientSecret};
 use super::request::{Authentication, Endpoint, Parameters, RequestShape};
 use super::rule::{
-    ANYWHERE, APP_MISCONFIGURED, EXPIRED, ErrorBody, GRANT_REFUSED, REVOKED, Rule, SERVER_ERROR,
-    Unsuccessful, on, status,
+    ANYWHERE, APP_MISCONFIGURED, EXPIRED, ErrorBody, GRANT_REFUSED, PERMISSION_LOST, REVOKED, Rule,
+    SERVER_ERROR, Unsuccessful, on, status,
 };
-use super::{json, rfc6749};
+use super::{json, rfc6749, usage};
 use crate::domain::probe_result::ProbeResult;
 
 pub(super) static DEFINITION: Definition = Definition {
@@ -59,6 +59,11 @@ pub(super) static DEFINITION: Definition = Definition {
     }),
     error_body,
     rules: &[RULES, rfc6749::RULES, ANYWHERE],
+    calls: ApiCalls {
+        hosts: &[("api", "https://api.linkedin.com")],
+        token_header: TokenHeader::Bearer,
+        usage: usage::none,
+    },
     scope_spellings: &[],
     quota: DefaultQuota {
         limit: 100,
@@ -77,11 +82,14 @@ static RULES: &[Rule] = &[
     // revoked." (nango.dev/blog/linkedin-oauth-refresh-token-invalid-grant)
     on(&["invalid_request"]).saying("refresh token is invalid").means(GRANT_REFUSED),
     // The API's. Expiry is the access token's alone.
-    on(&["65602", "65604", "EXPIRED_ACCESS_TOKEN"]).in_probe().means(EXPIRED),
-    on(&["65600", "INVALID_ACCESS_TOKEN"]).in_probe().means(GRANT_REFUSED),
+    on(&["65602", "65604", "EXPIRED_ACCESS_TOKEN"]).of_access_token().means(EXPIRED),
+    on(&["65600", "INVALID_ACCESS_TOKEN"]).of_access_token().means(GRANT_REFUSED),
     // Also said of a token that does not work yet, and these answers don't say
     // how old it is: so a refusal that is to be confirmed, not a revocation.
-    on(&["65601", "REVOKED_ACCESS_TOKEN"]).in_probe().means(GRANT_REFUSED),
+    on(&["65601", "REVOKED_ACCESS_TOKEN"]).of_access_token().means(GRANT_REFUSED),
+    // "Not enough permissions to access: me.GET.NO_VERSION"
+    // (linkedin-developers/linkedin-api-js-client#35).
+    on(&["100", "ACCESS_DENIED"]).in_call().means(PERMISSION_LOST),
     // An API version past its end (learn.microsoft.com, marketing/versioning).
     status(426).means(APP_MISCONFIGURED),
 ];

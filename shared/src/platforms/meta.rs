@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::consent::Consent;
 use super::definition::{
-    Addresses, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
-    RefreshModel,
+    Addresses, ApiCalls, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
+    RefreshModel, TokenHeader,
 };
 use super::request::Parameter::{
     AccessToken, AppAccessToken, ClientId, ClientSecret, Literal, ProofOf,
@@ -15,7 +15,7 @@ use super::request::{Authentication, Endpoint, Parameters, RequestShape};
 use super::rule::{
     ANYWHERE, APP_MISCONFIGURED, GRANT_REFUSED, RequestKind, Rule, Unsuccessful, find, on,
 };
-use super::{graph, json, rfc6749};
+use super::{graph, json, rfc6749, usage};
 use crate::domain::probe_result::ProbeResult;
 use crate::domain::verdict::Verdict;
 
@@ -66,6 +66,14 @@ pub(super) static DEFINITION: Definition = Definition {
     }),
     error_body: graph::error_body,
     rules: &[OUR_TOKEN, graph::RULES, ANYWHERE],
+    calls: ApiCalls {
+        hosts: &[
+            ("graph", "https://graph.facebook.com"),
+            ("graph-video", "https://graph-video.facebook.com"),
+        ],
+        token_header: TokenHeader::Bearer,
+        usage: usage::graph,
+    },
     scope_spellings: &[],
     quota: DefaultQuota {
         limit: 200,

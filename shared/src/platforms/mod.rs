@@ -19,6 +19,7 @@ mod snapchat;
 mod threads;
 mod tiktok;
 mod tiktok_business;
+pub(crate) mod usage;
 pub(crate) mod wait;
 mod x;
 

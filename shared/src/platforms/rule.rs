@@ -14,6 +14,8 @@ pub(crate) enum RequestKind {
     Refresh,
     /// Asks whether the access token works.
     Probe,
+    /// Calls the API, for whoever uses the integration.
+    Call,
 }
 
 /// An answer that does not hold what we asked for.
@@ -49,7 +51,8 @@ pub(crate) struct Rule {
     message: Option<&'static str>,
     status: Option<(u16, u16)>,
     transient: bool,
-    probe_only: bool,
+    /// The kinds of request whose answers it is for; empty for every kind.
+    kinds: &'static [RequestKind],
     /// What the error means. A wait here is for an answer that asks for none.
     pub(crate) means: Verdict,
 }
@@ -79,7 +82,9 @@ const fn throttled(scope: ThrottleScope) -> Verdict {
 
 /// Rules for any server, after a platform's own rules.
 pub(crate) static ANYWHERE: &[Rule] = &[
-    // RFC 6585, section 4.
+    // RFC 6585, section 4. It does not say whom it holds back: at a token endpoint our
+    // application, which all requests there have in common; of a call the one integration.
+    status(429).in_call().means(INTEGRATION_THROTTLED),
     status(429).means(APPLICATION_THROTTLED),
     // RFC 9110, 15.6.
     statuses(500, 599).means(SERVER_ERROR),
@@ -118,7 +123,7 @@ const fn rule(codes: Codes) -> Rule {
         message: None,
         status: None,
         transient: false,
-        probe_only: false,
+        kinds: &[],
         means: UNINTELLIGIBLE,
     }
 }
@@ -148,10 +153,22 @@ impl Rule {
         self
     }
 
-    /// Fits only the answer to a probe. Such an error is about the access token, whose end is
-    /// not that of the grant.
+    /// Fits only the answer to a probe.
     pub(crate) const fn in_probe(mut self) -> Self {
-        self.probe_only = true;
+        self.kinds = &[RequestKind::Probe];
+        self
+    }
+
+    /// Fits only the answer to a call of the API.
+    pub(crate) const fn in_call(mut self) -> Self {
+        self.kinds = &[RequestKind::Call];
+        self
+    }
+
+    /// Fits only where the access token was sent to be used. Such an error is about that token,
+    /// whose end is not that of the grant.
+    pub(crate) const fn of_access_token(mut self) -> Self {
+        self.kinds = &[RequestKind::Probe, RequestKind::Call];
         self
     }
 
@@ -180,7 +197,7 @@ impl Rule {
                 .status
                 .is_none_or(|(first, last)| (first..=last).contains(&status))
             && (error.is_transient || !self.transient)
-            && (kind == RequestKind::Probe || !self.probe_only)
+            && (self.kinds.is_empty() || self.kinds.contains(&kind))
     }
 }
 

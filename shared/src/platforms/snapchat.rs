@@ -5,13 +5,13 @@ use serde_json::Value;
 
 use super::consent::Consent;
 use super::definition::{
-    Addresses, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
-    RefreshModel,
+    Addresses, ApiCalls, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
+    RefreshModel, TokenHeader,
 };
 use super::json::text;
 use super::request::{Authentication, Endpoint, Parameters, RequestShape};
-use super::rfc6749;
-use super::rule::{ANYWHERE, ErrorBody, GRANT_REFUSED, PERMISSION_LOST, Rule, on};
+use super::rule::{ANYWHERE, ErrorBody, GRANT_REFUSED, PERMISSION_LOST, Rule, on, status};
+use super::{rfc6749, usage};
 use crate::domain::probe_result::ProbeResult;
 
 pub(super) static DEFINITION: Definition = Definition {
@@ -52,6 +52,14 @@ pub(super) static DEFINITION: Definition = Definition {
     }),
     error_body,
     rules: &[RULES, rfc6749::RULES, ANYWHERE],
+    calls: ApiCalls {
+        hosts: &[
+            ("ads-api", "https://adsapi.snapchat.com"),
+            ("business-api", "https://businessapi.snapchat.com"),
+        ],
+        token_header: TokenHeader::Bearer,
+        usage: usage::none,
+    },
     scope_spellings: &[],
     quota: DefaultQuota {
         limit: 100,
@@ -64,7 +72,9 @@ pub(super) static DEFINITION: Definition = Definition {
 /// (airbyte #17506); a 200 with an error says nothing.
 #[rustfmt::skip] // a rule a line
 static RULES: &[Rule] = &[
-    on(&["ERROR"]).with_status(401).in_probe().means(GRANT_REFUSED),
+    on(&["ERROR"]).with_status(401).of_access_token().means(GRANT_REFUSED),
+    // "Some status codes do not contain JSON" (singer-io/tap-snapchat-ads).
+    status(401).in_call().means(GRANT_REFUSED),
     on(&["ERROR"]).with_status(403).means(PERMISSION_LOST),
 ];
 

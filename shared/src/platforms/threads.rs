@@ -1,11 +1,13 @@
 //! Threads, by the Threads API.
 
 use super::consent::Consent;
-use super::definition::{Addresses, DefaultQuota, Definition, HOUR, Probe, RefreshModel};
+use super::definition::{
+    Addresses, ApiCalls, DefaultQuota, Definition, HOUR, Probe, RefreshModel, TokenHeader,
+};
 use super::request::Parameter::{AccessToken, Literal};
 use super::request::{Authentication, Endpoint, Parameters, RequestShape};
 use super::rule::ANYWHERE;
-use super::{graph, rfc6749};
+use super::{graph, rfc6749, usage};
 
 pub(super) static DEFINITION: Definition = Definition {
     name: "threads",
@@ -38,6 +40,11 @@ pub(super) static DEFINITION: Definition = Definition {
     }),
     error_body: graph::error_body,
     rules: &[graph::RULES, ANYWHERE],
+    calls: ApiCalls {
+        hosts: &[("graph", "https://graph.threads.net")],
+        token_header: TokenHeader::Bearer,
+        usage: usage::graph,
+    },
     scope_spellings: &[],
     // docs/threads/overview, rate limiting: 4,800 calls in 24 hours for each impression
     // of the account, ten of them at least. This is one impression's share.

@@ -5,17 +5,17 @@ use serde_json::Value;
 
 use super::consent::Consent;
 use super::definition::{
-    Addresses, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
-    RefreshModel,
+    Addresses, ApiCalls, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
+    RefreshModel, TokenHeader,
 };
 use super::json::{code, text};
 use super::request::Parameter::{ClientId, ClientSecret, Literal, RefreshToken};
 use super::request::{Authentication, Endpoint, Parameters, RequestShape};
-use super::rfc6749;
 use super::rule::{
     ANYWHERE, ErrorBody, GRANT_REFUSED, PERMISSION_LOST, PROBE_NOT_APPLICABLE, Rule, SERVER_ERROR,
     on,
 };
+use super::{rfc6749, usage};
 use crate::domain::probe_result::ProbeResult;
 
 pub(super) static DEFINITION: Definition = Definition {
@@ -58,6 +58,11 @@ pub(super) static DEFINITION: Definition = Definition {
     }),
     error_body,
     rules: &[RULES, rfc6749::RULES, ANYWHERE],
+    calls: ApiCalls {
+        hosts: &[("open-api", "https://open.tiktokapis.com")],
+        token_header: TokenHeader::Bearer,
+        usage: usage::none,
+    },
     scope_spellings: &[],
     quota: DefaultQuota {
         limit: 100,
@@ -72,7 +77,7 @@ pub(super) static DEFINITION: Definition = Definition {
 #[rustfmt::skip] // a rule a line
 static RULES: &[Rule] = &[
     // "invalid or not found in the request": for whatever reason.
-    on(&["access_token_invalid"]).in_probe().means(GRANT_REFUSED),
+    on(&["access_token_invalid"]).of_access_token().means(GRANT_REFUSED),
     // The probe needs `user.info.basic`, which a grant for something else never had.
     // What a grant allows is said by every refresh.
     on(&["scope_not_authorized", "scope_permission_missed"]).in_probe().means(PROBE_NOT_APPLICABLE),

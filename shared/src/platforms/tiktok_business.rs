@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::consent::Consent;
 use super::definition::{
-    Addresses, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
-    RefreshModel,
+    Addresses, ApiCalls, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
+    RefreshModel, TokenHeader,
 };
 use super::json::{code, scopes, text};
 use super::request::Parameter::{AccessToken, ClientId, ClientSecret, Literal, RefreshToken};
@@ -16,6 +16,7 @@ use super::rule::{
     ANYWHERE, APP_MISCONFIGURED, APPLICATION_THROTTLED, EXPIRED, ErrorBody, GRANT_REFUSED,
     PERMISSION_LOST, Rule, SERVER_ERROR, between, on,
 };
+use super::usage;
 use crate::domain::probe_result::ProbeResult;
 
 pub(super) static DEFINITION: Definition = Definition {
@@ -66,6 +67,11 @@ pub(super) static DEFINITION: Definition = Definition {
     }),
     error_body,
     rules: &[RULES, ANYWHERE],
+    calls: ApiCalls {
+        hosts: &[("business-api", "https://business-api.tiktok.com")],
+        token_header: TokenHeader::Named("Access-Token"),
+        usage: usage::none,
+    },
     scope_spellings: &[],
     quota: DefaultQuota {
         limit: 100,
@@ -81,7 +87,7 @@ pub(super) static DEFINITION: Definition = Definition {
 #[rustfmt::skip] // a rule a line
 static RULES: &[Rule] = &[
     // The access token's end, which a refresh mends.
-    on(&["40102"]).in_probe().means(EXPIRED),
+    on(&["40102"]).of_access_token().means(EXPIRED),
     on(&["40103"]).means(EXPIRED), // the refresh token's
     // Invalid access token, core user, refresh token; authorisation code; advertiser
     // logged out; TikTok user not logged in, authorisation failed; log in first.

@@ -5,15 +5,17 @@ use serde_json::Value;
 
 use super::consent::Consent;
 use super::definition::{
-    Addresses, DefaultQuota, Definition, DocumentedLifetimes, HOUR, RefreshModel,
+    Addresses, ApiCalls, DefaultQuota, Definition, DocumentedLifetimes, HOUR, RefreshModel,
+    TokenHeader,
 };
 use super::json::{code, text};
 use super::request::Parameter::{Literal, RefreshToken};
 use super::request::{Authentication, Endpoint, Parameters, RequestShape};
-use super::rfc6749;
 use super::rule::{
-    ANYWHERE, APP_MISCONFIGURED, APPLICATION_THROTTLED, ErrorBody, GRANT_REFUSED, Rule, on, status,
+    ANYWHERE, APP_MISCONFIGURED, APPLICATION_THROTTLED, ErrorBody, GRANT_REFUSED,
+    INTEGRATION_THROTTLED, Rule, on, status,
 };
+use super::{rfc6749, usage};
 use crate::domain::verdict::{PlatformAction, Verdict};
 
 pub(super) static DEFINITION: Definition = Definition {
@@ -52,6 +54,11 @@ pub(super) static DEFINITION: Definition = Definition {
     probe: None,
     error_body,
     rules: &[RULES, rfc6749::RULES, ANYWHERE],
+    calls: ApiCalls {
+        hosts: &[("api", "https://api.x.com")],
+        token_header: TokenHeader::Bearer,
+        usage: usage::x,
+    },
     scope_spellings: &[],
     quota: DefaultQuota {
         limit: 300,
@@ -75,7 +82,11 @@ static RULES: &[Rule] = &[
     // No credits left: with 402, and seen with 403.
     on(&["credits-depleted"]).means(APP_MISCONFIGURED),
     status(402).means(APP_MISCONFIGURED),
+    // docs.x.com, rate-limits: of a call with a user's token they are that user's.
+    on(&["88"]).in_call().means(INTEGRATION_THROTTLED),
     on(&["88"]).means(APPLICATION_THROTTLED),
+    // "Unauthorized", of whatever is wrong with the access token.
+    status(401).in_call().means(GRANT_REFUSED),
 ];
 
 /// xdevplatform/docs: HTTP Basic only; X rejects credentials in the body.

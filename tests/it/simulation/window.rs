@@ -57,7 +57,10 @@ async fn between_an_answer_and_its_being_stored_nothing_else_is_asked() {
         lab.proxy.begin(Plan::default());
         lab.proxy.own(format!("rt-{}", id_of(n)), n);
         let (_, function) = lab.start(&[]);
-        let checked = function.check(&key("acme", &id_of(n)), None).await.unwrap();
+        let checked = function
+            .check(&key("acme", &id_of(n)), None, None)
+            .await
+            .unwrap();
         assert_eq!(checked.result, CheckResult::Renewed, "{platform}");
         assert_eq!(window(&lab.proxy.log()), [], "{platform}");
     }

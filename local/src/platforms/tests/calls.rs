@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::{Action, Requests, Script, hosts};
+use super::super::{Action, Requests, Script, endpoints};
 use super::api::{Kind, body, call, call_at, next, path, things};
 use super::*;
 
@@ -119,10 +119,9 @@ async fn a_write_whose_answer_is_lost_has_acted() {
 
 #[test]
 fn the_hosts_are_told_by_platform_and_name() {
-    let hosts = hosts("http://127.0.0.1:9/");
-    assert_eq!(hosts.as_object().unwrap().len(), Platform::ALL.len());
+    let endpoints = endpoints("http://127.0.0.1:9/");
     assert_eq!(
-        hosts["meta"],
+        endpoints["meta"]["hosts"],
         json!({
             "graph": "http://127.0.0.1:9/meta",
             "graph-video": "http://127.0.0.1:9/meta-video",
@@ -139,6 +138,8 @@ fn the_hosts_are_told_by_platform_and_name() {
         ("snapchat", "ads-api"),
     ] {
         let url = format!("http://127.0.0.1:9/{platform}");
-        assert_eq!(hosts[platform], json!({ host: url }));
+        assert_eq!(endpoints[platform]["hosts"][host], url);
     }
+    let elsewhere = "http://127.0.0.1:9/not-simulated";
+    assert_eq!(endpoints["google"]["hosts"]["youtube"], elsewhere);
 }

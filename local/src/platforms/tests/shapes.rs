@@ -23,6 +23,10 @@ fn the_endpoints_end_like_the_real_ones() {
             "token": "http://127.0.0.1:9/meta/oauth/access_token",
             "authorize": "http://127.0.0.1:9/meta/dialog/oauth",
             "api": "http://127.0.0.1:9/meta",
+            "hosts": {
+                "graph": "http://127.0.0.1:9/meta",
+                "graph-video": "http://127.0.0.1:9/meta-video",
+            },
         })
     );
     for (platform, end) in [

@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::attributes;
-use super::limiter::Limiter;
 use super::memory::MAX_DENIAL_AGE;
-use crate::Platform;
+use super::store::Store;
 use crate::domain::quota::Block;
-use crate::domain::quota::item::seconds;
 use crate::domain::quota::key::application_key;
+use crate::domain::quota::window::seconds;
+use crate::{Clock, Platform};
 
 /// Seconds for which an instance believes that an application is not blocked.
 pub const APPLICATION_BLOCK_MAX_AGE: u64 = 5;
@@ -41,6 +41,34 @@ impl Applications {
         self.0[&platform].lock().await
     }
 
+    /// Returns until when a platform asks our whole application to wait. Whoever comes during a look
+    /// waits for its answer.
+    ///
+    /// A look that fails changes nothing: it is no reason to refuse, because each integration's own
+    /// quota still holds. Nor is it repeated before it is due again.
+    pub(super) async fn blocked_until(
+        &self,
+        platform: Platform,
+        store: &Store,
+        clock: &Clock,
+    ) -> Option<u64> {
+        let mut known = self.known(platform).await;
+        let now = seconds(clock.now());
+        if known.is_due(now) {
+            known.looked_at = Some(now);
+            match store.look(application_key(platform)).await {
+                Ok(item) => match attributes::block(&item.unwrap_or_default()) {
+                    Ok(block) => known.block = block,
+                    Err(_) => tracing::warn!(%platform, "the application's block is damaged"),
+                },
+                Err(cause) => {
+                    tracing::warn!(%platform, %cause, "the application's block was not seen");
+                }
+            }
+        }
+        known.blocked_until(seconds(clock.now()))
+    }
+
     /// Notes what was just written.
     pub(super) async fn learn(&self, platform: Platform, block: Option<Block>, now: u64) {
         let mut known = self.known(platform).await;
@@ -66,30 +94,5 @@ impl Known {
         // A clock that was set back makes it due as well.
         self.looked_at
             .is_none_or(|at| now.checked_sub(at).is_none_or(|age| age >= max_age))
-    }
-}
-
-impl Limiter {
-    /// Returns until when a platform asks our whole application to wait. Whoever comes during a look
-    /// waits for its answer.
-    ///
-    /// A look that fails changes nothing: it is no reason to refuse, because each integration's own
-    /// quota still holds. Nor is it repeated before it is due again.
-    pub(super) async fn application_blocked_until(&self, platform: Platform) -> Option<u64> {
-        let mut known = self.applications.known(platform).await;
-        let now = seconds(self.clock.now());
-        if known.is_due(now) {
-            known.looked_at = Some(now);
-            match self.store.look(application_key(platform)).await {
-                Ok(item) => match attributes::block(&item.unwrap_or_default()) {
-                    Ok(block) => known.block = block,
-                    Err(_) => tracing::warn!(%platform, "the application's block is damaged"),
-                },
-                Err(cause) => {
-                    tracing::warn!(%platform, %cause, "the application's block was not seen");
-                }
-            }
-        }
-        known.blocked_until(seconds(self.clock.now()))
     }
 }

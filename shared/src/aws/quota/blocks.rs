@@ -4,13 +4,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::attributes::{self, Stored, decode};
 use super::block_write::{self, Closes};
-use super::limiter::{Limiter, MAX_LOST_WRITES, QuotaError, denial, item_of};
+use super::error::QuotaError;
+use super::limiter::{Limiter, MAX_LOST_WRITES, denial, item_of};
 use super::store::Sent;
 use super::write::{self, Write};
 use crate::Platform;
 use crate::aws::attributes::Attributes;
-use crate::domain::quota::item::seconds;
 use crate::domain::quota::key::application_key;
+use crate::domain::quota::window::seconds;
 use crate::domain::quota::{Block, BlockSource, LIFTABLE_AFTER_SECONDS, QuotaKey};
 
 /// What came of setting a block.

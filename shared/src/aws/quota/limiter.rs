@@ -7,34 +7,21 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::applications::Applications;
 use super::attributes::{self, Stored, decode};
+use super::error::QuotaError;
 use super::memory::Memory;
 use super::store::{Sent, Store};
 use super::write;
-use crate::aws::AwsError;
 use crate::aws::attributes::Attributes;
-use crate::domain::quota::item::{Item, Judgement, seconds};
+use crate::domain::quota::item::{Item, Judgement};
+use crate::domain::quota::window::seconds;
 use crate::domain::quota::{
     Decision, Denial, PERMIT_SECONDS, Permit, Policies, Policy, QuotaKey, QuotaStatus,
 };
 use crate::runtime::variables::InvalidVariable;
-use crate::{Clock, Variables};
+use crate::{Clock, Platform, Variables};
 
 /// How often one decision may begin anew because others were quicker.
 pub(super) const MAX_LOST_WRITES: u32 = 6;
-
-/// No decision could be made, which is no allowance.
-#[derive(Debug, thiserror::Error)]
-pub enum QuotaError {
-    /// DynamoDB did not answer in time.
-    #[error("the quota store does not answer: {0}")]
-    Unavailable(AwsError),
-    /// Others changed the same item again and again.
-    #[error("too many use this quota at the same moment; try again")]
-    Contended,
-    /// The item was not one that we write; an exhausted one replaced it.
-    #[error("what was stored of this quota was damaged; it counts as used up now")]
-    Damaged,
-}
 
 /// Decides who may call a platform, exactly, with one conditional write a decision.
 #[derive(Debug, Clone)]
@@ -235,67 +222,10 @@ impl Limiter {
         Ok(())
     }
 
-    /// Waits at most `wait` for a permit, and makes one call under it. So a Rust service spends
-    /// the same quota as callers that ask the API for permits.
-    ///
-    /// `call` gets the permit, because it must begin before `use_by`. Later it
-    /// would fall into a window that no longer counts it. Each try is a call of
-    /// its own to the platform, so a retry asks for another permit.
-    ///
-    /// ```no_run
-    /// use std::time::Duration;
-    ///
-    /// use shared::aws::quota::{Limiter, QuotaError};
-    /// use shared::domain::quota::QuotaKey;
-    /// use shared::{Clock, IntegrationId, OrgId, Platform};
-    ///
-    /// /// What came of a post that is due.
-    /// enum Outcome {
-    ///     Posted,
-    ///     /// The platform did not answer while the permit was good.
-    ///     TooLate,
-    ///     /// There is no permit for so many seconds.
-    ///     RetryAfter(u64),
-    /// }
-    ///
-    /// # async fn call_platform() {}
-    /// async fn post(limiter: &Limiter, key: &QuotaKey, clock: &Clock) -> Result<Outcome, QuotaError> {
-    ///     let called = limiter.execute(key, Duration::from_secs(10), async |permit| {
-    ///         // The permit's end is the deadline of everything that leads to the call.
-    ///         let left = (permit.use_by - clock.precise()).to_std().unwrap_or_default();
-    ///         clock.within(left, call_platform()).await
-    ///     });
-    ///     Ok(match called.await? {
-    ///         Ok(Some(())) => Outcome::Posted,
-    ///         Ok(None) => Outcome::TooLate,
-    ///         // Nothing was sent: put the post back into the queue for then.
-    ///         Err(denial) => Outcome::RetryAfter(denial.retry_after(clock.now())),
-    ///     })
-    /// }
-    ///
-    /// # async fn example(client: aws_sdk_dynamodb::Client) -> Result<(), Box<dyn std::error::Error>> {
-    /// let clock = Clock::system();
-    /// let limiter = Limiter::new(client, "quotas", "{}".parse()?, clock.clone());
-    /// let key = QuotaKey::new(Platform::Meta, OrgId::new("acme")?, IntegrationId::new("page-1")?);
-    /// // A store that does not answer is an error here, and no allowance.
-    /// post(&limiter, &key, &clock).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`QuotaError`] where there was no decision; the inner `Err` is a denial. In
-    /// both cases `call` was not made.
-    pub async fn execute<T>(
-        &self,
-        key: &QuotaKey,
-        wait: Duration,
-        call: impl AsyncFnOnce(Permit) -> T,
-    ) -> Result<Result<T, Denial>, QuotaError> {
-        match self.wait_until_ready(key, wait).await? {
-            Decision::Admitted(permit) => Ok(Ok(call(permit).await)),
-            Decision::Denied(denial) => Ok(Err(denial)),
-        }
+    async fn application_blocked_until(&self, platform: Platform) -> Option<u64> {
+        self.applications
+            .blocked_until(platform, &self.store, &self.clock)
+            .await
     }
 
     pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {

@@ -14,6 +14,7 @@ mod applications;
 mod attributes;
 mod block_write;
 mod blocks;
+mod error;
 mod limiter;
 mod memory;
 mod store;
@@ -21,7 +22,8 @@ mod write;
 
 pub use applications::APPLICATION_BLOCK_MAX_AGE;
 pub use blocks::BlockOutcome;
-pub use limiter::{Limiter, QuotaError};
+pub use error::QuotaError;
+pub use limiter::Limiter;
 
 /// Decodes anything as a stored item, and judges by it: for `fuzz/`.
 #[cfg(fuzzing)]

@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use chrono::{DateTime, Utc};
 
-use super::QuotaError;
+use super::error::QuotaError;
 use super::write::Write;
 use crate::Clock;
 use crate::aws::AwsError;

@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 
 use super::attributes;
 use crate::aws::attributes::{Attributes, number, text};
-use crate::domain::quota::item::{Epoch, Item, Span, just_left, seconds};
+use crate::domain::quota::item::{Epoch, Item, Span, just_left};
+use crate::domain::quota::window::seconds;
 use crate::domain::quota::{Block, Policy};
 
 /// One conditional `UpdateItem`. `ttl` is a reserved word, and the only name

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{TableError, parse, render};
 use crate::IntegrationKey;
-use crate::aws::AwsError;
 use crate::aws::attributes::{Attributes, number, text};
+use crate::aws::error::{AwsError, unless_refused};
 use crate::domain::report::AttemptRecord;
 use crate::runtime::random_id;
 use crate::{Clock, UserId};
@@ -50,6 +50,9 @@ pub enum Action {
     Disconnected,
     /// What was granted of the integration's quota is forgotten.
     QuotaReset,
+    /// An application or a person took an access token, at least once within the hour that began
+    /// then.
+    AccessTokenTaken,
 }
 
 /// Something that happened to an integration.
@@ -122,23 +125,49 @@ impl AuditTable {
         id: &str,
         what: impl Serialize,
     ) -> Result<(), TableError> {
-        let now = self.clock.precise();
+        self.put(stream, self.clock.precise(), id, what).await
+    }
+
+    /// Adds a person's act at `at`, unless there is one of this `id` there already.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn record_once(
+        &self,
+        key: IntegrationKey,
+        at: DateTime<Utc>,
+        id: &str,
+        act: MemberAction,
+    ) -> Result<(), TableError> {
+        let stream = AuditStream::Integration(key);
+        self.put(stream, at, id, act).await
+    }
+
+    /// Puts a row unless there is one with the same time and id: that is the same row.
+    async fn put(
+        &self,
+        stream: AuditStream,
+        at: DateTime<Utc>,
+        id: &str,
+        what: impl Serialize,
+    ) -> Result<(), TableError> {
         let mut item = render(&stream, what)?;
         item.insert("stream".into(), text(&stream));
         item.insert(
             "at".into(),
-            text(format!("{:015}#{id}", now.timestamp_millis())),
+            text(format!("{:015}#{id}", at.timestamp_millis())),
         );
-        item.insert("ttl".into(), number((now + RETENTION).timestamp()));
-        self.client
+        item.insert("ttl".into(), number((at + RETENTION).timestamp()));
+        let put = self
+            .client
             .put_item()
             .table_name(&self.table)
             .set_item(Some(item))
             .condition_expression("attribute_not_exists(#stream)")
             .expression_attribute_names("#stream", "stream")
             .send()
-            .await
-            .map_err(|e| AwsError::new("dynamodb:PutItem", e))?;
+            .await;
+        unless_refused("dynamodb:PutItem", put)?;
         Ok(())
     }
 

@@ -8,6 +8,7 @@ mod listing;
 mod notifications;
 mod organizations;
 mod platform_health;
+mod usage;
 
 use serde::de::DeserializeOwned;
 
@@ -17,6 +18,7 @@ pub use listing::{IntegrationIds, OverviewPage};
 pub use notifications::{Delivered, NotificationsTable, Page};
 pub use organizations::{OrganizationsTable, Put};
 pub use platform_health::PlatformHealthTable;
+pub use usage::{ReportedUsage, UsageTable};
 
 use crate::aws::AwsError;
 use crate::aws::attributes::Attributes;

@@ -6,8 +6,7 @@ use std::str::FromStr;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Serialize, Serializer};
 
-use super::item::seconds;
-use super::window::SKEW;
+use super::window::{SKEW, seconds};
 use crate::domain::digest;
 
 /// No block is longer, in seconds: what a platform says may be wrong.

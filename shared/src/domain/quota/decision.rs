@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::item::{Item, Span, WindowStatus, seconds};
+use super::item::{Item, Span, WindowStatus};
 use super::policy::Policy;
+use super::window::seconds;
 use crate::Platform;
 
 /// The answer to a request for a permit.
@@ -32,7 +33,7 @@ pub struct Denial {
 }
 
 /// Why there is no permit now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum DenialReason {
     /// A window is used up.
     #[serde(rename = "quota_used_up")]
@@ -43,14 +44,14 @@ pub enum DenialReason {
 }
 
 /// The status of both windows of a key, and of what blocks it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct QuotaStatus {
     /// The long window.
     pub period: WindowStatus,
     /// The short window.
     pub burst: WindowStatus,
     /// Epoch seconds until which the platform asks us to wait, if that is still to come.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked_until: Option<u64>,
 }
 

@@ -4,7 +4,8 @@
 use chrono::{DateTime, Utc};
 
 use super::decision::{Decision, Denial, Permit, QuotaStatus};
-use super::item::{WindowStatus, seconds};
+use super::item::WindowStatus;
+use super::window::seconds;
 use crate::Platform;
 
 /// A name in the authorizer's context and its value.

@@ -19,7 +19,7 @@ use chrono::{DateTime, Utc};
 
 use super::block::Block;
 use super::policy::Policy;
-use super::window::Window;
+use super::window::{Window, seconds};
 
 /// Names one of a policy's two windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,7 +61,7 @@ pub(crate) enum Judgement {
 }
 
 /// A window's limit, what is left of it, and when more frees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct WindowStatus {
     pub limit: u32,
     /// The limit holds for any interval of this length, in seconds.
@@ -252,11 +252,6 @@ impl Item {
             .copied()
             .collect()
     }
-}
-
-/// Epoch seconds.
-pub(crate) fn seconds(at: DateTime<Utc>) -> u64 {
-    u64::try_from(at.timestamp()).unwrap_or_default()
 }
 
 /// Returns the epochs that left the range last. Every grant removes them, so that an item in

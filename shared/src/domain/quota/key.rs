@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{IntegrationId, OrgId, Platform};
+use crate::{IntegrationId, IntegrationKey, OrgId, Platform};
 
 /// One integration's quota at one platform. The organisation is part of the key, so no caller
 /// can spend another's quota.
@@ -26,6 +26,23 @@ impl QuotaKey {
     #[must_use]
     pub const fn platform(&self) -> Platform {
         self.platform
+    }
+
+    /// Returns the segments of a URL path that name the key: `meta/acme/7`. Of the characters
+    /// of an id, only `|` is none of a path.
+    #[must_use]
+    pub fn path(&self) -> String {
+        let ids = format!("{}/{}", self.org_id, self.integration_id);
+        format!("{}/{}", self.platform, ids.replace('|', "%7C"))
+    }
+}
+
+impl From<&QuotaKey> for IntegrationKey {
+    fn from(key: &QuotaKey) -> Self {
+        Self {
+            org_id: key.org_id.clone(),
+            integration_id: key.integration_id.clone(),
+        }
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) mod key;
 #[cfg(test)]
 mod model;
 mod policy;
-mod window;
+pub(crate) mod window;
 
 pub use block::{
     Block, BlockSource, InvalidBlockSource, LIFTABLE_AFTER_SECONDS, MAX_BLOCK_SECONDS, UsageDigest,

@@ -11,9 +11,10 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy};
 use test_support::{Seeds, check_property, inputs_of};
 
-use super::item::{Item, Span, seconds};
+use super::item::{Item, Span};
 use super::policy::Policy;
 use super::window::Window;
+use super::window::seconds;
 use history::{GUARDED, Guards, histories, run};
 
 /// Milliseconds since the start.

@@ -15,6 +15,11 @@ pub const PERMIT_SECONDS: u32 = 30;
 /// Bounds the difference between clocks together with a request's deadline, in seconds.
 pub(super) const SKEW: u32 = 1;
 
+/// Epoch seconds.
+pub(crate) fn seconds(at: DateTime<Utc>) -> u64 {
+    u64::try_from(at.timestamp()).unwrap_or_default()
+}
+
 /// A limit on grants in any interval of a length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {

@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Platform;
+use crate::domain::call_reading::CallReading;
 use crate::domain::probe_result::{Ends, ProbeResult};
 use crate::domain::verdict::{ThrottleScope, Verdict};
 use crate::oauth::response::{self, Head};
-use crate::oauth::{TokenResponse, Unsuccessful};
+use crate::oauth::{CallAnswer, TokenResponse, Unsuccessful, read_call};
 use crate::platforms::rule::{self, Codes, RequestKind, Rule};
 
 #[derive(Deserialize)]
@@ -21,9 +22,9 @@ struct Fixture {
     row: String,
     /// Where the row or the answer's shape is from.
     source: String,
-    /// Whether the answer is to a probe.
+    /// What the answer is to; a refresh if it does not say.
     #[serde(default)]
-    probe: bool,
+    to: Sent,
     status: u16,
     #[serde(default)]
     headers: BTreeMap<String, String>,
@@ -34,11 +35,21 @@ struct Fixture {
     code: Option<String>,
 }
 
+#[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum Sent {
+    #[default]
+    Refresh,
+    Probe,
+    Call,
+}
+
 impl Fixture {
     fn kind(&self) -> RequestKind {
-        match self.probe {
-            true => RequestKind::Probe,
-            false => RequestKind::Refresh,
+        match self.to {
+            Sent::Refresh => RequestKind::Refresh,
+            Sent::Probe => RequestKind::Probe,
+            Sent::Call => RequestKind::Call,
         }
     }
 
@@ -55,20 +66,31 @@ impl Fixture {
         for (name, value) in &self.headers {
             headers.insert(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
         }
-        let head = Head {
-            status: self.status,
-            headers,
-        };
+        let status = self.status;
         let (definition, body) = (platform.definition(), self.text());
-        let refused = if self.probe {
-            match response::read_probe(definition, &head, body.as_bytes(), now()).result {
-                Ok(seen) => return (alive(&seen), None),
-                Err(refused) => refused,
+        let refused = match self.to {
+            Sent::Probe => {
+                let head = Head { status, headers };
+                match response::read_probe(definition, &head, body.as_bytes(), now()).result {
+                    Ok(seen) => return (alive(&seen), None),
+                    Err(refused) => refused,
+                }
             }
-        } else {
-            match response::read_refresh(definition, &head, body.as_bytes(), now()).result {
-                Ok(granted) => return (renewed(&granted), None),
-                Err(refused) => refused,
+            Sent::Refresh => {
+                let head = Head { status, headers };
+                match response::read_refresh(definition, &head, body.as_bytes(), now()).result {
+                    Ok(granted) => return (renewed(&granted), None),
+                    Err(refused) => refused,
+                }
+            }
+            Sent::Call => {
+                let body = body.into_bytes();
+                let answer = CallAnswer {
+                    status,
+                    headers,
+                    body,
+                };
+                return called(&read_call(platform, &answer, now()));
             }
         };
         let Unsuccessful { verdict, code } = refused;
@@ -153,6 +175,19 @@ fn scopes(scopes: &[String]) -> String {
     }
 }
 
+/// Writes what an answer to a call means in a line: its verdict, and whom it closes for how many
+/// seconds.
+fn called(reading: &CallReading) -> (String, Option<String>) {
+    let mut line = format!("call {}", reading.verdict.name());
+    let full = reading.usage.iter().filter(|usage| usage.is_used_up);
+    let full = full.filter_map(|usage| Some((usage.scope, usage.resets_at?)));
+    for (scope, until) in reading.throttle.into_iter().chain(full) {
+        let seconds = (until - now()).num_seconds();
+        write!(line, " {} {seconds}", stored(scope)).unwrap();
+    }
+    (line, reading.code.clone())
+}
+
 #[test]
 fn every_row_means_what_it_should() {
     let mut wrong = Vec::new();
@@ -197,7 +232,7 @@ fn every_platform_has_the_answers_that_any_server_may_give() {
                 "{platform}, {broken}: the platform may have acted"
             );
         }
-        let probed = fixtures.iter().filter(|fixture| fixture.probe);
+        let probed = fixtures.iter().filter(|fixture| fixture.to == Sent::Probe);
         let alive = probed.filter(|fixture| fixture.expect.starts_with("alive"));
         assert_eq!(alive.count() > 0, platform.has_free_probe(), "{platform}");
     }

@@ -7,9 +7,10 @@ use proptest::sample::select;
 
 use super::super::PERMIT_SECONDS;
 use super::super::block::{Block, BlockSource};
-use super::super::item::{Item, seconds};
+use super::super::item::Item;
 use super::super::policy::Policy;
 use super::super::window::Window;
+use super::super::window::seconds;
 use super::{Millis, at};
 
 /// Records when a grant was written, and when its permit was used.

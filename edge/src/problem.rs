@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use shared::aws::quota::QuotaError;
 use shared::aws::tables::TableError;
 use shared::registration::RegistrationError;
@@ -12,13 +13,15 @@ const RETRY_AFTER_SECONDS: u32 = 5;
 
 /// Why a request failed. [`render`] writes the body, because it knows the request's id.
 #[derive(Debug, Clone)]
-pub(crate) struct Problem {
+pub struct Problem {
     status: StatusCode,
     detail: String,
     /// Seconds after which trying again makes sense.
     retry_after: Option<u32>,
     /// The cause of an internal error, which operators see and clients never do.
     cause: Option<String>,
+    /// Members beside the standard ones (RFC 9457, 3.2).
+    members: Map<String, Value>,
 }
 
 #[derive(Serialize)]
@@ -29,6 +32,8 @@ struct ProblemDetails<'a> {
     detail: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<&'a str>,
+    #[serde(flatten)]
+    members: &'a Map<String, Value>,
 }
 
 impl Problem {
@@ -38,66 +43,88 @@ impl Problem {
             detail: detail.into(),
             retry_after: None,
             cause: None,
+            members: Map::new(),
         }
     }
 
-    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+    /// Adds a member that programs read.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Says after how many seconds trying again makes sense.
+    #[must_use]
+    pub fn retry_after(self, seconds: u32) -> Self {
+        Self {
+            retry_after: Some(seconds),
+            ..self
+        }
+    }
+
+    pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
-    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
+    pub fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, detail)
     }
 
-    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+    pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
-    pub(crate) fn no_such_route() -> Self {
+    pub fn no_such_route() -> Self {
         Self::not_found("There is no such route.")
     }
 
-    pub(crate) fn unknown_integration() -> Self {
+    pub fn unknown_integration() -> Self {
         Self::not_found("The organisation has no such integration.")
     }
 
-    pub(crate) fn conflict(detail: impl Into<String>) -> Self {
+    pub fn conflict(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, detail)
     }
 
     /// Reports that a service on which the answer depends does not answer right now.
-    pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
+    pub fn unavailable(detail: impl Into<String>) -> Self {
         Self {
             retry_after: Some(RETRY_AFTER_SECONDS),
             ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
         }
     }
 
-    pub(crate) fn too_large(detail: impl Into<String>) -> Self {
+    pub fn too_large(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     }
 
-    /// Reports that an invoked function gave no usable answer.
-    pub(crate) fn bad_gateway(detail: impl Into<String>, cause: impl std::fmt::Display) -> Self {
+    /// Reports that somebody behind us did not answer in time.
+    pub fn gateway_timeout(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::GATEWAY_TIMEOUT, detail)
+    }
+
+    /// Reports that somebody behind us gave no usable answer.
+    pub fn bad_gateway(detail: impl Into<String>, cause: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::BAD_GATEWAY, detail).because(cause)
     }
 
     /// Adds a cause that only operators see.
-    pub(crate) fn because(self, cause: impl std::fmt::Display) -> Self {
+    pub fn because(self, cause: impl std::fmt::Display) -> Self {
         Self {
             cause: Some(cause.to_string()),
             ..self
         }
     }
 
-    pub(crate) fn method_not_allowed() -> Self {
+    pub fn method_not_allowed() -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "This route does not take this method; the Allow header says which it does.",
         )
     }
 
-    pub(crate) fn internal(cause: impl std::fmt::Display) -> Self {
+    pub fn internal(cause: impl std::fmt::Display) -> Self {
         let detail = "Something went wrong on our side.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail).because(cause)
     }
@@ -147,7 +174,7 @@ impl IntoResponse for Problem {
 }
 
 /// Writes the body of a response that is a problem, and logs its cause.
-pub(crate) fn render(mut response: Response, request_id: Option<&str>) -> Response {
+pub fn render(mut response: Response, request_id: Option<&str>) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else {
         return response;
     };
@@ -160,6 +187,7 @@ pub(crate) fn render(mut response: Response, request_id: Option<&str>) -> Respon
         status: problem.status.as_u16(),
         detail: &problem.detail,
         instance: request_id,
+        members: &problem.members,
     };
     let body = serde_json::to_vec(&details).unwrap_or_default();
     let (mut parts, _) = response.into_parts();

@@ -1,19 +1,42 @@
 //! The layers around the router: what holds for every request and every answer.
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::middleware::Next;
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Uri, header};
+use http::{HeaderValue, Method, StatusCode, Uri, header};
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
+use tower::Layer;
 
 use crate::problem::{self, Problem};
 
+/// Completes a router: what it lacks is a problem, every answer is complete, and paths are read
+/// as the client sent them.
+pub fn complete<S: Clone + Send + Sync + 'static>(router: Router<S>, state: S) -> Router {
+    let routes = router
+        .fallback(async || Problem::no_such_route())
+        .method_not_allowed_fallback(other_method)
+        .with_state(state);
+    // Around the router, not in it: the path is normalised before it is routed.
+    let layers = (from_fn(complete_response), from_fn(normalize_path));
+    Router::new().fallback_service(layers.layer(routes))
+}
+
+/// Answers a method that a route lacks; axum adds `Allow`. Checks no caller: the methods of a route
+/// are the same for everybody.
+async fn other_method(method: Method) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    Problem::method_not_allowed().into_response()
+}
+
 /// Gives problems their body, keeps answers out of caches, and answers `HEAD`
 /// as `GET` without a body.
-pub(crate) async fn complete_response(request: Request, next: Next) -> Response {
+async fn complete_response(request: Request, next: Next) -> Response {
     let request_id = request_id(&request);
     let is_head = request.method() == Method::HEAD;
     let mut response = problem::render(next.run(request).await, request_id.as_deref());
@@ -30,7 +53,7 @@ pub(crate) async fn complete_response(request: Request, next: Next) -> Response 
 }
 
 /// Routes on the path as the client sent it.
-pub(crate) async fn normalize_path(mut request: Request, next: Next) -> Response {
+async fn normalize_path(mut request: Request, next: Next) -> Response {
     match path_as_sent(&request) {
         Some(uri) => {
             *request.uri_mut() = uri;

@@ -10,11 +10,11 @@ use crate::problem::Problem;
 const MAX_QUOTED: usize = 40;
 
 #[derive(Debug)]
-pub(crate) struct QueryParameters(BTreeMap<String, String>);
+pub struct QueryParameters(BTreeMap<String, String>);
 
 impl QueryParameters {
     /// Parses a query string that may hold each of `known` once, and nothing else.
-    pub(crate) fn parse(query: Option<&str>, known: &[&str]) -> Result<Self, Problem> {
+    pub fn parse(query: Option<&str>, known: &[&str]) -> Result<Self, Problem> {
         let mut parameters = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             if !known.contains(&name.as_ref()) {
@@ -38,7 +38,7 @@ impl QueryParameters {
 
     /// Returns the value of `name` as `parse` returns it. If `parse` refuses the value, the problem
     /// says what is `allowed`.
-    pub(crate) fn get<T>(
+    pub fn get<T>(
         &self,
         name: &str,
         allowed: &str,
@@ -54,7 +54,7 @@ impl QueryParameters {
 }
 
 /// Quotes a value for the client: without control characters, and short.
-pub(crate) fn quoted(value: &str) -> String {
+pub fn quoted(value: &str) -> String {
     let mut start: String = value.chars().take(MAX_QUOTED).collect();
     if start.len() < value.len() {
         start.push('…');

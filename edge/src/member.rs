@@ -18,28 +18,29 @@ use crate::problem::Problem;
 /// A member of the organisation in the path. Only this type gives a handler the
 /// organisation's id, so none can omit the authorization.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Member {
+pub struct Member {
     user: UserId,
     route: RouteParameters,
     manages: bool,
+    uses: bool,
 }
 
 impl Member {
-    pub(crate) fn user(&self) -> &UserId {
+    pub fn user(&self) -> &UserId {
         &self.user
     }
 
     /// The organisation in the path, of which the caller is a member.
-    pub(crate) fn org(&self) -> &OrgId {
+    pub fn org(&self) -> &OrgId {
         &self.route.org
     }
 
-    pub(crate) fn route(&self) -> &RouteParameters {
+    pub fn route(&self) -> &RouteParameters {
         &self.route
     }
 
     /// Returns the integration in the path, or a 404 if the path names none.
-    pub(crate) fn integration(&self) -> Result<IntegrationKey, Problem> {
+    pub fn integration(&self) -> Result<IntegrationKey, Problem> {
         let integration = self.route.integration.clone();
         Ok(IntegrationKey {
             org_id: self.route.org.clone(),
@@ -49,9 +50,18 @@ impl Member {
 
     /// Returns a 403 for a member who may not register, reconnect, check and disconnect
     /// integrations, and reset their quotas.
-    pub(crate) fn must_manage(&self) -> Result<(), Problem> {
+    pub fn must_manage(&self) -> Result<(), Problem> {
         let problem = "You may not manage the integrations of this organisation.";
         self.manages
+            .then_some(())
+            .ok_or_else(|| Problem::forbidden(problem))
+    }
+
+    /// Returns a 403 for a member who may not use integrations: take permits and access tokens,
+    /// and call platforms.
+    pub fn must_use(&self) -> Result<(), Problem> {
+        let problem = "This takes the permission use_integrations in this organisation.";
+        self.uses
             .then_some(())
             .ok_or_else(|| Problem::forbidden(problem))
     }
@@ -67,12 +77,16 @@ impl Member {
             return None;
         }
         let user = UserId::new(field("user_id")?).ok()?;
-        let manage = String::from(Permission::ManageIntegrations);
-        let manages = field("permissions")?.split(',').any(|name| name == manage);
+        let permissions = field("permissions")?;
+        let has = |permission| {
+            let name = String::from(permission);
+            permissions.split(',').any(|of| of == name)
+        };
         Some(Self {
             user,
             route,
-            manages,
+            manages: has(Permission::ManageIntegrations),
+            uses: has(Permission::UseIntegrations),
         })
     }
 }
@@ -95,7 +109,7 @@ impl<S: Sync> FromRequestParts<S> for Member {
 }
 
 /// Returns the authorizer's context. A function URL has no authorizer, and so no context.
-pub(crate) fn authorizer_context(parts: &Parts) -> Option<&HashMap<String, Value>> {
+pub fn authorizer_context(parts: &Parts) -> Option<&HashMap<String, Value>> {
     match parts.request_context_ref()? {
         RequestContext::ApiGatewayV1(context) => Some(&context.authorizer.fields),
         _ => None,
@@ -104,7 +118,7 @@ pub(crate) fn authorizer_context(parts: &Parts) -> Option<&HashMap<String, Value
 
 /// A caller with a valid token, a member of any organisation or of none.
 #[derive(Debug)]
-pub(crate) struct AuthenticatedCaller;
+pub struct AuthenticatedCaller;
 
 impl<S: Sync> FromRequestParts<S> for AuthenticatedCaller {
     type Rejection = Problem;
@@ -167,5 +181,13 @@ mod tests {
             let member = member(&[("permissions", Some(permissions))]).unwrap();
             assert!(!member.manages, "{permissions}");
         }
+    }
+
+    #[test]
+    fn managing_is_not_using() {
+        assert!(member(&[]).unwrap().must_use().is_err());
+        let both = "use_integrations,manage_integrations";
+        let member = member(&[("permissions", Some(both))]).unwrap();
+        assert!(member.must_use().is_ok() && member.must_manage().is_ok());
     }
 }

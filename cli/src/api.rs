@@ -1,0 +1,123 @@
+//! The API over HTTP, for the commands that call it as an application does.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use reqwest::{Method, RequestBuilder, Response};
+use serde::Deserialize;
+use shared::{IntegrationKey, Platform, UserId, Variables};
+
+use crate::stack::{OR_LOCAL, StackArguments};
+
+/// The gateway answers within 29 s.
+const TIMEOUT: Duration = Duration::from_secs(35);
+
+/// Where the API is, and who calls it.
+pub(crate) struct Api {
+    http: reqwest::Client,
+    base: String,
+    bearer: String,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    platform: Platform,
+}
+
+/// Problem details, as far as a person wants them.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(crate) struct ProblemDetails {
+    pub(crate) detail: String,
+    pub(crate) reconnect_url: Option<String>,
+}
+
+impl Api {
+    /// Returns the API of the selected stack. In AWS, `API_URL` says where it is, and
+    /// `WARDEN_TOKEN` is the bearer token; the local issuer gives one to `user`.
+    pub(crate) async fn from_arguments(
+        stack: &StackArguments,
+        user: Option<&UserId>,
+    ) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            // A bearer token must not follow a redirect to wherever it points.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        #[cfg(feature = "local")]
+        if stack.local {
+            let addresses = local::Addresses::from_data_dir(&stack.data_dir.path)?;
+            let user = user.context("name with --user who calls the local stack")?;
+            return Ok(Self {
+                bearer: crate::commands::token::bearer(&addresses, user).await?,
+                base: addresses.gateway,
+                http,
+            });
+        }
+        let _ = stack;
+        if user.is_some() {
+            bail!(
+                "--user is for the local stack: in AWS, the bearer token in WARDEN_TOKEN names the caller"
+            );
+        }
+        let variables = Variables::from_process();
+        let required = |name, what| {
+            let value = variables.get(name).map(str::to_owned);
+            value.with_context(|| format!("{name} is not set: set it to {what}{OR_LOCAL}"))
+        };
+        let base = required("API_URL", "the output ApiUrl of your deployed stack")?;
+        let bearer = required("WARDEN_TOKEN", "a bearer token of your identity provider")?;
+        let base = base.trim_end_matches('/').to_owned();
+        Ok(Self { http, base, bearer })
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = format!("{}{path}", self.base);
+        self.http.request(method, url).bearer_auth(&self.bearer)
+    }
+
+    /// Returns the platform of an integration.
+    pub(crate) async fn platform_of(&self, key: &IntegrationKey) -> anyhow::Result<Platform> {
+        let path = format!("/api/dashboard/{}", path_of(key, "integrations"));
+        let response = send(self.request(Method::GET, &path)).await?;
+        if !response.status().is_success() {
+            return Err(refusal(response).await);
+        }
+        let Named { platform } = response.json().await.context("the API's answer is none")?;
+        Ok(platform)
+    }
+}
+
+/// Sends a request; an error does not hold the URL, whose query may have secrets.
+pub(crate) async fn send(request: RequestBuilder) -> anyhow::Result<Response> {
+    let sent = request.send().await.map_err(reqwest::Error::without_url);
+    sent.context("the API did not answer")
+}
+
+/// Returns the error that an answer of the API is.
+pub(crate) async fn refusal(response: Response) -> anyhow::Error {
+    let status = response.status();
+    let problem: ProblemDetails = response.json().await.unwrap_or_default();
+    let mut text = match problem.detail.is_empty() {
+        true => format!("the API answered {status}"),
+        false => problem.detail,
+    };
+    if let Some(url) = problem.reconnect_url {
+        text += &format!(" A person reconnects it at {url}.");
+    }
+    anyhow::Error::msg(text)
+}
+
+/// Returns the path of an integration below its organisation: `acme/integrations/7`. Of the
+/// characters of an id, only `|` is none of a path.
+pub(crate) fn path_of(key: &IntegrationKey, between: &str) -> String {
+    let IntegrationKey {
+        org_id,
+        integration_id,
+    } = key;
+    let path = match between {
+        "" => format!("{org_id}/{integration_id}"),
+        between => format!("{org_id}/{between}/{integration_id}"),
+    };
+    path.replace('|', "%7C")
+}

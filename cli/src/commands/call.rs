@@ -1,0 +1,161 @@
+//! `warden call`.
+
+use std::io::{ErrorKind, Read, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use reqwest::{Method, Response};
+use shared::{IntegrationKey, Platform, UserId};
+
+use crate::api::{Api, path_of, refusal, send};
+use crate::integration::integration;
+use crate::output::{Outcome, Output};
+use crate::stack::StackArguments;
+
+/// Call a platform's API for an integration, through the proxy
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The platform's answer goes to standard output, the quota and what the answer means to\n\
+        standard error. Exit code 0 if the platform accepted the call. Each call takes a permit.\n\
+        In AWS, API_URL is the output ApiUrl, and WARDEN_TOKEN a bearer token."
+)]
+pub(crate) struct Call {
+    /// The platform's name, or one of facebook, x, google_ads
+    platform: Platform,
+    /// The organisation and its integration
+    #[arg(value_name = "ORG/INTEGRATION", value_parser = integration)]
+    integration: IntegrationKey,
+    /// The method, unless it is GET (or POST with a body), and the path at the platform's host
+    #[arg(value_names = ["METHOD", "PATH"], num_args = 1..=2, required = true)]
+    request: Vec<String>,
+    /// A query parameter; several are allowed
+    #[arg(short = 'q', long = "query", value_name = "NAME=VALUE", value_parser = pair)]
+    query: Vec<(String, String)>,
+    /// A field of a form, which is the body; several are allowed
+    #[arg(short = 'F', long = "field", value_name = "NAME=VALUE", value_parser = pair, conflicts_with = "body")]
+    fields: Vec<(String, String)>,
+    /// A header, such as LinkedIn-Version=202611; several are allowed
+    #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = pair)]
+    headers: Vec<(String, String)>,
+    /// The file with the body, or - for standard input
+    #[arg(long, value_name = "FILE")]
+    body: Option<PathBuf>,
+    /// Print the answer's status and headers before its body
+    #[arg(long)]
+    include: bool,
+    /// Who calls the local stack
+    #[arg(long, value_parser = |text: &str| UserId::new(text))]
+    user: Option<UserId>,
+    #[command(flatten)]
+    stack: StackArguments,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE")?;
+    if name.is_empty() {
+        return Err("it must be NAME=VALUE".to_owned());
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+impl Call {
+    pub(crate) async fn run(self, output: &Output) -> anyhow::Result<Outcome> {
+        let (method, path) = self.method_and_path()?;
+        let body = self.body.as_ref().map(read).transpose()?;
+        let api = Api::from_arguments(&self.stack, self.user.as_ref()).await?;
+        let integration = path_of(&self.integration, "");
+        let route = format!(
+            "/api/platforms/{}/{integration}/proxy/{path}",
+            self.platform
+        );
+        let mut request = api.request(method, &route).query(&self.query);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        if !self.fields.is_empty() {
+            request = request.form(&self.fields);
+        } else if let Some(body) = body {
+            request = request.body(body);
+        }
+        let response = send(request).await?;
+        tell_quota(&response, *output);
+        // No other answer has it: this one is Token Warden's own.
+        let Some(verdict) = header(&response, "warden-verdict").map(str::to_owned) else {
+            return Err(refusal(response).await);
+        };
+        let until = header(&response, "warden-until").map_or_else(String::new, |until| {
+            format!("; no permit is given until {until}")
+        });
+        let status = response.status();
+        output.note(format_args!(
+            "{}: {status}, {verdict}{until}",
+            self.platform
+        ));
+        self.print(response).await?;
+        Ok(Outcome::fine_if(
+            status.is_success() && verdict == "accepted",
+        ))
+    }
+
+    fn method_and_path(&self) -> anyhow::Result<(Method, String)> {
+        let has_body = self.body.is_some() || !self.fields.is_empty();
+        let (method, path) = match &self.request[..] {
+            [path] if has_body => (Method::POST, path),
+            [path] => (Method::GET, path),
+            [method, path] => {
+                let method = method.to_uppercase();
+                (method.parse().context("the method is none")?, path)
+            }
+            _ => bail!("a method and a path are wanted"),
+        };
+        if path.contains(['?', '#']) {
+            bail!("give the path without a query: each parameter goes into a -q of its own");
+        }
+        Ok((method, path.trim_start_matches('/').to_owned()))
+    }
+
+    /// Writes the answer as it came.
+    async fn print(&self, response: Response) -> anyhow::Result<()> {
+        let mut text = Vec::new();
+        if self.include {
+            writeln!(text, "{:?} {}", response.version(), response.status())?;
+            for (name, value) in response.headers() {
+                text.extend_from_slice(name.as_str().as_bytes());
+                text.extend_from_slice(b": ");
+                text.extend_from_slice(value.as_bytes());
+                text.push(b'\n');
+            }
+            text.push(b'\n');
+        }
+        text.extend(response.bytes().await.context("the answer was cut off")?);
+        let mut stdout = std::io::stdout().lock();
+        match stdout.write_all(&text).and_then(|()| stdout.flush()) {
+            // Who closes the pipe, as `head` does, has read enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            written => written.context("the answer could not be written"),
+        }
+    }
+}
+
+fn read(path: &PathBuf) -> anyhow::Result<Vec<u8>> {
+    if path.as_os_str() == "-" {
+        let mut body = Vec::new();
+        std::io::stdin().read_to_end(&mut body)?;
+        return Ok(body);
+    }
+    std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))
+}
+
+fn tell_quota(response: &Response, output: Output) {
+    let number = |name| header(response, name);
+    if let (Some(remaining), Some(limit)) =
+        (number("x-ratelimit-remaining"), number("x-ratelimit-limit"))
+    {
+        output.note(format_args!("quota: {remaining} of {limit} left"));
+    }
+}
+
+fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+    response.headers().get(name)?.to_str().ok()
+}

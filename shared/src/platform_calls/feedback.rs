@@ -1,0 +1,244 @@
+//! Learns from platforms' answers to calls: closes quotas, keeps what they say of their own, and
+//! has an integration checked that may be in trouble.
+//!
+//! An answer alone never changes an integration's state: whoever reports it may be wrong. The
+//! evidence comes from a request of our own.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::aws::AwsError;
+use crate::aws::check_tokens::CheckTokensClient;
+use crate::aws::quota::{Limiter, QuotaError};
+use crate::aws::tables::{ReportedUsage, TableError, UsageTable};
+use crate::domain::call_reading::{CallReading, CallVerdict, Usage, UsageScope};
+use crate::domain::quota::{BlockSource, QuotaKey};
+use crate::oauth::{CallAnswer, read_call};
+use crate::runtime::metrics::{Metric, Metrics};
+use crate::{Clock, IntegrationKey};
+
+/// A use that moves by less is not stored again within [`STORED_FOR`].
+const MIN_CHANGE: u32 = 5;
+const STORED_FOR: TimeDelta = TimeDelta::minutes(5);
+/// How many integrations' stored use an instance remembers.
+const CAPACITY: usize = 10_000;
+
+/// What an answer asks for could not be done in full. Reporting it again does no harm.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedbackError {
+    #[error(transparent)]
+    Quota(#[from] QuotaError),
+    #[error(transparent)]
+    Table(#[from] TableError),
+    #[error(transparent)]
+    Check(#[from] AwsError),
+    /// An answer of Token Warden over HTTP.
+    #[error(transparent)]
+    Http(#[from] super::http_error::HttpError),
+}
+
+#[derive(Debug, Clone)]
+pub struct Feedback {
+    limiter: Limiter,
+    usage: UsageTable,
+    check_tokens: CheckTokensClient,
+    stored: Arc<Mutex<HashMap<QuotaKey, Stored>>>,
+    metrics: Metrics,
+    clock: Clock,
+}
+
+/// The use that was stored last.
+#[derive(Debug)]
+struct Stored {
+    at: DateTime<Utc>,
+    percents: Vec<u32>,
+}
+
+impl Feedback {
+    pub(super) fn new(
+        limiter: Limiter,
+        usage: UsageTable,
+        check_tokens: CheckTokensClient,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            limiter,
+            usage,
+            check_tokens,
+            stored: Arc::default(),
+            metrics: Metrics::default(),
+            clock,
+        }
+    }
+
+    pub(super) fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// Learns from the answer to a call that a permit of ours admitted. Returns what the answer
+    /// means, and whether all that follows could be done.
+    pub async fn learn(
+        &self,
+        key: &QuotaKey,
+        answer: &CallAnswer,
+    ) -> (CallReading, Result<(), FeedbackError>) {
+        let reading = self.read(key, answer);
+        let closed = self.close(key, &reading).await;
+        let kept = self.keep(key, &reading.usage).await;
+        let done = closed.map_err(FeedbackError::from);
+        (reading, done.and(kept.map_err(FeedbackError::from)))
+    }
+
+    /// Learns from an answer that somebody reports. The call may have been made without a
+    /// permit: so the report may also show that a platform's own quota is free again. The
+    /// `generation` is that of the access token of the call, if it is known.
+    ///
+    /// # Errors
+    /// [`FeedbackError`] if part of that could not be done.
+    pub async fn learn_reported(
+        &self,
+        key: &QuotaKey,
+        answer: &CallAnswer,
+        generation: Option<u64>,
+    ) -> Result<CallReading, FeedbackError> {
+        let (reading, done) = self.learn(key, answer).await;
+        done?;
+        self.open(key, &reading.usage).await?;
+        if reading.verdict.asks_for_check() {
+            self.have_checked(key, generation).await?;
+        }
+        Ok(reading)
+    }
+
+    /// Has the integration checked in the background, at most once a minute.
+    ///
+    /// # Errors
+    /// [`FeedbackError`] if the check was not begun.
+    pub async fn have_checked(
+        &self,
+        key: &QuotaKey,
+        generation: Option<u64>,
+    ) -> Result<(), FeedbackError> {
+        if self.usage.claim_check(key, self.clock.now()).await? {
+            let integration = IntegrationKey::from(key);
+            self.check_tokens
+                .request_check(&integration, generation)
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn read(&self, key: &QuotaKey, answer: &CallAnswer) -> CallReading {
+        let reading = read_call(key.platform(), answer, self.clock.now());
+        let CallReading { verdict, code, .. } = &reading;
+        if *verdict != CallVerdict::Accepted {
+            tracing::info!(
+                quota_key = %key,
+                verdict = verdict.name(),
+                code,
+                status = answer.status,
+                "a platform did not accept a call"
+            );
+        }
+        let is = |of: CallVerdict| Metric::Count((*verdict == of).into());
+        let counts = [
+            ("CallsAnswered", Metric::Count(1)),
+            ("CallsThrottled", is(CallVerdict::Throttled)),
+            ("CallTokensRefused", is(CallVerdict::TokenRefused)),
+        ];
+        let by = Some(("platform", key.platform().name()));
+        self.metrics.write(self.clock.precise(), by, &counts);
+        reading
+    }
+
+    /// Closes what the platform wants closed.
+    async fn close(&self, key: &QuotaKey, reading: &CallReading) -> Result<(), QuotaError> {
+        let throttle = reading
+            .throttle
+            .map(|(scope, until)| (scope, until, BlockSource::Throttle));
+        let full = reading.usage.iter().filter(|usage| usage.is_used_up);
+        let full = full.filter_map(|usage| Some((usage.scope, usage.resets_at?, source(usage))));
+        for (scope, until, source) in throttle.into_iter().chain(full) {
+            match scope {
+                UsageScope::Application => {
+                    let platform = key.platform();
+                    self.limiter
+                        .block_application(platform, until, source)
+                        .await?;
+                }
+                UsageScope::Integration => {
+                    self.limiter.block(key, until, source).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens what was closed because of a use that is no longer near its end.
+    async fn open(&self, key: &QuotaKey, usage: &[Usage]) -> Result<(), QuotaError> {
+        let free: Vec<_> = usage.iter().filter(|usage| !usage.is_used_up).collect();
+        if free.is_empty() || self.limiter.status(key).await?.blocked_until.is_none() {
+            return Ok(());
+        }
+        for usage in free {
+            match usage.scope {
+                UsageScope::Application => {
+                    let platform = key.platform();
+                    self.limiter
+                        .unblock_application(platform, &source(usage))
+                        .await?;
+                }
+                UsageScope::Integration => {
+                    self.limiter.unblock(key, &source(usage)).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores the use for people to see, if it has changed.
+    async fn keep(&self, key: &QuotaKey, usage: &[Usage]) -> Result<(), TableError> {
+        let now = self.clock.now();
+        if usage.is_empty() || !self.has_changed(key, usage, now) {
+            return Ok(());
+        }
+        let reported = ReportedUsage {
+            reported_at: now,
+            usage: usage.to_vec(),
+        };
+        self.usage.report(key, &reported).await?;
+        let stored = Stored {
+            at: now,
+            percents: usage.iter().map(|usage| usage.percent).collect(),
+        };
+        let mut all = self.stored();
+        if all.len() >= CAPACITY {
+            all.clear();
+        }
+        all.insert(key.clone(), stored);
+        Ok(())
+    }
+
+    fn has_changed(&self, key: &QuotaKey, usage: &[Usage], now: DateTime<Utc>) -> bool {
+        let all = self.stored();
+        let Some(stored) = all.get(key) else {
+            return true;
+        };
+        let moved = |(old, new): (&u32, &Usage)| old.abs_diff(new.percent) >= MIN_CHANGE;
+        now - stored.at >= STORED_FOR
+            || stored.percents.len() != usage.len()
+            || stored.percents.iter().zip(usage).any(moved)
+    }
+
+    fn stored(&self) -> std::sync::MutexGuard<'_, HashMap<QuotaKey, Stored>> {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the name by which a later report of the same use is recognised.
+fn source(usage: &Usage) -> BlockSource {
+    BlockSource::usage(&usage.header, &usage.entry)
+}
