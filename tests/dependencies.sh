@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 
 # `warden` for AWS alone links nothing of the local stack.
 linked=$(cargo tree -p cli --no-default-features -e normal --prefix none --locked)
-if grep -E '^(local|api|notify|rate-limit-authorizer|dynoxide-rs|libsqlite3-sys|axum|jsonwebtoken) ' <<<"$linked"; then
+if grep -E '^(local|edge|api|platform-calls|notify|rate-limit-authorizer|dynoxide-rs|libsqlite3-sys|axum|jsonwebtoken) ' <<<"$linked"; then
   echo "the operator's tool links these" >&2
   exit 1
 fi

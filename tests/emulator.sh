@@ -9,9 +9,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . tests/tools.sh
 # What is there is taken if it is of the sources as they are.
-for function in CheckTokens Notify RateLimitAuthorizer Api; do
+for function in CheckTokens Notify RateLimitAuthorizer Api PlatformCalls; do
   built=.aws-sam/build/${function}Function/bootstrap
-  if ! [ -x "$built" ] || [ -n "$(find functions shared Cargo.lock -newer "$built" -type f -print -quit)" ]; then
+  if ! [ -x "$built" ] || [ -n "$(find functions edge shared Cargo.lock -newer "$built" -type f -print -quit)" ]; then
     tests/sam-build.sh
     break
   fi

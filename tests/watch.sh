@@ -110,6 +110,7 @@ invoke check-tokens check-tokens-daily.json '"examined"'
 invoke notify notify-sns.json null
 invoke rate-limit-authorizer authorizer-request.json Unauthorized
 invoke api api-expiring-tokens.json '"statusCode":200'
+invoke platform-calls platform-calls-access-token.json '"statusCode":200'
 
 token=$("$warden" token --user olga "${local_stack[@]}" | tail -1)
 url=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["gateway"])' "$home/warden/local.json")

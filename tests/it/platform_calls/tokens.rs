@@ -236,7 +236,9 @@ async fn a_platform_that_holds_us_back_is_not_asked() {
 #[tokio::test]
 async fn what_a_dead_process_left_is_waited_for_and_mended() {
     for platform in ["twitter", "google"] {
-        let world = world(&[("x", platform, Some(TimeDelta::seconds(-1)), true)]).await;
+        let (world, calls) = counted_world().await;
+        let ended = Some(TimeDelta::seconds(-1));
+        import(&world, &[("x", platform, ended, true)]).await;
         // As an attempt leaves it that was killed between its claim and its end.
         let mut row = world.row("acme", "x").await;
         row.refresh.lease = Some(Lease {
@@ -253,8 +255,10 @@ async fn what_a_dead_process_left_is_waited_for_and_mended() {
         let any = json!({});
         let asking = together(&world, platform, "x", &any);
         let passing = async {
-            // Once all wait; then their time is over.
-            tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+            // Once all have looked twice, all wait; then their time is over.
+            while calls.lock().unwrap().len() < 2 * CALLERS {
+                tokio::task::yield_now().await;
+            }
             world.pass(TimeDelta::seconds(20));
         };
         let (answers, ()) = tokio::join!(asking, passing);
