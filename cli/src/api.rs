@@ -27,9 +27,12 @@ struct Named {
 /// Problem details, as far as a person wants them.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(crate) struct ProblemDetails {
-    pub(crate) detail: String,
-    pub(crate) reconnect_url: Option<String>,
+struct ProblemDetails {
+    detail: String,
+    reconnect_url: Option<String>,
+    /// What a denial has instead.
+    message: String,
+    retry_after: Option<u64>,
 }
 
 impl Api {
@@ -98,10 +101,14 @@ pub(crate) async fn send(request: RequestBuilder) -> anyhow::Result<Response> {
 pub(crate) async fn refusal(response: Response) -> anyhow::Error {
     let status = response.status();
     let problem: ProblemDetails = response.json().await.unwrap_or_default();
-    let mut text = match problem.detail.is_empty() {
-        true => format!("the API answered {status}"),
-        false => problem.detail,
-    };
+    let said = [problem.detail, problem.message];
+    let mut text = said
+        .into_iter()
+        .find(|text| !text.is_empty())
+        .unwrap_or_else(|| format!("the API answered {status}"));
+    if let Some(seconds) = problem.retry_after {
+        text += &format!(" The next permit frees in {seconds} seconds.");
+    }
     if let Some(url) = problem.reconnect_url {
         text += &format!(" A person reconnects it at {url}.");
     }

@@ -37,6 +37,11 @@ impl Output {
         Self { json }
     }
 
+    /// Whether one object is wanted, and nothing else.
+    pub(crate) const fn is_json(self) -> bool {
+        self.json
+    }
+
     /// Prints the answer: with `--json` as `object` on one line, otherwise as `text`.
     pub(crate) fn answer(
         self,

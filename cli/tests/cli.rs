@@ -378,6 +378,71 @@ fn with_an_integration() -> Running {
 }
 
 #[test]
+fn a_platform_is_called_and_its_answer_printed_alone() {
+    let stack = with_an_integration();
+    let me = "/v26/customers:listAccessibleCustomers";
+    let output = stack.run(&format!("call google acme/2 {me} --local --user olga"));
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    let answer = object(&output);
+    assert!(answer["resourceNames"].is_array(), "{answer}");
+    assert!(told.contains("quota: 14999 of 15000 left"), "{told}");
+    assert!(told.contains("google: 200 OK, accepted"), "{told}");
+    let output = stack.run(&format!(
+        "call google acme/2 {me} --include --local --user olga"
+    ));
+    let printed = text(&output.stdout);
+    assert!(printed.starts_with("HTTP/1.1 200 OK\n"), "{printed}");
+    assert!(
+        printed.contains("\nwarden-verdict: accepted\n"),
+        "{printed}"
+    );
+    // With a body it is a POST; the platform refuses this one.
+    let output = stack.run("call google acme/2 /v26/nothing -F a=b --local --user olga --json");
+    assert_eq!(output.status.code(), Some(1));
+    let refused = object(&output);
+    let status = (&refused["status"], &refused["verdict"]);
+    assert_eq!(status, (&json!(404), &json!("rejected")));
+    for (wrong, says) in [
+        (
+            "google acme/3 /me --local --user olga",
+            "no such integration",
+        ),
+        (
+            "meta acme/2 /me --local --user olga",
+            "of google, not of meta",
+        ),
+        ("google acme/2 /me --local --user eve", "not a member"),
+        ("google acme/2 /me --local", "--user"),
+        ("google acme/2 /me?a=b --local --user olga", "-q of its own"),
+        ("google acme/2 /me", "API_URL"),
+    ] {
+        let output = stack.run(&format!("call {wrong}"));
+        assert_eq!(output.status.code(), Some(1), "{wrong}");
+        assert!(output.stdout.is_empty(), "{wrong}");
+        let told = text(&output.stderr);
+        assert!(told.contains(says), "{wrong}: {told}");
+    }
+}
+
+#[test]
+fn an_access_token_is_printed_alone_and_recorded() {
+    let stack = with_an_integration();
+    let output = stack.run("access-token acme/2 --local --user olga");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "planted-2\n");
+    let output = stack.run("access-token acme/2 --local --user olga --min-validity 60 --json");
+    assert_eq!(object(&output)["header"]["value"], "Bearer planted-2");
+    let output = stack.run("audit acme/2 --local");
+    let told = text(&output.stdout);
+    assert!(told.contains("access token taken by olga"), "{told}");
+    let output = stack.run("access-token acme/3 --local --user olga");
+    assert_eq!(output.status.code(), Some(1));
+    let output = stack.run("access-token acme/2 --local --user olga --min-validity 0");
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
 fn an_integrations_history_is_told_newest_first() {
     let stack = with_an_integration();
     let output = stack.run("audit acme/2 --local");

@@ -1,11 +1,12 @@
 //! `warden call`.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
 use reqwest::{Method, Response};
+use serde_json::{Map, Value, json};
 use shared::{IntegrationKey, Platform, UserId};
 
 use crate::api::{Api, path_of, refusal, send};
@@ -27,7 +28,7 @@ pub(crate) struct Call {
     #[arg(value_name = "ORG/INTEGRATION", value_parser = integration)]
     integration: IntegrationKey,
     /// The method, unless it is GET (or POST with a body), and the path at the platform's host
-    #[arg(value_names = ["METHOD", "PATH"], num_args = 1..=2, required = true)]
+    #[arg(value_name = "[METHOD] PATH", num_args = 1..=2, required = true)]
     request: Vec<String>,
     /// A query parameter; several are allowed
     #[arg(short = 'q', long = "query", value_name = "NAME=VALUE", value_parser = pair)]
@@ -92,7 +93,12 @@ impl Call {
             "{}: {status}, {verdict}{until}",
             self.platform
         ));
-        self.print(response).await?;
+        if output.is_json() {
+            let answer = describe(response, &verdict).await?;
+            output.answer(&answer, String::new)?;
+        } else {
+            self.print(response).await?;
+        }
         Ok(Outcome::fine_if(
             status.is_success() && verdict == "accepted",
         ))
@@ -130,12 +136,33 @@ impl Call {
         }
         text.extend(response.bytes().await.context("the answer was cut off")?);
         let mut stdout = std::io::stdout().lock();
+        // On a terminal the prompt begins on a line of its own; elsewhere each byte counts.
+        if stdout.is_terminal() && !text.ends_with(b"\n") {
+            text.push(b'\n');
+        }
         match stdout.write_all(&text).and_then(|()| stdout.flush()) {
             // Who closes the pipe, as `head` does, has read enough.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             written => written.context("the answer could not be written"),
         }
     }
+}
+
+/// Returns an answer as one object; a body that is no JSON as a text.
+async fn describe(response: Response, verdict: &str) -> anyhow::Result<Value> {
+    let until = header(&response, "warden-until").map(str::to_owned);
+    let headers: Map<String, Value> = response
+        .headers()
+        .iter()
+        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.into())))
+        .collect();
+    let status = response.status().as_u16();
+    let body = response.bytes().await.context("the answer was cut off")?;
+    let body: Value = serde_json::from_slice(&body)
+        .unwrap_or_else(|_| String::from_utf8_lossy(&body).into_owned().into());
+    Ok(json!({
+        "status": status, "verdict": verdict, "until": until, "headers": headers, "body": body,
+    }))
 }
 
 fn read(path: &PathBuf) -> anyhow::Result<Vec<u8>> {
