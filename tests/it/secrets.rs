@@ -61,7 +61,7 @@ fn planted(id: &str, platform: &str, left: TimeDelta, refresh: bool) -> Value {
 async fn no_token_appears_anywhere_in_the_clear() {
     let log = Captured::default();
     let writer = log.clone();
-    let filter = "debug,shared=trace,check_tokens=trace,notify=trace,api=trace,rate_limit_authorizer=trace,local=trace,lambda_http=trace,lambda_runtime=trace";
+    let filter = "debug,shared=trace,check_tokens=trace,notify=trace,api=trace,platform_calls=trace,edge=trace,rate_limit_authorizer=trace,local=trace,lambda_http=trace,lambda_runtime=trace";
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(move || writer.clone())
@@ -149,6 +149,9 @@ async fn no_token_appears_anywhere_in_the_clear() {
     }
     let refreshed = format!("\"auto_refreshed\":{},", Platform::ALL.len());
     assert!(seen[0].contains(&refreshed), "{}", seen[0]);
+    for platform in Platform::ALL {
+        seen.extend(called(&world, platform).await);
+    }
     // Every way to fail was taken, and told.
     let no: Vec<_> = world.audit("integration#acme#no-google").await;
     assert_eq!(no[0]["result"], "reconnect_needed");
@@ -224,6 +227,42 @@ async fn no_token_appears_anywhere_in_the_clear() {
     let log = log.0.lock().unwrap();
     assert!(log.len() > 10_000, "the log was captured: {}", log.len());
     assert_clean("the log", &log);
+}
+
+/// Takes an access token as an application does, calls with it and reports; returns what is seen
+/// besides the one answer that asked for the token.
+async fn called(world: &World, platform: Platform) -> Vec<String> {
+    let of = |route: &str| format!("/api/platforms/{platform}/acme/ok-{platform}/{route}");
+    let taken = world.post_as("olga", &of("access-token"), &json!({})).await;
+    assert_eq!(taken.status, 200, "{platform}: {}", taken.text);
+    let token = taken.json()["access_token"].as_str().unwrap().to_owned();
+    assert!(token.starts_with(&format!("sim.{platform}.")), "{platform}");
+    assert!(!taken.text.contains(REFRESH), "{platform}");
+    let list = match platform {
+        Platform::Meta => "me/adaccounts?limit=2",
+        Platform::Instagram => "me/media?limit=2",
+        Platform::Threads => "me/threads?limit=2",
+        Platform::Tiktok => "v2/user/info/",
+        Platform::TiktokBusiness => "open_api/v1.3/campaign/get/?advertiser_id=1",
+        Platform::Linkedin => "v2/userinfo",
+        Platform::Twitter => "2/users/1/tweets",
+        Platform::Google => "v26/customers:listAccessibleCustomers",
+        Platform::Snapchat => "v1/me/organizations",
+    };
+    let mut seen = Vec::new();
+    let list = world.get_as("olga", &of(&format!("proxy/{list}"))).await;
+    assert_eq!(list.status, 200, "{platform}: {}", list.text);
+    seen.push(format!("{:?} {}", list.headers, list.text));
+    // Who puts a token where none belongs.
+    let misplaced = of(&format!("proxy/none?access_token={token}"));
+    seen.push(world.get_as("olga", &misplaced).await.text);
+    let report = json!({"status": 400, "body": {"error": token}, "headers": {"link": token}});
+    seen.push(world.post_as("olga", &of("feedback"), &report).await.text);
+    let misplaced = json!({"rejected_generation": token});
+    let refused = world.post_as("olga", &of("access-token"), &misplaced).await;
+    refused.assert_problem(400);
+    seen.push(refused.text);
+    seen
 }
 
 /// Returns the texts and bytes of all items of a table.
