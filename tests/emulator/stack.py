@@ -14,6 +14,8 @@ Where the emulator falls short of AWS, and what is done about it:
   responses that SAM writes into the definition: both are set afterwards. What
   stands in the authorizer's context it does not render into them, so the
   headers of a 429 are proven by `warden local`, not here.
+* It does not read the binary media types that SAM writes into the definition, so
+  bodies that are no text are proven by `warden local`, not here.
 * It holds functions to their roles' policies, but for dynamodb:LeadingKeys.
 * A token of Cognito's names an issuer in AWS, whose keys the authorizer would
   fetch there: an issuer with keys of our own stands in place of the user pool.

@@ -14,12 +14,31 @@ pub struct LambdaAnswer(http::Response<Bytes>);
 
 impl IntoResponse for LambdaAnswer {
     fn into_response(self) -> std::pin::Pin<Box<dyn Future<Output = http::Response<Body>> + Send>> {
-        let answer = self.0.map(|bytes| match bytes.is_empty() {
-            true => Body::Empty,
-            false => Body::Binary(bytes.to_vec()),
-        });
-        Box::pin(std::future::ready(answer))
+        Box::pin(std::future::ready(self.0.map(|bytes| body(&bytes))))
     }
+}
+
+/// A longer body is sent in whichever form is shorter: what Lambda returns is limited.
+const SHORT: usize = 256 * 1024;
+
+/// Returns a body as text where it is one, or else in base64.
+fn body(bytes: &[u8]) -> Body {
+    let is_fit = |text: &str| text.len() <= SHORT || escaped_length(text) <= text.len() / 3 * 4;
+    match std::str::from_utf8(bytes) {
+        Ok("") => Body::Empty,
+        Ok(text) if is_fit(text) => Body::Text(text.to_owned()),
+        _ => Body::Binary(bytes.to_vec()),
+    }
+}
+
+/// Returns the length of a text in JSON, in bytes, without its quotes.
+fn escaped_length(text: &str) -> usize {
+    let lengths = text.bytes().map(|byte| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        0..0x20 => 6,
+        _ => 1,
+    });
+    lengths.sum()
 }
 
 /// Makes a service for `lambda_http` of a router.
@@ -41,4 +60,25 @@ pub fn service(
             Ok(LambdaAnswer(http::Response::from_parts(head, bytes)))
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_sent_as_one_unless_it_is_long_and_base64_shorter() {
+        assert!(matches!(body(b""), Body::Empty));
+        for text in ["{\"a\":1}", "\u{1}\n\u{8}\"\\", "grüße aus Köln"] {
+            assert!(matches!(body(text.as_bytes()), Body::Text(of) if of == text));
+            let json = serde_json::to_string(text).unwrap();
+            assert_eq!(escaped_length(text), json.len() - 2);
+        }
+        let quotes = vec![b'"'; SHORT + 1];
+        for other in [&b"caf\xe9"[..], &quotes] {
+            assert!(matches!(body(other), Body::Binary(of) if of == other));
+        }
+        let long = vec![b'x'; SHORT + 1];
+        assert!(matches!(body(&long), Body::Text(_)));
+    }
 }
