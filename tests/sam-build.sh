@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the four functions as `sam build` does for a deployment, from
+# Builds the five functions as `sam build` does for a deployment, from
 # Cargo.lock alone, and prints how large they are.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -40,6 +40,12 @@ impl NeedsPerson {
             State::Active | State::Retrying { .. } if row.credential.access_token.is_none() => {
                 ("disconnected", None)
             }
+            // A sweep need not have said so yet.
+            State::Active | State::Retrying { .. }
+                if !is_living(row, now) && !row.is_refreshable(now) =>
+            {
+                ("reconnect_required", name(&ReconnectReason::Expired))
+            }
             State::Active | State::Retrying { .. } => return None,
         };
         Some(Self {

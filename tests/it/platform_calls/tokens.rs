@@ -195,6 +195,30 @@ async fn a_refused_grant_is_told_with_the_way_to_mend_it() {
 }
 
 #[tokio::test]
+async fn what_has_ended_and_nothing_refreshes_takes_a_person_at_once() {
+    let ended = Some(TimeDelta::days(-2));
+    let world = world(&[
+        ("m", "meta", ended, false),
+        ("l", "linkedin", ended, false),
+        ("s", "snapchat", ended, false),
+    ])
+    .await;
+    for (id, platform) in [("m", "meta"), ("l", "linkedin"), ("s", "snapchat")] {
+        let answer = take_token(&world, platform, id, json!({})).await;
+        answer.assert_problem(409);
+        let problem = answer.json();
+        assert_eq!(problem["state"], "reconnect_required", "{problem}");
+        assert_eq!(problem["reason"], "expired");
+        assert!(
+            problem["detail"].as_str().unwrap().contains("reconnect"),
+            "{problem}"
+        );
+    }
+    let counts = world.stack.platforms().counts();
+    assert!(counts.values().all(|count| count.refreshes == 0));
+}
+
+#[tokio::test]
 async fn a_living_token_is_returned_when_a_refresh_fails() {
     let world = world(&[("x", "twitter", Some(TimeDelta::minutes(30)), true)]).await;
     script(
