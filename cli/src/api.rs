@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::Deserialize;
 use shared::{IntegrationKey, Platform, UserId, Variables};
 
@@ -74,15 +74,24 @@ impl Api {
         Ok(Self { http, base, bearer })
     }
 
-    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    /// Begins a request; fails if the path would be sent otherwise than it is written, as one with
+    /// dot segments would, to another route.
+    pub(crate) fn request(&self, method: Method, path: &str) -> anyhow::Result<RequestBuilder> {
         let url = format!("{}{path}", self.base);
-        self.http.request(method, url).bearer_auth(&self.bearer)
+        let url = Url::parse(&url).with_context(|| format!("{url} is no URL"))?;
+        if !url.path().ends_with(path) {
+            bail!(
+                "a path cannot have dot segments, backslashes or characters that must be \
+                 percent-encoded: {path}"
+            );
+        }
+        Ok(self.http.request(method, url).bearer_auth(&self.bearer))
     }
 
     /// Returns the platform of an integration.
     pub(crate) async fn platform_of(&self, key: &IntegrationKey) -> anyhow::Result<Platform> {
         let path = format!("/api/dashboard/{}", path_of(key, "integrations"));
-        let response = send(self.request(Method::GET, &path)).await?;
+        let response = send(self.request(Method::GET, &path)?).await?;
         if !response.status().is_success() {
             return Err(refusal(response).await);
         }

@@ -415,6 +415,14 @@ fn a_platform_is_called_and_its_answer_printed_alone() {
         ("google acme/2 /me --local --user eve", "not a member"),
         ("google acme/2 /me --local", "--user"),
         ("google acme/2 /me?a=b --local --user olga", "-q of its own"),
+        (
+            "google acme/2 DELETE /../../../../../dashboard/acme/integrations/2 --local --user olga",
+            "dot segments",
+        ),
+        (
+            "google acme/2 POST /%2e%2e/access-token --local --user olga",
+            "dot segments",
+        ),
         ("google acme/2 /me", "API_URL"),
     ] {
         let output = stack.run(&format!("call {wrong}"));

@@ -49,7 +49,7 @@ impl AccessToken {
         if let Some(seconds) = self.min_validity {
             body["min_validity_seconds"] = seconds.into();
         }
-        let response = send(api.request(Method::POST, &path).json(&body)).await?;
+        let response = send(api.request(Method::POST, &path)?.json(&body)).await?;
         if !response.status().is_success() {
             return Err(refusal(response).await);
         }

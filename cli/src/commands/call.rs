@@ -70,7 +70,7 @@ impl Call {
             "/api/platforms/{}/{integration}/proxy/{path}",
             self.platform
         );
-        let mut request = api.request(method, &route).query(&self.query);
+        let mut request = api.request(method, &route)?.query(&self.query);
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }

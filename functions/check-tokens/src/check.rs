@@ -49,7 +49,9 @@ async fn check_row(
     let Some(row) = pipeline.integrations.get(key).await? else {
         return Ok(unasked(None, CheckResult::NotFound));
     };
-    if generation.is_some_and(|wanted| wanted != row.credential.generation) {
+    // Others were quicker: who asks for a new token looks at theirs.
+    let is_late = |wanted| wanted != row.credential.generation || row.has_just_failed(now);
+    if generation.is_some_and(is_late) {
         return Ok(unasked(Some(&row), CheckResult::Superseded));
     }
     if let Some(obstacle) = decide::obstacle_to_check(&row, now) {

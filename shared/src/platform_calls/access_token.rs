@@ -24,8 +24,6 @@ const REFRESH_TIMEOUT: Duration = Duration::from_secs(20);
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// A token that was issued within this time is as good as a new one.
 const NEWLY_ISSUED: TimeDelta = TimeDelta::minutes(5);
-/// For how long a failure keeps callers from causing another exchange.
-const MIN_FAILURE_AGE: TimeDelta = TimeDelta::minutes(1);
 /// When to ask again, where nobody knows better.
 const RETRY_AFTER: TimeDelta = TimeDelta::seconds(5);
 const LONGEST_RETRY_AFTER: TimeDelta = TimeDelta::hours(1);
@@ -254,7 +252,7 @@ impl AccessTokens {
     ) -> Result<(Integration, Option<CheckResult>), NoToken> {
         loop {
             let now = self.clock.now();
-            if has_just_failed(&row, now) && !row.is_leased(now) {
+            if row.has_just_failed(now) && !row.is_leased(now) {
                 return Ok((row, None));
             }
             let result = if row.is_leased(now) {
@@ -281,14 +279,6 @@ impl AccessTokens {
             }
         }
     }
-}
-
-/// Whether a refresh or a probe failed a moment ago: whoever waited for it gets that result, and
-/// whoever comes now does not have the platform asked again at once.
-fn has_just_failed(row: &Integration, now: DateTime<Utc>) -> bool {
-    let asked_at = row.refresh.attempted_at.max(row.refresh.probed_at);
-    matches!(row.state, State::Retrying { .. })
-        && asked_at.is_some_and(|at| now - at < MIN_FAILURE_AGE)
 }
 
 /// Returns after how many seconds a refresh may have been possible.

@@ -10,7 +10,19 @@ const MAX_BACKOFF: TimeDelta = TimeDelta::hours(1);
 /// A sweep looks again after this long at an integration held back with all others of its platform.
 const HOLD_RECHECK_INTERVAL: TimeDelta = TimeDelta::minutes(15);
 
+/// For how long a failure keeps applications from causing another exchange.
+const MIN_FAILURE_AGE: TimeDelta = TimeDelta::minutes(1);
+
 impl Integration {
+    /// Whether a refresh or a probe failed a moment ago. Whoever waited for it gets that result, and
+    /// whoever comes now does not have the platform asked again at once.
+    #[must_use]
+    pub fn has_just_failed(&self, now: DateTime<Utc>) -> bool {
+        let asked_at = self.refresh.attempted_at.max(self.refresh.probed_at);
+        matches!(self.state, State::Retrying { .. })
+            && asked_at.is_some_and(|at| now - at < MIN_FAILURE_AGE)
+    }
+
     /// Returns the state until the next attempt. `wait` is what the platform asks for.
     pub(super) fn retrying(
         &self,
