@@ -4,8 +4,9 @@
 # cargo-lambda: --arm64 (with the parameter Architecture=arm64), --compiler cargo.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo lambda build --release --locked --bin check-tokens --bin notify \
-  --bin rate-limit-authorizer --bin api "$@"
+# The template names the functions.
+mapfile -t binaries < <(sed -n 's/.*Binary: \([a-z-]*\)}.*/--bin=\1/p' infra/template.yaml)
+cargo lambda build --release --locked "${binaries[@]}" "$@"
 python3 - <<'PYTHON'
 import pathlib, re, shutil
 build = pathlib.Path(".aws-sam/build")

@@ -43,7 +43,7 @@ PYTHON
 
 # cargo-lambda alone makes the same of it, byte for byte; all of them linked anew,
 # with everything that link-time optimisation decides.
-rm -rf target/sam-built
+rm -rf target/sam-built target/lambda
 cp -a .aws-sam/build target/sam-built
 deps=target/$(uname -m)-unknown-linux-gnu/release/deps
 for name in check-tokens notify rate-limit-authorizer api platform-calls; do
