@@ -9,9 +9,9 @@ use edge::problem::Problem;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::domain::call_reading::{CallReading, CallVerdict};
+use shared::domain::call_reading::CallVerdict;
 use shared::oauth::CallAnswer;
-use shared::platform_calls::{FeedbackError, MAX_REPORTED_BODY};
+use shared::platform_calls::{FeedbackError, Learned, MAX_REPORTED_BODY};
 
 use crate::app::App;
 use crate::caller::Caller;
@@ -29,12 +29,12 @@ pub(crate) struct Understood {
     advice: &'static str,
 }
 
-impl From<&CallReading> for Understood {
-    fn from(reading: &CallReading) -> Self {
+impl From<&Learned> for Understood {
+    fn from(learned: &Learned) -> Self {
         Self {
-            verdict: reading.verdict,
-            until: reading.closed_until(),
-            advice: reading.advice(),
+            verdict: learned.reading.verdict,
+            until: learned.closed_until,
+            advice: learned.advice(),
         }
     }
 }
@@ -53,8 +53,8 @@ pub(crate) async fn take(
     must_be_of_platform(&app, &caller).await?;
     let (feedback, key) = (&app.calls.feedback, caller.quota_key());
     let learned = feedback.learn_reported(&key, &answer, generation).await;
-    let reading = learned.map_err(not_learned)?;
-    Ok(Json(Understood::from(&reading)))
+    let learned = learned.map_err(not_learned)?;
+    Ok(Json(Understood::from(&learned)))
 }
 
 fn not_learned(error: FeedbackError) -> Problem {
@@ -72,29 +72,32 @@ fn not_learned(error: FeedbackError) -> Problem {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Report {
-    status: u16,
+    status: Value,
     #[serde(default)]
     headers: serde_json::Map<String, Value>,
     #[serde(default)]
     body: Value,
     #[serde(default)]
-    generation: Option<u64>,
+    generation: Option<Value>,
 }
 
 /// Returns the answer that a report is about, and the generation of its token, if it is known.
 fn parse(report: &[u8]) -> Result<(CallAnswer, Option<u64>), Problem> {
-    let bad = |problem: String| Problem::bad_request(problem);
+    let bad = |problem: &str| Problem::bad_request(problem);
     let Report {
         status,
         headers,
         body,
         generation,
     } = parse_object(report)?;
-    if !(100..600).contains(&status) {
-        return Err(bad(format!(
-            "status must be from 100 to 599, not {status}."
-        )));
-    }
+    let status = whole(&status).filter(|status| (100..600).contains(status));
+    let status = status.ok_or_else(|| bad("status must be a whole number from 100 to 599."))?;
+    let generation = match generation {
+        Some(given) => Some(whole(&given).ok_or_else(|| {
+            bad("generation must be that of the access token of the call, a whole number.")
+        })?),
+        None => None,
+    };
     let body = match body {
         Value::Null => Vec::new(),
         Value::String(text) => text.into_bytes(),
@@ -111,6 +114,10 @@ fn parse(report: &[u8]) -> Result<(CallAnswer, Option<u64>), Problem> {
         body,
     };
     Ok((answer, generation))
+}
+
+fn whole<T: TryFrom<u64>>(given: &Value) -> Option<T> {
+    given.as_u64()?.try_into().ok()
 }
 
 /// Reads headers by name, each with one value or a list.
@@ -130,7 +137,8 @@ fn parse_headers(given: serde_json::Map<String, Value>) -> Result<HeaderMap, Pro
             };
             let value = text.and_then(|text| HeaderValue::from_str(&text).ok());
             let (Some(name), Some(value)) = (parsed.clone(), value) else {
-                let problem = "headers must be names, each with a text or a list of texts.";
+                let problem =
+                    "headers must be names, each with a text or a number, or a list of them.";
                 return Err(Problem::bad_request(problem));
             };
             headers.append(name, value);
@@ -158,8 +166,9 @@ mod tests {
             "x".repeat(MAX_REPORTED_BODY + 1)
         );
         for (bad, says) in [
-            (r#"{"status":99,"generation":1}"#, "from 100 to 599, not 99"),
-            (r#"{"status":"200","generation":1}"#, "expected u16"),
+            (r#"{"status":99,"generation":1}"#, "from 100 to 599"),
+            (r#"{"status":"200","generation":1}"#, "a whole number"),
+            (r#"{"status":200,"generation":-1}"#, "generation must be"),
             (r#"{"generation":1}"#, "missing field `status`"),
             (
                 r#"{"status":200,"generation":1,"x":1}"#,

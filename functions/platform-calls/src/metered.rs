@@ -12,7 +12,8 @@ use edge::problem::Problem;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
-use shared::domain::quota::{HEADERS, Metering, Permit};
+use shared::Platform;
+use shared::domain::quota::{Decision, HEADERS, Metering, Permit};
 
 use crate::caller::Caller;
 
@@ -25,22 +26,39 @@ pub(crate) struct MeteredCall {
     pub(crate) use_by: DateTime<Utc>,
     /// `None` if the quota store did not answer and the deployment admits calls then.
     pub(crate) permit: Option<Permit>,
-    headers: HeaderMap,
+    headers: QuotaHeaders,
+}
+
+/// What shows the quota to the client.
+#[derive(Debug, Clone)]
+pub(crate) struct QuotaHeaders(HeaderMap);
+
+impl QuotaHeaders {
+    /// Returns what shows the quota after a permit for `platform` was taken `now`.
+    pub(crate) fn of(permit: Permit, platform: Platform, now: DateTime<Utc>) -> Self {
+        let metering = Metering::Decided(Decision::Admitted(permit));
+        let fields: HashMap<_, _> = metering.fields(platform, now).into_iter().collect();
+        Self::from_fields(|name| fields.get(name).map(String::as_str))
+    }
+
+    fn from_fields<'a>(field: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let headers = HEADERS.into_iter().filter_map(|(header, name)| {
+            let value = HeaderValue::from_str(field(name)?).ok()?;
+            Some((HeaderName::from_static(header), value))
+        });
+        Self(headers.collect())
+    }
 }
 
 impl MeteredCall {
     fn from_context(caller: Caller, context: &HashMap<String, Value>) -> Option<Self> {
         let field = |name: &str| context.get(name).and_then(Value::as_str);
         let metering = Metering::parse(field)?;
-        let headers = HEADERS.into_iter().filter_map(|(header, name)| {
-            let value = HeaderValue::from_str(field(name)?).ok()?;
-            Some((HeaderName::from_static(header), value))
-        });
         Some(Self {
             caller,
             use_by: metering.use_by()?,
             permit: metering.permit(),
-            headers: headers.collect(),
+            headers: QuotaHeaders::from_fields(field),
         })
     }
 }
@@ -59,9 +77,12 @@ impl<S: Sync> FromRequestParts<S> for MeteredCall {
     }
 }
 
-/// Adds the quota's headers to every answer to a metered call, a problem included.
+/// Adds the quota's headers to every answer to a metered call, a problem included. A handler that
+/// takes another permit gives the answer an extension with those after that one.
 pub(crate) async fn add_quota_headers(call: MeteredCall, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    response.headers_mut().extend(call.headers);
+    let later = response.extensions_mut().remove();
+    let QuotaHeaders(headers) = later.unwrap_or(call.headers);
+    response.headers_mut().extend(headers);
     response
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::{DateTime, Utc};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use http::request::Parts;
 use serde_json::{Map, Value, json};
 
@@ -21,6 +21,8 @@ pub(super) struct ApiRequest {
     pub(super) path: String,
     pub(super) headers: HeaderMap,
     pub(super) request_id: String,
+    /// The length of the request line and the values of the headers.
+    pub(super) head_bytes: usize,
     query: Vec<(String, String)>,
     parameters: PathParameters,
     resource: String,
@@ -32,10 +34,13 @@ pub(super) struct ApiRequest {
 
 impl ApiRequest {
     pub(super) fn new(api: &Api, parts: Parts, request_id: String, at: DateTime<Utc>) -> Self {
+        let path = parts.uri.path().to_owned();
         let query = parts.uri.query().unwrap_or_default();
+        let line = parts.method.as_str().len() + path.len() + query.len();
         Self {
             method: parts.method.to_string(),
-            path: parts.uri.path().to_owned(),
+            path,
+            head_bytes: line + parts.headers.values().map(HeaderValue::len).sum::<usize>(),
             headers: parts.headers,
             request_id,
             query: url::form_urlencoded::parse(query.as_bytes())

@@ -17,6 +17,7 @@ use serde_json::Value;
 use shared::Clock;
 
 use crate::aws::lambda::invoke::Invoker;
+use crate::aws::lambda::service::MAX_REQUEST_BYTES;
 use crate::template::Api;
 use crate::uuid::random_uuid;
 use authorizer::AuthorizerRefusal;
@@ -25,6 +26,11 @@ use responses::{ResponseType, proxy_response};
 use routes::find_route;
 
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
+/// Request line and header values together.
+const MAX_HEAD_BYTES: usize = 10_240;
+/// What a function returns at most
+/// (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: "6 MB").
+const MAX_ANSWER_BYTES: usize = 6 * 1024 * 1024 + 100;
 /// How long the gateway waits for a function.
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
 
@@ -59,6 +65,9 @@ impl Gateway {
             return self.refuse(&call, ResponseType::MissingAuthenticationToken, None);
         };
         call.routed(route, parameters);
+        if call.head_bytes > MAX_HEAD_BYTES {
+            return self.refuse(&call, ResponseType::RequestTooLarge, None);
+        }
         let Ok(body) = axum::body::to_bytes(body, MAX_BODY_BYTES).await else {
             return self.refuse(&call, ResponseType::RequestTooLarge, None);
         };
@@ -76,11 +85,18 @@ impl Gateway {
             }
         }
         let event = call.proxy_event(&body, authorized.as_ref());
+        if json_bytes(&event) > MAX_REQUEST_BYTES {
+            return self.refuse(&call, ResponseType::RequestTooLarge, authorized.as_ref());
+        }
         let result = self
             .0
             .invoker
             .invoke(&route.function, event, &call.request_id);
         let kind = match tokio::time::timeout(INTEGRATION_TIMEOUT, result).await {
+            Ok(Ok(answer)) if json_bytes(&answer) > MAX_ANSWER_BYTES => {
+                tracing::error!(function = route.function, "an answer is too large");
+                ResponseType::MalformedProxyResponse
+            }
             Ok(Ok(answer)) => match proxy_response(&answer, &call.request_id) {
                 Some(response) => return response,
                 None => ResponseType::MalformedProxyResponse,
@@ -108,6 +124,10 @@ impl Gateway {
         let context = call.context(kind, authorizer);
         responses::render(&self.0.api.responses, kind, &context)
     }
+}
+
+fn json_bytes(value: &Value) -> usize {
+    serde_json::to_vec(value).map_or(usize::MAX, |json| json.len())
 }
 
 async fn serve(State(gateway): State<Gateway>, request: Request<Body>) -> Response {

@@ -35,6 +35,10 @@ async fn stack() -> Stack {
             if event["queryStringParameters"]["fail"] == "yes" {
                 return Err(FunctionError::new("Error", "secret cause"));
             }
+            if event["queryStringParameters"]["large"] == "yes" {
+                let body = "x".repeat(7 * 1024 * 1024);
+                return Ok(json!({"statusCode": 200, "body": body}));
+            }
             Ok(json!({
                 "statusCode": 200,
                 "headers": {"x-echo": "yes"},
@@ -235,6 +239,37 @@ async fn any_stands_for_the_methods_that_a_path_does_not_name() {
         assert_eq!(denied.status(), 429, "{method} {path}");
         let body = denied.bytes().await.unwrap();
         assert_eq!(body.is_empty(), method == "HEAD");
+    }
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_larger_than_the_gateway_or_lambda_takes_is_refused() {
+    let stack = stack().await;
+    let body_of = async |bytes: usize| {
+        let url = format!(
+            "{}/api/dashboard/acme/integrations/7",
+            stack.addresses().gateway
+        );
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = client.put(url).header("authorization", "allow");
+        let answer = request.body(vec![b'x'; bytes]).send().await.unwrap();
+        answer.status().as_u16()
+    };
+    // In base64, it is a third longer on its way into Lambda.
+    let (fits, longer) = (4 * 1024 * 1024, 5 * 1024 * 1024);
+    assert_eq!(body_of(fits).await, 200);
+    for bytes in [longer, 11 * 1024 * 1024] {
+        assert_eq!(body_of(bytes).await, 413, "{bytes}");
+    }
+    for (query, status) in [
+        (format!("q={}", "x".repeat(9_000)), 200),
+        (format!("q={}", "x".repeat(10_300)), 413),
+        ("large=yes".to_owned(), 502),
+    ] {
+        let path = format!("{NOTIFICATIONS}?{query}");
+        let answer = call(&stack, "GET", &path, Some("allow")).await;
+        assert_eq!(answer.status, status, "{}", path.len());
     }
     stack.stop().await;
 }

@@ -116,24 +116,3 @@ pub struct CallReading {
     pub throttle: Option<(UsageScope, DateTime<Utc>)>,
     pub usage: Vec<Usage>,
 }
-
-impl CallReading {
-    /// Returns until when no permit is given because of this answer.
-    #[must_use]
-    pub fn closed_until(&self) -> Option<DateTime<Utc>> {
-        let full = self.usage.iter().filter(|usage| usage.is_used_up);
-        let full = full.filter_map(|usage| usage.resets_at);
-        full.chain(self.throttle.map(|(_, until)| until)).max()
-    }
-
-    /// Says what to do.
-    #[must_use]
-    pub fn advice(&self) -> &'static str {
-        match self.verdict {
-            CallVerdict::Accepted if self.closed_until().is_some() => {
-                "The platform's own quota is nearly used up: permits are refused until then."
-            }
-            verdict => verdict.advice(),
-        }
-    }
-}

@@ -13,7 +13,7 @@ use super::http_error::HttpError;
 use super::no_token::NoToken;
 use super::permit::{Permit, Wait, decided};
 use crate::aws::quota::QuotaError;
-use crate::domain::call_reading::{CallReading, CallVerdict};
+use crate::domain::call_reading::CallVerdict;
 use crate::domain::quota::{QuotaKey, QuotaStatus};
 use crate::oauth::CallAnswer;
 use crate::{Clock, IntegrationKey, UserId};
@@ -263,7 +263,7 @@ impl Client {
                     .feedback
                     .learn_reported(key, answer, Some(generation))
                     .await;
-                learned.map(|CallReading { verdict, .. }| verdict)
+                learned.map(|learned| learned.reading.verdict)
             }
             Backend::Http(api) => Ok(api.feed_back(key, answer, generation).await?),
         }

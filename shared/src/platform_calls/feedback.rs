@@ -22,8 +22,31 @@ use crate::{Clock, IntegrationKey};
 /// A use that moves by less is not stored again within [`STORED_FOR`].
 const MIN_CHANGE: u32 = 5;
 const STORED_FOR: TimeDelta = TimeDelta::minutes(5);
+/// For how long a report alone closes the quotas of other integrations.
+const LONGEST_BY_REPORT: TimeDelta = TimeDelta::minutes(1);
 /// How many integrations' stored use an instance remembers.
 const CAPACITY: usize = 10_000;
+
+/// What an answer means, and what was done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Learned {
+    pub reading: CallReading,
+    /// Until when the integration gets no permit, if the answer closes its quota.
+    pub closed_until: Option<DateTime<Utc>>,
+}
+
+impl Learned {
+    /// Says what to do.
+    #[must_use]
+    pub fn advice(&self) -> &'static str {
+        match self.reading.verdict {
+            CallVerdict::Accepted if self.closed_until.is_some() => {
+                "The platform's own quota is nearly used up: permits are refused until then."
+            }
+            verdict => verdict.advice(),
+        }
+    }
+}
 
 /// What an answer asks for could not be done in full. Reporting it again does no harm.
 #[derive(Debug, thiserror::Error)]
@@ -78,23 +101,22 @@ impl Feedback {
         self
     }
 
-    /// Learns from the answer to a call that a permit of ours admitted. Returns what the answer
-    /// means, and whether all that follows could be done.
+    /// Learns from the answer to a call of our own, which a permit admitted. Returns what was
+    /// learned, and whether all that follows could be done.
     pub async fn learn(
         &self,
         key: &QuotaKey,
         answer: &CallAnswer,
-    ) -> (CallReading, Result<(), FeedbackError>) {
-        let reading = self.read(key, answer);
-        let closed = self.close(key, &reading).await;
-        let kept = self.keep(key, &reading.usage).await;
-        let done = closed.map_err(FeedbackError::from);
-        (reading, done.and(kept.map_err(FeedbackError::from)))
+    ) -> (Learned, Result<(), FeedbackError>) {
+        self.learn_from(key, answer, TimeDelta::MAX).await
     }
 
     /// Learns from an answer that somebody reports. The call may have been made without a
     /// permit: so the report may also show that a platform's own quota is free again. The
     /// `generation` is that of the access token of the call, if it is known.
+    ///
+    /// The reporter may be wrong. So a report closes its integration's quota for as long as the
+    /// answer says, but those of everybody else for a minute at most.
     ///
     /// # Errors
     /// [`FeedbackError`] if part of that could not be done.
@@ -103,14 +125,34 @@ impl Feedback {
         key: &QuotaKey,
         answer: &CallAnswer,
         generation: Option<u64>,
-    ) -> Result<CallReading, FeedbackError> {
-        let (reading, done) = self.learn(key, answer).await;
+    ) -> Result<Learned, FeedbackError> {
+        let (learned, done) = self.learn_from(key, answer, LONGEST_BY_REPORT).await;
         done?;
-        self.open(key, &reading.usage).await?;
-        if reading.verdict.asks_for_check() {
+        self.open(key, &learned.reading.usage).await?;
+        if learned.reading.verdict.asks_for_check() {
             self.have_checked(key, generation).await?;
         }
-        Ok(reading)
+        Ok(learned)
+    }
+
+    async fn learn_from(
+        &self,
+        key: &QuotaKey,
+        answer: &CallAnswer,
+        longest_of_application: TimeDelta,
+    ) -> (Learned, Result<(), FeedbackError>) {
+        let reading = self.read(key, answer);
+        let closed = self.close(key, &reading, longest_of_application).await;
+        let kept = self.keep(key, &reading.usage).await;
+        let (closed_until, closed) = match closed {
+            Ok(until) => (until, Ok(())),
+            Err(error) => (None, Err(error.into())),
+        };
+        let learned = Learned {
+            reading,
+            closed_until,
+        };
+        (learned, closed.and(kept.map_err(FeedbackError::from)))
     }
 
     /// Has the integration checked in the background, at most once a minute.
@@ -154,27 +196,35 @@ impl Feedback {
         reading
     }
 
-    /// Closes what the platform wants closed.
-    async fn close(&self, key: &QuotaKey, reading: &CallReading) -> Result<(), QuotaError> {
+    /// Closes what the platform wants closed. Returns until when the integration's quota is.
+    async fn close(
+        &self,
+        key: &QuotaKey,
+        reading: &CallReading,
+        longest_of_application: TimeDelta,
+    ) -> Result<Option<DateTime<Utc>>, QuotaError> {
         let throttle = reading
             .throttle
             .map(|(scope, until)| (scope, until, BlockSource::Throttle));
         let full = reading.usage.iter().filter(|usage| usage.is_used_up);
         let full = full.filter_map(|usage| Some((usage.scope, usage.resets_at?, source(usage))));
+        let mut closed_until = None;
         for (scope, until, source) in throttle.into_iter().chain(full) {
-            match scope {
-                UsageScope::Application => {
-                    let platform = key.platform();
-                    self.limiter
-                        .block_application(platform, until, source)
-                        .await?;
-                }
-                UsageScope::Integration => {
-                    self.limiter.block(key, until, source).await?;
-                }
+            // Also where the whole application is meant: others see that block seconds later.
+            let block = self.limiter.block(key, until, source).await?;
+            closed_until = closed_until.max(block.until());
+            if scope == UsageScope::Application {
+                let latest = self.clock.now().checked_add_signed(longest_of_application);
+                let until = latest.map_or(until, |latest| until.min(latest));
+                tracing::warn!(quota_key = %key, %until, "a platform asks all integrations to wait");
+                let block = self
+                    .limiter
+                    .block_application(key.platform(), until, source)
+                    .await?;
+                closed_until = closed_until.max(block.until());
             }
         }
-        Ok(())
+        Ok(closed_until)
     }
 
     /// Opens what was closed because of a use that is no longer near its end.
@@ -184,16 +234,11 @@ impl Feedback {
             return Ok(());
         }
         for usage in free {
-            match usage.scope {
-                UsageScope::Application => {
-                    let platform = key.platform();
-                    self.limiter
-                        .unblock_application(platform, &source(usage))
-                        .await?;
-                }
-                UsageScope::Integration => {
-                    self.limiter.unblock(key, &source(usage)).await?;
-                }
+            let source = source(usage);
+            self.limiter.unblock(key, &source).await?;
+            if usage.scope == UsageScope::Application {
+                let platform = key.platform();
+                self.limiter.unblock_application(platform, &source).await?;
             }
         }
         Ok(())

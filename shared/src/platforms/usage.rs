@@ -106,11 +106,12 @@ pub(super) fn x(headers: Headers<'_>, now: DateTime<Utc>) -> Vec<Usage> {
     .into_iter()
     .filter_map(|(limit, remaining, reset, scope)| {
         let number = |name| parse_number(headers(name)?.trim());
-        let (limit, left) = (number(limit)?, number(remaining)?);
-        let used = if limit > 0.0 {
-            (limit - left).max(0.0) * 100.0 / limit
-        } else {
-            100.0
+        let left = number(remaining)?;
+        let used = match number(limit) {
+            _ if left <= 0.0 => 100.0,
+            Some(limit) if limit > 0.0 => (limit - left).max(0.0) * 100.0 / limit,
+            // Nobody can say how much of what that is.
+            _ => return None,
         };
         #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53 seconds")]
         let left_until = number(reset).map(|at| at - now.timestamp() as f64);
@@ -231,6 +232,12 @@ mod tests {
             lines(x, &headers("0")),
             ["x-rate-limit-remaining  100% full Integration Some(900)"]
         );
+        let remaining = "x-rate-limit-remaining";
+        let alone = [(remaining, "0")];
+        let full = format!("{remaining}  100% full Integration");
+        assert_eq!(lines(x, &alone), [format!("{full} None")]);
+        let nonsense = [(remaining, "0"), ("x-rate-limit-reset", "99999999999")];
+        assert_eq!(lines(x, &nonsense), [format!("{full} Some(86400)")]);
         let past = [
             ("x-app-limit-24hour-limit", "10"),
             ("x-app-limit-24hour-remaining", "0"),
@@ -263,10 +270,13 @@ mod tests {
             }
         }
         let remaining = ("x-rate-limit-remaining", "0");
-        assert_eq!(lines(x, &[remaining]), [""; 0]);
-        assert_eq!(
-            lines(x, &[remaining, ("x-rate-limit-limit", "-1")]),
-            [""; 0]
-        );
+        let some = ("x-rate-limit-remaining", "7");
+        for rest in [
+            remaining,
+            ("x-rate-limit-limit", "-1"),
+            ("x-rate-limit-limit", "0"),
+        ] {
+            assert_eq!(lines(x, &[some, rest]), [""; 0]);
+        }
     }
 }

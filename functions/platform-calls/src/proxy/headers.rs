@@ -35,14 +35,17 @@ const OF_CALLER: [HeaderName; 7] = [
 /// What the gateway adds, and what is for us.
 const PREFIXES: [&str; 4] = ["x-forwarded-", "x-amzn-", "cloudfront-", "warden-"];
 
-/// What would speak for our origin, not for the platform's. The gateway makes the length.
-const OF_ORIGIN: [HeaderName; 6] = [
+/// What would speak for our origin, not for the platform's, beside the headers of CORS. The
+/// gateway makes the length.
+const OF_ORIGIN: [HeaderName; 8] = [
     SET_COOKIE,
     STRICT_TRANSPORT_SECURITY,
     CONTENT_LENGTH,
     HeaderName::from_static("set-cookie2"),
     HeaderName::from_static("clear-site-data"),
     HeaderName::from_static("alt-svc"),
+    HeaderName::from_static("nel"),
+    HeaderName::from_static("report-to"),
 ];
 
 /// Returns the end-to-end headers of a caller, without any credential.
@@ -65,7 +68,10 @@ pub(super) fn to_platform(headers: &HeaderMap, platform: Platform) -> HeaderMap 
 /// Returns the end-to-end headers of a platform that are about its answer.
 pub(super) fn to_caller(headers: &HeaderMap) -> HeaderMap {
     end_to_end(headers, |name| {
-        !OF_ORIGIN.contains(name) && !name.as_str().starts_with("warden-")
+        !OF_ORIGIN.contains(name)
+            && !["access-control-", "warden-"]
+                .iter()
+                .any(|prefix| name.as_str().starts_with(prefix))
     })
 }
 
@@ -158,6 +164,9 @@ mod tests {
             ("strict-transport-security", "max-age=1"),
             ("clear-site-data", "\"*\""),
             ("alt-svc", "h3=\":443\""),
+            ("access-control-allow-origin", "*"),
+            ("report-to", "{}"),
+            ("nel", "{}"),
             ("content-length", "5"),
             ("transfer-encoding", "chunked"),
             ("connection", "x-hop"),

@@ -1,6 +1,7 @@
 //! The proxy: a call to a platform's API with the integration's access token put in.
 
 mod conceal;
+mod credentials;
 mod headers;
 mod target;
 
@@ -13,16 +14,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use edge::problem::Problem;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use secrecy::ExposeSecret;
-use shared::domain::call_reading::{CallReading, CallVerdict};
-use shared::domain::quota::{Decision, QuotaKey};
+use shared::Platform;
+use shared::domain::call_reading::CallVerdict;
+use shared::domain::quota::{Decision, Permit, QuotaKey};
 use shared::oauth::CallAnswer;
-use shared::platform_calls::{AccessToken, NoToken, Wanted};
+use shared::platform_calls::{AccessToken, Learned, NoToken, Wanted};
 use url::Url;
 
 use crate::access_token::no_token;
 use crate::app::App;
 use crate::caller::Caller;
-use crate::metered::MeteredCall;
+use crate::metered::{MeteredCall, QuotaHeaders};
 
 /// Refreshing a token, and two calls, take no longer: the gateway waits 29 s.
 const TIMEOUT: Duration = Duration::from_secs(25);
@@ -55,19 +57,19 @@ pub(crate) async fn forward(
 ) -> Result<Response, Problem> {
     let caller = metered.caller;
     let (head, body) = request.into_parts();
+    // The gateway and Lambda have limits of their own, and no longer body arrives.
+    let body = to_bytes(body, usize::MAX).await;
     let call = Call {
         url: target::url(&app.endpoints, &caller, &head)?,
         headers: headers::to_platform(&head.headers, caller.platform),
         method: head.method,
-        // The gateway and Lambda have limits of their own, and no longer body arrives.
-        body: to_bytes(body, usize::MAX)
-            .await
-            .map_err(Problem::internal)?,
+        body: body.map_err(Problem::internal)?,
     };
+    credentials::check_form(&call.headers, &call.body)?;
     let clock = app.calls.clock.clone();
     let answered = clock.within(TIMEOUT, call_and_learn(&app, &caller, &call));
-    let (answer, reading) = answered.await.ok_or_else(too_late)??;
-    Ok(respond(answer, &reading))
+    let answered = answered.await.ok_or_else(too_late)??;
+    Ok(respond(answered, caller.platform, clock.now()))
 }
 
 fn too_late() -> Problem {
@@ -78,24 +80,34 @@ fn too_late() -> Problem {
     ))
 }
 
+/// A platform's answer, and what came with it.
+struct Answered {
+    answer: CallAnswer,
+    learned: Learned,
+    /// The second permit, of a call that was sent twice.
+    permit: Option<Permit>,
+}
+
 /// Calls, and once more with a new token if the platform refuses the token.
-async fn call_and_learn(
-    app: &App,
-    caller: &Caller,
-    call: &Call,
-) -> Result<(CallAnswer, CallReading), Problem> {
+async fn call_and_learn(app: &App, caller: &Caller, call: &Call) -> Result<Answered, Problem> {
     let token = token(app, caller, Wanted::default())
         .await
         .map_err(|refused| no_token(caller, refused))?;
     let key = caller.quota_key();
-    let (answer, reading) = send_and_learn(app, &key, call, &token).await?;
-    if reading.verdict != CallVerdict::TokenRefused {
-        return Ok((answer, reading));
+    let answered = send_and_learn(app, &key, call, &token).await?;
+    if answered.learned.reading.verdict != CallVerdict::TokenRefused {
+        return Ok(answered);
     }
     match renewed(app, caller, &key, &token).await {
-        Some(token) => send_and_learn(app, &key, call, &token).await,
+        Some((token, permit)) => {
+            let answered = send_and_learn(app, &key, call, &token).await?;
+            Ok(Answered {
+                permit: Some(permit),
+                ..answered
+            })
+        }
         // The platform's own word is the best explanation that there is.
-        None => Ok((answer, reading)),
+        None => Ok(answered),
     }
 }
 
@@ -114,7 +126,7 @@ async fn renewed(
     caller: &Caller,
     key: &QuotaKey,
     refused: &AccessToken,
-) -> Option<AccessToken> {
+) -> Option<(AccessToken, Permit)> {
     let now = app.calls.clock.now();
     if refused.issued_at.is_some_and(|at| now - at < NEW) {
         return None;
@@ -131,7 +143,7 @@ async fn renewed(
         .ok()
         .filter(|token| token.generation != refused.generation)?;
     match app.calls.limiter.take_permit(key).await {
-        Ok(Decision::Admitted(_)) => Some(token),
+        Ok(Decision::Admitted(permit)) => Some((token, permit)),
         Ok(Decision::Denied(_)) => None,
         Err(error) => {
             tracing::error!(%error, quota_key = %key, "no decision about a quota");
@@ -145,12 +157,12 @@ async fn send_and_learn(
     key: &QuotaKey,
     call: &Call,
     token: &AccessToken,
-) -> Result<(CallAnswer, CallReading), Problem> {
+) -> Result<Answered, Problem> {
     let answer = send(app, call, token).await?;
     let feedback = &app.calls.feedback;
-    let (reading, learned) = feedback.learn(key, &answer).await;
+    let (learned, done) = feedback.learn(key, &answer).await;
     let asks = matches!(
-        reading.verdict,
+        learned.reading.verdict,
         CallVerdict::PermissionLost | CallVerdict::PlatformActionNeeded
     );
     // A refused token is refreshed at once instead.
@@ -159,10 +171,14 @@ async fn send_and_learn(
         false => Ok(()),
     };
     // The call was made: its answer must not be lost for that.
-    if let Err(error) = learned.and(checked) {
+    if let Err(error) = done.and(checked) {
         tracing::error!(%error, quota_key = %key, "an answer could not be acted on");
     }
-    Ok((answer, reading))
+    Ok(Answered {
+        answer,
+        learned,
+        permit: None,
+    })
 }
 
 async fn send(app: &App, call: &Call, token: &AccessToken) -> Result<CallAnswer, Problem> {
@@ -206,6 +222,13 @@ async fn read(mut response: reqwest::Response) -> Result<CallAnswer, Problem> {
         .sum();
     // The body is in base64 there.
     let room = MAX_LAMBDA_ANSWER.saturating_sub(JSON_ROOM + head) / 4 * 3;
+    let status = response.status();
+    if status.as_u16() >= 600 {
+        return Err(Problem::bad_gateway(
+            format!("The platform answered with status {status}, which is none of HTTP's."),
+            "a status that the gateway does not know",
+        ));
+    }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
         if body.len() + chunk.len() > room {
@@ -221,25 +244,32 @@ async fn read(mut response: reqwest::Response) -> Result<CallAnswer, Problem> {
         body.extend_from_slice(&chunk);
     }
     Ok(CallAnswer {
-        status: response.status().as_u16(),
+        status: status.as_u16(),
         headers: response.headers().clone(),
         body,
     })
 }
 
-/// Returns the platform's answer, and what it means.
-fn respond(answer: CallAnswer, reading: &CallReading) -> Response {
+/// Returns the platform's answer, what it means, and what is left of the quota.
+fn respond(answered: Answered, platform: Platform, now: DateTime<Utc>) -> Response {
+    let Answered {
+        answer,
+        learned,
+        permit,
+    } = answered;
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     *response.headers_mut() = headers::to_caller(&answer.headers);
     let headers = response.headers_mut();
-    headers.insert(VERDICT, HeaderValue::from_static(reading.verdict.name()));
-    let until = reading
-        .closed_until()
-        .as_ref()
-        .map(DateTime::<Utc>::to_rfc3339);
+    let verdict = learned.reading.verdict.name();
+    headers.insert(VERDICT, HeaderValue::from_static(verdict));
+    let until = learned.closed_until.map(|until| until.to_rfc3339());
     if let Some(until) = until.and_then(|until| HeaderValue::from_str(&until).ok()) {
         headers.insert(UNTIL, until);
+    }
+    if let Some(permit) = permit {
+        let headers = QuotaHeaders::of(permit, platform, now);
+        response.extensions_mut().insert(headers);
     }
     response
 }

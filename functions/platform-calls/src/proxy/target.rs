@@ -5,16 +5,13 @@ use edge::query::quoted;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 use shared::oauth::Endpoints;
-use url::{Url, form_urlencoded};
+use url::Url;
 
+use super::credentials;
 use crate::caller::Caller;
 
 /// Chooses another host of the platform than the main one, by its name.
 const HOST: &str = "warden-platform-host";
-/// Parameters with a credential (RFC 6750, 2.3), and Meta's proof of one: those of the caller
-/// are no use beside ours.
-const CREDENTIALS: [&str; 2] = ["access_token", "appsecret_proof"];
-
 /// Returns the URL of a call.
 pub(super) fn url(endpoints: &Endpoints, caller: &Caller, head: &Parts) -> Result<Url, Problem> {
     let name = match head.headers.get(HOST) {
@@ -35,7 +32,7 @@ pub(super) fn url(endpoints: &Endpoints, caller: &Caller, head: &Parts) -> Resul
     let mut url = join(host, path).ok_or_else(|| {
         Problem::bad_request(format!("The platform's path {} is none.", quoted(path)))
     })?;
-    url.set_query(head.uri.query().and_then(without_credentials).as_deref());
+    url.set_query(head.uri.query().and_then(credentials::without).as_deref());
     Ok(url)
 }
 
@@ -107,19 +104,6 @@ fn join(host: &str, path: &str) -> Option<Url> {
     is_same.then_some(url)
 }
 
-/// Returns a query without the caller's credentials; as it was if it has none.
-fn without_credentials(query: &str) -> Option<String> {
-    let has_none = |name: &str| !CREDENTIALS.contains(&name);
-    let mut pairs = form_urlencoded::parse(query.as_bytes());
-    if pairs.all(|(name, _)| has_none(&name)) {
-        return Some(query.to_owned());
-    }
-    let pairs = form_urlencoded::parse(query.as_bytes());
-    let kept: Vec<_> = pairs.filter(|(name, _)| has_none(name)).collect();
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    (!kept.is_empty()).then(|| query.extend_pairs(kept).finish())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,23 +154,6 @@ mod tests {
         ] {
             let problem = check(bad).unwrap_err();
             assert!(problem.contains(why), "{bad}: {problem}");
-        }
-    }
-
-    #[test]
-    fn a_callers_credentials_are_dropped_and_nothing_else() {
-        for (given, passed) in [
-            ("fields=id,name&limit=2", Some("fields=id,name&limit=2")),
-            ("a=%20+b&a=2", Some("a=%20+b&a=2")),
-            ("access_token=x", None),
-            (
-                "a=1&access_token=x&appsecret_proof=y&b=%26",
-                Some("a=1&b=%26"),
-            ),
-            ("access%5Ftoken=x&a=1", Some("a=1")),
-            ("", Some("")),
-        ] {
-            assert_eq!(without_credentials(given).as_deref(), passed, "{given}");
         }
     }
 }

@@ -14,7 +14,8 @@ use crate::uuid::random_uuid;
 
 /// Limits of a payload that is waited for, and of an event
 /// (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
-const MAX_REQUEST_BYTES: usize = 6 * 1024 * 1024;
+/// What a synchronous invocation takes at most.
+pub(crate) const MAX_REQUEST_BYTES: usize = 6 * 1024 * 1024;
 const MAX_EVENT_BYTES: usize = 1024 * 1024;
 
 #[derive(Clone)]

@@ -217,4 +217,10 @@ impl BlockOutcome {
             Self::Over => None,
         }
     }
+
+    /// Returns when the block that holds now ends.
+    #[must_use]
+    pub fn until(&self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp(self.block()?.until.try_into().ok()?, 0)
+    }
 }
