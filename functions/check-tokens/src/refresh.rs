@@ -4,7 +4,7 @@ use shared::IntegrationKey;
 use shared::aws::token_cipher::CipherError;
 use shared::domain::integration::{Integration, State};
 use shared::domain::refresh::attempt::{LEASE_DURATION, Outcome};
-use shared::domain::report::{AttemptRecord, SweepReport};
+use shared::domain::report::{AnswerRecord, AttemptRecord, SweepReport};
 use shared::oauth::PlatformClients;
 
 use crate::attempt::AttemptDriver;
@@ -60,11 +60,12 @@ impl Refresher {
         }
         let now = self.driver.clock.now();
         run.metrics.count_attempt(platform, &outcome, &record, now);
-        self.driver
-            .opener
-            .attempts
-            .record(platform, key, &record)
-            .await;
+        // Somebody else was quicker, and records what came of it.
+        let is_nothing = outcome == Outcome::Superseded && record.answer == AnswerRecord::default();
+        if !is_nothing {
+            let attempts = &self.driver.opener.attempts;
+            attempts.record(platform, key, &record).await;
+        }
         let (row, failure) = match outcome {
             // Backs off as if it could not be opened: KMS does not answer.
             Outcome::NoKey => {

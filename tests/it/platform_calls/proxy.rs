@@ -81,6 +81,30 @@ async fn a_call_is_passed_on_with_the_token_put_in() {
 }
 
 #[tokio::test]
+async fn a_form_with_a_token_of_the_callers_is_refused() {
+    let (world, recorder) = meta().await;
+    let form = async |body: &'static str| {
+        let request = world
+            .request_as(APP, "POST", &path("meta", "a", "proxy/v26.0/me/feed"))
+            .header("content-type", "application/x-www-form-urlencoded");
+        request.body(body).send().await.unwrap().status()
+    };
+    assert_eq!(form("message=hi&access_token=theirs").await, 400);
+    assert!(recorder.take().is_empty());
+    recorder.answer(answer(200, &[], "{}"));
+    assert_eq!(form("message=hi").await, 200);
+    assert_eq!(recorder.take().pop().unwrap().body, "message=hi");
+}
+
+#[tokio::test]
+async fn a_status_that_no_gateway_knows_is_said_so() {
+    let (world, recorder) = meta().await;
+    recorder.answer(answer(999, &[], "{}"));
+    let got = world.get_as(APP, &path("meta", "a", "proxy/me")).await;
+    got.assert_problem_says(502, "status 999");
+}
+
+#[tokio::test]
 async fn bodies_pass_byte_for_byte() {
     let (world, recorder) = meta().await;
     let url = path("meta", "a", "proxy/me");
@@ -288,6 +312,8 @@ async fn a_refused_token_is_renewed_within_the_call_and_nothing_else_is_sent_twi
     recorder.answer(answer(401, &[], "{}"));
     recorder.answer(answer(201, &[], "done"));
     let got = post().await;
+    // Both calls took a permit.
+    assert_eq!(got.headers()["x-ratelimit-remaining"], "298");
     assert_eq!(
         (got.status().as_u16(), got.text().await.unwrap()),
         (201, "done".to_owned())
@@ -301,7 +327,6 @@ async fn a_refused_token_is_renewed_within_the_call_and_nothing_else_is_sent_twi
         (&received[0].body, &received[1].body),
         (&Bytes::from("hello"), &Bytes::from("hello"))
     );
-    // Both calls took a permit.
     let quota = world
         .get_as(APP, &path("twitter", "x", "quota"))
         .await
@@ -326,9 +351,10 @@ async fn a_refused_token_is_renewed_within_the_call_and_nothing_else_is_sent_twi
 
 #[tokio::test]
 async fn a_throttled_call_says_until_when_and_the_quota_is_closed() {
-    let world = world(&[("a", "meta", Some(TimeDelta::days(40)), false)]).await;
-    let url = path("meta", "a", "proxy/me");
-    let me = async || world.get_as(APP, &url).await;
+    let life = Some(TimeDelta::days(40));
+    let world = world(&[("a", "meta", life, false), ("b", "meta", life, false)]).await;
+    let call = async |id: &str| world.get_as(APP, &path("meta", id, "proxy/me")).await;
+    let me = async || call("a").await;
     let first = me().await;
     assert_eq!(first.status, 200, "{}", first.text);
     assert_eq!(first.headers["x-ratelimit-remaining"], "199");
@@ -342,15 +368,23 @@ async fn a_throttled_call_says_until_when_and_the_quota_is_closed() {
     let throttled = me().await;
     assert_eq!(throttled.status, 400, "{}", throttled.text);
     assert_eq!(throttled.headers["warden-verdict"], "throttled");
-    let until = (start() + TimeDelta::seconds(120)).to_rfc3339();
+    // When the block ends: a second more, for clocks that differ.
+    let until = (start() + TimeDelta::seconds(121)).to_rfc3339();
     assert_eq!(throttled.headers["warden-until"], until);
     let denied = me().await;
     assert_eq!(
         (denied.status, &denied.json()["reason"]),
         (429, &json!("platform_asks_to_wait"))
     );
-    world.pass(TimeDelta::seconds(127));
-    assert_eq!(me().await.status, 200);
+    // The platform said so to us, and means the application: others are told as well.
+    world.pass(TimeDelta::seconds(120));
+    for id in ["a", "b"] {
+        assert_eq!(call(id).await.status, 429, "{id}");
+    }
+    world.pass(TimeDelta::seconds(1));
+    for id in ["a", "b"] {
+        assert_eq!(call(id).await.status, 200, "{id}");
+    }
 }
 
 #[tokio::test]

@@ -160,6 +160,9 @@ async fn all_who_wait_for_an_exchange_get_its_result() {
     }
     let refreshes = || world.stack.platforms().refreshes(Platform::Twitter);
     assert_eq!(refreshes(), 1);
+    // The history has what happened, and nothing of those who came too late.
+    let history = world.audit("integration#acme#x").await;
+    assert_eq!(history.len(), 1, "{history:?}");
     // A minute later it works, again by one exchange.
     world.pass(TimeDelta::seconds(61));
     let answers = together(&world, "twitter", "x", &json!({})).await;
