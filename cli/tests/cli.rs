@@ -446,8 +446,12 @@ fn an_access_token_is_printed_alone_and_recorded() {
     assert!(told.contains("access token taken by olga"), "{told}");
     let output = stack.run("access-token acme/3 --local --user olga");
     assert_eq!(output.status.code(), Some(1));
-    let output = stack.run("access-token acme/2 --local --user olga --min-validity 0");
-    assert_eq!(output.status.code(), Some(2));
+    for wrong in [
+        "access-token acme/2 --local --user olga --min-validity 0",
+        "call google acme/2 /me --local --user olga -H authorization=x",
+    ] {
+        assert_eq!(stack.run(wrong).status.code(), Some(2), "{wrong}");
+    }
 }
 
 #[test]

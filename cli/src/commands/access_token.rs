@@ -39,7 +39,7 @@ pub(crate) struct AccessToken {
 impl AccessToken {
     pub(crate) async fn run(self, output: &Output) -> anyhow::Result<Outcome> {
         if !self.yes && std::io::stdout().is_terminal() && !self.is_confirmed()? {
-            bail!("nothing was asked for");
+            bail!("not printed: answer y, or give --yes");
         }
         let api = Api::from_arguments(&self.stack, self.user.as_ref()).await?;
         let platform = api.platform_of(&self.integration).await?;

@@ -17,6 +17,7 @@ use crate::stack::StackArguments;
 /// Call a platform's API for an integration, through the proxy
 #[derive(Debug, Args)]
 #[command(
+    override_usage = "warden call [OPTIONS] <PLATFORM> <ORG/INTEGRATION> [METHOD] <PATH>",
     after_help = "The platform's answer goes to standard output, the quota and what the answer means to\n\
         standard error. Exit code 0 if the platform accepted the call. Each call takes a permit.\n\
         In AWS, API_URL is the output ApiUrl, and WARDEN_TOKEN a bearer token."
@@ -37,7 +38,7 @@ pub(crate) struct Call {
     #[arg(short = 'F', long = "field", value_name = "NAME=VALUE", value_parser = pair, conflicts_with = "body")]
     fields: Vec<(String, String)>,
     /// A header, such as LinkedIn-Version=202611; several are allowed
-    #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = pair)]
+    #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = header_pair)]
     headers: Vec<(String, String)>,
     /// The file with the body, or - for standard input
     #[arg(long, value_name = "FILE")]
@@ -58,6 +59,15 @@ fn pair(text: &str) -> Result<(String, String), String> {
         return Err("it must be NAME=VALUE".to_owned());
     }
     Ok((name.to_owned(), value.to_owned()))
+}
+
+/// The bearer token is the caller's at Token Warden, and never passes to a platform.
+fn header_pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = pair(text)?;
+    if name.eq_ignore_ascii_case("authorization") {
+        return Err("the access token is put in by the proxy, so leave this out".to_owned());
+    }
+    Ok((name, value))
 }
 
 impl Call {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::DateTime;
 use clap::{Args, Subcommand};
 use shared::IntegrationKey;
 use shared::aws::quota::Limiter;
@@ -144,10 +145,19 @@ async fn wait(
 async fn reset(of: Metered, clock: &Clock, output: &Output) -> anyhow::Result<Outcome> {
     let (meter, limiter) = of.open(clock).await?;
     limiter.reset(&meter.key()).await?;
+    let blocked_until = limiter.status(&meter.key()).await?.blocked_until;
+    let until = blocked_until.and_then(|at| DateTime::from_timestamp(at.try_into().ok()?, 0));
     output.answer(&meter, || {
+        let but = until.map_or_else(String::new, |until| {
+            format!(
+                ". But {} asks all integrations to wait until {}",
+                meter.platform,
+                until.to_rfc3339()
+            )
+        });
         format!(
             "the permits of {meter} are forgotten; whoever was denied before may be denied for \
-             another minute"
+             another minute{but}"
         )
     })?;
     Ok(Outcome::Fine)
