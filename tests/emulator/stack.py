@@ -8,8 +8,8 @@ Where the emulator falls short of AWS, and what is done about it:
   the dashboard, log groups and everything else are deployed.
 * Its plain HTTP would fall to the bucket's own policy (aws:SecureTransport), so
   that is left out.
-* It leaves out the method ANY, so what a path does not name is 404 there: 405 and
-  OPTIONS are proven by `warden local`.
+* It leaves out the method ANY. The proxy's is put in afterwards. What another path
+  does not name is 404 there: 405 and OPTIONS are proven by `warden local`.
 * It makes tables without their time to live, and APIs without the gateway
   responses that SAM writes into the definition: both are set afterwards. What
   stands in the authorizer's context it does not render into them, so the
@@ -171,5 +171,22 @@ class Stack:
                     **status,
                 )
         api = self.ids["DashboardApi"]
+        self.add_proxy(gateway, api)
         gateway.create_deployment(restApiId=api, stageName="v1")
         self.api = f"{self.emulator.url}/_aws/execute-api/{api}/v1"
+
+    def add_proxy(self, gateway, api):
+        """Adds ANY of the proxy, as the function's other routes are."""
+        resources = gateway.get_resources(restApiId=api, limit=500)["items"]
+        ids = {resource["path"]: resource["id"] for resource in resources}
+        integration = "/api/platforms/{platform}/{orgId}/{integrationId}"
+        like = {"restApiId": api, "resourceId": ids[f"{integration}/access-token"], "httpMethod": "POST"}
+        proxy = {"restApiId": api, "resourceId": ids[integration + "/proxy/{path+}"], "httpMethod": "ANY"}
+        method = gateway.get_method(**like)
+        gateway.put_method(
+            **proxy, authorizationType=method["authorizationType"], authorizerId=method["authorizerId"]
+        )
+        gateway.put_integration(
+            **proxy, type="AWS_PROXY", integrationHttpMethod="POST",
+            uri=method["methodIntegration"]["uri"],
+        )

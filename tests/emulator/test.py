@@ -152,6 +152,10 @@ class Test:
         )
         return [item["type"]["S"] for item in answer["Items"]]
 
+    def logged(self, group):
+        log = self.emulator.client("logs").filter_log_events(logGroupName=f"/{group}")
+        return "".join(event["message"] for event in log["events"])
+
 
 def run(emulator, home):
     issuer, platforms = Issuer(), Platforms(home)
@@ -206,6 +210,12 @@ def scenario(test, issuer, platforms, parameters):
     expect("checked now", (status, answer.get("result")), (200, "renewed"))
     permits = [call(stack, token, "POST", "/api/platforms/meta/acme/fb/permits")[0] for _ in range(5)]
     expect("permits, three in a minute", permits, [200, 200, 200, 429, 429])
+    status, answer = call(stack, token, "POST", "/api/platforms/google/acme/ads/access-token")
+    expect("an access token", (status, answer.get("generation")), (200, test.generation("ads")))
+    handed_out = answer["access_token"]
+    customers = "/api/platforms/google/acme/ads/proxy/v26/customers:listAccessibleCustomers"
+    status, answer = call(stack, token, "GET", customers)
+    expect("a call through the proxy", (status, list(answer)), (200, ["resourceNames"]))
 
     # A function dies while a platform takes its time, and a deployment follows.
     platforms.control({"platform": "google", "do": {"delay_ms": 8000}})
@@ -225,10 +235,11 @@ def scenario(test, issuer, platforms, parameters):
     say("what was killed in the middle was refreshed by a later schedule")
     status, answer = call(stack, token, "POST", "/api/dashboard/acme/integrations/ads/check")
     expect("tokens open after the update", (status, answer.get("result")), (200, "renewed"))
-    log = test.emulator.client("logs").filter_log_events(logGroupName="/warden/token-monitoring")
-    text = "".join(event["message"] for event in log["events"])
+    text = "".join(test.logged(group) for group in ("warden/token-monitoring", "aws/lambda/warden-platform-calls"))
     expect("sweeps and metrics in the log", ("sweep finished" in text, "SweepsFinished" in text), (True, True))
-    expect("tokens in the log", any(f"at-{n}" in text or f"rt-{n}" in text for n in ("ads", "late")), False)
+    tokens = [handed_out, *(f"{kind}-{name}" for kind in ("at", "rt") for name in ("ads", "late"))]
+    expect("the hand-out in the log", "an access token was handed out" in text, True)
+    expect("tokens in the log", [token for token in tokens if token in text], [])
 
 
 BEGAN = time.monotonic()
