@@ -54,6 +54,10 @@ impl Problem {
         self
     }
 
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// Says after how many seconds trying again makes sense.
     #[must_use]
     pub fn retry_after(self, seconds: u32) -> Self {
@@ -65,6 +69,10 @@ impl Problem {
 
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    pub fn too_many_requests(detail: impl Into<String>, retry_after: u32) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(retry_after)
     }
 
     pub fn forbidden(detail: impl Into<String>) -> Self {

@@ -14,7 +14,7 @@ mod quota;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_extractor, from_fn};
+use axum::middleware::{from_extractor, from_fn, map_response};
 use axum::routing::{any, get, post};
 use edge::layers::complete;
 
@@ -38,13 +38,17 @@ pub fn router(app: App) -> Router {
         .route(of_integration!("quota"), get(quota::show))
         // Not left to the handlers: no route above answers anyone else.
         .route_layer(from_extractor::<Caller>());
-    let metered = Router::new()
+    // Every answer shows the quota; without a decision none is given.
+    let permits = Router::new()
         .route(of_integration!("permits"), post(permits::take))
-        .route(of_integration!("proxy/{*path}"), any(proxy::forward))
-        // Every answer shows the quota; without a decision none is given.
         .route_layer(from_fn(add_quota_headers));
+    let proxy = Router::new()
+        .route(of_integration!("proxy/{*path}"), any(proxy::forward))
+        .route_layer(from_fn(add_quota_headers))
+        .route_layer(map_response(proxy::explain));
     let routes = unmetered
-        .merge(metered)
+        .merge(permits)
+        .merge(proxy)
         // Lambda and the gateway have limits of their own; a handler may have a smaller one.
         .layer(DefaultBodyLimit::disable());
     complete(routes, app)

@@ -5,15 +5,14 @@ use std::collections::HashMap;
 
 use axum::extract::{FromRequestParts, Request};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use edge::member::authorizer_context;
 use edge::problem::Problem;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::Value;
 use shared::Platform;
-use shared::domain::quota::{Decision, HEADERS, Metering, Permit};
+use shared::domain::quota::{DENIED, Decision, HEADERS, Metering, Permit};
 
 use crate::caller::Caller;
 
@@ -51,8 +50,10 @@ impl QuotaHeaders {
 }
 
 impl MeteredCall {
-    fn from_context(caller: Caller, context: &HashMap<String, Value>) -> Option<Self> {
-        let field = |name: &str| context.get(name).and_then(Value::as_str);
+    fn from_fields<'a>(
+        caller: Caller,
+        field: impl Copy + Fn(&str) -> Option<&'a str>,
+    ) -> Option<Self> {
         let metering = Metering::parse(field)?;
         Some(Self {
             caller,
@@ -64,17 +65,38 @@ impl MeteredCall {
 }
 
 impl<S: Sync> FromRequestParts<S> for MeteredCall {
-    type Rejection = Problem;
+    type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let caller = Caller::from_request_parts(parts, state).await?;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let caller = Caller::from_request_parts(parts, state).await;
+        let caller = caller.map_err(Problem::into_response)?;
+        let context = authorizer_context(parts);
+        let field = |name: &str| context?.get(name)?.as_str();
+        if field("quota") == Some(DENIED) {
+            return Err(denied(field));
+        }
         // Unavailable, absent, or not parsed: no decision is no permit.
-        authorizer_context(parts)
-            .and_then(|context| Self::from_context(caller, context))
-            .ok_or_else(|| {
-                Problem::unavailable("The quota could not be checked. Please try again.")
-            })
+        Self::from_fields(caller, field).ok_or_else(|| {
+            Problem::unavailable("The quota could not be checked. Please try again.")
+                .into_response()
+        })
     }
+}
+
+/// Says that there is no permit, with all that the gateway's own denial says.
+fn denied<'a>(field: impl Fn(&str) -> Option<&'a str>) -> Response {
+    let text = |name: &str| field(name).unwrap_or_default();
+    let number = |name: &str| field(name)?.parse::<u32>().ok();
+    let problem = Problem::too_many_requests(text("message"), number("retry_after").unwrap_or(1))
+        .with("message", text("message"))
+        .with("reason", text("reason"))
+        .with("retry_after", number("retry_after"))
+        .with("reset_at", text("reset_at"))
+        .with("limit", number("limit"));
+    let mut response = problem.into_response();
+    let QuotaHeaders(headers) = QuotaHeaders::from_fields(field);
+    response.headers_mut().extend(headers);
+    response
 }
 
 /// Adds the quota's headers to every answer to a metered call, a problem included. A handler that

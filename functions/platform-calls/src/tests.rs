@@ -113,6 +113,37 @@ async fn no_decision_about_the_quota_is_503() {
 }
 
 #[tokio::test]
+async fn no_permit_is_429_with_all_that_the_gateways_own_says() {
+    let mut event = metered();
+    let context = &mut event["requestContext"]["authorizer"];
+    for (name, value) in [
+        ("quota", "denied"),
+        ("remaining", "0"),
+        ("message", "meta asks us to wait."),
+        ("reason", "platform_asks_to_wait"),
+        ("retry_after", "600"),
+        ("reset_at", "2025-11-18 10:00:00"),
+    ] {
+        context[name] = json!(value);
+    }
+    let (status, headers, body) = send(event).await;
+    assert_eq!((status, &body["status"]), (429, &json!(429)));
+    for (name, value) in [("retry-after", "600"), ("x-ratelimit-remaining", "0")] {
+        assert_eq!(headers[name], json!([value]), "{name}");
+    }
+    for (name, value) in [
+        ("detail", json!("meta asks us to wait.")),
+        ("message", json!("meta asks us to wait.")),
+        ("reason", json!("platform_asks_to_wait")),
+        ("retry_after", json!(600)),
+        ("reset_at", json!("2025-11-18 10:00:00")),
+        ("limit", json!(200)),
+    ] {
+        assert_eq!(body[name], value, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_metered_answer_tells_how_the_quota_stands_whatever_it_is() {
     // The table does not answer, so this one is an internal error.
     let (status, headers, _) = send(metered()).await;

@@ -82,8 +82,9 @@ impl Authorizer {
     }
 
     /// Judges one request. Lets everyone with an identity through, unless the quota of a metered
-    /// route is used up: a denial never means anything else. From the context, the API answers 403
-    /// or 404, or 503 if there was no decision.
+    /// route is used up: a denial never means anything else. From the context, the function answers
+    /// 403 or 404, or 503 if there was no decision. The proxy's also answers 429: the gateway's
+    /// own is none that the platforms' client libraries understand.
     ///
     /// # Errors
     /// [`Error::Unauthorized`] is the gateway's 401; any other is its 503.
@@ -159,8 +160,9 @@ fn respond(
         }
     }
     put("member", is_member);
+    let is_proxied = route.is_some_and(|(route, _)| route.rest.is_some());
     let effect = match metering {
-        Some(Metering::Decided(Decision::Denied(_))) => IamPolicyEffect::Deny,
+        Some(Metering::Decided(Decision::Denied(_))) if !is_proxied => IamPolicyEffect::Deny,
         _ => IamPolicyEffect::Allow,
     };
     // Only a route with a platform is metered.

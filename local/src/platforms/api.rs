@@ -189,14 +189,20 @@ impl Api {
 }
 
 impl Host {
-    /// Splits a path below the host's root into its version and the rest.
+    /// Splits a path below the host's root into its version and the rest. The Graph APIs take a
+    /// slash at its end, which Meta's own client libraries send (`facebook_business`).
     pub(super) fn split_version<'p>(&self, path: &'p str) -> (&'p str, &'p str) {
         let end = path.get(1..).and_then(|rest| rest.find('/'));
         let (first, rest) = path.split_at(end.map_or(path.len(), |end| end + 1));
-        match self.any_version && is_version(first) {
+        if !self.any_version {
+            return ("", path);
+        }
+        let (version, path) = match is_version(first) {
             true => (first, rest),
             false => ("", path),
-        }
+        };
+        let without_slash = path.strip_suffix('/').filter(|path| !path.is_empty());
+        (version, without_slash.unwrap_or(path))
     }
 
     /// Returns the endpoint at a path without its version, and the id in the path.

@@ -376,6 +376,8 @@ async fn a_throttled_call_says_until_when_and_the_quota_is_closed() {
         (denied.status, &denied.json()["reason"]),
         (429, &json!("platform_asks_to_wait"))
     );
+    assert_eq!(denied.headers["retry-after"], "121");
+    assert_eq!(denied.headers["x-ratelimit-remaining"], "0");
     // The platform said so to us, and means the application: others are told as well.
     world.pass(TimeDelta::seconds(120));
     for id in ["a", "b"] {
@@ -481,4 +483,39 @@ async fn a_proxied_call_costs_one_read_and_no_write_of_the_function() {
             "DynamoDB.GetItem"
         ]
     );
+}
+
+#[tokio::test]
+async fn client_libraries_see_an_error_in_what_is_our_own() {
+    let world = world(&[("a", "meta", Some(TimeDelta::days(40)), false)]).await;
+    let mine = path("meta", "a", "proxy/me");
+    let batch = world
+        .post_as(APP, &path("meta", "a", "proxy/"), &json!({}))
+        .await;
+    let unknown = world.get_as(APP, &path("meta", "b", "proxy/me")).await;
+    let stranger = world.get_as("nobody", &mine).await;
+    let nobody = world.send("GET", &mine, None).await;
+    let policy = json!({"status": 400, "body": {"error": {"code": 4}}});
+    let closed = world
+        .post_as(APP, &path("meta", "a", "feedback"), &policy)
+        .await;
+    assert_eq!(closed.status, 200);
+    let denied = world.get_as(APP, &mine).await;
+    for (answer, status) in [
+        (batch, 404),
+        (unknown, 404),
+        (stranger, 403),
+        (nobody, 401),
+        (denied, 429),
+    ] {
+        answer.assert_problem(status);
+        let problem = answer.json();
+        assert_eq!(problem["error"]["type"], "TokenWarden", "{problem}");
+        let message = problem["error"]["message"].as_str().unwrap();
+        assert!(!message.is_empty());
+    }
+    // The original's denial elsewhere.
+    let permits = path("meta", "a", "permits");
+    let denied = world.send_as(APP, "POST", &permits).await;
+    assert_eq!(denied.json()["error"], "Rate limit exceeded");
 }

@@ -14,6 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use edge::problem::Problem;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use secrecy::ExposeSecret;
+use serde_json::json;
 use shared::Platform;
 use shared::domain::call_reading::CallVerdict;
 use shared::domain::quota::{Decision, Permit, QuotaKey};
@@ -70,6 +71,19 @@ pub(crate) async fn forward(
     let answered = clock.within(TIMEOUT, call_and_learn(&app, &caller, &call));
     let answered = answered.await.ok_or_else(too_late)??;
     Ok(respond(answered, caller.platform, clock.now()))
+}
+
+/// Gives a problem of our own the member in which the platforms' client libraries look for an
+/// error. Meta's take an answer without it for a success, whatever its status
+/// (`facebook_business/api.py`, `FacebookResponse.is_success`).
+pub(crate) async fn explain(mut response: Response) -> Response {
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let error = json!({"message": problem.detail(), "type": "TokenWarden"});
+        response
+            .extensions_mut()
+            .insert(problem.with("error", error));
+    }
+    response
 }
 
 fn too_late() -> Problem {

@@ -28,6 +28,8 @@ async fn the_graph_apis_take_any_version_and_the_token_in_three_places() {
             let by_query = world.send(get(&format!("{profile}?access_token=t"))).await;
             assert!(by_header.body["id"].is_string(), "{}", by_header.body);
             assert_eq!(by_header.body, by_query.body);
+            let by_library = world.send(get(&format!("{profile}/?access_token=t"))).await;
+            assert_eq!(by_header.body, by_library.body);
             let nobody = world.send(get(&profile)).await;
             assert_eq!(nobody.body["error"]["code"], 2500);
         }

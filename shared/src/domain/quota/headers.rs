@@ -21,10 +21,13 @@ pub const HEADERS: [(&str, &str); 5] = [
     ("ratelimit", "rate_limit"),
 ];
 
+/// The field `quota` of a denial.
+pub const DENIED: &str = "denied";
+
 /// The outcome of metering a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metering {
-    /// The quota was decided. A denial is the gateway's 429: the API never sees it.
+    /// The quota was decided. A denial is the gateway's 429, or the proxy's.
     Decided(Decision),
     /// The quota could not be decided. That alone allows no call.
     Undecided {
@@ -39,7 +42,11 @@ impl Metering {
     #[must_use]
     pub fn fields(&self, platform: Platform, now: DateTime<Utc>) -> Vec<HeaderField> {
         match self {
-            Self::Decided(Decision::Denied(denial)) => denial.fields(platform, now),
+            Self::Decided(Decision::Denied(denial)) => {
+                let mut fields = denial.fields(platform, now);
+                fields.push(("quota", DENIED.to_owned()));
+                fields
+            }
             Self::Decided(Decision::Admitted(permit)) => {
                 let mut fields = permit.fields(now);
                 fields.push(("quota", "admitted".to_owned()));
@@ -285,12 +292,9 @@ mod tests {
         };
         let denied = Metering::Decided(Decision::Denied(denial));
         assert_eq!(denied.use_by(), None);
-        assert!(
-            denied
-                .fields(Platform::Meta, now())
-                .iter()
-                .all(|(name, _)| *name != "quota")
-        );
+        let fields = denied.fields(Platform::Meta, now());
+        assert!(fields.contains(&("quota", "denied".to_owned())));
+        assert_eq!(Metering::parse(|_| Some("denied")), None);
         assert_eq!(Metering::parse(|_| Some("Admitted")), None);
     }
 

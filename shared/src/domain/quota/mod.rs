@@ -26,7 +26,7 @@ pub use block::{
     Block, BlockSource, InvalidBlockSource, LIFTABLE_AFTER_SECONDS, MAX_BLOCK_SECONDS, UsageDigest,
 };
 pub use decision::{Decision, Denial, DenialReason, Permit, QuotaStatus};
-pub use headers::{HEADERS, HeaderField, Metering};
+pub use headers::{DENIED, HEADERS, HeaderField, Metering};
 pub use item::WindowStatus;
 pub use key::QuotaKey;
 pub use policy::{InvalidPolicies, InvalidPolicy, Policies, Policy};
