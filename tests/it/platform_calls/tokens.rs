@@ -163,6 +163,15 @@ async fn all_who_wait_for_an_exchange_get_its_result() {
     // The history has what happened, and nothing of those who came too late.
     let history = world.audit("integration#acme#x").await;
     assert_eq!(history.len(), 1, "{history:?}");
+    // Who read the row before the failure was stored asks for a check, which asks nobody.
+    let late = json!({"integration": {"org_id": "acme", "integration_id": "x"}, "generation": 1});
+    let checked = world
+        .stack
+        .invoke("CheckTokensFunction", late)
+        .await
+        .unwrap();
+    assert_eq!(checked["result"], "superseded", "{checked}");
+    assert_eq!(refreshes(), 1);
     // A minute later it works, again by one exchange.
     world.pass(TimeDelta::seconds(61));
     let answers = together(&world, "twitter", "x", &json!({})).await;
