@@ -1,6 +1,7 @@
 # Sourced by the scripts here: tools that they install into target/, once, in the
 # versions that stand here.
 
+shopt -s inherit_errexit # what fails to install ends the script, in $(...) too
 tools=${CARGO_TARGET_DIR:-$PWD/target}/tools
 
 # A virtual environment of Python packages, by name; prints its folder.
