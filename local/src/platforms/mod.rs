@@ -153,6 +153,15 @@ impl Platforms {
         self.locked().simulator(platform).refreshes
     }
 
+    /// Returns the token by which the grant of a token of ours was adopted.
+    #[must_use]
+    pub fn origin(&self, platform: Platform, token: &str) -> Option<String> {
+        let grant = lineage::parse(platform, token)?.grant;
+        let mut state = self.locked();
+        let origin = state.simulator(platform).ledger.origin(&grant);
+        origin.map(str::to_owned)
+    }
+
     /// Ignores a panic elsewhere: nothing in the memory is ever half written.
     fn locked(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
