@@ -239,7 +239,10 @@ async fn read(mut response: reqwest::Response) -> Result<CallAnswer, Problem> {
     let status = response.status();
     if status.as_u16() >= 600 {
         return Err(Problem::bad_gateway(
-            format!("The platform answered with status {status}, which is none of HTTP's."),
+            format!(
+                "The platform answered with status {}, which HTTP does not have.",
+                status.as_u16()
+            ),
             "a status that the gateway does not know",
         ));
     }
