@@ -22,6 +22,7 @@ pub struct Member {
     user: UserId,
     route: RouteParameters,
     manages: bool,
+    manages_members: bool,
     uses: bool,
 }
 
@@ -57,6 +58,14 @@ impl Member {
             .ok_or_else(|| Problem::forbidden(problem))
     }
 
+    /// Returns a 403 for a member who may not add, change and remove members.
+    pub fn must_manage_members(&self) -> Result<(), Problem> {
+        let problem = "This takes the permission manage_members in this organisation.";
+        self.manages_members
+            .then_some(())
+            .ok_or_else(|| Problem::forbidden(problem))
+    }
+
     /// Returns a 403 for a member who may not use integrations: take permits and access tokens,
     /// and call platforms.
     pub fn must_use(&self) -> Result<(), Problem> {
@@ -78,14 +87,12 @@ impl Member {
         }
         let user = UserId::new(field("user_id")?).ok()?;
         let permissions = field("permissions")?;
-        let has = |permission| {
-            let name = String::from(permission);
-            permissions.split(',').any(|of| of == name)
-        };
+        let has = |permission: Permission| permissions.split(',').any(|of| of == permission.name());
         Some(Self {
             user,
             route,
             manages: has(Permission::ManageIntegrations),
+            manages_members: has(Permission::ManageMembers),
             uses: has(Permission::UseIntegrations),
         })
     }
@@ -118,15 +125,17 @@ pub fn authorizer_context(parts: &Parts) -> Option<&HashMap<String, Value>> {
 
 /// A caller with a valid token, a member of any organisation or of none.
 #[derive(Debug)]
-pub struct AuthenticatedCaller;
+pub struct AuthenticatedCaller {
+    pub user: UserId,
+}
 
 impl<S: Sync> FromRequestParts<S> for AuthenticatedCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let user = authorizer_context(parts).and_then(|context| context.get("user_id")?.as_str());
-        user.filter(|user| UserId::new(*user).is_ok())
-            .map(|_| Self)
+        user.and_then(|user| UserId::new(user).ok())
+            .map(|user| Self { user })
             .ok_or_else(|| Problem::forbidden("Only a caller with a valid token may see this."))
     }
 }
@@ -180,6 +189,7 @@ mod tests {
         for permissions in ["", "manage_integrations_not", "billing"] {
             let member = member(&[("permissions", Some(permissions))]).unwrap();
             assert!(!member.manages, "{permissions}");
+            assert!(member.must_manage_members().is_err(), "{permissions}");
         }
     }
 
@@ -189,5 +199,6 @@ mod tests {
         let both = "use_integrations,manage_integrations";
         let member = member(&[("permissions", Some(both))]).unwrap();
         assert!(member.must_use().is_ok() && member.must_manage().is_ok());
+        assert!(member.must_manage_members().is_err());
     }
 }

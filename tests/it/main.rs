@@ -12,6 +12,7 @@ mod identity;
 mod importer;
 mod imports;
 mod independent;
+mod members;
 mod mixture;
 mod notifying;
 mod operations;

@@ -3,11 +3,13 @@
 use shared::aws::check_tokens::CheckTokensClient;
 use shared::aws::quota::Limiter;
 use shared::aws::tables::{
-    Action, AuditTable, IntegrationsTable, MemberAction, NotificationsTable, UsageTable,
+    Action, AuditStream, AuditTable, IntegrationsTable, MemberAction, MembershipChange,
+    NotificationsTable, OrganizationsTable, UsageTable,
 };
 use shared::aws::token_cipher::TokenCipher;
+use shared::runtime::random_id;
 use shared::runtime::variables::InvalidVariable;
-use shared::{Clock, IntegrationKey, Variables};
+use shared::{Clock, IntegrationKey, OrgId, Variables};
 
 use edge::member::Member;
 
@@ -15,6 +17,7 @@ use edge::member::Member;
 #[derive(Debug, Clone)]
 pub struct App {
     pub(crate) integrations: IntegrationsTable,
+    pub(crate) organizations: OrganizationsTable,
     pub(crate) notifications: NotificationsTable,
     pub(crate) audit: AuditTable,
     pub(crate) limiter: Limiter,
@@ -26,7 +29,7 @@ pub struct App {
 }
 
 impl App {
-    /// Reads `INTEGRATIONS_TABLE`, `NOTIFICATIONS_TABLE`, `AUDIT_TABLE`,
+    /// Reads `INTEGRATIONS_TABLE`, `ORGANIZATIONS_TABLE`, `NOTIFICATIONS_TABLE`, `AUDIT_TABLE`,
     /// `QUOTAS_TABLE`, `TOKEN_KEY_ID`, `CHECK_TOKENS_FUNCTION`, and optionally
     /// `QUOTA_POLICIES` (the authorizer's).
     ///
@@ -42,6 +45,10 @@ impl App {
             integrations: IntegrationsTable::new(
                 dynamodb.clone(),
                 variables.required("INTEGRATIONS_TABLE")?,
+            ),
+            organizations: OrganizationsTable::new(
+                dynamodb.clone(),
+                variables.required("ORGANIZATIONS_TABLE")?,
             ),
             notifications: NotificationsTable::new(
                 dynamodb.clone(),
@@ -74,6 +81,16 @@ impl App {
             .await
         {
             tracing::error!(%error, ?action, "the audit row of an action could not be written");
+        }
+    }
+
+    /// Records a change of members that is completed; a failure to record it is logged and does
+    /// not undo the change.
+    pub(crate) async fn record_change(&self, org: &OrgId, change: MembershipChange) {
+        let stream = AuditStream::Members(org.clone());
+        let recorded = self.audit.record(stream, &random_id(), &change).await;
+        if let Err(error) = recorded {
+            tracing::error!(%error, ?change, "the audit row of a change of members could not be written");
         }
     }
 }

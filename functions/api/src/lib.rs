@@ -7,7 +7,9 @@ mod expiring_tokens;
 mod health;
 mod integration_view;
 mod integrations;
+mod members;
 mod notifications;
+mod organizations;
 mod paging;
 mod platforms;
 mod rate_limits;
@@ -49,6 +51,15 @@ pub fn router(app: App) -> Router {
             "/api/dashboard/{orgId}/notifications/{notificationId}/read",
             post(notifications::mark_read),
         )
+        .route(
+            "/api/dashboard/{orgId}/notifications/read-all",
+            post(notifications::mark_all_read),
+        )
+        .route("/api/dashboard/{orgId}/members", get(members::list))
+        .route(
+            "/api/dashboard/{orgId}/members/{userId}",
+            get(members::show).put(members::put).delete(members::remove),
+        )
         .route("/api/dashboard/{orgId}/rate-limits", get(rate_limits::list))
         .route(
             "/api/dashboard/{orgId}/integrations/{integrationId}/rate-limit",
@@ -59,6 +70,7 @@ pub fn router(app: App) -> Router {
     let routes = Router::new()
         .route("/health", get(health::show))
         .route("/api/platforms", get(platforms::list))
+        .route("/api/organizations", get(organizations::list))
         .merge(for_members);
     complete(routes, app)
 }

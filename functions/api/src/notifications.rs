@@ -109,6 +109,24 @@ pub(crate) async fn mark_read(
         .ok_or_else(|| Problem::not_found("You have no such notification."))
 }
 
+/// How many notifications were marked.
+#[derive(Debug, Serialize)]
+pub(crate) struct MarkedRead {
+    marked: usize,
+}
+
+/// `POST .../notifications/read-all`: marks all that there are now.
+pub(crate) async fn mark_all_read(
+    member: Member,
+    State(app): State<App>,
+) -> Result<Json<MarkedRead>, Problem> {
+    let marked = app
+        .notifications
+        .mark_all_read(member.user(), member.org())
+        .await?;
+    Ok(Json(MarkedRead { marked }))
+}
+
 impl From<Notification> for NotificationView {
     fn from(notification: Notification) -> Self {
         Self {

@@ -1,8 +1,9 @@
 //! Pages of rows: how many rows an answer has, and where the next page begins.
 
+use std::fmt::Display;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use shared::IntegrationId;
 
 /// The most bytes of rows in one answer, counted inside the JSON string that the function returns:
 /// Lambda allows 6 MB there.
@@ -22,14 +23,14 @@ pub(crate) fn parse_limit(value: &str) -> Option<usize> {
 }
 
 /// Returns the value of `next` for the page after the one that ends with `last`.
-pub(crate) fn encode_cursor(last: &IntegrationId) -> String {
-    BASE64.encode(last.as_str())
+pub(crate) fn encode_cursor(last: &impl Display) -> String {
+    BASE64.encode(last.to_string())
 }
 
-/// Returns the integration after which a page begins, from the value of `next`.
-pub(crate) fn decode_cursor(cursor: &str) -> Option<IntegrationId> {
+/// Returns the id after which a page begins, from the value of `next`.
+pub(crate) fn decode_cursor<Id: TryFrom<String>>(cursor: &str) -> Option<Id> {
     let id = String::from_utf8(BASE64.decode(cursor).ok()?).ok()?;
-    IntegrationId::new(id).ok()
+    Id::try_from(id).ok()
 }
 
 /// Returns the length of JSON inside a JSON string, with a comma after it.

@@ -17,6 +17,7 @@ fn app() -> App {
         .build();
     let variables = [
         "INTEGRATIONS_TABLE",
+        "ORGANIZATIONS_TABLE",
         "NOTIFICATIONS_TABLE",
         "AUDIT_TABLE",
         "QUOTAS_TABLE",
@@ -87,6 +88,11 @@ async fn every_route_of_members_refuses_everybody_else() {
         ("POST", "/api/dashboard/acme/integrations/7/check"),
         ("GET", "/api/dashboard/acme/notifications"),
         ("POST", "/api/dashboard/acme/notifications/001-a/read"),
+        ("POST", "/api/dashboard/acme/notifications/read-all"),
+        ("GET", "/api/dashboard/acme/members"),
+        ("GET", "/api/dashboard/acme/members/ian"),
+        ("PUT", "/api/dashboard/acme/members/ian"),
+        ("DELETE", "/api/dashboard/acme/members/ian"),
         ("GET", "/api/dashboard/acme/rate-limits"),
     ] {
         let stranger = {
@@ -168,7 +174,11 @@ async fn another_method_says_which_there_is_whoever_asks() {
         ("/api/dashboard/acme/integrations/7", "GET,HEAD,PUT,DELETE"),
         ("/api/dashboard/acme/integrations/7/check", "POST"),
         ("/api/dashboard/acme/integrations/7/rate-limit", "DELETE"),
+        ("/api/dashboard/acme/members", "GET,HEAD"),
+        ("/api/dashboard/acme/members/ian", "GET,HEAD,PUT,DELETE"),
+        ("/api/dashboard/acme/notifications/read-all", "POST"),
         ("/api/platforms", "GET,HEAD"),
+        ("/api/organizations", "GET,HEAD"),
     ] {
         // The gateway asks no authorizer here.
         let (status, headers, body) = send(event("PATCH", path)).await;

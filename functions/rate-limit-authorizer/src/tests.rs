@@ -124,7 +124,7 @@ fn the_context_says_what_the_caller_is() {
     assert_eq!(json!(context(None)), stranger);
     let owner = json!({
         "user_id": "ian", "org_id": "acme", "integration_id": "7", "member": "true",
-        "permissions": "manage_integrations,use_integrations",
+        "permissions": "manage_integrations,manage_members,use_integrations",
     });
     assert_eq!(json!(context(Some(&Membership::Owner))), owner);
 }

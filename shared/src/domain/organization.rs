@@ -26,19 +26,42 @@ pub struct Member {
 pub enum Permission {
     /// Register, reconnect, check and disconnect integrations, and get their alerts.
     ManageIntegrations,
+    /// Add, change and remove members, and so give anybody any permission.
+    ManageMembers,
     /// Take permits and access tokens, and call platforms through us: what an application does.
     UseIntegrations,
     /// Another permission of the system that the members came from.
     Other(String),
 }
 
+impl Permission {
+    /// Those that mean something here.
+    pub const KNOWN: [Self; 3] = [
+        Self::ManageIntegrations,
+        Self::ManageMembers,
+        Self::UseIntegrations,
+    ];
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::ManageIntegrations => MANAGE,
+            Self::ManageMembers => MANAGE_MEMBERS,
+            Self::UseIntegrations => USE,
+            Self::Other(name) => name,
+        }
+    }
+}
+
 const MANAGE: &str = "manage_integrations";
+const MANAGE_MEMBERS: &str = "manage_members";
 const USE: &str = "use_integrations";
 
 impl From<String> for Permission {
     fn from(name: String) -> Self {
         match name.as_str() {
             MANAGE => Self::ManageIntegrations,
+            MANAGE_MEMBERS => Self::ManageMembers,
             USE => Self::UseIntegrations,
             _ => Self::Other(name),
         }
@@ -47,11 +70,7 @@ impl From<String> for Permission {
 
 impl From<Permission> for String {
     fn from(permission: Permission) -> Self {
-        match permission {
-            Permission::ManageIntegrations => MANAGE.to_owned(),
-            Permission::UseIntegrations => USE.to_owned(),
-            Permission::Other(name) => name,
-        }
+        permission.name().to_owned()
     }
 }
 
@@ -72,18 +91,22 @@ impl Membership {
         }
     }
 
+    /// The owner has all that are known.
+    #[must_use]
+    pub fn permissions(&self) -> &[Permission] {
+        match self {
+            Self::Owner => &Permission::KNOWN,
+            Self::Member(permissions) => permissions,
+        }
+    }
+
     /// Returns the permissions comma-separated, as the authorizer hands them on.
     #[must_use]
-    pub fn permissions(&self) -> String {
-        match self {
-            Self::Owner => format!("{MANAGE},{USE}"),
-            Self::Member(permissions) => {
-                let names = permissions.iter().cloned().map(String::from);
-                // A name with a comma in it would read as two permissions.
-                let names: Vec<String> = names.filter(|name| !name.contains(',')).collect();
-                names.join(",")
-            }
-        }
+    pub fn permission_names(&self) -> String {
+        let names = self.permissions().iter().map(Permission::name);
+        // A name with a comma in it would read as two permissions.
+        let names: Vec<_> = names.filter(|name| !name.contains(',')).collect();
+        names.join(",")
     }
 }
 
@@ -95,8 +118,9 @@ mod tests {
     fn a_permission_cannot_smuggle_another() {
         let names =
             ["billing", "billing,manage_integrations"].map(|n| Permission::from(n.to_owned()));
-        assert_eq!(Membership::Member(names.to_vec()).permissions(), "billing");
-        let all = "manage_integrations,use_integrations";
-        assert_eq!(Membership::Owner.permissions(), all);
+        let member = Membership::Member(names.to_vec());
+        assert_eq!(member.permission_names(), "billing");
+        let all = "manage_integrations,manage_members,use_integrations";
+        assert_eq!(Membership::Owner.permission_names(), all);
     }
 }

@@ -2,7 +2,7 @@
 //! paths here, so that they cannot read them differently.
 
 use crate::domain::id::from_path_segment;
-use crate::{IntegrationId, OrgId, Platform};
+use crate::{IntegrationId, OrgId, Platform, UserId};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteParameters {
@@ -14,6 +14,8 @@ pub struct RouteParameters {
     pub platform: Option<Platform>,
     /// `{notificationId}`.
     pub notification: Option<String>,
+    /// `{userId}`.
+    pub user: Option<UserId>,
     /// `{path+}`, the rest of the path, as it was sent.
     pub rest: Option<String>,
 }
@@ -36,8 +38,8 @@ impl RouteParameters {
     /// accept (`%69d`, `facebook`).
     #[must_use]
     pub fn parse(template: &str, path: &str) -> Option<Self> {
-        let (mut org, mut integration, mut platform, mut notification) = (None, None, None, None);
-        let mut rest = None;
+        let (mut org, mut integration, mut platform) = (None, None, None);
+        let (mut notification, mut user, mut rest) = (None, None, None);
         let mut segments = path.split('/');
         for expected in template.split('/') {
             // As API Gateway and axum spell it.
@@ -63,6 +65,7 @@ impl RouteParameters {
                 "integrationId" => integration = Some(IntegrationId::new(value).ok()?),
                 "platform" => platform = Some(canonical(&value)?),
                 "notificationId" => notification = Some(value),
+                "userId" => user = Some(UserId::new(value).ok()?),
                 _ => return None,
             }
         }
@@ -74,6 +77,7 @@ impl RouteParameters {
             integration,
             platform,
             notification,
+            user,
             rest,
         })
     }

@@ -8,9 +8,10 @@ use super::{TableError, parse, render};
 use crate::IntegrationKey;
 use crate::aws::attributes::{Attributes, number, text};
 use crate::aws::error::{AwsError, unless_refused};
+use crate::domain::organization::Permission;
 use crate::domain::report::AttemptRecord;
 use crate::runtime::random_id;
-use crate::{Clock, UserId};
+use crate::{Clock, OrgId, UserId};
 
 /// For how long audit rows are kept.
 const RETENTION: TimeDelta = TimeDelta::days(400);
@@ -29,6 +30,8 @@ pub enum AuditStream {
     Sweeps,
     /// One row for each operator event.
     OperatorEvents,
+    /// One row for each change of the organisation's members.
+    Members(OrgId),
     /// One row for each attempt at this integration, and for each act of a person.
     Integration(IntegrationKey),
 }
@@ -53,6 +56,24 @@ pub enum Action {
     /// An application or a person took an access token, at least once within the hour that began
     /// then.
     AccessTokenTaken,
+}
+
+/// How one person changed what another may do in an organisation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MembershipChange {
+    pub action: MembershipAction,
+    pub user_id: UserId,
+    /// What the member may do since.
+    pub permissions: Vec<Permission>,
+    pub by: UserId,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MembershipAction {
+    MemberAdded,
+    PermissionsChanged,
+    MemberRemoved,
 }
 
 /// Something that happened to an integration.
@@ -98,6 +119,7 @@ impl std::fmt::Display for AuditStream {
         match self {
             Self::Sweeps => f.write_str("sweep"),
             Self::OperatorEvents => f.write_str("operator_events"),
+            Self::Members(org) => write!(f, "members#{org}"),
             Self::Integration(key) => {
                 write!(f, "integration#{}#{}", key.org_id, key.integration_id)
             }

@@ -5,6 +5,7 @@ mod audit;
 mod damaged;
 mod integrations;
 mod listing;
+mod members;
 mod notifications;
 mod organizations;
 mod platform_health;
@@ -12,9 +13,13 @@ mod usage;
 
 use serde::de::DeserializeOwned;
 
-pub use audit::{Action, AuditEntry, AuditEvent, AuditStream, AuditTable, MemberAction};
+pub use audit::{
+    Action, AuditEntry, AuditEvent, AuditStream, AuditTable, MemberAction, MembershipAction,
+    MembershipChange,
+};
 pub use integrations::{Conflict, Found, IntegrationsTable};
 pub use listing::{IntegrationIds, OverviewPage};
+pub use members::MemberPage;
 pub use notifications::{Delivered, NotificationsTable, Page};
 pub use organizations::{OrganizationsTable, Put};
 pub use platform_health::PlatformHealthTable;

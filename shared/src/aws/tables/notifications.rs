@@ -1,10 +1,14 @@
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{TableError, parse, render};
 use crate::aws::attributes::{Attributes, text};
 use crate::aws::error::{AwsError, unless_refused};
 use crate::domain::notification::{Notification, sort_key};
 use crate::{OrgId, UserId};
+
+/// How many notifications are marked at once.
+const CONCURRENT_WRITES: usize = 16;
 
 #[derive(Debug, Clone)]
 pub struct NotificationsTable {
@@ -143,6 +147,33 @@ impl NotificationsTable {
         Ok(count)
     }
 
+    /// Marks all notifications of one organisation as read that a person has now; returns how
+    /// many were unread. Hardly any that arrives meanwhile is marked: all are found first.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer. Some may have been marked.
+    pub async fn mark_all_read(&self, user: &UserId, org: &OrgId) -> Result<usize, TableError> {
+        let mut unread = self
+            .query(user, org, true)
+            .projection_expression("notification_id")
+            .into_paginator()
+            .items()
+            .send();
+        let mut writes = Vec::new();
+        while let Some(item) = unread.next().await {
+            let mut item = item.map_err(|e| AwsError::new("dynamodb:Query", e))?;
+            if let Some(sort_key) = item.remove("notification_id") {
+                writes.push(self.set_read(user, sort_key));
+            }
+        }
+        let writes = stream::iter(writes).buffer_unordered(CONCURRENT_WRITES);
+        let were_there: Vec<bool> = writes.try_collect().await?;
+        Ok(were_there
+            .into_iter()
+            .filter(|was_there| *was_there)
+            .count())
+    }
+
     /// Marks a notification as read; returns `false` if this person has no such notification.
     ///
     /// # Errors
@@ -153,12 +184,16 @@ impl NotificationsTable {
         org: &OrgId,
         id: &str,
     ) -> Result<bool, TableError> {
+        self.set_read(user, text(sort_key(org, id))).await
+    }
+
+    async fn set_read(&self, user: &UserId, sort_key: AttributeValue) -> Result<bool, TableError> {
         let result = self
             .client
             .update_item()
             .table_name(&self.table)
             .key("user_id", text(user))
-            .key("notification_id", text(sort_key(org, id)))
+            .key("notification_id", sort_key)
             .update_expression("SET is_read = :true")
             .condition_expression("attribute_exists(user_id)")
             .expression_attribute_values(":true", AttributeValue::Bool(true))

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use super::{TableError, parse, render};
 use crate::aws::attributes::{Attributes, text};
 use crate::aws::error::{AwsError, unless_refused};
-use crate::domain::organization::{Member, Membership, Organization, Permission};
+use crate::domain::organization::{Membership, Organization};
 use crate::{OrgId, UserId};
 
 #[derive(Debug, Clone)]
 pub struct OrganizationsTable {
-    client: aws_sdk_dynamodb::Client,
-    table: String,
+    pub(super) client: aws_sdk_dynamodb::Client,
+    pub(super) table: String,
 }
 
 /// What a write did.
@@ -29,22 +29,14 @@ pub enum Put {
 #[derive(Serialize, Deserialize)]
 struct OrganizationRow {
     member_id: String,
+    /// The owner, by whom the index `by_user` has the row.
+    #[serde(default)]
+    user_id: Option<UserId>,
     #[serde(flatten)]
     organization: Organization,
 }
 
-#[derive(Serialize, Deserialize)]
-struct MemberRow {
-    member_id: String,
-    #[serde(flatten)]
-    member: Member,
-}
-
 const ORGANIZATION: &str = "org";
-
-fn member_id(user: &UserId) -> String {
-    format!("user#{user}")
-}
 
 impl OrganizationsTable {
     #[must_use]
@@ -55,7 +47,11 @@ impl OrganizationsTable {
         }
     }
 
-    async fn get(&self, org: &OrgId, member_id: &str) -> Result<Option<Attributes>, AwsError> {
+    pub(super) async fn get(
+        &self,
+        org: &OrgId,
+        member_id: &str,
+    ) -> Result<Option<Attributes>, AwsError> {
         let answer = self
             .client
             .get_item()
@@ -89,47 +85,30 @@ impl OrganizationsTable {
         org: &OrgId,
         user: &UserId,
     ) -> Result<Option<Membership>, TableError> {
-        let member_id = member_id(user);
-        let (organization, member) = futures::try_join!(self.organization(org), async {
-            Ok(self.get(org, &member_id).await?)
-        })?;
-        let Some(organization) = organization else {
-            return Ok(None);
-        };
-        if organization.owner_id == *user {
-            return Ok(Some(Membership::Owner));
-        }
-        member
-            .map(|item| parse::<MemberRow>(format!("member {org}/{user}"), item))
-            .transpose()
-            .map(|row| row.map(|row| Membership::Member(row.member.permissions)))
+        let found = self.organization_of(org, user).await?;
+        Ok(found.map(|(_, membership)| membership))
     }
 
-    /// Returns the members who manage integrations. The owner is not among them unless they
-    /// have a row that says so.
+    /// Returns an organisation and what `user` is to it; `None` as of [`Self::membership`].
     ///
     /// # Errors
     /// When DynamoDB does not answer, or a row is damaged.
-    pub async fn managers(&self, org: &OrgId) -> Result<Vec<UserId>, TableError> {
-        let mut pages = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("org_id = :org AND begins_with(member_id, :user)")
-            .expression_attribute_values(":org", text(org))
-            .expression_attribute_values(":user", text("user#"))
-            .into_paginator()
-            .items()
-            .send();
-        let mut managers = Vec::new();
-        while let Some(item) = pages.next().await {
-            let item = item.map_err(|e| AwsError::new("dynamodb:Query", e))?;
-            let MemberRow { member, .. } = parse(format!("a member of {org}"), item)?;
-            if member.permissions.contains(&Permission::ManageIntegrations) {
-                managers.push(member.user_id);
-            }
-        }
-        Ok(managers)
+    pub async fn organization_of(
+        &self,
+        org: &OrgId,
+        user: &UserId,
+    ) -> Result<Option<(Organization, Membership)>, TableError> {
+        let (organization, member) =
+            futures::try_join!(self.organization(org), self.member(org, user))?;
+        let Some(organization) = organization else {
+            return Ok(None);
+        };
+        let membership = match member {
+            _ if organization.owner_id == *user => Membership::Owner,
+            Some(member) => Membership::Member(member.permissions),
+            None => return Ok(None),
+        };
+        Ok(Some((organization, membership)))
     }
 
     /// Stores an organisation.
@@ -139,27 +118,16 @@ impl OrganizationsTable {
     pub async fn put_organization(&self, organization: &Organization) -> Result<Put, TableError> {
         let row = OrganizationRow {
             member_id: ORGANIZATION.to_owned(),
+            user_id: Some(organization.owner_id.clone()),
             organization: organization.clone(),
         };
-        self.put(render("organisation", row)?, &["name", "owner_id"])
-            .await
-    }
-
-    /// Stores a member.
-    ///
-    /// # Errors
-    /// When DynamoDB does not answer.
-    pub async fn put_member(&self, member: &Member) -> Result<Put, TableError> {
-        let row = MemberRow {
-            member_id: member_id(&member.user_id),
-            member: member.clone(),
-        };
-        self.put(render("member", row)?, &["permissions"]).await
+        let compared = ["name", "owner_id", "user_id"];
+        self.put(render("organisation", row)?, &compared).await
     }
 
     /// Writes `item` unless the row has the same `compared` attributes already, and returns
     /// what it did.
-    async fn put(&self, item: Attributes, compared: &[&str]) -> Result<Put, TableError> {
+    pub(super) async fn put(&self, item: Attributes, compared: &[&str]) -> Result<Put, TableError> {
         let same: Vec<_> = compared
             .iter()
             .map(|name| format!("#{name} = :{name}"))
