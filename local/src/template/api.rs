@@ -1,4 +1,4 @@
-//! Reads the REST API: its stage, its authorizer, its gateway responses.
+//! Reads the REST API: its stage, its routes, its authorizer, its gateway responses.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::TemplateError;
-use super::model::{Api, Authorizer, GatewayResponse};
+use super::model::{Api, Authorizer, GatewayResponse, Route};
 use super::resolve::Resolver;
 use super::value::typed;
 use super::value::{inside, literal, text};
@@ -16,11 +16,35 @@ use super::value::{inside, literal, text};
 struct ApiProperties {
     stage_name: String,
     #[serde(default)]
+    definition_body: Definition,
+    #[serde(default)]
     auth: Auth,
     #[serde(default)]
     binary_media_types: Vec<String>,
     #[serde(default)]
     gateway_responses: BTreeMap<String, Value>,
+}
+
+/// An OpenAPI document with API Gateway's extensions.
+#[derive(Deserialize, Default)]
+struct Definition {
+    /// By path and method.
+    paths: BTreeMap<String, BTreeMap<String, Operation>>,
+}
+
+#[derive(Deserialize)]
+struct Operation {
+    /// Empty for the default authorizer.
+    #[serde(default)]
+    security: Vec<BTreeMap<String, Value>>,
+    #[serde(rename = "x-amazon-apigateway-integration")]
+    integration: Integration,
+}
+
+#[derive(Deserialize)]
+struct Integration {
+    r#type: String,
+    uri: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -84,23 +108,31 @@ pub(super) fn parse_api(
                 "only the default authorizer is supported",
             ));
         }
-        let function = resolver
-            .template
-            .resources
-            .keys()
-            .find(|id| {
-                resolver.attribute(id, "Arn", &place).as_ref() == Ok(&authorizer.function_arn)
-            })
-            .ok_or_else(|| {
-                TemplateError::at(inside(&place, "FunctionArn"), "no function has this ARN")
-            })?;
-        authorizers.insert(
-            name,
-            Authorizer {
-                function: function.clone(),
-                headers: authorizer.identity.headers,
-            },
-        );
+        let place = inside(&place, "FunctionArn");
+        let function = function_with(&authorizer.function_arn, resolver, &place)?;
+        let headers = authorizer.identity.headers;
+        authorizers.insert(name, Authorizer { function, headers });
+    }
+    let mut routes = Vec::new();
+    for (path, operations) in properties.definition_body.paths {
+        let place = format!("{place}.DefinitionBody.paths.{path}");
+        if path.contains("+}") && !path.ends_with("/{path+}") {
+            let problem = "only {path+} at the end takes several segments";
+            return Err(TemplateError::at(place, problem));
+        }
+        for (method, operation) in operations {
+            let place = inside(&place, &method);
+            let authorizer = authorizer_of(&operation, &authorizers, &place)?;
+            routes.push(Route {
+                method: match method.as_str() {
+                    "x-amazon-apigateway-any-method" => "ANY".to_owned(),
+                    method => method.to_ascii_uppercase(),
+                },
+                path: path.clone(),
+                function: function_of(&operation.integration, resolver, &place)?,
+                authorizer,
+            });
+        }
     }
     let mut responses = BTreeMap::new();
     for (kind, response) in properties.gateway_responses {
@@ -112,9 +144,58 @@ pub(super) fn parse_api(
         stage: properties.stage_name,
         passes_bytes,
         authorizers,
-        routes: Vec::new(),
+        routes,
         responses,
     })
+}
+
+/// Returns the authorizer of a method; `NONE` is SAM's word for none.
+fn authorizer_of(
+    operation: &Operation,
+    authorizers: &BTreeMap<String, Authorizer>,
+    place: &str,
+) -> Result<Option<String>, TemplateError> {
+    let named = operation.security.iter().flat_map(BTreeMap::keys);
+    match named.map(String::as_str).collect::<Vec<_>>()[..] {
+        // There is one authorizer, and it is the default.
+        [] => Ok(authorizers.keys().next().cloned()),
+        ["NONE"] => Ok(None),
+        [name] if authorizers.contains_key(name) => Ok(Some(name.to_owned())),
+        _ => {
+            let problem = "is no authorizer that the API defines, nor NONE";
+            Err(TemplateError::at(inside(place, "security"), problem))
+        }
+    }
+}
+
+/// Returns the logical id of the function behind a method.
+fn function_of(
+    integration: &Integration,
+    resolver: &Resolver,
+    place: &str,
+) -> Result<String, TemplateError> {
+    let place = inside(place, "x-amazon-apigateway-integration");
+    if integration.r#type != "aws_proxy" {
+        let place = inside(&place, "type");
+        return Err(TemplateError::at(place, "only aws_proxy is supported"));
+    }
+    let arn = integration.uri.split_once("/functions/");
+    let arn = arn.and_then(|(_, rest)| rest.strip_suffix("/invocations"));
+    let place = inside(&place, "uri");
+    let arn = arn.ok_or_else(|| TemplateError::at(&place, "does not invoke a function"))?;
+    function_with(arn, resolver, &place)
+}
+
+/// Returns the logical id of the function that has this ARN.
+fn function_with(arn: &str, resolver: &Resolver, place: &str) -> Result<String, TemplateError> {
+    let mut ids = resolver.template.resources.keys();
+    let found = ids.find(|id| {
+        let of = resolver.attribute(id, "Arn", place);
+        of.is_ok_and(|of| of == arn)
+    });
+    found
+        .cloned()
+        .ok_or_else(|| TemplateError::at(place, "no function has this ARN"))
 }
 
 fn gateway_response(response: &Value, place: &str) -> Result<GatewayResponse, TemplateError> {

@@ -117,14 +117,8 @@ fn build_model(resolver: &Resolver) -> Result<Model, TemplateError> {
         let place = format!("Resources.{id}.Properties.Role");
         return Err(TemplateError::at(place, "is not a role of the template"));
     }
-    let default_authorizer = model.api.authorizers.keys().next().cloned();
     for (function, place, name, event) in events {
-        attach(
-            &mut model,
-            default_authorizer.as_deref(),
-            (function, &place, name),
-            event,
-        )?;
+        attach(&mut model, (function, &place, name), event)?;
     }
     Ok(model)
 }

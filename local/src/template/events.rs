@@ -1,24 +1,14 @@
-//! Reads the functions' events: routes, subscriptions, schedules.
+//! Reads the functions' events: subscriptions, schedules.
 
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::error::TemplateError;
-use super::model::Subscription;
-use super::model::{Model, Route, Schedule};
+use super::model::{Model, Schedule, Subscription};
 use super::schedule_expression::ScheduleExpression;
 
 #[derive(Deserialize, Clone)]
 #[serde(tag = "Type", content = "Properties")]
 pub(super) enum Event {
-    #[serde(rename_all = "PascalCase")]
-    Api {
-        rest_api_id: String,
-        method: String,
-        path: String,
-        #[serde(default)]
-        auth: Value,
-    },
     #[serde(rename_all = "PascalCase")]
     ScheduleV2 {
         schedule_expression: String,
@@ -43,7 +33,6 @@ fn enabled() -> String {
 /// Adds a function's event to the part of the model that runs it.
 pub(super) fn attach(
     model: &mut Model,
-    default_authorizer: Option<&str>,
     (function, place, name): (String, &str, String),
     event: Event,
 ) -> Result<(), TemplateError> {
@@ -51,31 +40,6 @@ pub(super) fn attach(
         TemplateError::at(format!("{place}.Properties.{property}"), problem)
     };
     match event {
-        Event::Api { rest_api_id, .. } if rest_api_id != model.api.id => {
-            return Err(wrong("RestApiId", "is not the template's API"));
-        }
-        Event::Api {
-            method, path, auth, ..
-        } => {
-            if path.contains("+}") && !path.ends_with("/{path+}") {
-                return Err(wrong(
-                    "Path",
-                    "only {path+} at the end takes several segments",
-                ));
-            }
-            let authorizer = match auth["Authorizer"].as_str() {
-                None => default_authorizer,
-                Some("NONE") => None,
-                Some(name) if model.api.authorizers.contains_key(name) => Some(name),
-                Some(_) => return Err(wrong("Auth.Authorizer", "is not defined by the API")),
-            };
-            model.api.routes.push(Route {
-                method: method.to_ascii_uppercase(),
-                path,
-                function,
-                authorizer: authorizer.map(str::to_owned),
-            });
-        }
         Event::Sns { topic } => {
             let topic = model.topics.iter_mut().find(|known| known.arn == topic);
             let topic = topic.ok_or_else(|| wrong("Topic", "is not a topic of the template"))?;

@@ -31,6 +31,7 @@ const PEOPLE: &str = "for people";
 /// Resource types without a meaning here, as a whole.
 pub(super) const TYPES_WITHOUT: &[(&str, &str)] = &[
     ("AWS::SQS::QueuePolicy", NO_IAM),
+    ("AWS::Lambda::Permission", NO_IAM),
     ("AWS::S3::BucketPolicy", NO_IAM),
     (
         "AWS::ApiGateway::Account",
@@ -239,11 +240,6 @@ pub(super) const TYPES: &[(&str, Properties)] = &[
                 Runs,
             ),
             ("Properties.Events.*.Type", Runs),
-            // Api
-            ("Properties.Events.*.Properties.RestApiId", Runs),
-            ("Properties.Events.*.Properties.Method", Runs),
-            ("Properties.Events.*.Properties.Path", Runs),
-            ("Properties.Events.*.Properties.Auth.Authorizer", Runs),
             // ScheduleV2
             ("Properties.Events.*.Properties.Name", Without(PEOPLE)),
             (
@@ -294,6 +290,28 @@ pub(super) const TYPES: &[(&str, Properties)] = &[
                 Without("there is one endpoint, on loopback"),
             ),
             ("Properties.StageName", Runs),
+            (
+                "Properties.DefinitionBody.openapi",
+                Without("there is one form of it"),
+            ),
+            ("Properties.DefinitionBody.info", Without(PEOPLE)),
+            ("Properties.DefinitionBody.paths.*.*.security", Runs),
+            (
+                "Properties.DefinitionBody.paths.*.*.responses",
+                Without("the functions decide"),
+            ),
+            (
+                "Properties.DefinitionBody.paths.*.*.x-amazon-apigateway-integration.type",
+                Runs,
+            ),
+            (
+                "Properties.DefinitionBody.paths.*.*.x-amazon-apigateway-integration.httpMethod",
+                Without("the functions are called otherwise"),
+            ),
+            (
+                "Properties.DefinitionBody.paths.*.*.x-amazon-apigateway-integration.uri",
+                Runs,
+            ),
             ("Properties.Auth.DefaultAuthorizer", Runs),
             ("Properties.Auth.Authorizers.*.FunctionArn", Runs),
             ("Properties.Auth.Authorizers.*.FunctionPayloadType", Runs),

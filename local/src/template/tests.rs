@@ -72,6 +72,19 @@ fn every_path_has_its_methods_head_where_get_is_and_a_way_for_all_others() {
 }
 
 #[test]
+fn the_gateway_may_invoke_every_function_of_a_route() {
+    let model = Template::parse(EMBEDDED).unwrap().resolve(&inputs());
+    for route in model.unwrap().api.routes {
+        let permission = format!(
+            "Action: lambda:InvokeFunction\n      FunctionName: !Ref {}\n      \
+             Principal: apigateway.amazonaws.com\n",
+            route.function
+        );
+        assert_eq!(EMBEDDED.matches(&permission).count(), 1, "{route:?}");
+    }
+}
+
+#[test]
 fn schedules_that_are_disabled_do_not_tick() {
     let template = Template::parse(EMBEDDED).unwrap();
     let schedules = |state: &str| {
@@ -139,6 +152,25 @@ fn what_is_unknown_is_named_by_its_place() {
              Resources: {T: {Type: 'AWS::SNS::Topic', Condition: Never}, \
              Q: {Type: 'AWS::SQS::Queue', Properties: {QueueName: !Ref T}}}",
             "template: Resources.Q.Properties.QueueName: refers to T, which its condition leaves out",
+        ),
+        (
+            "Resources: {A: {Type: 'AWS::Serverless::Api', Properties: {StageName: v1, DefinitionBody: \
+             {paths: {/x: {get: {security: [{Who: []}], x-amazon-apigateway-integration: \
+             {type: aws_proxy, uri: u}}}}}}}}",
+            "template: Resources.A.Properties.DefinitionBody.paths./x.get.security: is no authorizer",
+        ),
+        (
+            "Resources: {A: {Type: 'AWS::Serverless::Api', Properties: {StageName: v1, DefinitionBody: \
+             {paths: {/x: {get: {x-amazon-apigateway-integration: {type: aws, uri: u}}}}}}}}",
+            "template: Resources.A.Properties.DefinitionBody.paths./x.get.x-amazon-apigateway-integration.type: \
+             only aws_proxy is supported",
+        ),
+        (
+            "Resources: {A: {Type: 'AWS::Serverless::Api', Properties: {StageName: v1, DefinitionBody: \
+             {paths: {/x: {get: {x-amazon-apigateway-integration: \
+             {type: aws_proxy, uri: 'a/functions/arn:nobody/invocations'}}}}}}}}",
+            "template: Resources.A.Properties.DefinitionBody.paths./x.get.x-amazon-apigateway-integration.uri: \
+             no function has this ARN",
         ),
         (
             "Globals: {Function: {Foo: 1}}",
