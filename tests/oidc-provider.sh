@@ -4,15 +4,8 @@
 # once, by npm; needs Node 20 or later.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-home=$PWD/target/oidc-provider
-mkdir -p "$home"
-if ! cmp -s tests/oidc-provider/package-lock.json "$home/package-lock.json" ||
-  ! [ -f "$home/complete" ]; then
-  rm -f "$home/complete"
-  cp tests/oidc-provider/package.json tests/oidc-provider/package-lock.json "$home/"
-  timeout 600 npm ci --prefix "$home" --no-audit --no-fund --silent
-  touch "$home/complete"
-fi
+. tests/tools.sh
+home=$(npm_packages oidc-provider)
 cp tests/oidc-provider/server.mjs "$home/"
 
 # What takes long does so before the server runs. The whole workspace, so that

@@ -20,6 +20,20 @@ python() {
   echo "$home"
 }
 
+# What tests/NAME/package-lock.json lists, from npm; prints its folder.
+# npm_packages NAME
+npm_packages() {
+  local home=$tools/npm-$1
+  if ! cmp -s "tests/$1/package-lock.json" "$home/installed"; then
+    rm -rf "$home"
+    mkdir -p "$home"
+    cp "tests/$1/package.json" "tests/$1/package-lock.json" "$home/"
+    timeout 600 npm ci --prefix "$home" --no-audit --no-fund --silent >&2
+    cp "tests/$1/package-lock.json" "$home/installed"
+  fi
+  echo "$home"
+}
+
 # A port on loopback that is free now.
 free_port() {
   python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'

@@ -15,4 +15,5 @@ mod uuid;
 
 pub use addresses::Addresses;
 pub use environment::Environment;
+pub use issuer::OfferedUser;
 pub use stack::{Options, Stack};

@@ -10,13 +10,13 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use chrono::TimeDelta;
-use local::Stack;
+use local::{OfferedUser, Stack};
 use serde_json::json;
 use shared::registration::import::{Importer, Progress};
-use shared::{Clock, OrgId};
+use shared::{Clock, OrgId, UserId};
 
 use crate::target::Target;
-use story::{APPLICATION, CREATOR, MEMBER, ScriptStart, Times, integrations};
+use story::{APPLICATION, CREATOR, MEMBER, PEOPLE, ScriptStart, Times, integrations};
 pub(crate) use story::{ORG, OWNER};
 pub(crate) use view::Demo;
 
@@ -73,6 +73,13 @@ pub(crate) async fn run(
             data_dir.display()
         );
     }
+    let people = PEOPLE.map(|(id, description)| {
+        let id = UserId::new(id)?;
+        anyhow::Ok(OfferedUser { id, description })
+    });
+    stack
+        .issuer()
+        .offer(people.into_iter().collect::<Result<_, _>>()?);
     let report = sweep().await?;
     view::read_demo(target, &org, report, clock.now()).await
 }

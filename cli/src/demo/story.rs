@@ -16,6 +16,13 @@ pub(super) const CREATOR: &str = "ian";
 pub(super) const APPLICATION: &str = "crm";
 /// A member without permissions.
 pub(super) const MEMBER: &str = "mia";
+/// Who can sign in to look at the demo, and who that is.
+pub(super) const PEOPLE: [(&str, &str); 4] = [
+    (OWNER, "owns the demo organisation"),
+    (CREATOR, "manages its integrations"),
+    (MEMBER, "is a member, and may look"),
+    ("nobody", "belongs to no organisation"),
+];
 
 /// What happens to an integration. Its name is the account's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
