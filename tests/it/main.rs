@@ -6,6 +6,7 @@
 mod auditing;
 mod checking;
 mod checklist;
+mod cross_origin;
 mod fallback;
 mod holds;
 mod identity;

@@ -11,6 +11,9 @@ use shared::runtime::random_id;
 use shared::runtime::variables::InvalidVariable;
 use shared::{Clock, IntegrationKey, OrgId, Variables};
 
+use tower_http::cors::CorsLayer;
+
+use crate::cors;
 use edge::member::Member;
 
 /// The tables, clients and settings of the function. Cheap to clone.
@@ -25,13 +28,15 @@ pub struct App {
     /// Only seals: nothing in this function may open a token.
     pub(crate) sealer: TokenCipher,
     pub(crate) check_tokens: CheckTokensClient,
+    /// Which pages of other origins may call.
+    pub(crate) cors: Option<CorsLayer>,
     pub(crate) clock: Clock,
 }
 
 impl App {
     /// Reads `INTEGRATIONS_TABLE`, `ORGANIZATIONS_TABLE`, `NOTIFICATIONS_TABLE`, `AUDIT_TABLE`,
     /// `QUOTAS_TABLE`, `TOKEN_KEY_ID`, `CHECK_TOKENS_FUNCTION`, and optionally
-    /// `QUOTA_POLICIES` (the authorizer's).
+    /// `QUOTA_POLICIES` (the authorizer's) and `ALLOWED_ORIGINS` (of pages that may call).
     ///
     /// # Errors
     /// [`InvalidVariable`] names the variable that is missing or unusable.
@@ -67,6 +72,7 @@ impl App {
                 clock.clone(),
             ),
             check_tokens: CheckTokensClient::new(sdk, variables.required("CHECK_TOKENS_FUNCTION")?),
+            cors: cors::from_variables(variables)?,
             clock,
         })
     }

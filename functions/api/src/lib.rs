@@ -3,6 +3,7 @@
 
 mod app;
 mod check;
+mod cors;
 mod expiring_tokens;
 mod health;
 mod integration_view;
@@ -72,7 +73,13 @@ pub fn router(app: App) -> Router {
         .route("/api/platforms", get(platforms::list))
         .route("/api/organizations", get(organizations::list))
         .merge(for_members);
-    complete(routes, app)
+    let cors = app.cors.clone();
+    let routes = complete(routes, app);
+    match cors {
+        // Around the rest: a preflight has no caller, and is no request of a route.
+        Some(cors) => routes.layer(cors),
+        None => routes,
+    }
 }
 
 #[cfg(test)]
