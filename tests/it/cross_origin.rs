@@ -55,7 +55,7 @@ async fn a_dashboard_on_an_allowed_origin_may_call() {
         assert!(header("access-control-allow-methods").contains(method));
         assert_eq!(
             header("access-control-allow-headers"),
-            "authorization,content-type"
+            "authorization,content-type,if-none-match"
         );
         assert_eq!(header("access-control-max-age"), "7200");
     }

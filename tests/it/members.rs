@@ -325,3 +325,49 @@ async fn all_notifications_are_read_at_once() {
         .await
         .assert_problem(403);
 }
+
+#[tokio::test]
+async fn who_asks_again_for_the_same_gets_no_body() {
+    let world = world().await;
+    let again = async |path: &str, tag: &str| {
+        let request = world.request_as("mia", "GET", path);
+        Answer::of(request.header("if-none-match", tag)).await
+    };
+    for path in [
+        ALL,
+        "/api/organizations",
+        "/api/platforms",
+        "/api/dashboard/acme/integrations",
+        "/api/dashboard/acme/notifications",
+        "/api/dashboard/acme/rate-limits",
+    ] {
+        let first = world.get_as("mia", path).await;
+        let tag = first.headers["etag"].to_str().unwrap();
+        for same in [tag, &format!("W/{tag}"), &format!("\"x\", {tag}"), "*"] {
+            let answer = again(path, same).await;
+            assert_eq!(
+                (answer.status, answer.text.as_str()),
+                (304, ""),
+                "{path} {same}"
+            );
+            assert_eq!(answer.headers["etag"], tag);
+        }
+        for other in ["\"x\"", tag.trim_matches('"'), ""] {
+            let answer = again(path, other).await;
+            assert_eq!(
+                (answer.status, &answer.text),
+                (200, &first.text),
+                "{path} {other}"
+            );
+        }
+    }
+    let before = world.get_as("mia", ALL).await.headers["etag"].clone();
+    put(&world, "olga", "zoe", json!([])).await;
+    let changed = again(ALL, before.to_str().unwrap()).await;
+    assert_eq!((changed.status, changed.text.contains("zoe")), (200, true));
+    // A refusal is no representation.
+    let request = world
+        .request_as("nobody", "GET", ALL)
+        .header("if-none-match", "*");
+    Answer::of(request).await.assert_problem(403);
+}

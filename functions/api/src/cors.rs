@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    AUTHORIZATION, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{HeaderValue, Method, Uri};
 use shared::Variables;
 use shared::runtime::variables::InvalidVariable;
@@ -33,8 +35,8 @@ pub(crate) fn from_variables(variables: &Variables) -> Result<Option<CorsLayer>,
             Method::PUT,
             Method::DELETE,
         ])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
-        .expose_headers([RETRY_AFTER, WWW_AUTHENTICATE])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH])
+        .expose_headers([ETAG, RETRY_AFTER, WWW_AUTHENTICATE])
         .max_age(MAX_AGE);
     Ok(Some(layer))
 }

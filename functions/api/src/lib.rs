@@ -4,6 +4,7 @@
 mod app;
 mod check;
 mod cors;
+mod etag;
 mod expiring_tokens;
 mod health;
 mod integration_view;
@@ -16,7 +17,7 @@ mod platforms;
 mod rate_limits;
 
 use axum::Router;
-use axum::middleware::from_extractor;
+use axum::middleware::{from_extractor, from_fn};
 use axum::routing::{delete, get, post};
 use edge::layers::complete;
 use edge::member::Member;
@@ -69,10 +70,11 @@ pub fn router(app: App) -> Router {
         // Not left to the handlers: no route above answers anyone but a member.
         .route_layer(from_extractor::<Member>());
     let routes = Router::new()
-        .route("/health", get(health::show))
         .route("/api/platforms", get(platforms::list))
         .route("/api/organizations", get(organizations::list))
-        .merge(for_members);
+        .merge(for_members)
+        .layer(from_fn(etag::tag))
+        .route("/health", get(health::show));
     let cors = app.cors.clone();
     let routes = complete(routes, app);
     match cors {
