@@ -13,7 +13,7 @@ use shared::Variables;
 
 use crate::addresses::Addresses;
 use crate::template::{EMBEDDED, Inputs, Model, REGION, Template};
-use crate::{issuer, platforms};
+use crate::{openid, platforms};
 
 /// No service here checks this secret access key.
 const SECRET_KEY: &str = "local";
@@ -49,7 +49,7 @@ impl Environment {
         let endpoints = platforms::endpoints(&addresses.platforms).to_string();
         let parameters = [
             ("AuthIssuer", addresses.issuer.as_str()),
-            ("AuthAudience", issuer::AUDIENCE),
+            ("AuthAudience", openid::AUDIENCE),
             ("PlatformEndpoints", &endpoints),
         ];
         let template = Template::parse(EMBEDDED)?;

@@ -7,7 +7,7 @@ pub mod aws;
 mod environment;
 pub mod functions;
 mod gateway;
-mod issuer;
+mod openid;
 pub mod platforms;
 mod stack;
 pub mod template;
@@ -15,5 +15,5 @@ mod uuid;
 
 pub use addresses::Addresses;
 pub use environment::Environment;
-pub use issuer::OfferedUser;
+pub use openid::OfferedUser;
 pub use stack::{Options, Stack};

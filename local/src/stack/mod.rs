@@ -29,7 +29,7 @@ use crate::aws::{dynamodb, scheduler, tables};
 use crate::environment::Environment;
 use crate::functions;
 use crate::gateway::Gateway;
-use crate::issuer::Issuer;
+use crate::openid::{self, Issuer};
 use crate::platforms::Platforms;
 use crate::uuid::random_uuid;
 use data_dir::DataDir;
@@ -121,7 +121,7 @@ impl Stack {
         servers.serve(listeners.s3, s3.router());
         let secrets = Secrets::new(model.secrets.clone(), &credentials);
         servers.serve(listeners.secretsmanager, secrets.router());
-        servers.serve(listeners.issuer, issuer.router());
+        servers.serve(listeners.issuer, openid::router(&issuer));
         servers.serve(listeners.platforms, platforms.router());
 
         let calls = Calls::default();

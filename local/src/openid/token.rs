@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use shared::UserId;
 use url::Url;
 
-use super::{AUDIENCE, Issuer, TOKEN_LIFETIME_SECONDS};
+use super::issuer::{AUDIENCE, Issuer, TOKEN_LIFETIME_SECONDS};
 
 /// How long a refresh token lives, in seconds.
 const REFRESH_LIFETIME_SECONDS: i64 = 30 * 24 * 60 * 60;

@@ -1,44 +1,32 @@
-//! An OpenID provider for local users, so that authentication runs the same code
-//! here as in production: discovery, key set, ES256 tokens, and signing in by the authorization
-//! code flow with PKCE.
-
-mod key;
-mod sign_in;
-mod token;
+//! The issuer: its key, its tokens, and what it remembers of people who are signing in.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use axum::extract::{Request, State};
-use axum::http::header;
-use axum::middleware::{Next, from_fn};
-use axum::response::Response;
-use axum::routing::get;
-use axum::{Json, Router};
-use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
+use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use shared::{Clock, UserId};
-use url::Url;
 
-use self::sign_in::Codes;
+use super::codes::Codes;
+use super::key;
 
 /// The client id of whoever signs people in here, and the audience of their tokens.
 pub(crate) const AUDIENCE: &str = "warden-local";
 
 /// How long a local token lives, in seconds: a working day.
-const TOKEN_LIFETIME_SECONDS: i64 = 12 * 60 * 60;
+pub(super) const TOKEN_LIFETIME_SECONDS: i64 = 12 * 60 * 60;
 
 /// The issuer: a key pair, and the URL under which it is found. Cheap to clone.
 #[derive(Clone)]
-pub struct Issuer(Arc<IssuerState>);
+pub struct Issuer(pub(super) Arc<IssuerState>);
 
-struct IssuerState {
-    url: String,
-    clock: Clock,
+pub(super) struct IssuerState {
+    pub(super) url: String,
+    pub(super) clock: Clock,
     key: EncodingKey,
-    jwk: Jwk,
+    pub(super) jwk: Jwk,
     key_id: String,
     codes: Mutex<Codes>,
     offered: Mutex<Vec<OfferedUser>>,
@@ -89,27 +77,15 @@ impl Issuer {
         *self.offered() = users;
     }
 
-    fn codes(&self) -> std::sync::MutexGuard<'_, Codes> {
+    pub(super) fn codes(&self) -> std::sync::MutexGuard<'_, Codes> {
         self.0.codes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn offered(&self) -> std::sync::MutexGuard<'_, Vec<OfferedUser>> {
+    pub(super) fn offered(&self) -> std::sync::MutexGuard<'_, Vec<OfferedUser>> {
         self.0
             .offered
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Serves discovery, the key set, the token endpoint, and the pages of signing in and out.
-    pub fn router(&self) -> Router {
-        Router::new()
-            .route("/.well-known/openid-configuration", get(discovery))
-            .route("/jwks.json", get(key_set))
-            .route("/token", token::route())
-            .layer(from_fn(for_pages_of_this_machine))
-            .route("/authorize", sign_in::authorize_route())
-            .route("/logout", get(sign_in::sign_out))
-            .with_state(self.clone())
     }
 
     /// Returns a token for `user`, valid from now for twelve hours.
@@ -122,7 +98,7 @@ impl Issuer {
     }
 
     /// Returns the claims of a token that is for `audience` and lives so many seconds from now.
-    fn claims(&self, user: &UserId, audience: &str, seconds: i64) -> Value {
+    pub(super) fn claims(&self, user: &UserId, audience: &str, seconds: i64) -> Value {
         let now = self.0.clock.now().timestamp();
         json!({
             "iss": self.0.url,
@@ -144,50 +120,3 @@ impl Issuer {
         jsonwebtoken::encode(&header, &claims, &self.0.key).context("a token could not be signed")
     }
 }
-
-async fn discovery(State(issuer): State<Issuer>) -> Json<Value> {
-    let url = &issuer.0.url;
-    Json(json!({
-        "issuer": url,
-        "jwks_uri": format!("{url}/jwks.json"),
-        "authorization_endpoint": format!("{url}/authorize"),
-        "token_endpoint": format!("{url}/token"),
-        "end_session_endpoint": format!("{url}/logout"),
-        "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
-        "code_challenge_methods_supported": ["S256"],
-        "token_endpoint_auth_methods_supported": ["none"],
-        "prompt_values_supported": ["none", "login"],
-        "scopes_supported": ["openid", "offline_access"],
-        "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": ["ES256"],
-        "claims_supported": ["iss", "sub", "aud", "iat", "nbf", "exp", "nonce"],
-    }))
-}
-
-/// Lets pages of this machine, and no others, read what is not for a person's eyes. A form is
-/// sent, and an answer fetched, without a preflight.
-async fn for_pages_of_this_machine(request: Request, next: Next) -> Response {
-    let origin = request.headers().get(header::ORIGIN).cloned();
-    let mut response = next.run(request).await;
-    let url = origin.as_ref().and_then(|origin| origin.to_str().ok());
-    let url = url.and_then(|origin| Url::parse(origin).ok());
-    if let Some(origin) =
-        origin.filter(|_| url.is_some_and(|url| sign_in::is_of_this_machine(&url)))
-    {
-        response
-            .headers_mut()
-            .insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    }
-    response
-}
-
-async fn key_set(State(issuer): State<Issuer>) -> Json<JwkSet> {
-    Json(JwkSet {
-        keys: vec![issuer.0.jwk.clone()],
-    })
-}
-
-#[cfg(test)]
-mod tests;

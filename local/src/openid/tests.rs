@@ -5,10 +5,15 @@ use std::path::PathBuf;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use chrono::TimeDelta;
-use jsonwebtoken::{DecodingKey, Validation};
+use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde_json::{Value, json};
 use shared::runtime::random_id;
+use shared::{Clock, UserId};
 use tower::ServiceExt;
+use url::Url;
 
+use super::issuer::TOKEN_LIFETIME_SECONDS;
 use super::*;
 
 const URL: &str = "http://127.0.0.1:9/issuer";
@@ -33,7 +38,7 @@ fn in_memory() -> Issuer {
 }
 
 async fn call(issuer: &Issuer, request: Request<Body>) -> (StatusCode, Value) {
-    let response = issuer.router().oneshot(request).await.unwrap();
+    let response = router(issuer).oneshot(request).await.unwrap();
     let status = response.status();
     let body = to_bytes(response.into_body(), 65_536).await.unwrap();
     (status, serde_json::from_slice(&body).unwrap())
@@ -104,7 +109,7 @@ fn the_key_survives_a_restart_and_is_private() {
     let open = || Issuer::open(Some(&scratch.0), URL.to_owned(), Clock::system()).unwrap();
     let first = open();
     let second = open();
-    assert_eq!(first.0.key_id, second.0.key_id);
+    assert_eq!(first.0.jwk.common.key_id, second.0.jwk.common.key_id);
     let keys = JwkSet {
         keys: vec![second.0.jwk.clone()],
     };
@@ -186,7 +191,7 @@ impl Seen {
 }
 
 async fn browse(issuer: &Issuer, request: Request<Body>) -> Seen {
-    let response = issuer.router().oneshot(request).await.unwrap();
+    let response = router(issuer).oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, 65_536).await.unwrap();
     Seen {

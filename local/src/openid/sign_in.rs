@@ -2,8 +2,6 @@
 //! and the end of a session (RP-Initiated Logout 1.0). Nobody proves who they are: only people of
 //! this machine get here.
 
-use std::collections::HashMap;
-
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::extract::{Form, FromRequestParts, Query, RawQuery, State};
 use axum::http::request::Parts;
@@ -12,49 +10,18 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, de};
 use shared::UserId;
-use shared::runtime::random_id;
-use url::{Host, Url, form_urlencoded};
+use url::{Url, form_urlencoded};
 
-use super::{AUDIENCE, Issuer};
+use super::codes::Authorization;
+use super::issuer::{AUDIENCE, Issuer};
+use super::loopback::is_of_this_machine;
 
-/// For how long a code can be exchanged (RFC 6749, 4.1.2: at most ten minutes).
-const CODE_LIFETIME: TimeDelta = TimeDelta::seconds(60);
 const SESSION: &str = "warden_local_user";
 
 pub(super) fn authorize_route() -> MethodRouter<Issuer> {
     get(authorize).post(sign_in)
-}
-
-/// The codes that can still be exchanged, each once.
-#[derive(Debug, Default)]
-pub(super) struct Codes(HashMap<String, Authorization>);
-
-/// What a code stands for.
-#[derive(Debug)]
-pub(super) struct Authorization {
-    pub(super) user: UserId,
-    pub(super) redirect_uri: Url,
-    pub(super) code_challenge: String,
-    pub(super) nonce: Option<String>,
-    pub(super) scope: String,
-    expires_at: DateTime<Utc>,
-}
-
-impl Codes {
-    fn add(&mut self, authorization: Authorization, now: DateTime<Utc>) -> String {
-        self.0.retain(|_, other| other.expires_at > now);
-        let code = random_id();
-        self.0.insert(code.clone(), authorization);
-        code
-    }
-
-    /// Returns what a code stands for, and makes it worthless.
-    pub(super) fn take(&mut self, code: &str, now: DateTime<Utc>) -> Option<Authorization> {
-        self.0.remove(code).filter(|of| of.expires_at > now)
-    }
 }
 
 /// The parameters of a request for a code.
@@ -101,16 +68,6 @@ impl<S: Send + Sync> FromRequestParts<S> for AuthorizationRequest {
     }
 }
 
-pub(super) fn is_of_this_machine(url: &Url) -> bool {
-    let is_loopback = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    url.scheme() == "http" && is_loopback
-}
-
 impl AuthorizationRequest {
     /// Returns the error code that goes back to the client, if there is one (RFC 6749, 4.1.2.1).
     fn error(&self) -> Option<&'static str> {
@@ -149,7 +106,6 @@ impl AuthorizationRequest {
             code_challenge: self.code_challenge.clone().unwrap_or_default(),
             nonce: self.nonce.clone(),
             scope: self.scope.clone(),
-            expires_at: now + CODE_LIFETIME,
         };
         let code = issuer.codes().add(authorization, now);
         self.send_back("code", &code)
