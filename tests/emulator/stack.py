@@ -160,6 +160,12 @@ class Stack:
                 )
             for kind, response in properties.get("GatewayResponses", {}).items():
                 headers = response.get("ResponseParameters", {}).get("Headers", {})
+                # A page of another origin may read nothing here: AllowedOrigins is empty.
+                headers = {
+                    name: value
+                    for name, value in headers.items()
+                    if value != {"Fn::If": ["ShareAcrossOrigins", "'*'", {"Ref": "AWS::NoValue"}]}
+                }
                 status = {"statusCode": str(response["StatusCode"])} if "StatusCode" in response else {}
                 gateway.put_gateway_response(
                     restApiId=self.ids[name],
