@@ -60,7 +60,7 @@ pub(super) fn read_refresh(
     now: DateTime<Utc>,
 ) -> Response {
     let body = Body::parse(&head.headers, body);
-    // A missing or blank access token is no success, whatever the status. What
+    // An access token that is missing, blank or unusable is no success, whatever the status. What
     // is no success, and no error of theirs either, is unclear: they may have acted.
     let tokens = head.is_success().then(|| (platform.tokens)(&body.json));
     let result = tokens
@@ -111,6 +111,13 @@ fn parse_tokens(fields: &Value) -> Option<TokenResponse> {
             .is_finite()
             .then(|| TimeDelta::seconds(seconds as i64))
     };
+    // It goes into a header. RFC 6749 (appendix A.12) allows the space as well, and no platform of
+    // ours uses the space.
+    let is_usable = |text: &&str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    fields["access_token"]
+        .as_str()
+        .map(str::trim)
+        .filter(is_usable)?;
     Some(TokenResponse {
         tokens: Tokens {
             access_token: token("access_token")?,

@@ -18,6 +18,9 @@ use crate::domain::quota::{QuotaKey, QuotaStatus};
 use crate::oauth::CallAnswer;
 use crate::{Clock, IntegrationKey, UserId};
 
+/// A token that was found longer ago is looked up again before it is used.
+const FRESH: TimeDelta = TimeDelta::seconds(1);
+
 /// Takes permits and tokens, makes calls, and reports what platforms answered.
 ///
 /// A connector like the original system's:
@@ -280,32 +283,57 @@ impl Client {
         wait: Duration,
         call: impl AsyncFn(PermittedToken) -> Result<CallAnswer, E>,
     ) -> Result<CallAnswer, CallError<E>> {
-        let mut wanted = Wanted::default();
-        loop {
-            // The token first: having one refreshed may take longer than a permit holds.
-            let token = self.access_token(key, wanted).await?;
-            let permit = self.wait_until_ready(key, wait).await?;
-            let permit = permit.map_err(CallError::Wait)?;
-            let generation = token.generation;
-            let answer = call(PermittedToken {
-                token,
-                use_by: permit.use_by,
-                clock: self.clock.clone(),
-            });
-            let answer = answer.await.map_err(CallError::Call)?;
-            let verdict = match self.feed_back(key, &answer, generation).await {
-                Ok(verdict) => verdict,
-                // The call was made: its answer must not be lost for that.
-                Err(error) => {
-                    tracing::error!(%error, quota_key = %key, "an answer could not be reported");
-                    return Ok(answer);
-                }
-            };
-            let is_first = wanted.rejected_generation.is_none();
-            if verdict != CallVerdict::TokenRefused || !is_first {
-                return Ok(answer);
+        let (answer, refused) = self.call_once(key, wait, Wanted::default(), &call).await?;
+        let Some(generation) = refused else {
+            return Ok(answer);
+        };
+        let wanted = Wanted {
+            rejected_generation: Some(generation),
+            ..Wanted::default()
+        };
+        match self.call_once(key, wait, wanted, &call).await {
+            Ok((answer, _)) => Ok(answer),
+            Err(CallError::Call(error)) => Err(CallError::Call(error)),
+            // Nothing more was sent. The platform's own word is the best explanation that there is.
+            Err(error) => {
+                tracing::info!(%error, quota_key = %key, "a refused call could not be repeated");
+                Ok(answer)
             }
-            wanted.rejected_generation = Some(generation);
         }
+    }
+
+    /// Calls once. Returns the answer, and the generation of the token if the platform refuses it.
+    async fn call_once<E>(
+        &self,
+        key: &QuotaKey,
+        wait: Duration,
+        wanted: Wanted,
+        call: &impl AsyncFn(PermittedToken) -> Result<CallAnswer, E>,
+    ) -> Result<(CallAnswer, Option<u64>), CallError<E>> {
+        // The token first: having one refreshed may take longer than a permit holds.
+        let mut token = self.access_token(key, wanted).await?;
+        let found_at = self.clock.precise();
+        let permit = self.wait_until_ready(key, wait).await?;
+        let permit = permit.map_err(CallError::Wait)?;
+        if self.clock.precise() - found_at > FRESH {
+            // The grant may be another by now, or erased.
+            token = self.access_token(key, wanted).await?;
+        }
+        let generation = token.generation;
+        let answer = call(PermittedToken {
+            token,
+            use_by: permit.use_by,
+            clock: self.clock.clone(),
+        });
+        let answer = answer.await.map_err(CallError::Call)?;
+        let refused = match self.feed_back(key, &answer, generation).await {
+            Ok(verdict) => verdict == CallVerdict::TokenRefused,
+            // The call was made: its answer must not be lost for that.
+            Err(error) => {
+                tracing::error!(%error, quota_key = %key, "an answer could not be reported");
+                false
+            }
+        };
+        Ok((answer, refused.then_some(generation)))
     }
 }

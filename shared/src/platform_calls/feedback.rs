@@ -22,8 +22,6 @@ use crate::{Clock, IntegrationKey};
 /// A use that moves by less is not stored again within [`STORED_FOR`].
 const MIN_CHANGE: u32 = 5;
 const STORED_FOR: TimeDelta = TimeDelta::minutes(5);
-/// For how long a report alone closes the quotas of other integrations.
-const LONGEST_BY_REPORT: TimeDelta = TimeDelta::minutes(1);
 /// How many integrations' stored use an instance remembers.
 const CAPACITY: usize = 10_000;
 
@@ -60,6 +58,15 @@ pub enum FeedbackError {
     /// An answer of Token Warden over HTTP.
     #[error(transparent)]
     Http(#[from] super::http_error::HttpError),
+}
+
+/// Who says what a platform answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Witness {
+    /// We made the call.
+    Us,
+    /// Somebody who may be wrong.
+    Reporter,
 }
 
 #[derive(Debug, Clone)]
@@ -108,7 +115,7 @@ impl Feedback {
         key: &QuotaKey,
         answer: &CallAnswer,
     ) -> (Learned, Result<(), FeedbackError>) {
-        self.learn_from(key, answer, TimeDelta::MAX).await
+        self.learn_from(key, answer, Witness::Us).await
     }
 
     /// Learns from an answer that somebody reports. The call may have been made without a
@@ -116,7 +123,8 @@ impl Feedback {
     /// `generation` is that of the access token of the call, if it is known.
     ///
     /// The reporter may be wrong. So a report closes its integration's quota for as long as the
-    /// answer says, but those of everybody else for a minute at most.
+    /// answer says, but those of everybody else only as
+    /// [`Limiter::block_application_on_report`] does. It opens no quota but its integration's.
     ///
     /// # Errors
     /// [`FeedbackError`] if part of that could not be done.
@@ -126,7 +134,7 @@ impl Feedback {
         answer: &CallAnswer,
         generation: Option<u64>,
     ) -> Result<Learned, FeedbackError> {
-        let (learned, done) = self.learn_from(key, answer, LONGEST_BY_REPORT).await;
+        let (learned, done) = self.learn_from(key, answer, Witness::Reporter).await;
         done?;
         self.open(key, &learned.reading.usage).await?;
         if learned.reading.verdict.asks_for_check() {
@@ -139,10 +147,10 @@ impl Feedback {
         &self,
         key: &QuotaKey,
         answer: &CallAnswer,
-        longest_of_application: TimeDelta,
+        witness: Witness,
     ) -> (Learned, Result<(), FeedbackError>) {
         let reading = self.read(key, answer);
-        let closed = self.close(key, &reading, longest_of_application).await;
+        let closed = self.close(key, &reading, witness).await;
         let kept = self.keep(key, &reading.usage).await;
         let (closed_until, closed) = match closed {
             Ok(until) => (until, Ok(())),
@@ -164,11 +172,16 @@ impl Feedback {
         key: &QuotaKey,
         generation: Option<u64>,
     ) -> Result<(), FeedbackError> {
-        if self.usage.claim_check(key, self.clock.now()).await? {
-            let integration = IntegrationKey::from(key);
-            self.check_tokens
-                .request_check(&integration, generation)
-                .await?;
+        let now = self.clock.now();
+        if !self.usage.claim_check(key, now).await? {
+            return Ok(());
+        }
+        let integration = IntegrationKey::from(key);
+        let requested = self.check_tokens.request_check(&integration, generation);
+        if let Err(error) = requested.await {
+            // So that the next answer asks again, and not one in a minute.
+            self.usage.give_up_check(key, now).await?;
+            return Err(error.into());
         }
         Ok(())
     }
@@ -201,45 +214,52 @@ impl Feedback {
         &self,
         key: &QuotaKey,
         reading: &CallReading,
-        longest_of_application: TimeDelta,
+        witness: Witness,
     ) -> Result<Option<DateTime<Utc>>, QuotaError> {
-        let throttle = reading
-            .throttle
-            .map(|(scope, until)| (scope, until, BlockSource::Throttle));
         let full = reading.usage.iter().filter(|usage| usage.is_used_up);
         let full = full.filter_map(|usage| Some((usage.scope, usage.resets_at?, source(usage))));
-        let mut closed_until = None;
-        for (scope, until, source) in throttle.into_iter().chain(full) {
-            // Also where the whole application is meant: others see that block seconds later.
-            let block = self.limiter.block(key, until, source).await?;
-            closed_until = closed_until.max(block.until());
-            if scope == UsageScope::Application {
-                let latest = self.clock.now().checked_add_signed(longest_of_application);
-                let until = latest.map_or(until, |latest| until.min(latest));
-                tracing::warn!(quota_key = %key, %until, "a platform asks all integrations to wait");
-                let block = self
-                    .limiter
-                    .block_application(key.platform(), until, source)
-                    .await?;
-                closed_until = closed_until.max(block.until());
+        let throttle = reading.throttle;
+        let throttle = throttle.map(|(scope, until)| (scope, until, BlockSource::Throttle));
+        // Of equal ends the last one counts: no report lifts a throttle.
+        let all: Vec<_> = full.chain(throttle).collect();
+        let Some((_, until, source)) = all.iter().max_by_key(|(_, until, _)| *until) else {
+            return Ok(None);
+        };
+        // Also where the whole application is meant: others see that block seconds later.
+        let block = self.limiter.block(key, *until, *source).await?;
+        let of_application = all
+            .iter()
+            .filter(|(scope, ..)| *scope == UsageScope::Application)
+            .max_by_key(|(_, until, _)| *until);
+        let Some((_, until, source)) = of_application else {
+            return Ok(block.until());
+        };
+        tracing::warn!(quota_key = %key, %until, "a platform asks all integrations to wait");
+        let platform = key.platform();
+        let application = match witness {
+            Witness::Us => {
+                self.limiter
+                    .block_application(platform, *until, *source)
+                    .await?
             }
-        }
-        Ok(closed_until)
+            Witness::Reporter => {
+                let limiter = &self.limiter;
+                limiter
+                    .block_application_on_report(platform, *until, *source)
+                    .await?
+            }
+        };
+        Ok(block.until().max(application.until()))
     }
 
-    /// Opens what was closed because of a use that is no longer near its end.
+    /// Opens what was closed because of a use of the integration that is no longer near its end.
     async fn open(&self, key: &QuotaKey, usage: &[Usage]) -> Result<(), QuotaError> {
         let free: Vec<_> = usage.iter().filter(|usage| !usage.is_used_up).collect();
         if free.is_empty() || self.limiter.status(key).await?.blocked_until.is_none() {
             return Ok(());
         }
         for usage in free {
-            let source = source(usage);
-            self.limiter.unblock(key, &source).await?;
-            if usage.scope == UsageScope::Application {
-                let platform = key.platform();
-                self.limiter.unblock_application(platform, &source).await?;
-            }
+            self.limiter.unblock(key, &source(usage)).await?;
         }
         Ok(())
     }

@@ -243,14 +243,15 @@ impl Api {
         let mut headers = serde_json::Map::new();
         for (name, value) in &answer.headers {
             if let Ok(value) = value.to_str() {
-                headers.insert(name.to_string(), json!(value));
+                let values = headers.entry(name.as_str()).or_insert_with(|| json!([]));
+                values
+                    .as_array_mut()
+                    .map(|values| values.push(json!(value)));
             }
         }
         // A longer body is what was asked for, and no error.
-        let body = match answer.body.len() {
-            0..=MAX_REPORTED_BODY => String::from_utf8_lossy(&answer.body),
-            _ => "".into(),
-        };
+        let body = String::from_utf8_lossy(&answer.body);
+        let body = Some(body).filter(|body| body.len() <= MAX_REPORTED_BODY);
         let report = json!({
             "status": answer.status, "headers": headers, "body": body, "generation": generation,
         });

@@ -1,5 +1,7 @@
 //! How platforms say in headers how much of their own quotas is used.
 
+use std::cmp::Reverse;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
@@ -11,6 +13,13 @@ pub(crate) type Headers<'a> = &'a dyn Fn(&str) -> Option<&'a str>;
 
 /// From here on no more calls are made (airbytehq/airbyte, source-facebook-marketing).
 const FULL_PERCENT: f64 = 95.0;
+
+/// How many business use cases are read of an answer, the fullest: the platform counts each for
+/// itself, and an answer names those that the call had to do with.
+const MAX_CASES: usize = 16;
+/// The longest name of a business use case, in bytes: ids have up to 20 digits, kinds less than
+/// 40 letters.
+const MAX_CASE_NAME: usize = 128;
 
 /// The parts of a use, each in percent.
 const PARTS: [&str; 3] = ["call_count", "total_time", "total_cputime"];
@@ -34,7 +43,11 @@ pub(super) fn graph(headers: Headers<'_>, now: DateTime<Utc>) -> Vec<Usage> {
         all.extend(fields.and_then(|fields| percent(header, "", scope, &fields, &PARTS)));
     }
     if let Some(Value::Object(cases)) = json("x-business-use-case-usage") {
-        all.extend(cases.iter().flat_map(|(id, list)| business(id, list, now)));
+        let read = cases.iter().flat_map(|(id, list)| business(id, list, now));
+        let mut read: Vec<_> = read.collect();
+        read.sort_by_key(|usage| Reverse((usage.is_used_up, usage.resets_at, usage.percent)));
+        read.truncate(MAX_CASES);
+        all.extend(read);
     }
     if let Some(account) = json("x-ad-account-usage") {
         let usage = percent(
@@ -65,7 +78,7 @@ fn business(id: &str, list: &Value, now: DateTime<Utc>) -> Vec<Usage> {
     let entries = list.as_array().map_or(&[][..], Vec::as_slice);
     let read = entries.iter().filter_map(|entry| {
         let kind = entry["type"].as_str().unwrap_or_default();
-        let name = format!("{id}/{kind}");
+        let name = Some(format!("{id}/{kind}")).filter(|name| name.len() <= MAX_CASE_NAME)?;
         let header = "x-business-use-case-usage";
         let usage = percent(header, &name, UsageScope::Integration, entry, &PARTS)?;
         let minutes = entry["estimated_time_to_regain_access"].as_f64();
@@ -213,6 +226,28 @@ mod tests {
                 "x-fb-ads-insights-throttle acc_id_util_pct 0% Integration None",
             ]
         );
+    }
+
+    #[test]
+    fn only_the_fullest_business_use_cases_are_read() {
+        let case = |count: usize, kind: &str| {
+            format!(
+                r#"[{{"type":"{kind}","call_count":{count},"estimated_time_to_regain_access":0}}]"#
+            )
+        };
+        let cases: Vec<_> = (0..100)
+            .map(|count| format!(r#""{count}":{}"#, case(count, "pages")))
+            .collect();
+        let long = "x".repeat(MAX_CASE_NAME);
+        let cases = format!(r#"{{{},"7":{}}}"#, cases.join(","), case(100, &long));
+        let header = "x-business-use-case-usage";
+        let read = lines(graph, &[(header, &cases)]);
+        assert_eq!(read.len(), MAX_CASES);
+        assert_eq!(
+            read[0],
+            format!("{header} 99/pages 99% full Integration None")
+        );
+        assert_eq!(read[15], format!("{header} 84/pages 84% Integration None"));
     }
 
     #[test]

@@ -125,6 +125,43 @@ async fn a_refused_token_is_replaced_and_the_call_repeated_once() {
 }
 
 #[tokio::test]
+async fn the_platforms_answer_is_kept_where_it_cannot_be_asked_again() {
+    for (world, client) in clients(&[("x", "twitter", Some(TimeDelta::hours(2)), true)]).await {
+        let key = key(Platform::Twitter, "x");
+        for _ in 0..2 {
+            client.check(&key).await.unwrap().unwrap();
+        }
+        // The third and last permit.
+        let done = client.execute(&key, Duration::ZERO, async |_| {
+            Ok::<_, ()>(answer(401, "of the platform"))
+        });
+        let done = done.await.unwrap();
+        assert_eq!(
+            (done.status, &done.body[..]),
+            (401, &b"of the platform"[..])
+        );
+        world.stack.settled().await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_ends_while_a_permit_is_waited_for_is_not_used() {
+    for (world, client) in clients(&[("x", "twitter", Some(TimeDelta::minutes(30)), true)]).await {
+        let key = key(Platform::Twitter, "x");
+        for _ in 0..3 {
+            client.check(&key).await.unwrap().unwrap();
+        }
+        let begun = world.now();
+        let done = client.execute(&key, Duration::from_secs(7_200), async |token| {
+            assert!(world.now() > begun + TimeDelta::minutes(30));
+            assert_eq!(token.token.generation, 2);
+            Ok::<_, ()>(answer(200, "{}"))
+        });
+        assert_eq!(done.await.unwrap().status, 200);
+    }
+}
+
+#[tokio::test]
 async fn a_throttle_holds_back_the_next_call() {
     for (world, client) in clients(&[("x", "twitter", Some(TimeDelta::hours(2)), true)]).await {
         let key = key(Platform::Twitter, "x");

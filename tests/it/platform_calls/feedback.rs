@@ -1,12 +1,16 @@
 //! What platforms say of calls closes quotas, and has integrations checked.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use chrono::{DateTime, TimeDelta, Utc};
 use local::platforms::Script;
 use serde_json::{Value, json};
 use shared::Platform;
 use shared::domain::integration::State;
 
-use super::{APP, path, world};
+use super::recorder::{counted_world, watched_world};
+use super::{APP, import, path, world};
 use crate::world::{Answer, World};
 
 async fn report(world: &World, platform: &str, id: &str, report: Value) -> Value {
@@ -187,6 +191,65 @@ async fn a_report_changes_no_state_and_has_the_integration_checked_once_a_minute
         world.stack.settled().await;
         assert_eq!(refreshes(), expected, "{wait}");
     }
+}
+
+#[tokio::test]
+async fn a_check_that_could_not_be_begun_is_begun_by_the_next_report() {
+    let works = Arc::new(AtomicBool::new(false));
+    let may = works.clone();
+    let world =
+        watched_world(move |call| call != "Lambda.Invoke" || may.load(Ordering::SeqCst)).await;
+    import(&world, &[("x", "twitter", Some(TimeDelta::hours(2)), true)]).await;
+    let refused = json!({"status": 401, "generation": 1});
+    let feedback = path("twitter", "x", "feedback");
+    let answer = world.post_as(APP, &feedback, &refused).await;
+    answer.assert_problem_says(503, "could not be checked just now");
+    works.store(true, Ordering::SeqCst);
+    report(&world, "twitter", "x", refused).await;
+    world.stack.settled().await;
+    assert_eq!(world.stack.platforms().refreshes(Platform::Twitter), 1);
+}
+
+#[tokio::test]
+async fn no_report_opens_the_quotas_of_others() {
+    let life = Some(TimeDelta::days(40));
+    let world = world(&[("a", "meta", life, false), ("b", "meta", life, false)]).await;
+    let usage = |percent: u32| {
+        let header = json!({ "call_count": percent }).to_string();
+        json!({"status": 200, "headers": {"X-App-Usage": header}, "body": "{}"})
+    };
+    report(&world, "meta", "a", usage(100)).await;
+    world.pass(TimeDelta::seconds(60));
+    report(&world, "meta", "b", usage(1)).await;
+    assert_blocked(&world, "meta", "b", 1).await;
+    // Nor closes them again at once.
+    world.pass(TimeDelta::seconds(1));
+    report(&world, "meta", "a", usage(100)).await;
+    world.pass(TimeDelta::seconds(6));
+    assert_blocked(&world, "meta", "a", 55).await;
+    assert_eq!(permit(&world, "meta", "b").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_report_of_many_uses_costs_a_few_writes() {
+    let (world, calls) = counted_world().await;
+    let life = Some(TimeDelta::days(40));
+    import(&world, &[("a", "meta", life, false)]).await;
+    let case = json!([{"type": "pages", "call_count": 100, "estimated_time_to_regain_access": 9}]);
+    let cases: serde_json::Map<_, _> = (0..1_000).map(|n| (n.to_string(), case.clone())).collect();
+    let header = Value::from(cases).to_string();
+    let answer = json!({"status": 200, "headers": {"X-Business-Use-Case-Usage": header}});
+    calls.lock().unwrap().clear();
+    report(&world, "meta", "a", answer).await;
+    let writes = calls
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|call| call.ends_with("UpdateItem"))
+        .count();
+    // The block, which makes the item, and the use.
+    assert!(writes <= 3, "{writes}");
+    assert_blocked(&world, "meta", "a", 541).await;
 }
 
 #[tokio::test]

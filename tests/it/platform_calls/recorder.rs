@@ -98,23 +98,36 @@ pub(super) type AwsCalls = Arc<Mutex<Vec<String>>>;
 pub(super) async fn counted_world() -> (World, AwsCalls) {
     let calls = AwsCalls::default();
     let counted = calls.clone();
-    let world = World::wired(Options::default(), async |environment, clock| {
-        let counted = counting(environment, counted).await;
+    let count = move |call: &str| {
+        counted.lock().unwrap().push(call.to_owned());
+        true
+    };
+    (watched_world(count).await, calls)
+}
+
+/// A stack that asks before each call of the function to AWS whether it may succeed.
+pub(super) async fn watched_world(
+    may: impl Fn(&str) -> bool + Clone + Send + Sync + 'static,
+) -> World {
+    World::wired(Options::default(), async |environment, clock| {
+        let watched = watched(environment, may).await;
         let configuration = |function: &str| {
             let sdk = match function == FUNCTION {
-                true => counted.clone(),
+                true => watched.clone(),
                 false => environment.sdk_config_of(function),
             };
             (sdk, variables(environment, function, None))
         };
         local::functions::handlers_of(configuration, clock)
     })
-    .await;
-    (world, calls)
+    .await
 }
 
-/// Returns the configuration of the function, whose calls are counted on their way.
-async fn counting(environment: &Environment, calls: AwsCalls) -> SdkConfig {
+/// Returns the configuration of the function, whose calls are watched on their way.
+async fn watched(
+    environment: &Environment,
+    may: impl Fn(&str) -> bool + Clone + Send + Sync + 'static,
+) -> SdkConfig {
     let variables = environment.variables(FUNCTION);
     let of = |service: &str| {
         let name = format!("AWS_ENDPOINT_URL_{service}");
@@ -126,8 +139,8 @@ async fn counting(environment: &Environment, calls: AwsCalls) -> SdkConfig {
         Some("KMS") => kms.clone(),
         _ => lambda.clone(),
     };
-    let count = move |head: &Parts, _: &Bytes| calls.lock().unwrap().push(name(head));
-    let endpoint = relay_to(service, |_, body| Some(body), count).await;
+    let forward = move |head: &Parts, body| may(&name(head)).then_some(body);
+    let endpoint = relay_to(service, forward, |_, _| {}).await;
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::from_static("us-east-1"))

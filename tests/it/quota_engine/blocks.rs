@@ -313,7 +313,7 @@ async fn an_applications_block_closes_every_quota_of_its_platform() {
     let mut names: Vec<_> = item.keys().map(String::as_str).collect();
     names.sort_unstable();
     assert_eq!(names, ["bf", "bs", "bu", "quota_key", "ttl"]);
-    assert_eq!(number(&item, "ttl"), end(600) + 60);
+    assert_eq!(number(&item, "ttl"), end(600) + 300);
     // Who set it knows at once, without any call.
     let calls = one.calls();
     assert_blocked(&denied(&one, &key).await, end(600));
@@ -335,30 +335,55 @@ async fn an_applications_block_closes_every_quota_of_its_platform() {
     let elsewhere = key_at(Platform::Google, "elsewhere");
     admitted(&other, &elsewhere).await;
 
-    // It is lifted as a quota's is; the other instance sees that a minute after it looked.
-    let stranger = BlockSource::usage("x-app-usage", "total_time");
-    for source in [stranger, BlockSource::Throttle] {
-        let lifted = one.unblock_application(Platform::Meta, &source).await;
-        assert!(!lifted.unwrap(), "{source}");
-    }
-    denied(&one, &key).await;
-    let lifted = one.unblock_application(Platform::Meta, &usage()).await;
-    assert!(lifted.unwrap());
+    // Only time ends it.
+    bench.clock.set(after(601));
     admitted(&one, &key).await;
-    denied(&other, &key).await;
-    bench.clock.set(after(65));
     admitted(&other, &key).await;
 
     // Of both blocks, the later one is shown.
-    one.block(&key, after(500), usage()).await.unwrap();
-    block(400, BlockSource::Throttle).await.unwrap();
+    one.block(&key, after(1_500), usage()).await.unwrap();
+    block(1_400, BlockSource::Throttle).await.unwrap();
     let status = one.status(&key).await.unwrap();
-    assert_eq!(status.blocked_until, Some(end(500)));
-    block(700, BlockSource::Throttle).await.unwrap();
+    assert_eq!(status.blocked_until, Some(end(1_500)));
+    block(1_700, BlockSource::Throttle).await.unwrap();
     let status = one.status(&key).await.unwrap();
-    assert_eq!(status.blocked_until, Some(end(700)));
-    bench.clock.set(after(701));
+    assert_eq!(status.blocked_until, Some(end(1_700)));
+    bench.clock.set(after(1_701));
     admitted(&one, &key).await;
+}
+
+#[tokio::test]
+async fn reports_leave_a_platform_open_for_most_of_the_time() {
+    let bench = Bench::start().await;
+    let (one, key) = (bench.limiter(), key("reported"));
+    let throttle = BlockSource::Throttle;
+    let report =
+        |seconds| one.block_application_on_report(Platform::Meta, after(seconds), throttle);
+    let mut open = 0;
+    for second in 0..600 {
+        bench.clock.set(after(second));
+        let calls = one.calls();
+        report(second + 3_600).await.unwrap();
+        assert_eq!(one.calls(), calls + 1);
+        // By a limiter that remembers nothing.
+        let status = bench.limiter().status(&key).await.unwrap();
+        match status.blocked_until {
+            Some(until) => assert!(until <= end(361), "{until}"),
+            None => open += 1,
+        }
+    }
+    assert_eq!(open, 600 - 2 * 61);
+
+    // One of our own holds as long as it says; a report neither shortens nor prolongs it.
+    bench.clock.set(after(700));
+    let own = one.block_application(Platform::Meta, after(2_000), throttle);
+    own.await.unwrap();
+    bench.clock.set(after(1_990));
+    let kept = report(5_000).await.unwrap();
+    assert!(matches!(kept, BlockOutcome::Kept(block) if block.until == end(2_000)));
+    assert_blocked(&denied(&one, &key).await, end(2_000));
+    // One that is over before it begins is none.
+    assert_eq!(report(1_990).await.unwrap(), BlockOutcome::Over);
 }
 
 /// Fails reads while it is told to.

@@ -1,108 +1,161 @@
 //! Keeps an access token out of what the caller sees. Meta repeats it in the addresses of further
 //! pages (`paging.next`).
 
-use std::borrow::Cow;
-use std::io::Read;
+use std::io::{Read, Write};
 
+use flate2::Compression;
 use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
 use http::header::{CONTENT_ENCODING, HeaderMap};
 use http::{HeaderValue, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use shared::oauth::CallAnswer;
-use url::form_urlencoded;
 
 /// What stands in the token's place.
 const WITHHELD: &[u8] = b"TOKEN_WITHHELD";
 /// A packed body is looked into as far as this, in bytes.
-const MAX_UNPACKED: u64 = 32 * 1024 * 1024;
+const MAX_UNPACKED: usize = 32 * 1024 * 1024;
+const GZIP: &[u8] = b"\x1f\x8b";
 
-/// Replaces the token in headers and body; leaves every other byte as it is.
-pub(super) fn conceal(token: &SecretString, answer: &mut CallAnswer) {
-    let spellings = spellings(token.expose_secret());
-    conceal_headers(&spellings, &mut answer.headers);
-    if let Some(body) = replaced(&spellings, &answer.body) {
+/// The body cannot be looked into, so nobody knows whether the token is in it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Opaque {
+    /// It is in an encoding that nobody asked for.
+    Encoded(String),
+    /// It is no gzip, or only the beginning of one.
+    Broken,
+    TooLong,
+}
+
+/// Replaces the token in headers and body; leaves every other byte as it is. A body that was
+/// packed still is.
+pub(super) fn conceal(token: &SecretString, answer: &mut CallAnswer) -> Result<(), Opaque> {
+    let token = token.expose_secret().as_bytes();
+    conceal_headers(token, &mut answer.headers);
+    if let Some(body) = replaced(token, &answer.body) {
         answer.body = body;
     }
-    let is_packed = answer
-        .headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|value| value == "gzip");
-    if is_packed && answer.status != StatusCode::NO_CONTENT.as_u16() {
-        let mut unpacked = Vec::new();
-        let mut gzip = MultiGzDecoder::new(&answer.body[..]).take(MAX_UNPACKED);
-        if gzip.read_to_end(&mut unpacked).is_ok()
-            && let Some(body) = replaced(&spellings, &unpacked)
-        {
-            answer.body = body;
-            answer.headers.remove(CONTENT_ENCODING);
+    let bodiless = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
+    if answer.body.is_empty() || bodiless.iter().any(|status| *status == answer.status) {
+        return Ok(());
+    }
+    let says_gzip = encoding(&answer.headers)?;
+    // Some servers pack unasked, and do not say so.
+    let is_gzip = answer.body.starts_with(GZIP);
+    if !is_gzip {
+        return if says_gzip {
+            Err(Opaque::Broken)
+        } else {
+            Ok(())
+        };
+    }
+    match unpack(&answer.body) {
+        Ok(unpacked) => {
+            if let Some(clean) = replaced(token, &unpacked) {
+                answer.body = pack(&clean);
+            }
+            Ok(())
         }
+        // A file may begin so and be none.
+        Err(Opaque::Broken) if !says_gzip => Ok(()),
+        Err(opaque) => Err(opaque),
     }
 }
 
-/// Returns the token as it is, as a URL has it, and as PHP writes it into JSON.
-fn spellings(token: &str) -> Vec<String> {
-    let encoded: String = form_urlencoded::byte_serialize(token.as_bytes()).collect();
-    let mut all = vec![token.to_owned(), encoded, token.replace('/', "\\/")];
-    all.retain(|spelling| !spelling.is_empty());
-    all.dedup();
-    all
+/// Whether the headers say that the body is in gzip.
+fn encoding(headers: &HeaderMap) -> Result<bool, Opaque> {
+    let values = headers.get_all(CONTENT_ENCODING).into_iter();
+    let codings: Vec<String> = values
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(|coding| String::from_utf8_lossy(coding.trim_ascii()).to_ascii_lowercase())
+        .filter(|coding| !coding.is_empty() && coding != "identity")
+        .collect();
+    match &codings[..] {
+        [] => Ok(false),
+        // Both names are one coding (RFC 9110, 8.4.1.3).
+        [one] if one == "gzip" || one == "x-gzip" => Ok(true),
+        others => Err(Opaque::Encoded(others.join(", "))),
+    }
 }
 
-fn conceal_headers(spellings: &[String], headers: &mut HeaderMap) {
+fn unpack(body: &[u8]) -> Result<Vec<u8>, Opaque> {
+    let mut unpacked = Vec::new();
+    let limit = u64::try_from(MAX_UNPACKED).unwrap_or(u64::MAX);
+    let mut gzip = MultiGzDecoder::new(body).take(limit);
+    gzip.read_to_end(&mut unpacked)
+        .map_err(|_| Opaque::Broken)?;
+    match unpacked.len() < MAX_UNPACKED {
+        true => Ok(unpacked),
+        false => Err(Opaque::TooLong),
+    }
+}
+
+fn pack(body: &[u8]) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    let packed = gzip.write_all(body).and_then(|()| gzip.finish());
+    packed.expect("a Vec takes every byte")
+}
+
+fn conceal_headers(token: &[u8], headers: &mut HeaderMap) {
     for value in headers.values_mut() {
-        if let Some(clean) = replaced(spellings, value.as_bytes()) {
+        if let Some(clean) = replaced(token, value.as_bytes()) {
             let clean = HeaderValue::from_bytes(&clean);
             *value = clean.unwrap_or(HeaderValue::from_static(""));
         }
     }
 }
 
-/// Returns the text with every spelling replaced; `None` if it has none.
-fn replaced(spellings: &[String], text: &[u8]) -> Option<Vec<u8>> {
-    let mut current = Cow::Borrowed(text);
-    for spelling in spellings {
-        let needle = spelling.as_bytes();
-        let mut clean = Vec::new();
-        let mut rest = &current[..];
-        while let Some(at) = find(rest, needle) {
-            clean.extend_from_slice(&rest[..at]);
-            clean.extend_from_slice(WITHHELD);
-            rest = &rest[at + needle.len()..];
-        }
-        if !clean.is_empty() {
-            clean.extend_from_slice(rest);
-            current = Cow::Owned(clean);
+/// Returns the text with every spelling of the token replaced; `None` if it has none.
+fn replaced(token: &[u8], text: &[u8]) -> Option<Vec<u8>> {
+    let mut clean = Vec::new();
+    let mut copied = 0;
+    let mut at = 0;
+    while at < text.len() {
+        match spelled_at(&text[at..], token) {
+            Some(length) => {
+                clean.extend_from_slice(&text[copied..at]);
+                clean.extend_from_slice(WITHHELD);
+                at += length;
+                copied = at;
+            }
+            None => at += 1,
         }
     }
-    match current {
-        Cow::Borrowed(_) => None,
-        Cow::Owned(clean) => Some(clean),
-    }
+    (copied > 0).then(|| {
+        clean.extend_from_slice(&text[copied..]);
+        clean
+    })
 }
 
-/// Finds a text by its first byte, which most of a body does not have.
-fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
-    let first = *needle.first()?;
-    let mut from = 0;
-    loop {
-        let at = from + text[from..].iter().position(|byte| *byte == first)?;
-        if text[at..].starts_with(needle) {
-            return Some(at);
-        }
-        from = at + 1;
+/// Returns the length of the token at the beginning of a text, if it is there. Each of its bytes
+/// may stand as it is, percent-encoded, or escaped as JSON allows: encoders differ in what they
+/// leave as it is.
+fn spelled_at(text: &[u8], token: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    for byte in token {
+        at += match &text[at..] {
+            [same, ..] if same == byte => 1,
+            [b'%', rest @ ..] if hex(rest, 2) == Some(u32::from(*byte)) => 3,
+            [b'\\', b'u', rest @ ..] if hex(rest, 4) == Some(u32::from(*byte)) => 6,
+            [b'\\', same, ..] if same == byte => 2,
+            _ => return None,
+        };
     }
+    (at > 0).then_some(at)
+}
+
+/// Reads so many hexadecimal digits.
+fn hex(text: &[u8], digits: usize) -> Option<u32> {
+    text.get(..digits)?.iter().try_fold(0, |number, digit| {
+        Some(number * 16 + char::from(*digit).to_digit(16)?)
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
-
     use super::*;
 
-    fn concealed(body: &[u8], headers: &[(&str, &str)]) -> CallAnswer {
+    fn answer(body: &[u8], headers: &[(&str, &str)]) -> CallAnswer {
         let mut answer = CallAnswer {
             status: 200,
             headers: HeaderMap::new(),
@@ -110,10 +163,14 @@ mod tests {
         };
         for (name, value) in headers {
             let name: http::HeaderName = name.parse().unwrap();
-            answer.headers.insert(name, value.parse().unwrap());
+            answer.headers.append(name, value.parse().unwrap());
         }
-        conceal(&SecretString::from("EAA|b/c"), &mut answer);
         answer
+    }
+
+    fn concealed(body: &[u8], headers: &[(&str, &str)]) -> Result<CallAnswer, Opaque> {
+        let mut answer = answer(body, headers);
+        conceal(&SecretString::from("EAA|b/c"), &mut answer).map(|()| answer)
     }
 
     #[test]
@@ -130,28 +187,62 @@ mod tests {
                 "?access_token=EAA%7Cb%2Fc&a",
                 "?access_token=TOKEN_WITHHELD&a",
             ),
+            ("EAA%7cb/c", "TOKEN_WITHHELD"),
+            ("%45AA|b%2fc", "TOKEN_WITHHELD"),
             (r#""EAA|b\/c""#, r#""TOKEN_WITHHELD""#),
+            (r#""EAA\u007cb\u002Fc""#, r#""TOKEN_WITHHELD""#),
+            ("EAA%7", "EAA%7"),
+            (r"EAA\u00", r"EAA\u00"),
         ] {
-            assert_eq!(concealed(body.as_bytes(), &[]).body, clean.as_bytes());
+            let answer = concealed(body.as_bytes(), &[]).unwrap();
+            assert_eq!(answer.body, clean.as_bytes());
         }
-        let answer = concealed(b"", &[("location", "https://a/?access_token=EAA%7Cb%2Fc")]);
+        let location = ("location", "https://a/?access_token=EAA%7Cb/c");
+        let answer = concealed(b"", &[location]).unwrap();
         let clean = "https://a/?access_token=TOKEN_WITHHELD";
         assert_eq!(answer.headers["location"], clean);
     }
 
     #[test]
-    fn a_packed_body_is_unpacked_only_to_take_a_token_out() {
-        let pack = |text: &[u8]| {
-            let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-            gzip.write_all(text).unwrap();
-            gzip.finish().unwrap()
-        };
+    fn a_packed_body_is_packed_anew_only_to_take_a_token_out() {
         let packed = pack(b"nothing");
-        let answer = concealed(&packed, &[("content-encoding", "gzip")]);
-        assert_eq!(answer.body, packed);
-        assert_eq!(answer.headers["content-encoding"], "gzip");
-        let answer = concealed(&pack(b"a EAA|b/c"), &[("content-encoding", "gzip")]);
-        assert_eq!(answer.body, b"a TOKEN_WITHHELD");
-        assert!(answer.headers.is_empty());
+        let clean = |body: &[u8]| unpack(body).unwrap();
+        for headers in [
+            &[("content-encoding", "gzip")][..],
+            &[("content-encoding", "X-GZip")],
+            &[("content-encoding", "identity, gzip")],
+            &[],
+        ] {
+            let answer = concealed(&packed, headers).unwrap();
+            assert_eq!(answer.body, packed);
+            let answer = concealed(&pack(b"a EAA|b/c"), headers).unwrap();
+            assert_eq!(clean(&answer.body), b"a TOKEN_WITHHELD");
+            assert_eq!(answer.headers.len(), headers.len());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_looked_into_does_not_pass() {
+        let br = [("content-encoding", "br")];
+        let encoded = Opaque::Encoded("br".to_owned());
+        assert_eq!(concealed(b"x", &br).unwrap_err(), encoded);
+        let twice = [("content-encoding", "gzip"), ("content-encoding", "zstd")];
+        let encoded = Opaque::Encoded("gzip, zstd".to_owned());
+        assert_eq!(concealed(b"x", &twice).unwrap_err(), encoded);
+        let gzip = [("content-encoding", "gzip")];
+        assert_eq!(concealed(b"x", &gzip).unwrap_err(), Opaque::Broken);
+        let whole = pack(b"nothing");
+        let cut = &whole[..whole.len() - 9];
+        assert_eq!(concealed(cut, &gzip).unwrap_err(), Opaque::Broken);
+        let bomb = pack(&vec![b'x'; MAX_UNPACKED]);
+        assert_eq!(concealed(&bomb, &gzip).unwrap_err(), Opaque::TooLong);
+        // What is not called packed, and is not.
+        assert_eq!(concealed(cut, &[]).unwrap().body, cut);
+        // Without a body, an encoding is that of another answer (HEAD, 204, 304).
+        for (status, headers) in [(200, &br), (304, &gzip)] {
+            let mut answer = answer(b"", headers);
+            answer.status = status;
+            assert_eq!(conceal(&SecretString::from("t"), &mut answer), Ok(()));
+        }
     }
 }

@@ -58,11 +58,31 @@ pub(super) fn to_platform(headers: &HeaderMap, platform: Platform) -> HeaderMap 
                 .iter()
                 .any(|prefix| name.as_str().starts_with(prefix))
     });
-    // Without it a server may use any encoding (RFC 9110, 12.5.3).
+    // Of what is packed otherwise, nobody here could tell whether the token is in it. Without
+    // the header, a server may use any encoding (RFC 9110, 12.5.3).
+    let encoding = if takes_gzip(headers) {
+        "gzip"
+    } else {
+        "identity"
+    };
+    passed.insert(ACCEPT_ENCODING, HeaderValue::from_static(encoding));
     passed
-        .entry(ACCEPT_ENCODING)
-        .or_insert(HeaderValue::from_static("identity"));
-    passed
+}
+
+/// Whether a caller lists gzip, and not to exclude it by a weight of zero.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let listed = headers.get_all(ACCEPT_ENCODING).into_iter();
+    let mut listed = listed
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    listed.any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let weight = weight.trim().trim_start_matches("q=").parse::<f32>();
+        ["gzip", "x-gzip"]
+            .iter()
+            .any(|gzip| name.trim().eq_ignore_ascii_case(gzip))
+            && weight.map_or(true, |weight| weight > 0.0)
+    })
 }
 
 /// Returns the end-to-end headers of a platform that are about its answer.
@@ -143,12 +163,28 @@ mod tests {
             ("x-restli-protocol-version", "2.0.0"),
             ("login-customer-id", "1"),
             ("content-type", "application/json"),
-            ("accept-encoding", "br"),
+            ("accept-encoding", "gzip"),
             ("accept", "a/b"),
             ("accept", "c/d"),
             ("user-agent", "theirs"),
         ]);
         assert_eq!(to_platform(&given, Platform::Linkedin), given);
+    }
+
+    #[test]
+    fn only_an_encoding_that_can_be_looked_into_is_asked_for() {
+        for (given, passed) in [
+            (&["br"][..], "identity"),
+            (&["zstd, *"], "identity"),
+            (&["gzip;q=0, br"], "identity"),
+            (&["br, gzip;q=0.5"], "gzip"),
+            (&["br", "X-GZip"], "gzip"),
+            (&[], "identity"),
+        ] {
+            let given: Vec<_> = given.iter().map(|one| ("accept-encoding", *one)).collect();
+            let sent = to_platform(&headers(&given), Platform::Meta);
+            assert_eq!(sent, headers(&[("accept-encoding", passed)]), "{given:?}");
+        }
     }
 
     #[test]

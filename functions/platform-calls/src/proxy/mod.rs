@@ -5,30 +5,31 @@ mod credentials;
 mod headers;
 mod target;
 
-use std::time::Duration;
-
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
 use edge::problem::Problem;
+use edge::query::quoted;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use secrecy::ExposeSecret;
 use serde_json::json;
-use shared::Platform;
+
 use shared::domain::call_reading::CallVerdict;
 use shared::domain::quota::{Decision, Permit, QuotaKey};
 use shared::oauth::CallAnswer;
 use shared::platform_calls::{AccessToken, Learned, NoToken, Wanted};
+use shared::{Clock, Platform};
 use url::Url;
 
+use self::conceal::Opaque;
 use crate::access_token::no_token;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::metered::{MeteredCall, QuotaHeaders};
 
 /// Refreshing a token, and two calls, take no longer: the gateway waits 29 s.
-const TIMEOUT: Duration = Duration::from_secs(25);
+const TIMEOUT: TimeDelta = TimeDelta::seconds(25);
 /// A refused token that is no older is not replaced.
 const NEW: TimeDelta = TimeDelta::minutes(1);
 /// What Lambda returns at most, in bytes, headers and JSON included
@@ -66,11 +67,9 @@ pub(crate) async fn forward(
         method: head.method,
         body: body.map_err(Problem::internal)?,
     };
-    credentials::check_form(&call.headers, &call.body)?;
-    let clock = app.calls.clock.clone();
-    let answered = clock.within(TIMEOUT, call_and_learn(&app, &caller, &call));
-    let answered = answered.await.ok_or_else(too_late)??;
-    Ok(respond(answered, caller.platform, clock.now()))
+    credentials::check_body(&call.headers, &call.body)?;
+    let answered = call_and_learn(&app, &caller, &call).await?;
+    Ok(respond(answered, caller.platform, app.calls.clock.now()))
 }
 
 /// Gives a problem of our own the member in which the platforms' client libraries look for an
@@ -87,7 +86,7 @@ pub(crate) async fn explain(mut response: Response) -> Response {
 }
 
 fn too_late() -> Problem {
-    let seconds = TIMEOUT.as_secs();
+    let seconds = TIMEOUT.num_seconds();
     Problem::gateway_timeout(format!(
         "The platform did not answer within {seconds} seconds. It may have done what it was asked \
          for."
@@ -102,19 +101,41 @@ struct Answered {
     permit: Option<Permit>,
 }
 
+/// The end of the time for a call. What an answer teaches is not cut off by it.
+struct Deadline<'a> {
+    clock: &'a Clock,
+    at: DateTime<Utc>,
+}
+
+impl<'a> Deadline<'a> {
+    fn of(clock: &'a Clock) -> Self {
+        Self {
+            clock,
+            at: clock.precise() + TIMEOUT,
+        }
+    }
+
+    async fn within<F: Future>(&self, work: F) -> Option<F::Output> {
+        let left = (self.at - self.clock.precise()).to_std();
+        self.clock.within(left.unwrap_or_default(), work).await
+    }
+}
+
 /// Calls, and once more with a new token if the platform refuses the token.
 async fn call_and_learn(app: &App, caller: &Caller, call: &Call) -> Result<Answered, Problem> {
-    let token = token(app, caller, Wanted::default())
-        .await
-        .map_err(|refused| no_token(caller, refused))?;
+    let deadline = Deadline::of(&app.calls.clock);
+    let token = deadline.within(token(app, caller, Wanted::default()));
+    let token = token.await.ok_or_else(too_late)?;
+    let token = token.map_err(|refused| no_token(caller, refused))?;
     let key = caller.quota_key();
-    let answered = send_and_learn(app, &key, call, &token).await?;
+    let answered = send_and_learn(app, &key, call, &token, &deadline).await?;
     if answered.learned.reading.verdict != CallVerdict::TokenRefused {
         return Ok(answered);
     }
-    match renewed(app, caller, &key, &token).await {
+    let renewed = deadline.within(renewed(app, caller, &key, &token)).await;
+    match renewed.flatten() {
         Some((token, permit)) => {
-            let answered = send_and_learn(app, &key, call, &token).await?;
+            let answered = send_and_learn(app, &key, call, &token, &deadline).await?;
             Ok(Answered {
                 permit: Some(permit),
                 ..answered
@@ -171,8 +192,10 @@ async fn send_and_learn(
     key: &QuotaKey,
     call: &Call,
     token: &AccessToken,
+    deadline: &Deadline<'_>,
 ) -> Result<Answered, Problem> {
-    let answer = send(app, call, token).await?;
+    let sent = deadline.within(send(app, call, token)).await;
+    let (mut answer, is_whole) = sent.ok_or_else(too_late)??;
     let feedback = &app.calls.feedback;
     let (learned, done) = feedback.learn(key, &answer).await;
     let asks = matches!(
@@ -188,6 +211,9 @@ async fn send_and_learn(
     if let Err(error) = done.and(checked) {
         tracing::error!(%error, quota_key = %key, "an answer could not be acted on");
     }
+    is_whole?;
+    conceal::conceal(&token.token, &mut answer).map_err(opaque)?;
+    check_length(&answer)?;
     Ok(Answered {
         answer,
         learned,
@@ -195,7 +221,13 @@ async fn send_and_learn(
     })
 }
 
-async fn send(app: &App, call: &Call, token: &AccessToken) -> Result<CallAnswer, Problem> {
+/// Returns the answer, and whether all of it can be passed on: the body of one that cannot is
+/// left out.
+async fn send(
+    app: &App,
+    call: &Call,
+    token: &AccessToken,
+) -> Result<(CallAnswer, Result<(), Problem>), Problem> {
     let mut headers = call.headers.clone();
     let (name, value) = token.header();
     let value = HeaderValue::from_str(value.expose_secret());
@@ -213,9 +245,7 @@ async fn send(app: &App, call: &Call, token: &AccessToken) -> Result<CallAnswer,
         request = request.body(call.body.clone());
     }
     let response = request.send().await.map_err(unreachable)?;
-    let mut answer = read(response).await?;
-    conceal::conceal(&token.token, &mut answer);
-    Ok(answer)
+    read(response).await
 }
 
 fn unreachable(error: reqwest::Error) -> Problem {
@@ -227,15 +257,9 @@ fn unreachable(error: reqwest::Error) -> Problem {
     Problem::bad_gateway(detail, error.without_url())
 }
 
-/// Reads an answer that Lambda can return.
-async fn read(mut response: reqwest::Response) -> Result<CallAnswer, Problem> {
-    let head: usize = response
-        .headers()
-        .iter()
-        .map(|(name, value)| name.as_str().len() + 2 * value.len() + 16)
-        .sum();
-    // The body is in base64 there.
-    let room = MAX_LAMBDA_ANSWER.saturating_sub(JSON_ROOM + head) / 4 * 3;
+async fn read(
+    mut response: reqwest::Response,
+) -> Result<(CallAnswer, Result<(), Problem>), Problem> {
     let status = response.status();
     if status.as_u16() >= 600 {
         return Err(Problem::bad_gateway(
@@ -246,25 +270,59 @@ async fn read(mut response: reqwest::Response) -> Result<CallAnswer, Problem> {
             "a status that the gateway does not know",
         ));
     }
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-        if body.len() + chunk.len() > room {
-            return Err(Problem::bad_gateway(
-                format!(
-                    "The platform's answer is longer than the {room} bytes that can be passed on. \
-                     Take an access token, and make this call yourself. The platform has done what \
-                     it was asked for."
-                ),
-                "a long answer",
-            ));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(CallAnswer {
+    let mut answer = CallAnswer {
         status: status.as_u16(),
         headers: response.headers().clone(),
-        body,
-    })
+        body: Vec::new(),
+    };
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        answer.body.extend_from_slice(&chunk);
+        if let Err(too_long) = check_length(&answer) {
+            answer.body.clear();
+            return Ok((answer, Err(too_long)));
+        }
+    }
+    Ok((answer, Ok(())))
+}
+
+/// Fails if Lambda cannot return an answer.
+fn check_length(answer: &CallAnswer) -> Result<(), Problem> {
+    let headers = answer.headers.iter();
+    let head: usize = headers
+        .map(|(name, value)| name.as_str().len() + 2 * value.len() + 16)
+        .sum();
+    // The body is in base64 there.
+    let room = MAX_LAMBDA_ANSWER.saturating_sub(JSON_ROOM + head) / 4 * 3;
+    if answer.body.len() <= room {
+        return Ok(());
+    }
+    Err(not_passed_on(
+        &format!("is longer than the {room} bytes that can be passed on"),
+        "a long answer",
+    ))
+}
+
+fn opaque(opaque: Opaque) -> Problem {
+    let what = match &opaque {
+        Opaque::Encoded(coding) => format!(
+            "is in the encoding {}, which nobody asked for",
+            quoted(coding)
+        ),
+        Opaque::Broken => "says that it is gzip, and cannot be unpacked".to_owned(),
+        Opaque::TooLong => "is too long when it is unpacked".to_owned(),
+    };
+    not_passed_on(&what, &format!("{opaque:?}"))
+}
+
+/// Says why an answer that came cannot be passed on.
+fn not_passed_on(what: &str, cause: &str) -> Problem {
+    Problem::bad_gateway(
+        format!(
+            "The platform's answer {what}. Take an access token, and make this call yourself. The \
+             platform has done what it was asked for."
+        ),
+        cause,
+    )
 }
 
 /// Returns the platform's answer, what it means, and what is left of the quota.

@@ -12,6 +12,7 @@ use crate::caller::Caller;
 
 /// Chooses another host of the platform than the main one, by its name.
 const HOST: &str = "warden-platform-host";
+
 /// Returns the URL of a call.
 pub(super) fn url(endpoints: &Endpoints, caller: &Caller, head: &Parts) -> Result<Url, Problem> {
     let name = match head.headers.get(HOST) {
@@ -24,7 +25,11 @@ pub(super) fn url(endpoints: &Endpoints, caller: &Caller, head: &Parts) -> Resul
     check(path).map_err(|problem| {
         Problem::bad_request(format!("The platform's path {}: {problem}.", quoted(path)))
     })?;
-    if caller.platform.is_batch(path) {
+    // A platform decodes the path.
+    if caller
+        .platform
+        .is_batch(&percent_decode_str(path).decode_utf8_lossy())
+    {
         return Err(Problem::bad_request(
             "A batch is as many calls as it holds: send each of them by itself.",
         ));

@@ -7,6 +7,9 @@ use super::write::{TTL_SLACK, Write, still};
 use crate::aws::attributes::{Attributes, number, text};
 use crate::domain::quota::{Block, BlockSource};
 
+/// Seconds that an application's item outlives its block: when it was set still counts for reports.
+const APPLICATION_TTL_SLACK: u64 = 300;
+
 /// The item that a block is set on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Closes {
@@ -31,16 +34,33 @@ pub(super) fn set(block: &Block, closes: Closes) -> Write {
     )
 }
 
+/// Sets the application's `block` where none is running by the clock of its setter, and none was
+/// set after `latest` (epoch seconds).
+pub(super) fn set_after_pause(block: &Block, latest: u64) -> Write {
+    let write = set(block, Closes::Application);
+    let mut values = write.values;
+    values.insert(":f".to_owned(), number(latest));
+    Write {
+        condition: format!("{} AND NOT (bf>:f)", write.condition),
+        values,
+        ..write
+    }
+}
+
 /// Sets `block` in place of that of `old`, if that is still there.
 pub(super) fn set_over(block: &Block, closes: Closes, old: &Attributes) -> Write {
-    let is_ttl_later = attributes::ttl(old).is_some_and(|ttl| ttl >= wanted_ttl(block));
+    let is_ttl_later = attributes::ttl(old).is_some_and(|ttl| ttl >= wanted_ttl(block, closes));
     let mut values = HashMap::new();
     let conditions = still(&attributes::BLOCK, old, &mut values);
     write(block, closes, is_ttl_later, conditions, values)
 }
 
-const fn wanted_ttl(block: &Block) -> u64 {
-    block.until + TTL_SLACK
+const fn wanted_ttl(block: &Block, closes: Closes) -> u64 {
+    block.until
+        + match closes {
+            Closes::Quota => TTL_SLACK,
+            Closes::Application => APPLICATION_TTL_SLACK,
+        }
 }
 
 /// Either leaves a `ttl` that is late enough, or sets one that is not.
@@ -56,7 +76,7 @@ fn write(
         set.push(format!("{name}=:{name}"));
         values.insert(format!(":{name}"), value);
     }
-    values.insert(":t".to_owned(), number(wanted_ttl(block)));
+    values.insert(":t".to_owned(), number(wanted_ttl(block, closes)));
     if is_ttl_later {
         conditions.push("#t>=:t".to_owned());
     } else {

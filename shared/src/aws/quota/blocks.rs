@@ -14,6 +14,11 @@ use crate::domain::quota::key::application_key;
 use crate::domain::quota::window::seconds;
 use crate::domain::quota::{Block, BlockSource, LIFTABLE_AFTER_SECONDS, QuotaKey};
 
+/// For how long a report alone closes all quotas of a platform.
+const LONGEST_ON_REPORT: TimeDelta = TimeDelta::minutes(1);
+/// The least time from the beginning of one block of a platform to that of another on a report.
+const PAUSE_BETWEEN_REPORTS: TimeDelta = TimeDelta::minutes(5);
+
 /// What came of setting a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlockOutcome {
@@ -131,22 +136,39 @@ impl Limiter {
         Err(QuotaError::Contended)
     }
 
-    /// Lifts the block of a whole application, as [`Self::unblock`] does that of a quota. Other
-    /// instances see it within a minute.
+    /// Closes every quota of a platform because somebody reports that it asks for that: until
+    /// `until`, at most for [`LONGEST_ON_REPORT`], and not within [`PAUSE_BETWEEN_REPORTS`] of
+    /// the beginning of another block. So whoever reports what is not so, as often as it likes,
+    /// leaves everybody else most of the time. One conditional write.
     ///
     /// # Errors
     /// [`QuotaError::Unavailable`] if DynamoDB does not answer.
-    pub async fn unblock_application(
+    pub async fn block_application_on_report(
         &self,
         platform: Platform,
-        source: &BlockSource,
-    ) -> Result<bool, QuotaError> {
-        let lift = self.lift(&application_key(platform), *source).await?;
-        if lift != Lift::Stays {
-            let now = seconds(self.clock.now());
-            self.applications.learn(platform, None, now).await;
-        }
-        Ok(lift == Lift::Done)
+        until: DateTime<Utc>,
+        source: BlockSource,
+    ) -> Result<BlockOutcome, QuotaError> {
+        let now = self.clock.now();
+        let Some(block) = Block::new(until.min(now + LONGEST_ON_REPORT), source, now) else {
+            return Ok(BlockOutcome::Over);
+        };
+        let write = block_write::set_after_pause(&block, seconds(now - PAUSE_BETWEEN_REPORTS));
+        let key = application_key(platform);
+        let outcome = match self.try_to_set(&key, block, write).await? {
+            Try::Held(outcome, _) => outcome,
+            Try::Lost(old) => {
+                let stored = attributes::block(&old.unwrap_or_default()).unwrap_or_default();
+                match stored.filter(|block| block.is_running(seconds(now))) {
+                    Some(block) => BlockOutcome::Kept(block),
+                    None => return Ok(BlockOutcome::Over),
+                }
+            }
+        };
+        self.applications
+            .learn(platform, outcome.block(), seconds(now))
+            .await;
+        Ok(outcome)
     }
 
     /// Sets `block`, merged with the one that was `seen` when the last try was lost.

@@ -121,6 +121,29 @@ impl UsageTable {
             .await;
         Ok(unless_refused(CALL, claimed)?.is_some())
     }
+
+    /// Takes back the claim of a check that could not be begun, if it is still that one.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn give_up_check(
+        &self,
+        key: &QuotaKey,
+        claimed_at: DateTime<Utc>,
+    ) -> Result<(), TableError> {
+        let given_up = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("quota_key", text(row_key(key)))
+            .update_expression("REMOVE checked_at")
+            .condition_expression("checked_at = :at")
+            .expression_attribute_values(":at", number(claimed_at.timestamp()))
+            .send()
+            .await;
+        unless_refused("dynamodb:UpdateItem", given_up)?;
+        Ok(())
+    }
 }
 
 fn ttl(now: DateTime<Utc>) -> aws_sdk_dynamodb::types::AttributeValue {
