@@ -1,16 +1,14 @@
 //! The API over HTTP, for the commands that call it as an application does.
 
-use std::time::Duration;
-
 use anyhow::{Context, bail};
 use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::Deserialize;
+use shared::domain::quota::QuotaKey;
+use shared::platform_calls::API_TIMEOUT;
 use shared::{IntegrationKey, Platform, UserId, Variables};
 
+use crate::output::UsageError;
 use crate::stack::{OR_LOCAL, StackArguments};
-
-/// The gateway answers within 29 s.
-const TIMEOUT: Duration = Duration::from_secs(35);
 
 /// Where the API is, and who calls it.
 pub(crate) struct Api {
@@ -43,25 +41,25 @@ impl Api {
         user: Option<&UserId>,
     ) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
-            .timeout(TIMEOUT)
+            .timeout(API_TIMEOUT)
             // A bearer token must not follow a redirect to wherever it points.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
+            .redirect(reqwest::redirect::Policy::none());
         #[cfg(feature = "local")]
         if stack.local {
+            let user = user.ok_or(UsageError("name with --user who calls the local stack"))?;
             let addresses = local::Addresses::from_data_dir(&stack.data_dir.path)?;
-            let user = user.context("name with --user who calls the local stack")?;
             return Ok(Self {
                 bearer: crate::commands::token::bearer(&addresses, user).await?,
                 base: addresses.gateway,
-                http,
+                http: http.no_proxy().build()?,
             });
         }
         let _ = stack;
         if user.is_some() {
-            bail!(
-                "--user is for the local stack: in AWS, the bearer token in WARDEN_TOKEN names the caller"
-            );
+            bail!(UsageError(
+                "--user is for the local stack: in AWS, the bearer token in WARDEN_TOKEN names the \
+                 caller"
+            ));
         }
         let variables = Variables::from_process();
         let required = |name, what| {
@@ -71,6 +69,7 @@ impl Api {
         let base = required("API_URL", "the output ApiUrl of your deployed stack")?;
         let bearer = required("WARDEN_TOKEN", "a bearer token of your identity provider")?;
         let base = base.trim_end_matches('/').to_owned();
+        let http = http.build()?;
         Ok(Self { http, base, bearer })
     }
 
@@ -80,17 +79,21 @@ impl Api {
         let url = format!("{}{path}", self.base);
         let url = Url::parse(&url).with_context(|| format!("{url} is no URL"))?;
         if !url.path().ends_with(path) {
-            bail!(
+            bail!(UsageError(
                 "a path cannot have dot segments, backslashes or characters that must be \
-                 percent-encoded: {path}"
-            );
+                 percent-encoded"
+            ));
         }
         Ok(self.http.request(method, url).bearer_auth(&self.bearer))
     }
 
     /// Returns the platform of an integration.
     pub(crate) async fn platform_of(&self, key: &IntegrationKey) -> anyhow::Result<Platform> {
-        let path = format!("/api/dashboard/{}", path_of(key, "integrations"));
+        let path = format!(
+            "/api/dashboard/{}/integrations/{}",
+            key.org_id.path_segment(),
+            key.integration_id.path_segment()
+        );
         let response = send(self.request(Method::GET, &path)?).await?;
         if !response.status().is_success() {
             return Err(refusal(response).await);
@@ -98,6 +101,12 @@ impl Api {
         let Named { platform } = response.json().await.context("the API's answer is none")?;
         Ok(platform)
     }
+}
+
+/// Returns the path of a route for applications.
+pub(crate) fn route(platform: Platform, key: &IntegrationKey, rest: &str) -> String {
+    let key = QuotaKey::new(platform, key.org_id.clone(), key.integration_id.clone());
+    format!("/api/platforms/{}/{rest}", key.path())
 }
 
 /// Sends a request; an error does not hold the URL, whose query may have secrets.
@@ -122,18 +131,4 @@ pub(crate) async fn refusal(response: Response) -> anyhow::Error {
         text += &format!(" A person reconnects it at {url}.");
     }
     anyhow::Error::msg(text)
-}
-
-/// Returns the path of an integration below its organisation: `acme/integrations/7`. Of the
-/// characters of an id, only `|` is none of a path.
-pub(crate) fn path_of(key: &IntegrationKey, between: &str) -> String {
-    let IntegrationKey {
-        org_id,
-        integration_id,
-    } = key;
-    let path = match between {
-        "" => format!("{org_id}/{integration_id}"),
-        between => format!("{org_id}/{between}/{integration_id}"),
-    };
-    path.replace('|', "%7C")
 }

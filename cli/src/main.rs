@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use arguments::Cli;
-use output::{Outcome, Output};
+use output::{Outcome, Output, UsageError};
 use shared::Variables;
 use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
@@ -39,7 +39,10 @@ fn main() -> ExitCode {
         Ok(Outcome::NeedsAttention) => ExitCode::FAILURE,
         Err(error) => {
             output.error(&error);
-            ExitCode::FAILURE
+            match error.is::<UsageError>() {
+                true => ExitCode::from(2),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }

@@ -17,6 +17,11 @@ pub(crate) enum Outcome {
     NeedsAttention,
 }
 
+/// Arguments that parse, and make no sense: exit code 2.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct UsageError(pub(crate) &'static str);
+
 impl Outcome {
     pub(crate) const fn fine_if(fine: bool) -> Self {
         if fine {

@@ -413,8 +413,20 @@ fn a_platform_is_called_and_its_answer_printed_alone() {
             "of google, not of meta",
         ),
         ("google acme/2 /me --local --user eve", "not a member"),
+        ("google acme/2 //me --local --user olga", "empty segment"),
+        ("google acme/2 /me", "API_URL"),
+    ] {
+        let output = stack.run(&format!("call {wrong}"));
+        assert_eq!(output.status.code(), Some(1), "{wrong}");
+        assert!(output.stdout.is_empty(), "{wrong}");
+        let told = text(&output.stderr);
+        assert!(told.contains(says), "{wrong}: {told}");
+    }
+    for (wrong, says) in [
         ("google acme/2 /me --local", "--user"),
+        ("google acme/2 /me --user olga", "--user is for the local"),
         ("google acme/2 /me?a=b --local --user olga", "-q of its own"),
+        ("google acme/2 G@T /me --local --user olga", "the method"),
         (
             "google acme/2 DELETE /../../../../../dashboard/acme/integrations/2 --local --user olga",
             "dot segments",
@@ -423,10 +435,14 @@ fn a_platform_is_called_and_its_answer_printed_alone() {
             "google acme/2 POST /%2e%2e/access-token --local --user olga",
             "dot segments",
         ),
-        ("google acme/2 /me", "API_URL"),
+        ("google acme/2 /me --local -H a@b=c", "the name is none"),
+        (
+            "google acme/2 /me --local -H Content-Length=5",
+            "for each connection",
+        ),
     ] {
         let output = stack.run(&format!("call {wrong}"));
-        assert_eq!(output.status.code(), Some(1), "{wrong}");
+        assert_eq!(output.status.code(), Some(2), "{wrong}");
         assert!(output.stdout.is_empty(), "{wrong}");
         let told = text(&output.stderr);
         assert!(told.contains(says), "{wrong}: {told}");

@@ -54,6 +54,10 @@ impl Problem {
         self
     }
 
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
     pub fn detail(&self) -> &str {
         &self.detail
     }

@@ -7,9 +7,10 @@ use shared::domain::check_result::CheckResult;
 
 const RUNBOOK: &str = include_str!("../../docs/runbook.md");
 /// Everything that writes metrics.
-const WRITERS: [&str; 6] = [
+const WRITERS: [&str; 7] = [
     include_str!("../../functions/check-tokens/src/metrics.rs"),
     include_str!("../../functions/check-tokens/src/report.rs"),
+    include_str!("../../functions/platform-calls/src/proxy/mod.rs"),
     include_str!("../../functions/rate-limit-authorizer/src/lib.rs"),
     include_str!("../../functions/rate-limit-authorizer/src/meter.rs"),
     include_str!("../../shared/src/platform_calls/access_token.rs"),

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::Value;
 use shared::{IntegrationKey, UserId};
 
-use crate::api::{Api, path_of, refusal, send};
+use crate::api::{Api, refusal, route, send};
 use crate::integration::integration;
 use crate::output::{Outcome, Output};
 use crate::stack::StackArguments;
@@ -43,8 +43,7 @@ impl AccessToken {
         }
         let api = Api::from_arguments(&self.stack, self.user.as_ref()).await?;
         let platform = api.platform_of(&self.integration).await?;
-        let path = path_of(&self.integration, "");
-        let path = format!("/api/platforms/{platform}/{path}/access-token");
+        let path = route(platform, &self.integration, "access-token");
         let mut body = serde_json::json!({});
         if let Some(seconds) = self.min_validity {
             body["min_validity_seconds"] = seconds.into();

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Method, Response};
 use serde_json::{Map, Value, json};
 use shared::{IntegrationKey, Platform, UserId};
 
-use crate::api::{Api, path_of, refusal, send};
+use crate::api::{Api, refusal, route, send};
 use crate::integration::integration;
-use crate::output::{Outcome, Output};
+use crate::output::{Outcome, Output, UsageError};
 use crate::stack::StackArguments;
 
 /// Call a platform's API for an integration, through the proxy
@@ -39,7 +40,7 @@ pub(crate) struct Call {
     fields: Vec<(String, String)>,
     /// A header, such as LinkedIn-Version=202611; several are allowed
     #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = header_pair)]
-    headers: Vec<(String, String)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
     /// The file with the body, or - for standard input
     #[arg(long, value_name = "FILE")]
     body: Option<PathBuf>,
@@ -61,13 +62,19 @@ fn pair(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// The bearer token is the caller's at Token Warden, and never passes to a platform.
-fn header_pair(text: &str) -> Result<(String, String), String> {
+fn header_pair(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = pair(text)?;
-    if name.eq_ignore_ascii_case("authorization") {
-        return Err("the access token is put in by the proxy, so leave this out".to_owned());
+    let name: HeaderName = name.parse().map_err(|_| "the name is none of a header")?;
+    let value = value.parse().map_err(|_| "the value is none of a header")?;
+    match name.as_str() {
+        // The bearer token is the caller's at Token Warden, and never passes to a platform.
+        "authorization" => Err("the access token is put in by the proxy, so leave this out"),
+        "host" | "content-length" | "transfer-encoding" | "connection" | "expect" => {
+            Err("this header is made anew for each connection, so leave it out")
+        }
+        _ => Ok((name, value)),
     }
-    Ok((name, value))
+    .map_err(str::to_owned)
 }
 
 impl Call {
@@ -75,11 +82,7 @@ impl Call {
         let (method, path) = self.method_and_path()?;
         let body = self.body.as_ref().map(read).transpose()?;
         let api = Api::from_arguments(&self.stack, self.user.as_ref()).await?;
-        let integration = path_of(&self.integration, "");
-        let route = format!(
-            "/api/platforms/{}/{integration}/proxy/{path}",
-            self.platform
-        );
+        let route = route(self.platform, &self.integration, &format!("proxy/{path}"));
         let mut request = api.request(method, &route)?.query(&self.query);
         for (name, value) in &self.headers {
             request = request.header(name, value);
@@ -90,11 +93,11 @@ impl Call {
             request = request.body(body);
         }
         let response = send(request).await?;
-        tell_quota(&response, *output);
         // No other answer has it: this one is Token Warden's own.
         let Some(verdict) = header(&response, "warden-verdict").map(str::to_owned) else {
             return Err(refusal(response).await);
         };
+        tell_quota(&response, *output);
         let until = header(&response, "warden-until").map_or_else(String::new, |until| {
             format!("; no permit is given until {until}")
         });
@@ -121,14 +124,18 @@ impl Call {
             [path] => (Method::GET, path),
             [method, path] => {
                 let method = method.to_uppercase();
-                (method.parse().context("the method is none")?, path)
+                let method = method.parse();
+                (method.map_err(|_| UsageError("the method is none"))?, path)
             }
             _ => bail!("a method and a path are wanted"),
         };
         if path.contains(['?', '#']) {
-            bail!("give the path without a query: each parameter goes into a -q of its own");
+            bail!(UsageError(
+                "give the path without a query: each parameter goes into a -q of its own"
+            ));
         }
-        Ok((method, path.trim_start_matches('/').to_owned()))
+        let path = path.strip_prefix('/').unwrap_or(path);
+        Ok((method, path.to_owned()))
     }
 
     /// Writes the answer as it came.

@@ -19,6 +19,7 @@ pub struct App {
     pub(crate) endpoints: Endpoints,
     /// For the platforms' APIs.
     pub(crate) http: reqwest::Client,
+    pub(crate) metrics: Metrics,
 }
 
 /// The function cannot start.
@@ -53,6 +54,7 @@ impl App {
                 .redirect(reqwest::redirect::Policy::none())
                 .referer(false)
                 .build()?,
+            metrics: Metrics::default(),
         })
     }
 
@@ -60,6 +62,7 @@ impl App {
     #[must_use]
     pub fn with_metrics(mut self, metrics: &Metrics) -> Self {
         self.calls = self.calls.with_metrics(metrics);
+        self.metrics = metrics.clone();
         self
     }
 }

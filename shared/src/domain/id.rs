@@ -52,6 +52,13 @@ macro_rules! id {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// Returns the segment of a URL path that names it. Of the characters of an id, only
+            /// `|` is none of a path.
+            #[must_use]
+            pub fn path_segment(&self) -> String {
+                self.0.replace('|', "%7C")
+            }
         }
 
         impl TryFrom<String> for $name {

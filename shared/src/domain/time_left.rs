@@ -2,9 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Returns a distance in time in words: "in 7 days", "in 1 hour", "3 days ago".
+/// Returns a distance in time in words: "in 7 days", "in 1 hour", "now", "3 days ago".
 #[must_use]
 pub fn humanly(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    if at == now {
+        return "now".to_owned();
+    }
     let distance = (at - now).abs();
     let (count, unit) = match distance.num_seconds() {
         0..60 => (distance.num_seconds(), "second"),
@@ -56,6 +59,7 @@ mod tests {
 
     #[test]
     fn distances_read_naturally() {
+        assert_eq!(humanly(at(0), at(0)), "now");
         assert_eq!(humanly(at(7 * 86_400), at(0)), "in 7 days");
         assert_eq!(humanly(at(86_399), at(0)), "in 23 hours");
         assert_eq!(humanly(at(60), at(0)), "in 1 minute");

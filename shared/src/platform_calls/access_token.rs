@@ -27,6 +27,16 @@ const NEWLY_ISSUED: TimeDelta = TimeDelta::minutes(5);
 /// When to ask again, where nobody knows better.
 const RETRY_AFTER: TimeDelta = TimeDelta::seconds(5);
 const LONGEST_RETRY_AFTER: TimeDelta = TimeDelta::hours(1);
+/// When to ask again while nothing of the platform is refreshed: the next sweep may find out that
+/// it can be.
+const HELD_RETRY_AFTER: TimeDelta = TimeDelta::minutes(5);
+
+/// What a check of our own came to.
+struct OwnCheck {
+    result: CheckResult,
+    /// In words, if it answered.
+    message: Option<String>,
+}
 
 /// What the token must be good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,7 +233,7 @@ impl AccessTokens {
         wanted: Wanted,
     ) -> Result<Integration, NoToken> {
         let waiting = self.wait_for_refresh(key, row, wanted);
-        let (row, result) = match self.clock.within(REFRESH_TIMEOUT, waiting).await {
+        let (row, check) = match self.clock.within(REFRESH_TIMEOUT, waiting).await {
             Some(ended) => ended?,
             None => (self.row(key).await?, None),
         };
@@ -232,13 +242,21 @@ impl AccessTokens {
             return Err(NoToken::NeedsPerson(person));
         }
         // By the platform's own word to us, whatever it said to the caller.
-        let is_alive = result == Some(CheckResult::Alive);
+        let is_alive = is(&check, CheckResult::Alive);
         if is_living(&row, now) && (is_alive || !wanted.rejects(&row)) {
             return Ok(row);
         }
+        // The row does not show what holds all of its platform.
+        let is_held = is(&check, CheckResult::BreakerOpen) || is(&check, CheckResult::HeldBack);
+        let message = check.and_then(|check| check.message).filter(|_| is_held);
+        let usual = if is_held {
+            HELD_RETRY_AFTER
+        } else {
+            RETRY_AFTER
+        };
         Err(NoToken::NotNow {
-            message: state_message::sentences(&row, now),
-            retry_after: retry_after(&row, now),
+            message: message.unwrap_or_else(|| state_message::sentences(&row, now)),
+            retry_after: retry_after(&row, usual, now),
         })
     }
 
@@ -249,13 +267,13 @@ impl AccessTokens {
         key: &IntegrationKey,
         mut row: Integration,
         wanted: Wanted,
-    ) -> Result<(Integration, Option<CheckResult>), NoToken> {
+    ) -> Result<(Integration, Option<OwnCheck>), NoToken> {
         loop {
             let now = self.clock.now();
             if row.has_just_failed(now) && !row.is_leased(now) {
                 return Ok((row, None));
             }
-            let result = if row.is_leased(now) {
+            let check = if row.is_leased(now) {
                 tokio::time::sleep(POLL_INTERVAL).await;
                 None
             } else {
@@ -264,25 +282,36 @@ impl AccessTokens {
                 let checked = checked.inspect_err(|error| {
                     tracing::error!(%error, %key, "a token could not be refreshed");
                 });
-                match checked.map(|checked| checked.result) {
-                    // Somebody else refreshes it, or has.
-                    Ok(CheckResult::Busy | CheckResult::Superseded) => None,
-                    Ok(result) => Some(result),
-                    Err(_) => Some(CheckResult::Transient),
-                }
+                let check = checked.map_or(
+                    OwnCheck {
+                        result: CheckResult::Transient,
+                        message: None,
+                    },
+                    |checked| OwnCheck {
+                        result: checked.result,
+                        message: Some(checked.message),
+                    },
+                );
+                // Somebody else refreshes it, or has.
+                let is_others = matches!(check.result, CheckResult::Busy | CheckResult::Superseded);
+                Some(check).filter(|_| !is_others)
             };
             row = self.row(key).await?;
             let now = self.clock.now();
             let is_settled = wanted.is_met_by(&row, now) || NeedsPerson::of(&row, now).is_some();
-            if is_settled || result.is_some() {
-                return Ok((row, result));
+            if is_settled || check.is_some() {
+                return Ok((row, check));
             }
         }
     }
 }
 
-/// Returns after how many seconds a refresh may have been possible.
-fn retry_after(row: &Integration, now: DateTime<Utc>) -> u32 {
+fn is(check: &Option<OwnCheck>, result: CheckResult) -> bool {
+    check.as_ref().is_some_and(|check| check.result == result)
+}
+
+/// Returns after how many seconds a refresh may have been possible, `usual` if nothing says.
+fn retry_after(row: &Integration, usual: TimeDelta, now: DateTime<Utc>) -> u32 {
     let lease = row.refresh.lease.as_ref().map(|lease| lease.until);
     let next = match &row.state {
         State::Retrying {
@@ -293,7 +322,7 @@ fn retry_after(row: &Integration, now: DateTime<Utc>) -> u32 {
         _ => None,
     };
     let at = lease.filter(|at| *at > now).or(next);
-    let wait = at.map_or(RETRY_AFTER, |at| at - now);
+    let wait = at.map_or(usual, |at| at - now);
     let wait = wait.clamp(TimeDelta::seconds(1), LONGEST_RETRY_AFTER);
     u32::try_from(wait.num_seconds()).unwrap_or(1)
 }

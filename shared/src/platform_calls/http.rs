@@ -1,5 +1,6 @@
 //! The routes of `platform-calls`, for [`super::Client`].
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +23,8 @@ use crate::domain::call_reading::CallVerdict;
 use crate::domain::quota::{DenialReason, QuotaKey, QuotaStatus};
 use crate::oauth::CallAnswer;
 
-/// The gateway answers within 29 s.
-const TIMEOUT: Duration = Duration::from_secs(35);
+/// How long a client of the API waits: the gateway answers within 29 s.
+pub const API_TIMEOUT: Duration = Duration::from_secs(35);
 /// The most that is reported of an answer's body, in bytes: the route takes no more.
 pub const MAX_REPORTED_BODY: usize = 16 * 1024;
 
@@ -115,7 +116,7 @@ impl Api {
         bearer: impl Fn() -> SecretString + Send + Sync + 'static,
     ) -> Result<Self, HttpError> {
         let http = reqwest::Client::builder()
-            .timeout(TIMEOUT)
+            .timeout(API_TIMEOUT)
             // A bearer token must not follow a redirect to wherever it points.
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
@@ -240,13 +241,10 @@ impl Api {
         answer: &CallAnswer,
         generation: u64,
     ) -> Result<CallVerdict, HttpError> {
-        let mut headers = serde_json::Map::new();
+        let mut headers: HashMap<&str, Vec<&str>> = HashMap::new();
         for (name, value) in &answer.headers {
             if let Ok(value) = value.to_str() {
-                let values = headers.entry(name.as_str()).or_insert_with(|| json!([]));
-                values
-                    .as_array_mut()
-                    .map(|values| values.push(json!(value)));
+                headers.entry(name.as_str()).or_default().push(value);
             }
         }
         // A longer body is what was asked for, and no error.

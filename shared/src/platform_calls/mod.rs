@@ -20,7 +20,7 @@ pub use access_token::{AccessToken, AccessTokens, Wanted};
 pub use calls::PlatformCalls;
 pub use client::{CallError, Client, DecisionError, PermittedToken};
 pub use feedback::{Feedback, FeedbackError, Learned};
-pub use http::MAX_REPORTED_BODY;
+pub use http::{API_TIMEOUT, MAX_REPORTED_BODY};
 pub use http_error::HttpError;
 pub use no_token::NoToken;
 pub use permit::{Permit, Wait};

@@ -60,7 +60,6 @@ pub(super) static DEFINITION: Definition = Definition {
     }),
     error_body,
     rules: &[RULES, rfc6749::RULES, ANYWHERE],
-    // developers.google.com/identity/protocols/oauth2/scopes
     calls: ApiCalls {
         hosts: &[
             ("google-ads", "https://googleads.googleapis.com"),
@@ -70,6 +69,7 @@ pub(super) static DEFINITION: Definition = Definition {
         token_header: TokenHeader::Bearer,
         usage: usage::none,
     },
+    // developers.google.com/identity/protocols/oauth2/scopes
     scope_spellings: &[
         ("email", "https://www.googleapis.com/auth/userinfo.email"),
         (

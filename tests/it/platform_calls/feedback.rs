@@ -33,7 +33,8 @@ async fn assert_blocked(world: &World, platform: &str, id: &str, seconds: i64) {
     let denial = answer.json();
     assert_eq!(denial["reason"], "platform_asks_to_wait", "{denial}");
     assert_eq!(denial["retry_after"], json!(seconds), "{denial}");
-    let message = format!("{platform} asks us to wait. Please try again later.");
+    let name = platform.parse::<Platform>().unwrap().display_name();
+    let message = format!("{name} asks us to wait. Please try again later.");
     assert_eq!(denial["message"], json!(message));
     assert_eq!(answer.headers["x-ratelimit-remaining"], "0");
     assert_eq!(answer.headers["retry-after"], seconds.to_string());

@@ -270,6 +270,26 @@ async fn a_platform_that_holds_us_back_is_not_asked() {
 }
 
 #[tokio::test]
+async fn an_open_circuit_breaker_is_told() {
+    let ended = Some(TimeDelta::seconds(-1));
+    let world = world(&[
+        ("a", "snapchat", ended, true),
+        ("b", "snapchat", ended, true),
+    ])
+    .await;
+    script(
+        &world,
+        json!({"platform": "snapchat", "on": "refresh", "do": {"refuse": "invalid_client"}}),
+    );
+    take_token(&world, "snapchat", "a", json!({}))
+        .await
+        .assert_problem(503);
+    let told = take_token(&world, "snapchat", "b", json!({})).await;
+    told.assert_problem_says(503, "refuses our application");
+    assert_eq!(told.headers["retry-after"], "300");
+}
+
+#[tokio::test]
 async fn what_a_dead_process_left_is_waited_for_and_mended() {
     for platform in ["twitter", "google"] {
         let (world, calls) = counted_world().await;

@@ -28,7 +28,7 @@ async fn a_429_says_that_the_platform_asks_to_wait() {
     assert_eq!(denied.status, 429, "{}", denied.text);
     let expected = json!({
         "error": "Rate limit exceeded",
-        "message": "meta asks us to wait. Please try again later.",
+        "message": "Facebook asks us to wait. Please try again later.",
         "reason": "platform_asks_to_wait",
         "retry_after": 600, "reset_at": "2026-11-23 09:10:00", "limit": 200,
     });

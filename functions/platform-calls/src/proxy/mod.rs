@@ -19,6 +19,7 @@ use shared::domain::call_reading::CallVerdict;
 use shared::domain::quota::{Decision, Permit, QuotaKey};
 use shared::oauth::CallAnswer;
 use shared::platform_calls::{AccessToken, Learned, NoToken, Wanted};
+use shared::runtime::metrics::Metric;
 use shared::{Clock, Platform};
 use url::Url;
 
@@ -57,7 +58,28 @@ pub(crate) async fn forward(
     State(app): State<App>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let caller = metered.caller;
+    let platform = metered.caller.platform;
+    let answer = pass_on(metered.caller, &app, request).await;
+    let is_platforms_error = match &answer {
+        Ok(response) => response.status().is_server_error(),
+        Err(problem) => is_of_platform(problem.status()),
+    };
+    // The gateway counts it among its own errors.
+    let count = [(
+        "PlatformErrorsPassedOn",
+        Metric::Count(is_platforms_error.into()),
+    )];
+    let by = Some(("platform", platform.name()));
+    app.metrics.write(app.calls.clock.precise(), by, &count);
+    answer
+}
+
+/// Whether a problem of ours says that the platform gave no usable answer.
+fn is_of_platform(status: StatusCode) -> bool {
+    [StatusCode::BAD_GATEWAY, StatusCode::GATEWAY_TIMEOUT].contains(&status)
+}
+
+async fn pass_on(caller: Caller, app: &App, request: Request) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     // The gateway and Lambda have limits of their own, and no longer body arrives.
     let body = to_bytes(body, usize::MAX).await;
@@ -68,7 +90,7 @@ pub(crate) async fn forward(
         body: body.map_err(Problem::internal)?,
     };
     credentials::check_body(&call.headers, &call.body)?;
-    let answered = call_and_learn(&app, &caller, &call).await?;
+    let answered = call_and_learn(app, &caller, &call).await?;
     Ok(respond(answered, caller.platform, app.calls.clock.now()))
 }
 
@@ -198,12 +220,9 @@ async fn send_and_learn(
     let (mut answer, is_whole) = sent.ok_or_else(too_late)??;
     let feedback = &app.calls.feedback;
     let (learned, done) = feedback.learn(key, &answer).await;
-    let asks = matches!(
-        learned.reading.verdict,
-        CallVerdict::PermissionLost | CallVerdict::PlatformActionNeeded
-    );
+    let verdict = learned.reading.verdict;
     // A refused token is refreshed at once instead.
-    let checked = match asks {
+    let checked = match verdict.asks_for_check() && verdict != CallVerdict::TokenRefused {
         true => feedback.have_checked(key, Some(token.generation)).await,
         false => Ok(()),
     };

@@ -12,10 +12,10 @@ use crate::aws::lambda::event_queue::EventQueue;
 use crate::aws::protocol::AwsError;
 use crate::uuid::random_uuid;
 
-/// Limits of a payload that is waited for, and of an event
+/// What a synchronous invocation takes at most
 /// (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
-/// What a synchronous invocation takes at most.
 pub(crate) const MAX_REQUEST_BYTES: usize = 6 * 1024 * 1024;
+/// What an event takes at most.
 const MAX_EVENT_BYTES: usize = 1024 * 1024;
 
 #[derive(Clone)]

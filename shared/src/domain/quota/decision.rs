@@ -73,7 +73,10 @@ impl DenialReason {
             Self::UsedUp => {
                 format!("Too many requests to {platform} API. Please try again later.")
             }
-            Self::Blocked => format!("{platform} asks us to wait. Please try again later."),
+            Self::Blocked => {
+                let platform = platform.display_name();
+                format!("{platform} asks us to wait. Please try again later.")
+            }
         }
     }
 }

@@ -387,7 +387,7 @@ mod tests {
         let used_up = "Too many requests to meta API. Please try again later.";
         assert_eq!(denied(status), ["quota_used_up", used_up, ""]);
         status.blocked_until = Some(NOW as u64 + 7_200);
-        let blocked = "meta asks us to wait. Please try again later.";
+        let blocked = "Facebook asks us to wait. Please try again later.";
         let until = (NOW + 7_200).to_string();
         assert_eq!(
             denied(status),

@@ -28,12 +28,15 @@ impl QuotaKey {
         self.platform
     }
 
-    /// Returns the segments of a URL path that name the key: `meta/acme/7`. Of the characters
-    /// of an id, only `|` is none of a path.
+    /// Returns the segments of a URL path that name the key: `meta/acme/7`.
     #[must_use]
     pub fn path(&self) -> String {
-        let ids = format!("{}/{}", self.org_id, self.integration_id);
-        format!("{}/{}", self.platform, ids.replace('|', "%7C"))
+        format!(
+            "{}/{}/{}",
+            self.platform,
+            self.org_id.path_segment(),
+            self.integration_id.path_segment()
+        )
     }
 }
 

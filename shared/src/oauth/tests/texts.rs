@@ -38,6 +38,29 @@ fn waits_are_read_and_bounded() {
 }
 
 #[test]
+fn a_token_that_no_header_can_carry_is_no_success() {
+    let head = response::Head {
+        status: 200,
+        headers: HeaderMap::new(),
+    };
+    let definition = Platform::Twitter.definition();
+    for (token, is_usable) in [
+        ("a-._~+/|=b", true),
+        (" a ", true),
+        ("a\r\nb", false),
+        ("a b", false),
+        ("a\u{e4}", false),
+        ("a\u{7f}", false),
+        (" ", false),
+    ] {
+        let body = json!({"access_token": token, "refresh_token": "r"}).to_string();
+        let now = DateTime::UNIX_EPOCH;
+        let read = response::read_refresh(definition, &head, body.as_bytes(), now);
+        assert_eq!(read.result.is_ok(), is_usable, "{token:?}");
+    }
+}
+
+#[test]
 fn no_wait_is_obeyed_for_longer_than_an_hour() {
     for (status, body) in [(429, json!({})), (503, json!({}))] {
         for (said, seconds) in [
