@@ -50,6 +50,7 @@ impl Environment {
         let parameters = [
             ("AuthIssuer", addresses.issuer.as_str()),
             ("AuthAudience", openid::AUDIENCE),
+            ("SignInClientId", openid::AUDIENCE),
             ("PlatformEndpoints", &endpoints),
         ];
         let template = Template::parse(EMBEDDED)?;

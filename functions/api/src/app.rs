@@ -14,6 +14,7 @@ use shared::{Clock, IntegrationKey, OrgId, Variables};
 use tower_http::cors::CorsLayer;
 
 use crate::cors;
+use crate::sign_in::Provider;
 use edge::member::Member;
 
 /// The tables, clients and settings of the function. Cheap to clone.
@@ -28,6 +29,8 @@ pub struct App {
     /// Only seals: nothing in this function may open a token.
     pub(crate) sealer: TokenCipher,
     pub(crate) check_tokens: CheckTokensClient,
+    /// How the page signs people in, if it does.
+    pub(crate) sign_in: Option<Provider>,
     /// Which pages of other origins may call.
     pub(crate) cors: Option<CorsLayer>,
     pub(crate) clock: Clock,
@@ -36,7 +39,8 @@ pub struct App {
 impl App {
     /// Reads `INTEGRATIONS_TABLE`, `ORGANIZATIONS_TABLE`, `NOTIFICATIONS_TABLE`, `AUDIT_TABLE`,
     /// `QUOTAS_TABLE`, `TOKEN_KEY_ID`, `CHECK_TOKENS_FUNCTION`, and optionally
-    /// `QUOTA_POLICIES` (the authorizer's) and `ALLOWED_ORIGINS` (of pages that may call).
+    /// `QUOTA_POLICIES` (the authorizer's), `ALLOWED_ORIGINS` (of pages that may call), and for the
+    /// sign-in `AUTH_ISSUER`, `SIGN_IN_CLIENT_ID` and `SIGN_IN_PARAMETERS`.
     ///
     /// # Errors
     /// [`InvalidVariable`] names the variable that is missing or unusable.
@@ -72,6 +76,7 @@ impl App {
                 clock.clone(),
             ),
             check_tokens: CheckTokensClient::new(sdk, variables.required("CHECK_TOKENS_FUNCTION")?),
+            sign_in: Provider::from_variables(variables, &clock)?,
             cors: cors::from_variables(variables)?,
             clock,
         })

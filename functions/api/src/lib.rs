@@ -12,15 +12,18 @@ mod integrations;
 mod members;
 mod notifications;
 mod organizations;
+mod page;
 mod paging;
 mod platforms;
 mod rate_limits;
+mod sign_in;
 
 use axum::Router;
 use axum::middleware::{from_extractor, from_fn};
 use axum::routing::{delete, get, post};
 use edge::layers::complete;
 use edge::member::Member;
+use tower_http::compression::CompressionLayer;
 
 pub use app::App;
 
@@ -74,7 +77,12 @@ pub fn router(app: App) -> Router {
         .route("/api/organizations", get(organizations::list))
         .merge(for_members)
         .layer(from_fn(etag::tag))
-        .route("/health", get(health::show));
+        .route("/health", get(health::show))
+        .route("/sign-in", get(sign_in::show))
+        .route("/sign-in/token", post(sign_in::token))
+        .route("/assets/{digest}/{*path}", get(page::asset))
+        .merge(page::router())
+        .layer(CompressionLayer::new());
     let cors = app.cors.clone();
     let routes = complete(routes, app);
     match cors {

@@ -54,6 +54,90 @@ fn authorized(method: &str, path: &str) -> Value {
     event
 }
 
+/// The document of the page at an address, as the gateway describes the request.
+async fn document(route: &str, path: &str, whole: &str) -> String {
+    let mut event = event("GET", path);
+    event["resource"] = json!(route);
+    event["requestContext"]["resourcePath"] = json!(route);
+    event["requestContext"]["path"] = json!(whole);
+    let request: LambdaRequest = serde_json::from_value(event).unwrap();
+    let mut adapter = Adapter::from(router(app()));
+    let answer = adapter.call(LambdaEvent::new(request, Context::default()));
+    let answer = serde_json::to_value(answer.await.unwrap()).unwrap();
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+    let headers = &answer["multiValueHeaders"];
+    let policy = headers["content-security-policy"][0].as_str().unwrap();
+    assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert!(!policy.contains("unsafe"), "{policy}");
+    answer["body"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_page_finds_its_files_wherever_the_api_is() {
+    let (org, one) = (
+        "/dashboard/{orgId}",
+        "/dashboard/{orgId}/integrations/{integrationId}",
+    );
+    for (route, path, whole, base) in [
+        ("/", "/", "/", "/"),
+        // A stage of its own address, a custom domain, and one with a base path.
+        ("/", "/", "/v1/", "/v1/"),
+        (org, "/dashboard/acme", "/v1/dashboard/acme", "/v1/"),
+        (org, "/dashboard/acme", "/dashboard/acme", "/"),
+        (
+            one,
+            "/dashboard/a/integrations/b",
+            "/x/dashboard/a/integrations/b",
+            "/x/",
+        ),
+        // Nothing that HTML reads gets into it.
+        (org, "/dashboard/acme", "/\"><script>/dashboard/acme", "/"),
+    ] {
+        let html = document(route, path, whole).await;
+        let expected = format!("<base href=\"{base}\" />");
+        assert!(html.contains(&expected), "{whole}: {html}");
+    }
+}
+
+#[tokio::test]
+async fn the_files_of_the_page_are_kept_until_they_change() {
+    let html = document("/", "/", "/").await;
+    let asset = |name: &str| {
+        let (_, rest) = html.split_once("assets/").unwrap();
+        format!("/assets/{}/{name}", &rest[..32])
+    };
+    let get = async |path: String, encoding: &str| {
+        let mut event = event("GET", &path);
+        event["multiValueHeaders"]["Accept-Encoding"] = json!([encoding]);
+        let request: LambdaRequest = serde_json::from_value(event).unwrap();
+        let mut adapter = Adapter::from(router(app()));
+        let answer = adapter.call(LambdaEvent::new(request, Context::default()));
+        serde_json::to_value(answer.await.unwrap()).unwrap()
+    };
+    let plain = get(asset("app.mjs"), "identity").await;
+    let headers = &plain["multiValueHeaders"];
+    assert_eq!(headers["content-type"][0], "text/javascript; charset=utf-8");
+    let cached = "public, max-age=31536000, immutable";
+    assert_eq!(headers["cache-control"][0], cached);
+    assert_eq!(headers["x-content-type-options"][0], "nosniff");
+    let text = include_str!("../page/app.mjs");
+    assert_eq!(plain["body"], text);
+    let packed = get(asset("vendor/preact.mjs"), "gzip").await;
+    assert_eq!(packed["multiValueHeaders"]["content-encoding"][0], "gzip");
+    assert_eq!(packed["isBase64Encoded"], true);
+    for missing in [
+        asset("../app.mjs"),
+        asset("none.mjs"),
+        "/assets/0/app.mjs".to_owned(),
+    ] {
+        assert_eq!(
+            get(missing.clone(), "gzip").await["statusCode"],
+            404,
+            "{missing}"
+        );
+    }
+}
+
 async fn send(event: Value) -> (u64, Value, Value) {
     let request: LambdaRequest = serde_json::from_value(event).unwrap();
     let mut adapter = Adapter::from(router(app()));
@@ -145,7 +229,7 @@ async fn another_spelling_of_the_path_is_not_found() {
         "/v1/api/dashboard/acme/integrations/expiring-tokens",
         "/api/dashboard/acme/notifications/a b/read",
         "/nothing",
-        "/",
+        "/dashboard",
     ] {
         let (status, _, body) = send(authorized("GET", path)).await;
         assert_eq!(

@@ -3,7 +3,7 @@
 use lambda_runtime::Diagnostic;
 use shared::aws::tables::TableError;
 
-use crate::discovery::FetchError;
+use crate::issuer_keys::KeysError;
 
 /// Why the authorizer did not answer. API Gateway makes 401 of an error whose
 /// text is exactly `Unauthorized`, and `AUTHORIZER_FAILURE` of any other.
@@ -13,7 +13,7 @@ pub enum Error {
     #[error("Unauthorized")]
     Unauthorized(#[source] Refusal),
     #[error("the issuer's keys cannot be had")]
-    Keys(#[from] FetchError),
+    Keys(#[from] KeysError),
     #[error("the membership cannot be had")]
     Membership(#[from] TableError),
     #[error("the event is no REQUEST authorizer event: {0}")]

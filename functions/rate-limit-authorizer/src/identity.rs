@@ -3,11 +3,11 @@
 use http::{HeaderMap, header};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation};
+use shared::openid::Issuer;
 use shared::runtime::variables::InvalidVariable;
 use shared::{Clock, UserId, Variables};
 
 use crate::claims::{Claims, Expected};
-use crate::discovery::Discovery;
 use crate::error::{Error, Refusal};
 use crate::issuer_keys::IssuerKeys;
 use crate::keys::{KeySet, SigningKey};
@@ -36,9 +36,9 @@ impl Identity {
                 KeySet::parse(json.as_bytes()).map_err(|e| variables.invalid("AUTH_JWKS", e))?,
             ),
             None => {
-                let discovery = Discovery::new(variables.required("AUTH_ISSUER")?)
+                let issuer = Issuer::new(variables.required("AUTH_ISSUER")?)
                     .map_err(|e| variables.invalid("AUTH_ISSUER", e))?;
-                Keys::Served(Box::new(IssuerKeys::new(discovery, clock.clone())))
+                Keys::Served(Box::new(IssuerKeys::new(issuer, clock.clone())))
             }
         };
         Ok(Self {

@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use shared::Clock;
+use shared::openid::{FetchError, Issuer};
 use tokio::sync::{Mutex, RwLock};
+use url::Url;
 
-use crate::discovery::{Discovery, FetchError};
-use crate::keys::{KeySet, SigningKey};
+use crate::keys::{InvalidKeySet, KeySet, SigningKey};
 
 /// An unknown key id, which anyone can make up, causes at most one fetch in this time.
 const FETCH_INTERVAL: TimeDelta = TimeDelta::minutes(1);
@@ -17,12 +18,23 @@ const MAX_KEY_AGE: TimeDelta = TimeDelta::hours(1);
 
 #[derive(Debug)]
 pub(crate) struct IssuerKeys {
-    discovery: Discovery,
+    issuer: Issuer,
     clock: Clock,
     fetched: RwLock<Option<FetchedKeys>>,
     /// When the keys were last requested. Locked during a request, so that all who need a key at
     /// that time wait for one answer.
     asked_at: Mutex<Option<DateTime<Utc>>>,
+}
+
+/// Why the keys of an issuer are not known.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error("the key set at {0} is of no use: {1}")]
+    KeySet(Url, InvalidKeySet),
+    #[error("the last attempt failed, and the next one is not due yet")]
+    Pausing,
 }
 
 #[derive(Debug)]
@@ -32,9 +44,9 @@ struct FetchedKeys {
 }
 
 impl IssuerKeys {
-    pub(crate) fn new(discovery: Discovery, clock: Clock) -> Self {
+    pub(crate) fn new(issuer: Issuer, clock: Clock) -> Self {
         Self {
-            discovery,
+            issuer,
             clock,
             fetched: RwLock::default(),
             asked_at: Mutex::default(),
@@ -45,7 +57,7 @@ impl IssuerKeys {
     ///
     /// # Errors
     /// If this instance knows no keys and cannot fetch any.
-    pub(crate) async fn key(&self, id: &str) -> Result<Option<SigningKey>, FetchError> {
+    pub(crate) async fn key(&self, id: &str) -> Result<Option<SigningKey>, KeysError> {
         if let Some(key) = self.fresh(id).await {
             return Ok(Some(key));
         }
@@ -63,7 +75,7 @@ impl IssuerKeys {
         };
         if asked_at.is_none_or(|at| (now - at).abs() >= pause) {
             *asked_at = Some(now);
-            match self.discovery.key_set().await {
+            match self.fetch().await {
                 Ok(keys) => {
                     let fetched_at = now;
                     *self.fetched.write().await = Some(FetchedKeys { keys, fetched_at });
@@ -76,8 +88,16 @@ impl IssuerKeys {
         }
         match self.fetched.read().await.as_ref() {
             Some(fetched) => Ok(fetched.keys.find(id).cloned()),
-            None => Err(FetchError::Pausing),
+            None => Err(KeysError::Pausing),
         }
+    }
+
+    /// Fetches the discovery document, and then the keys.
+    async fn fetch(&self) -> Result<KeySet, KeysError> {
+        let metadata = self.issuer.metadata().await?;
+        let keys = self.issuer.address("jwks_uri", &metadata.jwks_uri)?;
+        let json = self.issuer.get(&keys).await?;
+        KeySet::parse(&json).map_err(|error| KeysError::KeySet(keys, error))
     }
 
     async fn fresh(&self, id: &str) -> Option<SigningKey> {

@@ -2,7 +2,6 @@
 //! organisation in the path, and whether the platform's quota admits the call.
 
 mod claims;
-mod discovery;
 mod error;
 mod identity;
 mod issuer_keys;

@@ -150,7 +150,8 @@ impl ApiRequest {
                 "sourceIp": "127.0.0.1", // we listen on nothing else
                 "userAgent": header("user-agent"),
             },
-            "path": format!("/{}{}", self.stage, self.path),
+            // As of a custom domain: our addresses have no stage.
+            "path": self.path,
             "protocol": "HTTP/1.1",
             "requestId": self.request_id,
             "requestTime": self.at.format("%d/%b/%Y:%H:%M:%S +0000").to_string(),

@@ -93,7 +93,7 @@ async fn a_call_passes_the_authorizer_and_reaches_the_function_as_aws_sends_it()
     );
     assert_eq!(event["body"], Value::Null);
     let context = &event["requestContext"];
-    assert_eq!(context["path"], format!("/v1{NOTIFICATIONS}"));
+    assert_eq!(context["path"], NOTIFICATIONS);
     assert_eq!(
         context["authorizer"],
         json!({
@@ -175,7 +175,7 @@ async fn a_denial_is_the_originals_429() {
 async fn only_the_templates_routes_exist_in_their_own_spelling() {
     let stack = stack().await;
     for (method, path) in [
-        ("GET", "/"),
+        ("GET", "/dashboard"),
         ("TRACE", "/health"),
         ("GET", "/health/"),
         ("GET", "/%68ealth"),

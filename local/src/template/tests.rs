@@ -43,7 +43,7 @@ fn the_stacks_own_template_resolves() {
     assert_eq!(model.topics[0].subscriptions[0].function, "NotifyFunction");
     assert_eq!(model.schedules.len(), 2);
     // Named, HEAD, all other methods of these paths, and the proxy.
-    assert_eq!(model.api.routes.len(), 22 + 11 + 18 + 1);
+    assert_eq!(model.api.routes.len(), 31 + 19 + 27 + 1);
     let health = model.api.routes.iter().find(|r| r.path == "/health");
     assert_eq!(health.unwrap().authorizer, None);
 }
@@ -57,10 +57,11 @@ fn every_path_has_its_methods_head_where_get_is_and_a_way_for_all_others() {
             let mut same_path = routes.iter().filter(|other| other.path == route.path);
             same_path.find(|other| other.method == method)
         };
-        // The authorizer judges every named method, and none that `ANY` catches; but of the
-        // proxy all methods are one.
+        // The authorizer judges every named method of the API, and none that `ANY` catches; but of
+        // the proxy all methods are one. The page and its sign-in are for everybody.
         let is_proxy = route.path.ends_with("/proxy/{path+}");
-        let open = route.path == "/health" || route.method == "ANY" && !is_proxy;
+        let is_api = route.path.starts_with("/api/");
+        let open = !is_api || route.method == "ANY" && !is_proxy;
         assert_eq!(route.authorizer.is_none(), open, "{route:?}");
         assert!(of("ANY").is_some(), "{route:?}");
         let of_get = of("GET").map(|get| (&get.function, &get.authorizer));

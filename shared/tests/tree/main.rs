@@ -36,7 +36,7 @@ struct FolderRule {
 
 const PURE: &str = "chrono serde serde_bytes serde_json std thiserror";
 
-const RULES: [FolderRule; 7] = [
+const RULES: [FolderRule; 8] = [
     FolderRule {
         folder: "domain",
         folders: "domain platforms",
@@ -54,6 +54,12 @@ const RULES: [FolderRule; 7] = [
         folders: "domain oauth platforms runtime aws",
         crates: "aws_config aws_lc_rs aws_sdk_secretsmanager chrono flate2 futures percent_encoding \
                  reqwest secrecy serde serde_json std thiserror tokio tracing url",
+        is_pure: false,
+    },
+    FolderRule {
+        folder: "openid",
+        folders: "openid",
+        crates: "reqwest serde serde_json std thiserror url",
         is_pure: false,
     },
     FolderRule {

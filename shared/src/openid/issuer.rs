@@ -1,25 +1,25 @@
-//! Fetches an issuer's keys by OpenID Connect Discovery 1.0.
+//! Asks an issuer what it serves, by OpenID Connect Discovery 1.0.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 use url::{Host, Url};
 
-use crate::keys::{InvalidKeySet, KeySet};
-
 /// Two requests must fit well into the ten seconds of an authorizer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// The most that is read of a document: real ones are under 20 kB.
+/// The most that is read of an answer: real ones are under 20 kB.
 const MAX_BODY_BYTES: usize = 256 * 1024;
 
+/// An issuer, and the client for it.
 #[derive(Debug)]
-pub(crate) struct Discovery {
+pub struct Issuer {
     http: reqwest::Client,
     issuer: String,
     document: Url,
 }
 
+/// Why an issuer gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// No answer came, or only a part.
@@ -38,30 +38,43 @@ pub enum FetchError {
     Document(Url, serde_json::Error),
     #[error("{url} is the document of {issuer:?}, which is not AUTH_ISSUER")]
     OtherIssuer { url: Url, issuer: String },
-    #[error("the issuer's jwks_uri {0:?} is not an https URL")]
-    Address(String),
-    #[error("the key set at {0} is of no use: {1}")]
-    KeySet(Url, InvalidKeySet),
-    #[error("the last attempt failed, and the next one is not due yet")]
-    Pausing,
+    /// The document names no such address, or none that may be used.
+    #[error("the issuer's {name} {address:?} is not an https URL")]
+    Address { name: &'static str, address: String },
 }
 
+/// The URL of an issuer is not usable.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum InvalidIssuer {
+pub enum InvalidIssuer {
     #[error("must be an https URL (http only on this machine), without query or fragment")]
     Url,
     #[error("no HTTP client can be made: {0}")]
     Client(#[from] reqwest::Error),
 }
 
-#[derive(Deserialize)]
-struct DiscoveryDocument {
+/// What an issuer says of itself (OpenID Connect Discovery 1.0, 3; RP-Initiated Logout 1.0, 2.1).
+#[derive(Debug, Clone, Deserialize)]
+pub struct Metadata {
     issuer: String,
-    jwks_uri: String,
+    #[serde(default)]
+    pub jwks_uri: String,
+    #[serde(default)]
+    pub authorization_endpoint: String,
+    #[serde(default)]
+    pub token_endpoint: String,
+    /// Empty if the issuer ends no sessions.
+    #[serde(default)]
+    pub end_session_endpoint: String,
+    #[serde(default)]
+    pub scopes_supported: Vec<String>,
 }
 
-impl Discovery {
-    pub(crate) fn new(issuer: &str) -> Result<Self, InvalidIssuer> {
+impl Issuer {
+    /// Makes a client of the issuer at this URL.
+    ///
+    /// # Errors
+    /// When the URL is not usable.
+    pub fn new(issuer: &str) -> Result<Self, InvalidIssuer> {
         let document = format!(
             "{}/.well-known/openid-configuration",
             issuer.trim_end_matches('/')
@@ -74,7 +87,7 @@ impl Discovery {
         let mut http = reqwest::Client::builder()
             .timeout(REQUEST_TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
-            // Keys come from where the issuer says, and nowhere else.
+            // What we trust comes from where the issuer says, and nowhere else.
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("token-warden/", env!("CARGO_PKG_VERSION")));
         if is_loopback_http(&document) {
@@ -87,51 +100,81 @@ impl Discovery {
         })
     }
 
-    /// Fetches the discovery document, and then the keys.
-    pub(crate) async fn key_set(&self) -> Result<KeySet, FetchError> {
+    /// Fetches what the issuer says of itself.
+    ///
+    /// # Errors
+    /// [`FetchError`] if nothing usable came, or it is another issuer's.
+    pub async fn metadata(&self) -> Result<Metadata, FetchError> {
         let url = &self.document;
-        let document: DiscoveryDocument = serde_json::from_slice(&self.get(url).await?)
+        let metadata: Metadata = serde_json::from_slice(&self.get(url).await?)
             .map_err(|error| FetchError::Document(url.clone(), error))?;
-        if document.issuer != self.issuer {
+        if metadata.issuer != self.issuer {
             return Err(FetchError::OtherIssuer {
                 url: url.clone(),
-                issuer: document.issuer.chars().take(200).collect(),
+                issuer: metadata.issuer.chars().take(200).collect(),
             });
         }
-        // An issuer on this machine may keep its keys here too; no other may
-        // send us to addresses that only we can reach.
-        let keys = Url::parse(&document.jwks_uri)
-            .ok()
-            .filter(|keys| {
-                keys.scheme() == "https" || (is_loopback_http(url) && is_loopback_http(keys))
-            })
-            .ok_or_else(|| FetchError::Address(document.jwks_uri.chars().take(200).collect()))?;
-        let json = self.get(&keys).await?;
-        KeySet::parse(&json).map_err(|error| FetchError::KeySet(keys, error))
+        Ok(metadata)
     }
 
-    async fn get(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
-        let unreachable = |error: reqwest::Error| FetchError::Unreachable {
-            url: url.clone(),
-            cause: chain(&error.without_url()),
-        };
-        let request = self.http.get(url.clone()).send();
-        let mut response = request.await.map_err(unreachable)?;
-        if response.status() != reqwest::StatusCode::OK {
-            return Err(FetchError::Status {
-                url: url.clone(),
-                status: response.status().as_u16(),
-            });
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > MAX_BODY_BYTES {
-                return Err(FetchError::TooLong(url.clone()));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
+    /// Reads an address of the metadata, called `name` there. An issuer on this machine may have
+    /// it here too; no other may send us to addresses that only we can reach.
+    ///
+    /// # Errors
+    /// [`FetchError::Address`].
+    pub fn address(&self, name: &'static str, address: &str) -> Result<Url, FetchError> {
+        let is_local = is_loopback_http(&self.document);
+        Url::parse(address)
+            .ok()
+            .filter(|url| url.scheme() == "https" || (is_local && is_loopback_http(url)))
+            .ok_or_else(|| FetchError::Address {
+                name,
+                address: address.chars().take(200).collect(),
+            })
     }
+
+    /// Gets what is at an address of the issuer.
+    ///
+    /// # Errors
+    /// [`FetchError`] if it does not answer 200.
+    pub async fn get(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
+        let (status, body) = read(url, self.http.get(url.clone())).await?;
+        match status {
+            200 => Ok(body),
+            status => Err(FetchError::Status {
+                url: url.clone(),
+                status,
+            }),
+        }
+    }
+
+    /// Posts a form to an address of the issuer. Returns status and body, whatever they are.
+    ///
+    /// # Errors
+    /// [`FetchError`] if it does not answer.
+    pub async fn post(
+        &self,
+        url: &Url,
+        form: &[(&str, &str)],
+    ) -> Result<(u16, Vec<u8>), FetchError> {
+        read(url, self.http.post(url.clone()).form(form)).await
+    }
+}
+
+async fn read(url: &Url, request: reqwest::RequestBuilder) -> Result<(u16, Vec<u8>), FetchError> {
+    let unreachable = |error: reqwest::Error| FetchError::Unreachable {
+        url: url.clone(),
+        cause: chain(&error.without_url()),
+    };
+    let mut response = request.send().await.map_err(unreachable)?;
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        if body.len() + chunk.len() > MAX_BODY_BYTES {
+            return Err(FetchError::TooLong(url.clone()));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok((response.status().as_u16(), body))
 }
 
 /// Whether the URL is plain HTTP to this machine, as in development.
@@ -165,7 +208,7 @@ mod tests {
             "http://[::1]:80",
             "http://localhost:80",
         ] {
-            assert!(Discovery::new(good).is_ok(), "{good}");
+            assert!(Issuer::new(good).is_ok(), "{good}");
         }
         for bad in [
             "",
@@ -177,7 +220,7 @@ mod tests {
             "https://id.example?x=",
             "https://id.example#x",
         ] {
-            assert!(Discovery::new(bad).is_err(), "{bad}");
+            assert!(Issuer::new(bad).is_err(), "{bad}");
         }
     }
 }

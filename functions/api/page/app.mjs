@@ -1,0 +1,66 @@
+// The page: who is signed in, and which view the address names.
+
+import { Dashboard } from "./dashboard.mjs";
+import { html, render, useEffect, useState } from "./html.mjs";
+import { Integration } from "./integration_view.mjs";
+import { Members } from "./members.mjs";
+import { Badge, Notifications } from "./notifications.mjs";
+import { Organizations } from "./organizations.mjs";
+import { route, useAddress } from "./router.mjs";
+import { begin, signOut } from "./session.mjs";
+import { Failure } from "./states.mjs";
+
+/** The views by their addresses, below the document's base. @type {[RegExp, Function][]} */
+const VIEWS = [
+  [/^$/, Organizations],
+  [/^dashboard\/([^/]+)$/, Dashboard],
+  [/^dashboard\/([^/]+)\/integrations\/([^/]+)$/, Integration],
+  [/^dashboard\/([^/]+)\/members$/, Members],
+  [/^dashboard\/([^/]+)\/notifications$/, Notifications],
+];
+
+function App() {
+  const address = useAddress();
+  const [view, parameters] = route(VIEWS, address);
+  const org = /^dashboard\/([^/]+)/.exec(address)?.[1];
+  return html`
+    <header class="bar">
+      <a href="./" class="name">Token Warden</a>
+      <nav aria-label="Organisation">
+        ${org && html`<a href="dashboard/${org}/members">Members</a> <${Badge} org=${decodeURIComponent(org)} />`}
+        <button type="button" class="quiet" onClick=${signOut}>Sign out</button>
+      </nav>
+    </header>
+    <main id="main" tabindex="-1">
+      ${view ? html`<${view} ...${{ parameters }} />` : html`<${Failure} title="There is no such page." />`}
+    </main>
+  `;
+}
+
+function Page() {
+  const [ready, setReady] = useState(false);
+  const [error, setError] = useState(/** @type {Error | null} */ (null));
+  useEffect(() => {
+    begin().then((returnTo) => {
+      if (returnTo) {
+        history.replaceState(null, "", returnTo);
+        setReady(true);
+      }
+    }, setError);
+  }, []);
+  if (error) {
+    return html`<main><${Failure} title="You could not be signed in." error=${error} /></main>`;
+  }
+  return ready ? html`<${App} />` : html`<p class="loading" role="status">Signing in…</p>`;
+}
+
+const root = document.getElementById("app");
+if (root) {
+  const isSignedOut = location.pathname.endsWith("/signed-out");
+  render(
+    isSignedOut
+      ? html`<main><h1>You are signed out.</h1><p><a href="./">Sign in again</a></p></main>`
+      : html`<${Page} />`,
+    root,
+  );
+}

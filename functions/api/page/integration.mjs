@@ -1,0 +1,121 @@
+// What the page knows of integrations, without drawing anything.
+
+import { daysFromNow } from "./time.mjs";
+
+/**
+ * @typedef {object} Integration as `GET .../integrations` has it
+ * @property {string} integration_id
+ * @property {string} platform
+ * @property {string} platform_name
+ * @property {string} username
+ * @property {string} account_id
+ * @property {string} created_by
+ * @property {string} status
+ * @property {string} state
+ * @property {string | null} since
+ * @property {string | null} reason
+ * @property {string} message
+ * @property {string | null} severity
+ * @property {string | null} reconnect_by
+ * @property {string | null} next_attempt_at
+ * @property {string | null} renewed_at
+ * @property {string[]} missing_scopes
+ * @property {string} url
+ * @property {string} reconnect_url
+ */
+
+/**
+ * @typedef {"reconnect" | "act" | "ends" | "retrying" | "healthy" | "off"} Need
+ * What must be done about an integration, most urgent first.
+ */
+
+/** @type {Record<Need, {icon: string, word: string, count: (n: number) => string}>} */
+export const NEEDS = {
+  reconnect: { icon: "✕", word: "Reconnect", count: (n) => `${n} ${n === 1 ? "needs" : "need"} reconnecting` },
+  act: { icon: "!", word: "Act first", count: (n) => `${n} ${n === 1 ? "waits" : "wait"} for you at the platform` },
+  ends: { icon: "◔", word: "Ends soon", count: (n) => `${n} ${n === 1 ? "ends" : "end"} within 7 days` },
+  retrying: { icon: "↻", word: "Retrying", count: (n) => `${n} retrying` },
+  healthy: { icon: "✓", word: "Healthy", count: (n) => `${n} healthy` },
+  off: { icon: "–", word: "Disconnected", count: (n) => `${n} disconnected` },
+};
+
+/** @type {Need[]} */
+export const ORDER = ["reconnect", "act", "ends", "retrying", "healthy", "off"];
+
+/**
+ * @param {Integration} of
+ * @returns {Need}
+ */
+export function need(of) {
+  switch (of.status) {
+    case "broken":
+      return of.state === "platform_action_required" ? "act" : "reconnect";
+    case "expiring":
+      return "ends";
+    case "failing":
+      return "retrying";
+    case "disconnected":
+      return "off";
+    default:
+      return "healthy";
+  }
+}
+
+/** @param {Need} of */
+export const needsPerson = (of) => of === "reconnect" || of === "act" || of === "ends";
+
+/**
+ * Broken first, then whichever ends soonest.
+ * @param {Integration} a
+ * @param {Integration} b
+ */
+export function byUrgency(a, b) {
+  const rank = (/** @type {Integration} */ of) => ORDER.indexOf(need(of));
+  const end = (/** @type {Integration} */ of) => (of.reconnect_by ? Date.parse(of.reconnect_by) : Infinity);
+  return rank(a) - rank(b) || end(a) - end(b) || a.integration_id.localeCompare(b.integration_id);
+}
+
+/** @typedef {{need: string, platform: string, text: string, sort: string}} Filter */
+
+/**
+ * @param {Integration[]} all
+ * @param {Filter} filter
+ */
+export function chosen(all, filter) {
+  const text = filter.text.trim().toLowerCase();
+  const has = (/** @type {string | undefined} */ value) => (value ?? "").toLowerCase().includes(text);
+  const found = all.filter(
+    (of) =>
+      (!filter.need || need(of) === filter.need) &&
+      (!filter.platform || of.platform === filter.platform) &&
+      (!text || [of.username, of.account_id, of.integration_id, of.created_by, of.platform_name].some(has)),
+  );
+  return found.sort(SORTS[filter.sort] ?? byUrgency);
+}
+
+/** @type {Record<string, (a: Integration, b: Integration) => number>} */
+const SORTS = {
+  platform: (a, b) => (a.platform_name ?? "").localeCompare(b.platform_name ?? "") || byUrgency(a, b),
+  account: (a, b) => (a.username ?? "").localeCompare(b.username ?? "") || byUrgency(a, b),
+  ends: (a, b) => (a.reconnect_by ?? "9").localeCompare(b.reconnect_by ?? "9") || byUrgency(a, b),
+};
+
+/**
+ * Those that end within so many days, with how far away that is.
+ * @param {Integration[]} all
+ * @param {number} days
+ * @param {number} now
+ */
+export function ending(all, days, now) {
+  const marks = [];
+  for (const of of all) {
+    if (!of.reconnect_by || need(of) === "off") {
+      continue;
+    }
+    const away = daysFromNow(of.reconnect_by, now);
+    if (away <= days) {
+      marks.push({ of, away: Math.max(away, 0) });
+    }
+  }
+  return marks;
+}

@@ -1,0 +1,86 @@
+// The address, as the views see it.
+
+import { useEffect, useState } from "./html.mjs";
+
+const CHANGED = "warden:address";
+
+/** The address below the document's base, without its query. */
+function current() {
+  const base = new URL(document.baseURI).pathname;
+  return location.pathname.slice(base.length).replace(/\/$/, "");
+}
+
+/** Follows links within the page, and back and forward. */
+export function useAddress() {
+  const [address, setAddress] = useState(current());
+  useEffect(() => {
+    const update = () => setAddress(current());
+    const follow = (/** @type {MouseEvent} */ event) => {
+      const link = event.target instanceof Element && event.target.closest("a");
+      const isPlain = event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
+      if (!link || !isPlain || link.target || !link.href.startsWith(document.baseURI)) {
+        return;
+      }
+      event.preventDefault();
+      go(link.href);
+    };
+    addEventListener("popstate", update);
+    addEventListener(CHANGED, update);
+    document.addEventListener("click", follow);
+    return () => {
+      removeEventListener("popstate", update);
+      removeEventListener(CHANGED, update);
+      document.removeEventListener("click", follow);
+    };
+  }, []);
+  return address;
+}
+
+/** @param {string} href */
+export function go(href) {
+  history.pushState(null, "", href);
+  dispatchEvent(new Event(CHANGED));
+  scrollTo(0, 0);
+  document.getElementById("main")?.focus({ preventScroll: true });
+}
+
+/**
+ * @param {[RegExp, Function][]} views
+ * @param {string} address
+ * @returns {[Function | null, string[]]}
+ */
+export function route(views, address) {
+  for (const [pattern, view] of views) {
+    const match = pattern.exec(address);
+    if (match) {
+      return [view, match.slice(1).map(decodeURIComponent)];
+    }
+  }
+  return [null, []];
+}
+
+/**
+ * A value in the query, which stays when the page is reloaded or its address is sent on.
+ * @param {string} name
+ * @returns {[string, (value: string) => void]}
+ */
+export function useQuery(name) {
+  const read = () => new URLSearchParams(location.search).get(name) ?? "";
+  const [value, setValue] = useState(read());
+  useEffect(() => {
+    const update = () => setValue(read());
+    addEventListener("popstate", update);
+    return () => removeEventListener("popstate", update);
+  }, []);
+  const set = (/** @type {string} */ changed) => {
+    const url = new URL(location.href);
+    if (changed) {
+      url.searchParams.set(name, changed);
+    } else {
+      url.searchParams.delete(name);
+    }
+    history.replaceState(null, "", url);
+    setValue(changed);
+  };
+  return [value, set];
+}

@@ -1,0 +1,153 @@
+// Who is signed in: OpenID Connect's authorization code flow with PKCE. Tokens are kept in memory
+// alone; a reload asks the identity provider again, which answers without a page as long as
+// its own session lives.
+
+/**
+ * @typedef {object} SignIn
+ * @property {string} authorization_endpoint
+ * @property {string | null} end_session_endpoint
+ * @property {string} client_id
+ * @property {string} scope
+ * @property {[string, string][]} parameters
+ */
+
+/** What is kept over the way to the identity provider and back. */
+const PENDING = "warden.sign-in";
+
+/** @type {{access: string, refresh: string | undefined, id: string | undefined} | null} */
+let tokens = null;
+/** @type {Promise<boolean> | null} */
+let renewing = null;
+
+export const accessToken = () => tokens?.access ?? null;
+
+/** Where the identity provider sends people back to. */
+const home = () => new URL(".", document.baseURI).href;
+
+/** @returns {Promise<SignIn>} */
+async function settings() {
+  const response = await fetch("sign-in", { cache: "no-store" });
+  const body = await response.json();
+  if (!response.ok) {
+    throw new Error(body.detail);
+  }
+  return body;
+}
+
+/**
+ * Signs the person in if that takes no page; else leaves for the identity provider. Returns the
+ * path to show, or null if the browser is on its way elsewhere.
+ * @returns {Promise<string | null>}
+ */
+export async function begin() {
+  const parameters = new URLSearchParams(location.search);
+  const pending = JSON.parse(sessionStorage.getItem(PENDING) ?? "null");
+  sessionStorage.removeItem(PENDING);
+  if (!pending || parameters.get("state") !== pending.state) {
+    await leave(location.href, "none");
+    return null;
+  }
+  const code = parameters.get("code");
+  if (code && (await exchange({ grant_type: "authorization_code", code, code_verifier: pending.verifier, redirect_uri: home() }))) {
+    return pending.returnTo;
+  }
+  // Nobody is signed in there, or it wants to show something.
+  await leave(pending.returnTo, "");
+  return null;
+}
+
+/**
+ * Leaves for the identity provider.
+ * @param {string} returnTo
+ * @param {string} prompt
+ */
+async function leave(returnTo, prompt) {
+  const { authorization_endpoint, client_id, scope, parameters: more } = await settings();
+  const pending = { state: random(), verifier: random(), returnTo };
+  sessionStorage.setItem(PENDING, JSON.stringify(pending));
+  const url = new URL(authorization_endpoint);
+  const parameters = {
+    ...Object.fromEntries(more),
+    response_type: "code",
+    client_id,
+    scope,
+    redirect_uri: home(),
+    state: pending.state,
+    code_challenge: await challenge(pending.verifier),
+    code_challenge_method: "S256",
+    ...(prompt && { prompt }),
+  };
+  for (const [name, value] of Object.entries(parameters)) {
+    url.searchParams.set(name, value);
+  }
+  location.assign(url);
+}
+
+/**
+ * Gets a new access token, one at a time. Returns whether there is one.
+ * @returns {Promise<boolean>}
+ */
+export function renew() {
+  renewing ??= (async () => {
+    const refresh = tokens?.refresh;
+    const renewed = refresh && (await exchange({ grant_type: "refresh_token", refresh_token: refresh }));
+    if (!renewed) {
+      tokens = null;
+      await leave(location.href, "none");
+    }
+    return Boolean(renewed);
+  })().finally(() => {
+    renewing = null;
+  });
+  return renewing;
+}
+
+/** Ends the session here and at the identity provider. */
+export async function signOut() {
+  const { end_session_endpoint, client_id } = await settings();
+  const id = tokens?.id;
+  tokens = null;
+  const back = new URL("signed-out", document.baseURI).href;
+  if (!end_session_endpoint) {
+    location.assign(back);
+    return;
+  }
+  const url = new URL(end_session_endpoint);
+  url.searchParams.set("post_logout_redirect_uri", back);
+  url.searchParams.set("client_id", client_id);
+  if (id) {
+    url.searchParams.set("id_token_hint", id);
+  }
+  location.assign(url);
+}
+
+/**
+ * @param {Record<string, string>} grant
+ * @returns {Promise<boolean>}
+ */
+async function exchange(grant) {
+  const response = await fetch("sign-in/token", { method: "POST", body: new URLSearchParams(grant), cache: "no-store" });
+  if (!response.ok) {
+    return false;
+  }
+  const { access_token, refresh_token, id_token } = await response.json();
+  tokens = { access: access_token, refresh: refresh_token ?? tokens?.refresh, id: id_token ?? tokens?.id };
+  return true;
+}
+
+/** 256 random bits. */
+function random() {
+  return encode(crypto.getRandomValues(new Uint8Array(32)));
+}
+
+/** @param {string} verifier */
+async function challenge(verifier) {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier));
+  return encode(new Uint8Array(digest));
+}
+
+/** Base64 for URLs, without padding. @param {Uint8Array} bytes */
+function encode(bytes) {
+  const base64 = btoa(String.fromCharCode(...bytes));
+  return base64.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
