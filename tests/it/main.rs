@@ -25,6 +25,7 @@ mod quotas;
 mod registering;
 mod relay;
 mod secrets;
+mod signing_in;
 mod simulation;
 mod sweeping;
 mod world;

@@ -170,7 +170,7 @@ async fn notifications_are_own_newest_first_paged_and_counted() {
     );
     for bad in [
         "?limit=0",
-        "?limit=101",
+        "?limit=1001",
         "?limit=x",
         "?unread=maybe",
         "?colour=red",

@@ -698,7 +698,7 @@ async fn what_is_sought_is_found_however_far_it_lies() {
     let healthy = pages(&world, "status=healthy&limit=100").await.concat();
     assert_eq!(healthy.len(), 1_099);
     for (bad, detail) in [
-        ("limit=101", "limit must be a whole number from 1 to 100"),
+        ("limit=1001", "limit must be a whole number from 1 to 1000"),
         ("state=dead", "state must be one of active, retrying"),
         (
             "status=fine",

@@ -69,7 +69,7 @@ export async function getAll(path, name) {
   const all = [];
   let next = null;
   do {
-    const query = new URLSearchParams({ limit: "100", ...(next && { next }) });
+    const query = new URLSearchParams({ limit: "1000", ...(next && { next }) });
     const page = await get(`${path}?${query}`);
     all.push(...page[name]);
     next = page.next;

@@ -162,7 +162,7 @@ mod tests {
             "unread=1",
             "unread=True",
             "limit=0",
-            "limit=101",
+            "limit=1001",
             "limit=+5",
             "limit=ten",
             "next=",

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 pub(crate) const MAX_PAGE_BYTES: usize = 5_500_000;
 
 /// What [`parse_limit`] takes, in words.
-pub(crate) const LIMIT_RANGE: &str = "a whole number from 1 to 100";
+pub(crate) const LIMIT_RANGE: &str = "a whole number from 1 to 1000";
 
 /// What a `next` parameter takes, in words.
 pub(crate) const CURSOR_SOURCE: &str = "what the page before said";
@@ -19,7 +19,7 @@ pub(crate) const CURSOR_SOURCE: &str = "what the page before said";
 pub(crate) fn parse_limit(value: &str) -> Option<usize> {
     let digits = value.bytes().all(|byte| byte.is_ascii_digit());
     let limit = value.parse().ok().filter(|_| digits)?;
-    (1..=100).contains(&limit).then_some(limit)
+    (1..=1_000).contains(&limit).then_some(limit)
 }
 
 /// Returns the value of `next` for the page after the one that ends with `last`.

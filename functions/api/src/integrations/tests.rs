@@ -21,7 +21,7 @@ fn filters_are_parsed_strictly() {
         "status=active",
         "status=Healthy",
         "limit=0",
-        "limit=101",
+        "limit=1001",
         "limit=+5",
         "next=%00",
         "page=2",

@@ -4,6 +4,7 @@
 mod provider;
 
 use axum::Json;
+use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, State};
 use edge::problem::Problem;
 use serde::{Deserialize, Serialize};
@@ -84,8 +85,14 @@ pub(crate) enum Grant {
 /// `POST /sign-in/token`: the issuer's token endpoint, for our own client.
 pub(crate) async fn token(
     State(app): State<App>,
-    Form(grant): Form<Grant>,
+    form: Result<Form<Grant>, FormRejection>,
 ) -> Result<Json<Map<String, Value>>, Problem> {
+    let Form(grant) = form.map_err(|_| {
+        Problem::bad_request(
+            "The form must be a grant of a page: grant_type=authorization_code with code, \
+             code_verifier and redirect_uri, or grant_type=refresh_token with refresh_token.",
+        )
+    })?;
     let provider = set_up(&app)?;
     let metadata = provider.metadata().await.map_err(unreachable)?;
     let url = provider
