@@ -14,7 +14,7 @@ import { Failure } from "./states.mjs";
 const VIEWS = [
   [/^$/, Organizations],
   [/^dashboard\/([^/]+)$/, Dashboard],
-  [/^dashboard\/([^/]+)\/integrations\/([^/]+)$/, Integration],
+  [/^dashboard\/([^/]+)\/integrations\/([^/]+)(?:\/reconnect)?$/, Integration],
   [/^dashboard\/([^/]+)\/members$/, Members],
   [/^dashboard\/([^/]+)\/notifications$/, Notifications],
 ];

@@ -69,10 +69,11 @@ static DIGEST: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The addresses of the page. All are one document, whose script shows what the address names.
-const ADDRESSES: [&str; 6] = [
+const ADDRESSES: [&str; 7] = [
     "/",
     "/dashboard/{orgId}",
     "/dashboard/{orgId}/integrations/{integrationId}",
+    "/dashboard/{orgId}/integrations/{integrationId}/reconnect",
     "/dashboard/{orgId}/members",
     "/dashboard/{orgId}/notifications",
     "/signed-out",
