@@ -270,7 +270,11 @@ async fn a_method_that_a_route_lacks_is_405_whoever_asks_and_about_whom() {
         }
     }
     // No route, or no method that the gateway knows.
-    for (method, path) in [("OPTIONS", "/nothing"), ("TRACE", PATH), ("HEAD", "/dashboard")] {
+    for (method, path) in [
+        ("OPTIONS", "/nothing"),
+        ("TRACE", PATH),
+        ("HEAD", "/dashboard"),
+    ] {
         let answer = world.send_as("olga", method, path).await;
         assert_eq!(answer.status, 404, "{method} {path}");
         assert!(!answer.headers.contains_key("allow"));

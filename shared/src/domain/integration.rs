@@ -6,6 +6,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::account::Account;
 use crate::domain::encoding::{self, json_text, seconds};
 use crate::domain::sent_alerts::SentAlerts;
 use crate::domain::verdict::{PlatformAction, ReconnectReason};
@@ -100,15 +101,6 @@ impl From<&Integration> for IntegrationKey {
             integration_id: row.integration_id.clone(),
         }
     }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Account {
-    /// The account's id on the platform.
-    #[serde(rename = "account_id")]
-    pub id: String,
-    /// The account's name, as people know it.
-    pub username: String,
 }
 
 /// A grant's tokens, sealed.

@@ -1,6 +1,7 @@
 //! The decisions of Token Warden, without I/O: time, randomness and answers are parameters.
 //! `shared/tests/tree` says what this module may import.
 
+pub mod account;
 pub mod alert;
 pub mod alert_policy;
 pub mod call_reading;

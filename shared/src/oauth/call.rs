@@ -53,7 +53,7 @@ pub fn read_call(platform: Platform, answer: &CallAnswer, now: DateTime<Utc>) ->
     let rule = rule::find(definition.rules, RequestKind::Call, answer.status, &error);
     let (verdict, throttle) = match rule {
         Some(rule) => judge(&rule.means, &error, answer, &usage, now),
-        None if answer.status >= 400 || is_error(&error) => (CallVerdict::Rejected, None),
+        None if answer.status >= 400 || error.is_error() => (CallVerdict::Rejected, None),
         None => (CallVerdict::Accepted, None),
     };
     CallReading {
@@ -64,15 +64,6 @@ pub fn read_call(platform: Platform, answer: &CallAnswer, now: DateTime<Utc>) ->
         throttle,
         usage,
     }
-}
-
-/// Whether the body is an error whatever the status, as TikTok Business has it. It calls a success
-/// 0, and TikTok calls it ok.
-fn is_error(error: &ErrorBody<'_>) -> bool {
-    error
-        .codes
-        .iter()
-        .any(|code| !["0", "ok"].contains(&&**code))
 }
 
 fn judge(

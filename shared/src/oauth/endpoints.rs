@@ -13,6 +13,8 @@ use crate::runtime::variables::{InvalidVariable, Variables};
 pub struct PlatformEndpoints {
     /// Where credentials are exchanged.
     pub token: String,
+    /// Where the code of a consent is exchanged.
+    pub code: String,
     /// The consent page.
     pub authorize: String,
     /// The base of the API.
@@ -30,6 +32,7 @@ struct Override {
     /// The version of the API to put into the documented addresses.
     version: Option<String>,
     token: Option<String>,
+    code: Option<String>,
     authorize: Option<String>,
     api: Option<String>,
     /// Replaces hosts by their names; the others stay.
@@ -96,7 +99,14 @@ impl Endpoints {
                 let host = address("hosts", Some(host), String::new())?;
                 hosts.insert(name, host);
             }
+            let has_own_code = platform.definition().addresses.code.is_some();
+            let code = match given.code {
+                // It is the token endpoint, wherever that is.
+                None if !has_own_code => given.token.clone(),
+                code => code,
+            };
             let known = PlatformEndpoints {
+                code: address("code", code, of_version.code)?,
                 token: address("token", given.token, of_version.token)?,
                 authorize: address("authorize", given.authorize, of_version.authorize)?,
                 api: address("api", given.api, of_version.api)?,
@@ -142,6 +152,7 @@ fn documented(platform: Platform, other: Option<&str>) -> PlatformEndpoints {
     let Addresses {
         version,
         token,
+        code,
         authorize,
         api,
     } = platform.definition().addresses;
@@ -149,6 +160,7 @@ fn documented(platform: Platform, other: Option<&str>) -> PlatformEndpoints {
     let address = |template: &str| template.replace("{version}", version);
     PlatformEndpoints {
         token: address(token),
+        code: address(code.unwrap_or(token)),
         authorize: address(authorize),
         api: address(api),
         hosts: hosts

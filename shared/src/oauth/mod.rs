@@ -5,6 +5,7 @@ mod body;
 mod call;
 mod client_credentials;
 mod endpoints;
+mod exchange;
 mod request;
 mod response;
 #[cfg(test)]
@@ -16,9 +17,10 @@ mod wait;
 pub use call::{CallAnswer, read_call};
 pub use client_credentials::{ClientCredentials, PlatformClients, PlatformSecretError};
 pub use endpoints::{Endpoints, PlatformEndpoints};
+pub use exchange::{Failure, Granted};
 pub use reqwest::Error as HttpError;
 pub use response::{Response, ResponseSummary};
-pub use tokens::{TokenResponse, Tokens};
+pub use tokens::{ConsentCode, TokenResponse, Tokens};
 
 use self::request::RequestContext;
 use self::transport::TransportError;
@@ -140,7 +142,8 @@ impl OAuthClient {
         RequestContext {
             endpoints: self.endpoints.get(platform),
             client: clients.get(platform),
-            tokens,
+            tokens: Some(tokens),
+            code: None,
         }
     }
 }

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 
 use super::client_credentials::ClientCredentials;
 use super::endpoints::PlatformEndpoints;
-use super::tokens::Tokens;
+use super::tokens::{ConsentCode, Tokens};
 use crate::domain::digest;
 use crate::platforms::request::{Authentication, Endpoint, Parameter, Parameters, RequestShape};
 
@@ -17,7 +17,9 @@ use crate::platforms::request::{Authentication, Endpoint, Parameter, Parameters,
 pub(super) struct RequestContext<'a> {
     pub(super) endpoints: &'a PlatformEndpoints,
     pub(super) client: Option<&'a ClientCredentials>,
-    pub(super) tokens: &'a Tokens,
+    /// `None` before there are any.
+    pub(super) tokens: Option<&'a Tokens>,
+    pub(super) code: Option<&'a ConsentCode>,
 }
 
 impl<'a> RequestContext<'a> {
@@ -43,15 +45,18 @@ impl<'a> RequestContext<'a> {
                 let (id, secret) = self.client()?;
                 request.basic_auth(id, Some(secret))
             }
-            Authentication::Bearer => request.bearer_auth(self.access_token()),
-            Authentication::Header(name) => request.header(name, self.access_token()),
+            Authentication::Bearer => request.bearer_auth(self.access_token()?),
+            Authentication::Header(name) => request.header(name, self.access_token()?),
         })
     }
 
     fn url(self, endpoint: &Endpoint) -> Option<String> {
-        let PlatformEndpoints { token, api, .. } = self.endpoints;
+        let PlatformEndpoints {
+            token, code, api, ..
+        } = self.endpoints;
         Some(match endpoint {
             Endpoint::Token => token.clone(),
+            Endpoint::Code => code.clone(),
             Endpoint::Api(path) => format!("{}/{path}", api.trim_end_matches('/')),
             Endpoint::BesideToken(name) => {
                 let (base, _) = token.trim_end_matches('/').rsplit_once('/')?;
@@ -75,8 +80,11 @@ impl<'a> RequestContext<'a> {
             Parameter::Literal(text) => Cow::Borrowed(*text),
             Parameter::ClientId => self.client()?.0.into(),
             Parameter::ClientSecret => self.client()?.1.into(),
-            Parameter::AccessToken => self.access_token().into(),
+            Parameter::AccessToken => self.access_token()?.into(),
             Parameter::RefreshToken => self.refresh_token()?.into(),
+            Parameter::Code => self.code?.code.expose_secret().into(),
+            Parameter::CodeVerifier => self.code?.verifier.expose_secret().into(),
+            Parameter::RedirectUri => self.code?.redirect_uri.as_str().into(),
             Parameter::AppAccessToken => {
                 let (id, secret) = self.client()?;
                 format!("{id}|{secret}").into()
@@ -96,19 +104,20 @@ impl<'a> RequestContext<'a> {
         Some((&client.client_id, client.client_secret.expose_secret()))
     }
 
-    fn access_token(self) -> &'a str {
-        self.tokens.access_token.expose_secret()
+    fn access_token(self) -> Option<&'a str> {
+        Some(self.tokens?.access_token.expose_secret())
     }
 
     fn refresh_token(self) -> Option<&'a str> {
-        Some(self.tokens.refresh_token.as_ref()?.expose_secret())
+        Some(self.tokens?.refresh_token.as_ref()?.expose_secret())
     }
 
     /// Whether `text` is part of a secret that we sent, or holds one. Such an echo by the
     /// platform must not be kept.
     pub(super) fn is_echo(self, text: &str) -> bool {
         let secret = self.client().map(|(_, secret)| secret);
-        [Some(self.access_token()), self.refresh_token(), secret]
+        let code = self.code.map(|code| code.code.expose_secret());
+        [self.access_token(), self.refresh_token(), secret, code]
             .into_iter()
             .flatten()
             .any(|secret| !secret.is_empty() && (secret.contains(text) || text.contains(secret)))

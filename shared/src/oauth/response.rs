@@ -59,10 +59,21 @@ pub(super) fn read_refresh(
     body: &[u8],
     now: DateTime<Utc>,
 ) -> Response {
+    read_tokens(platform, platform.tokens, head, body, now)
+}
+
+/// Reads an answer that may have tokens, in the object that `find` finds.
+pub(super) fn read_tokens(
+    platform: &Definition,
+    find: fn(&Value) -> Option<&Value>,
+    head: &Head,
+    body: &[u8],
+    now: DateTime<Utc>,
+) -> Response {
     let body = Body::parse(&head.headers, body);
     // An access token that is missing, blank or unusable is no success, whatever the status. What
     // is no success, and no error of theirs either, is unclear: they may have acted.
-    let tokens = head.is_success().then(|| (platform.tokens)(&body.json));
+    let tokens = head.is_success().then(|| find(&body.json));
     let result = tokens
         .flatten()
         .and_then(parse_tokens)
@@ -90,6 +101,29 @@ pub(super) fn read_probe(
         result,
         request_id: request_id(head, &body.json),
         summary: Some(head.summary(body.length)),
+    }
+}
+
+/// Reads the answer to the question whose a token is: its body, if it is a success.
+pub(super) fn read_identity(
+    platform: &Definition,
+    head: &Head,
+    body: &[u8],
+    now: DateTime<Utc>,
+) -> Response<Value> {
+    let body = Body::parse(&head.headers, body);
+    let error = (platform.error_body)(&body.json);
+    let is_success = head.is_success() && !error.is_error();
+    let request_id = request_id(head, &body.json);
+    let summary = Some(head.summary(body.length));
+    let result = match is_success && body.json.is_object() {
+        false => Err(judge(platform, RequestKind::Call, head, &body, now)),
+        true => Ok(body.json),
+    };
+    Response {
+        result,
+        request_id,
+        summary,
     }
 }
 
@@ -128,7 +162,8 @@ fn parse_tokens(fields: &Value) -> Option<TokenResponse> {
             access: life("expires_in").or_else(|| life("expires")),
             // TikTok's Login Kit alone calls it differently.
             refresh: life("refresh_token_expires_in").or_else(|| life("refresh_expires_in")),
-            scopes: scopes(&fields["scope"]),
+            // Instagram's, of a code.
+            scopes: scopes(fields.get("scope").unwrap_or(&fields["permissions"])),
         },
     })
 }

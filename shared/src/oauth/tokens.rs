@@ -22,6 +22,16 @@ impl Tokens {
     }
 }
 
+/// What a person brought back from a consent page, for one exchange.
+#[derive(Debug)]
+pub struct ConsentCode {
+    pub code: SecretString,
+    /// What the code challenge was made from; unused where the platform demands none.
+    pub verifier: SecretString,
+    /// Where the person came back to.
+    pub redirect_uri: String,
+}
+
 /// New tokens (RFC 6749, 5.1). Never blank.
 #[derive(Debug)]
 pub struct TokenResponse {

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::code_exchange::CodeExchange;
 use super::consent::Consent;
 use super::request::RequestShape;
 use super::rule::{ErrorBody, Rule, Unsuccessful};
@@ -21,6 +22,7 @@ pub(crate) struct Definition {
     pub(crate) display_name: &'static str,
     pub(crate) addresses: Addresses,
     pub(crate) consent: Consent,
+    pub(crate) exchange: CodeExchange,
 
     /// How a credential is renewed, if it has what that takes.
     pub(crate) refresh_model: RefreshModel,
@@ -52,6 +54,8 @@ pub(crate) struct Addresses {
     pub(crate) version: Option<&'static str>,
     /// The token endpoint of a refresh.
     pub(crate) token: &'static str,
+    /// Where a code is exchanged, if that is not the token endpoint.
+    pub(crate) code: Option<&'static str>,
     /// The consent page.
     pub(crate) authorize: &'static str,
     /// The base of the API.

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
+use super::code_exchange::{CodeExchange, Identity};
 use super::consent::Consent;
 use super::definition::{
     Addresses, ApiCalls, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
@@ -16,7 +17,8 @@ use super::rule::{
     INTEGRATION_THROTTLED, PERMISSION_LOST, PROBE_NOT_APPLICABLE, REVOKED, Rule, SERVER_ERROR, on,
 };
 use super::wait::parse_duration;
-use super::{rfc6749, usage};
+use super::{code_exchange, rfc6749, usage};
+use crate::domain::account::Account;
 use crate::domain::probe_result::ProbeResult;
 use crate::domain::verdict::{PlatformAction, Verdict};
 
@@ -28,6 +30,7 @@ pub(super) static DEFINITION: Definition = Definition {
         // Each works for about a year. OAuth's addresses have versions of their own.
         version: Some("v26"),
         token: "https://oauth2.googleapis.com/token",
+        code: None,
         authorize: "https://accounts.google.com/o/oauth2/v2/auth",
         api: "https://googleads.googleapis.com/{version}",
     },
@@ -39,6 +42,12 @@ pub(super) static DEFINITION: Definition = Definition {
         scope_separator: " ",
         parameters: &[("access_type", "offline"), ("prompt", "consent")],
         pkce: false,
+    },
+    exchange: CodeExchange {
+        request: &code_exchange::REQUEST,
+        tokens: rfc6749::tokens,
+        lengthening: None,
+        identity: Identity::Asked(&CUSTOMERS, customers),
     },
     refresh_model: RefreshModel::Static,
     refresh: rfc6749::REFRESH, // developers.google.com/identity/protocols/oauth2
@@ -165,6 +174,18 @@ fn probe(_: bool, scopes: &[String]) -> &'static RequestShape {
         true => &CUSTOMERS,
         false => &TOKENINFO,
     }
+}
+
+/// Reads `customers/1234567890`, of each customer that the person may use.
+fn customers(body: &Value) -> Vec<Account> {
+    let names = body["resourceNames"].as_array().into_iter().flatten();
+    names
+        .filter_map(|name| text(name).strip_prefix("customers/"))
+        .map(|id| Account {
+            id: id.to_owned(),
+            username: String::new(),
+        })
+        .collect()
 }
 
 /// Reads the answer to a probe. Google Ads lists customers, and leaves the list out where there

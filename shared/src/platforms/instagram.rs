@@ -1,13 +1,16 @@
 //! Instagram, by the Instagram API with Instagram Login.
 
+use serde_json::Value;
+
+use super::code_exchange::{CodeExchange, Identity, account, list_of};
 use super::consent::Consent;
 use super::definition::{
     Addresses, ApiCalls, DefaultQuota, Definition, HOUR, Probe, RefreshModel, TokenHeader,
 };
-use super::request::Parameter::{AccessToken, Literal};
+use super::request::Parameter::{AccessToken, ClientSecret, Literal};
 use super::request::{Authentication, Endpoint, Parameters, RequestShape};
 use super::rule::ANYWHERE;
-use super::{graph, rfc6749, usage};
+use super::{code_exchange, graph, rfc6749, usage};
 
 pub(super) static DEFINITION: Definition = Definition {
     name: "instagram",
@@ -17,6 +20,7 @@ pub(super) static DEFINITION: Definition = Definition {
         // As the Graph API of Meta.
         version: Some("v26.0"),
         token: "https://graph.instagram.com/refresh_access_token",
+        code: Some("https://api.instagram.com/oauth/access_token"),
         authorize: "https://www.instagram.com/oauth/authorize",
         api: "https://graph.instagram.com/{version}",
     },
@@ -30,6 +34,13 @@ pub(super) static DEFINITION: Definition = Definition {
         scope_separator: ",",
         parameters: &[],
         pkce: false,
+    },
+    // The same page, steps 2 and 3.
+    exchange: CodeExchange {
+        request: &code_exchange::REQUEST,
+        tokens: first_of_data,
+        lengthening: Some(&LENGTHENING),
+        identity: Identity::Asked(&WHO, |body| list_of(account(body, "user_id", "username"))),
     },
     refresh_model: RefreshModel::Extend,
     refresh: EXTENSION,
@@ -65,6 +76,26 @@ const EXTENSION: RequestShape = RequestShape {
 };
 
 /// instagram-platform/instagram-api-with-instagram-login/get-started
+/// The token of a code lives an hour; this one 60 days.
+static LENGTHENING: RequestShape = RequestShape {
+    endpoint: Endpoint::BesideToken("access_token"),
+    authentication: Authentication::None,
+    parameters: Parameters::Query(&[
+        ("grant_type", Literal("ig_exchange_token")),
+        ("client_secret", ClientSecret),
+        ("access_token", AccessToken),
+    ]),
+};
+
+static WHO: RequestShape = RequestShape {
+    endpoint: Endpoint::Api("me"),
+    authentication: Authentication::None,
+    parameters: Parameters::Query(&[
+        ("fields", Literal("user_id,username")),
+        ("access_token", AccessToken),
+    ]),
+};
+
 static ME: RequestShape = RequestShape {
     endpoint: Endpoint::Api("me"),
     authentication: Authentication::None,
@@ -73,3 +104,8 @@ static ME: RequestShape = RequestShape {
         ("access_token", AccessToken),
     ]),
 };
+
+/// Instagram documents a list of one, and has answered without it.
+fn first_of_data(body: &Value) -> Option<&Value> {
+    Some(body["data"].get(0).unwrap_or(body))
+}

@@ -1,18 +1,20 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
+use super::code_exchange::{CodeExchange, Identity};
 use super::consent::Consent;
 use super::definition::{
     Addresses, ApiCalls, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
     RefreshModel, TokenHeader,
 };
-use super::request::Parameter::{AccessToken, ClientId, ClientSecret};
+use super::request::Parameter::{AccessToken, ClientId, ClientSecret, Literal};
 use super::request::{Authentication, Endpoint, Parameters, RequestShape};
 use super::rule::{
     ANYWHERE, APP_MISCONFIGURED, EXPIRED, ErrorBody, GRANT_REFUSED, PERMISSION_LOST, REVOKED, Rule,
     SERVER_ERROR, Unsuccessful, on, status,
 };
-use super::{json, rfc6749, usage};
+use super::{code_exchange, json, rfc6749, usage};
+use crate::domain::account::Account;
 use crate::domain::probe_result::ProbeResult;
 
 pub(super) static DEFINITION: Definition = Definition {
@@ -23,6 +25,7 @@ pub(super) static DEFINITION: Definition = Definition {
         // Of its API no address is asked that has one, and no header is sent.
         version: None,
         token: "https://www.linkedin.com/oauth/v2/accessToken",
+        code: None,
         authorize: "https://www.linkedin.com/oauth/v2/authorization",
         api: "https://api.linkedin.com",
     },
@@ -38,6 +41,12 @@ pub(super) static DEFINITION: Definition = Definition {
         scope_separator: " ",
         parameters: &[],
         pkce: false,
+    },
+    exchange: CodeExchange {
+        request: &code_exchange::REQUEST,
+        tokens: rfc6749::tokens,
+        lengthening: None,
+        identity: Identity::Asked(&ORGANIZATIONS, organizations),
     },
     refresh_model: RefreshModel::Static,
     refresh: rfc6749::REFRESH, // learn.microsoft.com, programmatic-refresh-tokens
@@ -104,6 +113,30 @@ static INTROSPECTION: RequestShape = RequestShape {
         ("token", AccessToken),
     ]),
 };
+
+/// learn.microsoft.com, community-management/organizations/organization-access-control-by-role:
+/// the organisations in which the person has a role.
+static ORGANIZATIONS: RequestShape = RequestShape {
+    endpoint: Endpoint::Api("v2/organizationAcls"),
+    authentication: Authentication::Bearer,
+    parameters: Parameters::Query(&[("q", Literal("roleAssignee"))]),
+};
+
+fn organizations(body: &Value) -> Vec<Account> {
+    let elements = body["elements"].as_array().into_iter().flatten();
+    let mut all: Vec<Account> = vec![];
+    for element in elements {
+        let urn = json::text(&element["organization"]);
+        let id = urn.rsplit_once(':').map_or(urn, |(_, id)| id);
+        if !id.is_empty() && all.iter().all(|known| known.id != id) {
+            all.push(Account {
+                id: id.to_owned(),
+                username: String::new(),
+            });
+        }
+    }
+    all
+}
 
 fn introspected(body: &Value, now: DateTime<Utc>) -> Option<ProbeOutcome> {
     if body["active"].as_bool()? {

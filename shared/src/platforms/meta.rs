@@ -3,19 +3,21 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
+use super::code_exchange::{CodeExchange, Identity, account};
 use super::consent::Consent;
 use super::definition::{
     Addresses, ApiCalls, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
     RefreshModel, TokenHeader,
 };
 use super::request::Parameter::{
-    AccessToken, AppAccessToken, ClientId, ClientSecret, Literal, ProofOf,
+    AccessToken, AppAccessToken, ClientId, ClientSecret, Code, Literal, ProofOf, RedirectUri,
 };
 use super::request::{Authentication, Endpoint, Parameters, RequestShape};
 use super::rule::{
     ANYWHERE, APP_MISCONFIGURED, GRANT_REFUSED, RequestKind, Rule, Unsuccessful, find, on,
 };
 use super::{graph, json, rfc6749, usage};
+use crate::domain::account::Account;
 use crate::domain::probe_result::ProbeResult;
 use crate::domain::verdict::Verdict;
 
@@ -27,6 +29,7 @@ pub(super) static DEFINITION: Definition = Definition {
         // Since July 2026; each works for about two years.
         version: Some("v26.0"),
         token: "https://graph.facebook.com/{version}/oauth/access_token",
+        code: None,
         authorize: "https://www.facebook.com/{version}/dialog/oauth",
         api: "https://graph.facebook.com/{version}",
     },
@@ -43,6 +46,14 @@ pub(super) static DEFINITION: Definition = Definition {
         scope_separator: ",",
         parameters: &[("auth_type", "reauthorize")],
         pkce: false,
+    },
+    // facebook-login/guides/advanced/manual-flow, and the long-lived token after it. The pages
+    // that a person manages are accounts as well (pages-api/manage-pages).
+    exchange: CodeExchange {
+        request: &CODE,
+        tokens: rfc6749::tokens,
+        lengthening: Some(&EXCHANGE),
+        identity: Identity::Asked(&ME, accounts),
     },
     // A Page's or a system user's token may never end.
     refresh_model: RefreshModel::Extend,
@@ -104,6 +115,38 @@ const EXCHANGE: RequestShape = RequestShape {
         ("appsecret_proof", ProofOf(&AccessToken)),
     ]),
 };
+
+/// facebook-login/guides/advanced/manual-flow: "exchanging code for an access token".
+static CODE: RequestShape = RequestShape {
+    endpoint: Endpoint::Code,
+    authentication: Authentication::None,
+    parameters: Parameters::Query(&[
+        ("client_id", ClientId),
+        ("client_secret", ClientSecret),
+        ("redirect_uri", RedirectUri),
+        ("code", Code),
+    ]),
+};
+
+static ME: RequestShape = RequestShape {
+    endpoint: Endpoint::Api("me"),
+    authentication: Authentication::None,
+    parameters: Parameters::Query(&[
+        ("fields", Literal("id,name,accounts.limit(100){id,name}")),
+        ("access_token", AccessToken),
+        ("appsecret_proof", ProofOf(&AccessToken)),
+    ]),
+};
+
+/// The pages, and then the person.
+fn accounts(body: &Value) -> Vec<Account> {
+    let pages = body["accounts"]["data"].as_array().into_iter().flatten();
+    let people = std::iter::once(body);
+    pages
+        .chain(people)
+        .filter_map(|one| account(one, "id", "name"))
+        .collect()
+}
 
 /// facebook-login/guides/access-tokens/debugging. The proof is of the token that asks,
 /// not of the one that is asked about (facebookarchive/php-graph-sdk, `debugToken`).

@@ -4,6 +4,7 @@
 //! requests and reads the answers.
 
 pub mod catalog;
+pub(crate) mod code_exchange;
 pub mod consent;
 pub(crate) mod definition;
 mod google_ads;

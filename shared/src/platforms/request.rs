@@ -10,6 +10,8 @@ pub(crate) struct RequestShape {
 #[derive(Debug)]
 pub(crate) enum Endpoint {
     Token,
+    /// Where the code of a consent is exchanged.
+    Code,
     /// This path below the base of the API.
     Api(&'static str),
     /// This name in place of the last segment of the token endpoint.
@@ -43,6 +45,12 @@ pub(crate) enum Parameter {
     ClientSecret,
     AccessToken,
     RefreshToken,
+    /// The code of a consent.
+    Code,
+    /// What proves that we asked for that code (RFC 7636).
+    CodeVerifier,
+    /// Where the person came back to.
+    RedirectUri,
     /// Meta's token of the application itself: `{client id}|{client secret}`.
     AppAccessToken,
     /// Meta's `appsecret_proof` of a token: its HMAC-SHA256 under the client secret

@@ -213,6 +213,13 @@ pub(crate) fn find(
 }
 
 impl ErrorBody<'_> {
+    /// Whether the body is an error whatever the status, as TikTok Business has it. It calls a
+    /// success 0, and TikTok calls it ok.
+    pub(crate) fn is_error(&self) -> bool {
+        let mut codes = self.codes.iter();
+        codes.any(|code| !["0", "ok"].contains(&&**code))
+    }
+
     /// Returns words of the sentence that look like permissions, such as `pages_manage_posts`,
     /// `r_ads` or `user.info.basic`. Some may be anything else: only those that an integration
     /// is known to have had are kept.

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
+use super::code_exchange::{CodeExchange, Identity, account, list_of};
 use super::consent::Consent;
 use super::definition::{
     Addresses, ApiCalls, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
@@ -11,7 +12,7 @@ use super::definition::{
 use super::json::text;
 use super::request::{Authentication, Endpoint, Parameters, RequestShape};
 use super::rule::{ANYWHERE, ErrorBody, GRANT_REFUSED, PERMISSION_LOST, Rule, on, status};
-use super::{rfc6749, usage};
+use super::{code_exchange, rfc6749, usage};
 use crate::domain::probe_result::ProbeResult;
 
 pub(super) static DEFINITION: Definition = Definition {
@@ -21,6 +22,7 @@ pub(super) static DEFINITION: Definition = Definition {
     addresses: Addresses {
         version: Some("v1"),
         token: "https://accounts.snapchat.com/login/oauth2/access_token",
+        code: None,
         authorize: "https://accounts.snapchat.com/login/oauth2/authorize",
         api: "https://adsapi.snapchat.com/{version}",
     },
@@ -31,6 +33,14 @@ pub(super) static DEFINITION: Definition = Definition {
         scope_separator: " ",
         parameters: &[],
         pkce: false,
+    },
+    exchange: CodeExchange {
+        request: &code_exchange::REQUEST,
+        tokens: rfc6749::tokens,
+        lengthening: None,
+        identity: Identity::Asked(&ME, |body| {
+            list_of(account(&body["me"], "id", "display_name"))
+        }),
     },
     // Not documented whether they rotate: treating them as single-use is the safe side.
     refresh_model: RefreshModel::Rotating,

@@ -1,13 +1,14 @@
 //! Threads, by the Threads API.
 
+use super::code_exchange::{CodeExchange, Identity, account, list_of};
 use super::consent::Consent;
 use super::definition::{
     Addresses, ApiCalls, DefaultQuota, Definition, HOUR, Probe, RefreshModel, TokenHeader,
 };
-use super::request::Parameter::{AccessToken, Literal};
+use super::request::Parameter::{AccessToken, ClientSecret, Literal};
 use super::request::{Authentication, Endpoint, Parameters, RequestShape};
 use super::rule::ANYWHERE;
-use super::{graph, rfc6749, usage};
+use super::{code_exchange, graph, rfc6749, usage};
 
 pub(super) static DEFINITION: Definition = Definition {
     name: "threads",
@@ -16,6 +17,7 @@ pub(super) static DEFINITION: Definition = Definition {
     addresses: Addresses {
         version: Some("v1.0"),
         token: "https://graph.threads.net/refresh_access_token",
+        code: Some("https://graph.threads.net/oauth/access_token"),
         authorize: "https://threads.com/oauth/authorize",
         api: "https://graph.threads.net/{version}",
     },
@@ -28,6 +30,12 @@ pub(super) static DEFINITION: Definition = Definition {
         scope_separator: ",",
         parameters: &[],
         pkce: false,
+    },
+    exchange: CodeExchange {
+        request: &code_exchange::REQUEST,
+        tokens: rfc6749::tokens,
+        lengthening: Some(&LENGTHENING),
+        identity: Identity::Asked(&WHO, |body| list_of(account(body, "id", "username"))),
     },
     refresh_model: RefreshModel::Extend,
     refresh: EXTENSION,
@@ -67,6 +75,26 @@ const EXTENSION: RequestShape = RequestShape {
 };
 
 /// docs/threads/threads-profiles
+/// The token of a code lives an hour; this one 60 days.
+static LENGTHENING: RequestShape = RequestShape {
+    endpoint: Endpoint::BesideToken("access_token"),
+    authentication: Authentication::None,
+    parameters: Parameters::Query(&[
+        ("grant_type", Literal("th_exchange_token")),
+        ("client_secret", ClientSecret),
+        ("access_token", AccessToken),
+    ]),
+};
+
+static WHO: RequestShape = RequestShape {
+    endpoint: Endpoint::Api("me"),
+    authentication: Authentication::None,
+    parameters: Parameters::Query(&[
+        ("fields", Literal("id,username")),
+        ("access_token", AccessToken),
+    ]),
+};
+
 static ME: RequestShape = RequestShape {
     endpoint: Endpoint::Api("me"),
     authentication: Authentication::None,

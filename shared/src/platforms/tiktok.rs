@@ -3,13 +3,14 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
+use super::code_exchange::{CodeExchange, Identity, account, list_of};
 use super::consent::Consent;
 use super::definition::{
     Addresses, ApiCalls, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
     RefreshModel, TokenHeader,
 };
 use super::json::{code, text};
-use super::request::Parameter::{ClientId, ClientSecret, Literal, RefreshToken};
+use super::request::Parameter::{ClientId, ClientSecret, Code, Literal, RedirectUri, RefreshToken};
 use super::request::{Authentication, Endpoint, Parameters, RequestShape};
 use super::rule::{
     ANYWHERE, ErrorBody, GRANT_REFUSED, PERMISSION_LOST, PROBE_NOT_APPLICABLE, Rule, SERVER_ERROR,
@@ -25,6 +26,7 @@ pub(super) static DEFINITION: Definition = Definition {
     addresses: Addresses {
         version: Some("v2"),
         token: "https://open.tiktokapis.com/{version}/oauth/token/",
+        code: None,
         authorize: "https://www.tiktok.com/{version}/auth/authorize/",
         api: "https://open.tiktokapis.com/{version}",
     },
@@ -36,6 +38,16 @@ pub(super) static DEFINITION: Definition = Definition {
         scope_separator: ",",
         parameters: &[],
         pkce: false,
+    },
+    // developers.tiktok.com/doc/oauth-user-access-token-management
+    exchange: CodeExchange {
+        request: &CODE,
+        tokens: rfc6749::tokens,
+        lengthening: None,
+        identity: Identity::Asked(&WHO, |body| {
+            let user = &body["data"]["user"];
+            list_of(account(user, "open_id", "display_name"))
+        }),
     },
     refresh_model: RefreshModel::Rotating,
     refresh: REFRESH,
@@ -84,6 +96,25 @@ static RULES: &[Rule] = &[
     on(&["scope_not_authorized", "scope_permission_missed"]).means(PERMISSION_LOST),
     on(&["internal_error"]).means(SERVER_ERROR),
 ];
+
+static CODE: RequestShape = RequestShape {
+    endpoint: Endpoint::Code,
+    authentication: Authentication::None,
+    parameters: Parameters::Form(&[
+        ("client_key", ClientId),
+        ("client_secret", ClientSecret),
+        ("code", Code),
+        ("grant_type", Literal("authorization_code")),
+        ("redirect_uri", RedirectUri),
+    ]),
+};
+
+/// developers.tiktok.com/doc/tiktok-api-v2-get-user-info
+static WHO: RequestShape = RequestShape {
+    endpoint: Endpoint::Api("user/info/"),
+    authentication: Authentication::Bearer,
+    parameters: Parameters::Query(&[("fields", Literal("open_id,display_name"))]),
+};
 
 /// developers.tiktok.com/doc/oauth-user-access-token-management: `client_key`.
 const REFRESH: RequestShape = RequestShape {

@@ -4,13 +4,16 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
+use super::code_exchange::{CodeExchange, Identity, account, list_of};
 use super::consent::Consent;
 use super::definition::{
     Addresses, ApiCalls, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
     RefreshModel, TokenHeader,
 };
 use super::json::{code, scopes, text};
-use super::request::Parameter::{AccessToken, ClientId, ClientSecret, Literal, RefreshToken};
+use super::request::Parameter::{
+    AccessToken, ClientId, ClientSecret, Code, Literal, RedirectUri, RefreshToken,
+};
 use super::request::{Authentication, Endpoint, Parameters, RequestShape};
 use super::rule::{
     ANYWHERE, APP_MISCONFIGURED, APPLICATION_THROTTLED, EXPIRED, ErrorBody, GRANT_REFUSED,
@@ -26,6 +29,7 @@ pub(super) static DEFINITION: Definition = Definition {
     addresses: Addresses {
         version: Some("v1.3"),
         token: "https://business-api.tiktok.com/open_api/{version}/tt_user/oauth2/refresh_token/",
+        code: Some("https://business-api.tiktok.com/open_api/{version}/tt_user/oauth2/token/"),
         // Login Kit's, with a version of its own.
         authorize: "https://www.tiktok.com/v2/auth/authorize",
         api: "https://business-api.tiktok.com/open_api/{version}",
@@ -44,6 +48,12 @@ pub(super) static DEFINITION: Definition = Definition {
         scope_separator: ",",
         parameters: &[],
         pkce: false,
+    },
+    exchange: CodeExchange {
+        request: &CODE,
+        tokens: |body| Some(&body["data"]).filter(|data| data.is_object()),
+        lengthening: None,
+        identity: Identity::InAnswer(|body| list_of(account(&body["data"], "open_id", ""))),
     },
     // Not documented whether a TikTok account's refresh token works twice: treating it
     // as single-use is the safe side.
@@ -106,6 +116,19 @@ static RULES: &[Rule] = &[
     between(51_000, 51_999).means(SERVER_ERROR), // between its servers
     between(52_000, 52_999).means(SERVER_ERROR), // its database
 ];
+
+/// A TikTok account's (sns-sdks/python-tiktok): the code is called otherwise than on its way back.
+static CODE: RequestShape = RequestShape {
+    endpoint: Endpoint::Code,
+    authentication: Authentication::None,
+    parameters: Parameters::Json(&[
+        ("client_id", ClientId),
+        ("client_secret", ClientSecret),
+        ("grant_type", Literal("authorization_code")),
+        ("auth_code", Code),
+        ("redirect_uri", RedirectUri),
+    ]),
+};
 
 /// The body is JSON; only TikTok accounts' tokens are refreshed.
 const REFRESH: RequestShape = RequestShape {

@@ -3,13 +3,14 @@
 use chrono::TimeDelta;
 use serde_json::Value;
 
+use super::code_exchange::{CodeExchange, Identity, account, list_of};
 use super::consent::Consent;
 use super::definition::{
     Addresses, ApiCalls, DefaultQuota, Definition, DocumentedLifetimes, HOUR, RefreshModel,
     TokenHeader,
 };
 use super::json::{code, text};
-use super::request::Parameter::{Literal, RefreshToken};
+use super::request::Parameter::{Code, CodeVerifier, Literal, RedirectUri, RefreshToken};
 use super::request::{Authentication, Endpoint, Parameters, RequestShape};
 use super::rule::{
     ANYWHERE, APP_MISCONFIGURED, APPLICATION_THROTTLED, ErrorBody, GRANT_REFUSED,
@@ -25,6 +26,7 @@ pub(super) static DEFINITION: Definition = Definition {
     addresses: Addresses {
         version: Some("2"),
         token: "https://api.x.com/{version}/oauth2/token",
+        code: None,
         authorize: "https://x.com/i/oauth2/authorize",
         api: "https://api.x.com/{version}",
     },
@@ -36,6 +38,14 @@ pub(super) static DEFINITION: Definition = Definition {
         scope_separator: " ",
         parameters: &[],
         pkce: true,
+    },
+    exchange: CodeExchange {
+        request: &CODE,
+        tokens: rfc6749::tokens,
+        lengthening: None,
+        identity: Identity::Asked(&ME, |body| {
+            list_of(account(&body["data"], "id", "username"))
+        }),
     },
     refresh_model: RefreshModel::Rotating,
     refresh: REFRESH,
@@ -88,6 +98,25 @@ static RULES: &[Rule] = &[
     // "Unauthorized", of whatever is wrong with the access token.
     status(401).in_call().means(GRANT_REFUSED),
 ];
+
+/// The code lives 30 seconds (docs.x.com, oauth-2-0/user-access-token).
+static CODE: RequestShape = RequestShape {
+    endpoint: Endpoint::Code,
+    authentication: Authentication::Basic,
+    parameters: Parameters::Form(&[
+        ("code", Code),
+        ("grant_type", Literal("authorization_code")),
+        ("redirect_uri", RedirectUri),
+        ("code_verifier", CodeVerifier),
+    ]),
+};
+
+/// It is billed as a read.
+static ME: RequestShape = RequestShape {
+    endpoint: Endpoint::Api("users/me"),
+    authentication: Authentication::Bearer,
+    parameters: Parameters::Query(&[]),
+};
 
 /// xdevplatform/docs: HTTP Basic only; X rejects credentials in the body.
 const REFRESH: RequestShape = RequestShape {

@@ -6,8 +6,9 @@ use secrecy::SecretString;
 
 use crate::aws::tables::{Conflict, Found, IntegrationsTable, TableError};
 use crate::aws::token_cipher::{CipherError, EncryptionContext, SealedField, TokenCipher};
+use crate::domain::account::Account;
 use crate::domain::integration::{
-    Account, Credential, Expiry, Integration, Permissions, RefreshState, State,
+    Credential, Expiry, Integration, Permissions, RefreshState, State,
 };
 use crate::domain::sent_alerts::SentAlerts;
 use crate::domain::verdict::ReconnectReason;

@@ -1,6 +1,7 @@
 use super::*;
+use crate::domain::account::Account;
 use crate::domain::integration::{
-    Account, Credential, Expiry, Intent, Lease, Permissions, RefreshState, RetryReason, Sealed,
+    Credential, Expiry, Intent, Lease, Permissions, RefreshState, RetryReason, Sealed,
 };
 use crate::domain::sent_alerts::SentAlerts;
 use crate::domain::verdict::{PlatformAction, ReconnectReason, Verdict};

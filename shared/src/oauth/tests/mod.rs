@@ -1,4 +1,5 @@
 mod consent;
+mod exchange;
 mod fixtures;
 mod network;
 mod requests;

@@ -1,0 +1,12 @@
+//! An account on a platform.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The account's id on the platform.
+    #[serde(rename = "account_id")]
+    pub id: String,
+    /// The account's name, as people know it.
+    pub username: String,
+}

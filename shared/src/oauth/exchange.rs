@@ -1,0 +1,186 @@
+//! Exchanges the code of a person's consent for a grant, and finds out whose it is.
+
+use std::convert::Infallible;
+
+use serde_json::Value;
+
+use super::body::Body;
+use super::request::RequestContext;
+use super::response;
+use super::transport;
+use super::{ConsentCode, OAuthClient, PlatformClients, Response, TokenResponse, Tokens};
+use crate::Platform;
+use crate::domain::account::Account;
+use crate::domain::error_code::ResponseDefect;
+use crate::domain::probe_result::ProbeResult;
+use crate::domain::verdict::Verdict;
+use crate::platforms::code_exchange::{CodeExchange, Identity};
+use crate::platforms::consent::ConsentRequest;
+use crate::platforms::request::RequestShape;
+
+/// A new grant.
+#[derive(Debug)]
+pub struct Granted {
+    pub response: TokenResponse,
+    /// What the platform says of the new token, where asking is free.
+    pub probed: Option<ProbeResult>,
+    /// The accounts that it is for, the likeliest first. Empty if the platform named none.
+    pub accounts: Vec<Account>,
+}
+
+/// An answer without what we asked for.
+pub type Failure = Response<Infallible>;
+
+/// An answer with tokens, and its body: some name the account beside them.
+struct Answered {
+    response: Response,
+    body: Value,
+}
+
+impl OAuthClient {
+    /// Returns the address of the page on which a person consents, or `None` if we have no
+    /// client credentials there.
+    #[must_use]
+    pub fn consent_url(
+        &self,
+        platform: Platform,
+        clients: &PlatformClients,
+        redirect_uri: &str,
+        state: &str,
+        code_challenge: &str,
+    ) -> Option<String> {
+        let client = clients.get(platform)?;
+        let page = &self.endpoints.get(platform).authorize;
+        let request = ConsentRequest {
+            client_id: &client.client_id,
+            redirect_uri,
+            state,
+            code_challenge,
+        };
+        Some(platform.consent().authorization_url(page, request))
+    }
+
+    /// Exchanges a code, lengthens the life of its token where that is a step of its own, and asks
+    /// for which accounts the grant is. A code works once, whatever comes of it.
+    ///
+    /// # Errors
+    /// The answer that was no success: nothing of the grant is known then.
+    pub async fn exchange(
+        &self,
+        platform: Platform,
+        clients: &PlatformClients,
+        code: &ConsentCode,
+    ) -> Result<Granted, Failure> {
+        let CodeExchange {
+            request,
+            tokens: find,
+            lengthening,
+            identity,
+        } = &platform.definition().exchange;
+        let context = RequestContext {
+            endpoints: self.endpoints.get(platform),
+            client: clients.get(platform),
+            tokens: None,
+            code: Some(code),
+        };
+        let answered = self.ask(platform, context, request, *find).await;
+        let mut granted = answered.response.into_result()?;
+        if let Some(request) = lengthening {
+            let context = self.context(platform, clients, &granted.tokens);
+            let find = platform.definition().tokens;
+            let longer = self.ask(platform, context, request, find).await;
+            let longer = longer.response.into_result()?;
+            let scopes = std::mem::take(&mut granted.lifetimes.scopes);
+            granted = longer;
+            if granted.lifetimes.scopes.is_empty() {
+                granted.lifetimes.scopes = scopes;
+            }
+        }
+        let accounts = match identity {
+            Identity::InAnswer(accounts) => accounts(&answered.body),
+            Identity::Asked(request, accounts) => {
+                let body = self
+                    .who(platform, clients, &granted.tokens, request)
+                    .await?;
+                accounts(&body)
+            }
+        };
+        let scopes = &granted.lifetimes.scopes;
+        let probe = self.probe(platform, clients, &granted.tokens, scopes).await;
+        Ok(Granted {
+            probed: probe.and_then(|probe| probe.result.ok()),
+            response: granted,
+            accounts,
+        })
+    }
+
+    async fn ask(
+        &self,
+        platform: Platform,
+        context: RequestContext<'_>,
+        request: &RequestShape,
+        find: fn(&Value) -> Option<&Value>,
+    ) -> Answered {
+        let failed = |response: Response| Answered {
+            response,
+            body: Value::Null,
+        };
+        let Some(request) = context.render(&self.http, request) else {
+            return failed(no_credentials());
+        };
+        match transport::send(request).await {
+            Ok((head, bytes)) => {
+                let now = self.clock.now();
+                let definition = platform.definition();
+                let response = response::read_tokens(definition, find, &head, &bytes, now);
+                Answered {
+                    response: response.without_echoes(context),
+                    body: Body::parse(&head.headers, &bytes).json,
+                }
+            }
+            Err(error) => failed(error.into()),
+        }
+    }
+
+    /// Returns the body of the answer to a request with a new token.
+    async fn who(
+        &self,
+        platform: Platform,
+        clients: &PlatformClients,
+        tokens: &Tokens,
+        request: &RequestShape,
+    ) -> Result<Value, Failure> {
+        let context = self.context(platform, clients, tokens);
+        let Some(request) = context.render(&self.http, request) else {
+            return Err(no_credentials());
+        };
+        let (head, bytes) = transport::send(request).await.map_err(Failure::from)?;
+        let now = self.clock.now();
+        response::read_identity(platform.definition(), &head, &bytes, now)
+            .without_echoes(context)
+            .into_result()
+    }
+}
+
+fn no_credentials<T>() -> Response<T> {
+    Response::failed(
+        Verdict::AppMisconfigured,
+        ResponseDefect::NoClientCredentials,
+    )
+}
+
+impl<T> Response<T> {
+    /// Returns what we asked for, or the answer without it.
+    fn into_result(self) -> Result<T, Failure> {
+        let Self {
+            result,
+            request_id,
+            summary,
+        } = self;
+        result.map_err(|unsuccessful| Response {
+            result: Err(unsuccessful),
+            request_id,
+            summary,
+        })
+    }
+}
