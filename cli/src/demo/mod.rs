@@ -10,13 +10,14 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use chrono::TimeDelta;
+use local::platforms::OfferedAccount;
 use local::{OfferedUser, Stack};
 use serde_json::json;
 use shared::registration::import::{Importer, Progress};
-use shared::{Clock, OrgId, UserId};
+use shared::{Clock, OrgId, Platform, UserId};
 
 use crate::target::Target;
-use story::{APPLICATION, CREATOR, MEMBER, PEOPLE, ScriptStart, Times, integrations};
+use story::{APPLICATION, CREATOR, MEMBER, PEOPLE, ScriptStart, Times, account_id, integrations};
 pub(crate) use story::{ORG, OWNER};
 pub(crate) use view::Demo;
 
@@ -80,6 +81,16 @@ pub(crate) async fn run(
     stack
         .issuer()
         .offer(people.into_iter().collect::<Result<_, _>>()?);
+    for platform in Platform::ALL {
+        let of_platform = integrations().filter(|(of, ..)| *of == platform);
+        let accounts = of_platform.map(|(_, story, id)| OfferedAccount {
+            id: account_id(&id),
+            name: story.name().to_owned(),
+        });
+        stack
+            .platforms()
+            .offer_accounts(platform, accounts.collect());
+    }
     let report = sweep().await?;
     view::read_demo(target, &org, report, clock.now()).await
 }

@@ -5,6 +5,7 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use local::platforms::{Action, Script};
 use serde_json::{Value, json};
 use shared::Platform;
+use shared::domain::digest;
 use shared::platforms::catalog::RefreshModel;
 
 pub(crate) const ORG: &str = "demo";
@@ -102,6 +103,11 @@ struct ExportedCredential {
     scopes: Vec<&'static str>,
 }
 
+/// Returns the id of an integration's account: the platform's consent page offers it.
+pub(super) fn account_id(integration: &str) -> String {
+    format!("{:010}", digest::short(&[integration]) % 10_000_000_000)
+}
+
 impl Story {
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -132,7 +138,7 @@ impl Story {
             "integration_id": id,
             "platform": platform.name(),
             "username": self.name(),
-            "account_id": format!("{:010}", rand::random::<u32>()),
+            "account_id": account_id(id),
             "created_by": CREATOR,
             "access_token": active.then_some(&access_token),
             "refresh_token": refresh_token.as_ref().filter(|_| active),

@@ -8,6 +8,7 @@ use super::paging::Cursor;
 use super::probe::{ProbeEndpoint, TokenPlace, bearer_probe};
 use super::response::PlatformResponse;
 use super::rfc6749;
+use super::rfc6749::code_endpoint;
 use super::rules::{DAY, Rules};
 use super::simulated::{NamedError, Simulated, raw};
 
@@ -16,6 +17,7 @@ pub(super) static SIMULATED: Simulated = Simulated {
     authorize: "/google/o/oauth2/v2/auth",
     api: "/google/v26",
     refresh: rfc6749::endpoint(body),
+    code: code_endpoint(granted),
     probes: &[CUSTOMERS, TOKENINFO],
     calls: Api {
         hosts: &[Host {
@@ -176,6 +178,13 @@ fn body(rules: &Rules, issued: &Issued) -> Value {
     if let Some(seconds) = issued.refresh_expires_in {
         body["refresh_token_expires_in"] = json!(seconds);
     }
+    body
+}
+
+/// Builds the answer to a code, which alone has a refresh token.
+fn granted(rules: &Rules, issued: &Issued) -> Value {
+    let mut body = body(rules, issued);
+    body["refresh_token"] = json!(issued.refresh_token);
     body
 }
 

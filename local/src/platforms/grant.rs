@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use shared::Platform;
 
+use super::consent_grant;
 use super::lineage::{self, Lineage, TokenKind};
 use super::rules::Rules;
 
@@ -158,9 +159,21 @@ pub(super) fn past(end: Option<EpochSeconds>, now: EpochSeconds) -> bool {
 impl TokenStatus {
     /// Returns an account number that stays the same for one grant.
     pub(super) fn account(&self) -> String {
-        let digits = self.grant.bytes().fold(0_u64, |sum, byte| {
+        account(&self.grant)
+    }
+}
+
+impl Issued {
+    pub(super) fn account(&self) -> String {
+        account(&self.grant)
+    }
+}
+
+fn account(grant: &str) -> String {
+    consent_grant::account_of(grant).unwrap_or_else(|| {
+        let digits = grant.bytes().fold(0_u64, |sum, byte| {
             sum.wrapping_mul(31).wrapping_add(byte.into())
         });
         (digits % 1_000_000_000_000_000).to_string()
-    }
+    })
 }

@@ -1,15 +1,17 @@
 //! Instagram, by the Instagram API with Instagram Login.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::api::{Api, Call, Host, list, probe, write};
+use super::grant::Issued;
 use super::graph;
 use super::graph_api::{self, Dialect};
 use super::paging::Page;
 use super::probe::{Encoding, ProbeEndpoint};
 use super::response::PlatformResponse;
-use super::rules::Rules;
-use super::simulated::{ClientAuthentication, RefreshEndpoint, Simulated};
+use super::rfc6749::code_endpoint;
+use super::rules::{HOUR, Rules};
+use super::simulated::{ClientAuthentication, CodeEndpoint, RefreshEndpoint, Simulated};
 
 pub(super) static SIMULATED: Simulated = Simulated {
     token: "/instagram/refresh_access_token",
@@ -23,6 +25,12 @@ pub(super) static SIMULATED: Simulated = Simulated {
         extends: true,
         check: |_, _| Ok(()),
         body: graph::extended,
+    },
+    code: CodeEndpoint {
+        path: Some("/instagram/oauth/access_token"),
+        life: Some(HOUR),
+        lengthening: Some(("/instagram/access_token", "ig_exchange_token")),
+        ..code_endpoint(granted)
     },
     probes: &[ME],
     calls: Api {
@@ -73,4 +81,13 @@ fn posts(call: &Call<'_>, page: &Page) -> PlatformResponse {
         page,
         |id| json!({"id": id, "caption": "A picture", "media_type": "IMAGE"}),
     )
+}
+
+/// Builds the answer to a code.
+fn granted(rules: &Rules, issued: &Issued) -> Value {
+    json!({"data": [{
+        "access_token": issued.access_token,
+        "user_id": issued.account(),
+        "permissions": rules.scope,
+    }]})
 }

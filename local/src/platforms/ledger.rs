@@ -64,6 +64,43 @@ impl Ledger {
         !std::mem::replace(&mut grant.revoked, true)
     }
 
+    /// Begins a grant of this id, with an access token of this life.
+    pub(super) fn begin(
+        &mut self,
+        rules: &Rules,
+        grant: String,
+        life: i64,
+        has_refresh_token: bool,
+        now: EpochSeconds,
+    ) -> Issued {
+        let platform = self.platform;
+        let refresh = has_refresh_token.then(|| Refresh {
+            generation: 1,
+            token: lineage::mint(platform, &grant, TokenKind::Refresh, 1),
+            expires_at: rules.refresh_lifetime.map(|life| now + life),
+            last_used: now,
+            last: None,
+        });
+        let mut begun = Grant {
+            since: now,
+            origin: None,
+            revoked: false,
+            generation: 1,
+            access: Default::default(),
+            forgotten_before: 0,
+            refresh,
+        };
+        let issued = Issued {
+            access_token: begun.issue(platform, &grant, life, now),
+            grant: grant.clone(),
+            expires_in: life,
+            refresh_token: begun.refresh.as_ref().map(|refresh| refresh.token.clone()),
+            refresh_expires_in: rules.refresh_lifetime.filter(|_| has_refresh_token),
+        };
+        self.grants.insert(grant, begun);
+        issued
+    }
+
     /// Extends a living access token (Meta, Instagram).
     pub(super) fn extend(
         &mut self,

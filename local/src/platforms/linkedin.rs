@@ -7,6 +7,7 @@ use super::paging::Cursor;
 use super::parameters::identify_pair;
 use super::probe::{Encoding, ProbeAnswer, ProbeContext, ProbeEndpoint, TokenPlace};
 use super::response::PlatformResponse;
+use super::rfc6749::code_endpoint;
 use super::rfc6749::{self, error};
 use super::rules::{DAY, Rules};
 use super::simulated::{JSON, NamedError, Simulated, raw};
@@ -16,6 +17,7 @@ pub(super) static SIMULATED: Simulated = Simulated {
     authorize: "/linkedin/oauth/v2/authorization",
     api: "/linkedin",
     refresh: rfc6749::endpoint(body),
+    code: code_endpoint(body),
     probes: &[ProbeEndpoint {
         path: "/linkedin/oauth/v2/introspectToken",
         encoding: Encoding::Form,
@@ -35,6 +37,7 @@ pub(super) static SIMULATED: Simulated = Simulated {
             any_version: false,
             endpoints: &[
                 read("/v2/userinfo", userinfo),
+                read("/v2/organizationAcls", roles),
                 read("/rest/me", me),
                 list("/rest/posts", POSTS).needs(&["q", "author"]),
                 write("/rest/posts", post).needs(&[
@@ -118,6 +121,15 @@ fn userinfo(call: &Call<'_>) -> PlatformResponse {
         "name": "A user",
         "locale": {"country": "US", "language": "en"},
     }))
+}
+
+/// learn.microsoft.com/en-us/linkedin/marketing/community-management/organizations/organization-access-control-by-role
+fn roles(call: &Call<'_>) -> PlatformResponse {
+    PlatformResponse::ok(&json!({"elements": [{
+        "role": "ADMINISTRATOR",
+        "state": "APPROVED",
+        "organization": format!("urn:li:organization:{}", call.account()),
+    }]}))
 }
 
 fn me(call: &Call<'_>) -> PlatformResponse {

@@ -13,8 +13,9 @@ use super::parameters::{Client, RequestParameters, identify, required, text};
 use super::probe::{Encoding, ProbeAnswer, ProbeContext, ProbeEndpoint, TokenPlace};
 use super::refusal::Refusal;
 use super::response::PlatformResponse;
-use super::rules::{DAY, Rules};
-use super::simulated::{ClientAuthentication, RefreshEndpoint, Simulated};
+use super::rfc6749::code_endpoint;
+use super::rules::{DAY, HOUR, Rules};
+use super::simulated::{ClientAuthentication, CodeEndpoint, RefreshEndpoint, Simulated};
 
 pub(super) static SIMULATED: Simulated = Simulated {
     token: "/meta/oauth/access_token",
@@ -28,6 +29,12 @@ pub(super) static SIMULATED: Simulated = Simulated {
         extends: true,
         check,
         body: graph::extended,
+    },
+    code: CodeEndpoint {
+        encodings: &[Encoding::Query],
+        grant_type: None,
+        life: Some(HOUR),
+        ..code_endpoint(graph::extended)
     },
     probes: &[ProbeEndpoint {
         path: "/meta/debug_token",

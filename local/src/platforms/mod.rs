@@ -8,6 +8,9 @@
 mod api;
 mod call_request;
 mod catalog;
+mod consent;
+mod consent_grant;
+mod consent_page;
 mod control;
 mod google_ads;
 mod grant;
@@ -46,6 +49,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 use shared::{Clock, Platform};
 
+pub use self::consent::OfferedAccount;
 pub use self::rules::Rules;
 pub use self::script::{Action, InvalidScript, Requests, Respond, Script, Throttle};
 pub use self::simulator::Counts;
@@ -71,11 +75,16 @@ pub fn endpoints(base: &str) -> Value {
             token,
             authorize,
             api,
+            code,
             ..
         } = catalog::for_platform(platform);
-        let [token, authorize, api] = [token, authorize, api].map(|path| format!("{base}{path}"));
+        let code = code.path.unwrap_or(token);
+        let [token, authorize, api, code] =
+            [token, authorize, api, code].map(|path| format!("{base}{path}"));
         let hosts = hosts(platform, base);
-        let urls = json!({"token": token, "authorize": authorize, "api": api, "hosts": hosts});
+        let urls = json!({
+            "token": token, "code": code, "authorize": authorize, "api": api, "hosts": hosts,
+        });
         (platform.name().to_owned(), urls)
     };
     Value::Object(Platform::ALL.into_iter().map(urls).collect())
@@ -145,6 +154,11 @@ impl Platforms {
             .into_iter()
             .map(|platform| (platform, state.simulator(platform).counts(now)))
             .collect()
+    }
+
+    /// Offers these accounts on a platform's consent page.
+    pub fn offer_accounts(&self, platform: Platform, accounts: Vec<OfferedAccount>) {
+        self.locked().simulator(platform).consents.offered = accounts;
     }
 
     /// Returns how many refreshes a platform was asked for.

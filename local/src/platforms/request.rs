@@ -9,7 +9,7 @@ use super::parameters::{Client, RequestParameters, identify, required, text};
 use super::probe::{Encoding, ProbeEndpoint, TokenPlace};
 use super::refusal::Refusal;
 use super::rules::Rules;
-use super::simulated::{ClientAuthentication, RefreshEndpoint};
+use super::simulated::{ClientAuthentication, CodeEndpoint, RefreshEndpoint};
 
 /// A request for new tokens, read but not yet judged.
 pub(super) struct RefreshRequest {
@@ -20,14 +20,14 @@ pub(super) struct RefreshRequest {
 impl RefreshRequest {
     /// Reads the parameters only from where this platform looks for them.
     pub(super) fn parse(
-        endpoint: &RefreshEndpoint,
+        encodings: &[Encoding],
         method: &Method,
         uri: &Uri,
         headers: &HeaderMap,
         body: &[u8],
     ) -> Self {
         let is_query = method == Method::GET;
-        let mut encodings = endpoint.encodings.iter();
+        let mut encodings = encodings.iter();
         let encoding = encodings.find(|encoding| (**encoding == Encoding::Query) == is_query);
         let parameters = match encoding {
             Some(Encoding::Query) => Some(query(uri)),
@@ -47,7 +47,7 @@ impl RefreshRequest {
 
     /// Returns the token to exchange, if there is one.
     pub(super) fn token(&self, endpoint: &RefreshEndpoint) -> Option<&str> {
-        text(self.parameters.as_ref()?, endpoint.token)
+        self.parameter(endpoint.token)
     }
 
     /// Returns the token, if everything about the request is as the platform wants it.
@@ -66,6 +66,49 @@ impl RefreshRequest {
             given if given == endpoint.grant_type => required(parameters, endpoint.token),
             given => Err(Refusal::GrantType(given)),
         }
+    }
+
+    /// Returns a parameter, if it is there and not empty.
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        text(self.parameters.as_ref()?, name)
+    }
+
+    /// Returns the parameters and the code among them, if everything else about the request is as
+    /// the platform wants it.
+    pub(super) fn accept_code(
+        &self,
+        endpoint: &CodeEndpoint,
+        client: Option<&Client>,
+    ) -> Result<(&RequestParameters, &str), Refusal<'_>> {
+        let Some(parameters) = &self.parameters else {
+            return Err(Refusal::Encoding);
+        };
+        self.authenticate(&endpoint.authentication, parameters, client)?;
+        if let Some(wanted) = endpoint.grant_type {
+            let given = required(parameters, "grant_type")?;
+            if given != wanted {
+                return Err(Refusal::GrantType(given));
+            }
+        }
+        Ok((parameters, required(parameters, endpoint.code)?))
+    }
+
+    /// Returns the token of a request of this grant type that a client with a secret makes.
+    pub(super) fn accept_lengthening(
+        &self,
+        grant_type: &str,
+        client: Option<&Client>,
+    ) -> Result<&str, Refusal<'_>> {
+        let parameters = self.parameters.as_ref().ok_or(Refusal::Encoding)?;
+        match required(parameters, "grant_type")? {
+            given if given == grant_type => {}
+            given => return Err(Refusal::GrantType(given)),
+        }
+        let secret = required(parameters, "client_secret")?;
+        if client.is_some_and(|client| client.secret != secret) {
+            return Err(Refusal::Secret);
+        }
+        required(parameters, "access_token")
     }
 
     fn authenticate(

@@ -7,7 +7,7 @@ use super::probe::Encoding;
 use super::refusal::Refusal;
 use super::response::PlatformResponse;
 use super::rules::Rules;
-use super::simulated::{ClientAuthentication, NamedError, RefreshEndpoint};
+use super::simulated::{ClientAuthentication, CodeEndpoint, NamedError, RefreshEndpoint};
 
 /// Returns a token endpoint that takes a form with the client's credentials in it.
 pub(super) const fn endpoint(body: fn(&Rules, &Issued) -> Value) -> RefreshEndpoint {
@@ -18,6 +18,20 @@ pub(super) const fn endpoint(body: fn(&Rules, &Issued) -> Value) -> RefreshEndpo
         token: "refresh_token",
         extends: false,
         check: |_, _| Ok(()),
+        body,
+    }
+}
+
+/// Returns an endpoint for codes that takes a form with the client's credentials in it.
+pub(super) const fn code_endpoint(body: fn(&Rules, &Issued) -> Value) -> CodeEndpoint {
+    CodeEndpoint {
+        path: None,
+        encodings: &[Encoding::Form],
+        authentication: ClientAuthentication::Parameters("client_id"),
+        grant_type: Some("authorization_code"),
+        code: "code",
+        life: None,
+        lengthening: None,
         body,
     }
 }

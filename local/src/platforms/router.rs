@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
+use axum::handler::Handler;
 use axum::http::{HeaderMap, Method, Uri};
 use axum::response::{IntoResponse, Response as HttpResponse};
 use axum::routing::{MethodFilter, MethodRouter, any, get, on};
@@ -13,7 +14,7 @@ use super::call_request::parse_call;
 use super::probe::{Encoding, ProbeEndpoint};
 use super::request::{ProbeRequest, RefreshRequest};
 use super::simulated::Simulated;
-use super::{Platforms, catalog, control, response, state};
+use super::{Platforms, catalog, consent_page, control, response, state};
 
 /// The most bytes that the body of a call may have.
 const LARGEST_CALL: usize = 16 * 1024 * 1024;
@@ -28,11 +29,21 @@ impl Platforms {
         for platform in Platform::ALL {
             let Simulated {
                 token,
+                authorize,
+                code,
                 probes,
                 calls,
                 ..
             } = catalog::for_platform(platform);
-            router = router.route(token, self.refresh_route(platform));
+            router = router
+                .route(token, self.token_route(platform))
+                .route(authorize, consent_page::route(platform));
+            if let Some(path) = code.path {
+                router = router.route(path, self.code_route(platform));
+            }
+            if let Some((path, grant_type)) = code.lengthening {
+                router = router.route(path, self.lengthening_route(platform, grant_type));
+            }
             for probe in probes.iter().filter(|probe| !calls.serves(probe)) {
                 router = router.route(probe.path, self.probe_route(platform, probe));
             }
@@ -46,23 +57,65 @@ impl Platforms {
         router.with_state(self.clone())
     }
 
-    fn refresh_route(&self, platform: Platform) -> MethodRouter<Self> {
+    /// Serves refreshes, and codes where they are exchanged at the same place.
+    fn token_route(&self, platform: Platform) -> MethodRouter<Self> {
         let platforms = self.clone();
-        let endpoint = &catalog::for_platform(platform).refresh;
+        let Simulated {
+            refresh: endpoint,
+            code,
+            ..
+        } = catalog::for_platform(platform);
         let handler = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
             let platforms = platforms.clone();
             async move {
-                let request = RefreshRequest::parse(endpoint, &method, &uri, &headers, &body);
+                let request =
+                    RefreshRequest::parse(endpoint.encodings, &method, &uri, &headers, &body);
                 let now = platforms.clock.now().timestamp();
-                let outcome = platforms.locked().refresh(platform, &request, now);
+                let has_code = code.path.is_none() && request.parameter(code.code).is_some();
+                let outcome = match has_code {
+                    true => platforms.locked().exchange(platform, &request, now),
+                    false => platforms.locked().refresh(platform, &request, now),
+                };
                 send(outcome).await
             }
         };
-        let methods = endpoint.encodings.iter().map(|encoding| encoding.method());
-        match methods.reduce(MethodFilter::or) {
-            Some(methods) => on(methods, handler),
-            None => MethodRouter::new(),
-        }
+        of_encodings(endpoint.encodings, handler)
+    }
+
+    fn code_route(&self, platform: Platform) -> MethodRouter<Self> {
+        let platforms = self.clone();
+        let endpoint = &catalog::for_platform(platform).code;
+        let handler = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
+            let platforms = platforms.clone();
+            async move {
+                let request =
+                    RefreshRequest::parse(endpoint.encodings, &method, &uri, &headers, &body);
+                let now = platforms.clock.now().timestamp();
+                let outcome = platforms.locked().exchange(platform, &request, now);
+                send(outcome).await
+            }
+        };
+        of_encodings(endpoint.encodings, handler)
+    }
+
+    fn lengthening_route(
+        &self,
+        platform: Platform,
+        grant_type: &'static str,
+    ) -> MethodRouter<Self> {
+        let platforms = self.clone();
+        get(
+            async move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
+                let encodings = [Encoding::Query];
+                let request = RefreshRequest::parse(&encodings, &method, &uri, &headers, &body);
+                let now = platforms.clock.now().timestamp();
+                let mut state = platforms.locked();
+                let simulator = state.simulator(platform);
+                simulator
+                    .lengthen(grant_type, &request, now)
+                    .into_response()
+            },
+        )
     }
 
     fn probe_route(
@@ -97,6 +150,18 @@ impl Platforms {
             }
         };
         any(handler).layer(DefaultBodyLimit::max(LARGEST_CALL))
+    }
+}
+
+fn of_encodings<H, T>(encodings: &[Encoding], handler: H) -> MethodRouter<Platforms>
+where
+    H: Handler<T, Platforms>,
+    T: 'static,
+{
+    let methods = encodings.iter().map(|encoding| encoding.method());
+    match methods.reduce(MethodFilter::or) {
+        Some(methods) => on(methods, handler),
+        None => MethodRouter::new(),
     }
 }
 

@@ -20,6 +20,8 @@ pub(super) struct Simulated {
     /// The base of the API.
     pub(super) api: &'static str,
     pub(super) refresh: RefreshEndpoint,
+    /// Where the code of its consent page becomes a grant.
+    pub(super) code: CodeEndpoint,
     /// Probes that tell whether a token works, the usual one first.
     pub(super) probes: &'static [ProbeEndpoint],
     /// What an access token is for.
@@ -47,6 +49,23 @@ pub(super) struct RefreshEndpoint {
     /// Checks what the platform demands besides.
     pub(super) check: fn(&RequestParameters, &Rules) -> Result<(), Refusal<'static>>,
     /// Builds the body of an answer with new tokens.
+    pub(super) body: fn(&Rules, &Issued) -> Value,
+}
+
+/// Where a code becomes a grant.
+pub(super) struct CodeEndpoint {
+    /// `None` for the token endpoint.
+    pub(super) path: Option<&'static str>,
+    pub(super) encodings: &'static [Encoding],
+    pub(super) authentication: ClientAuthentication,
+    /// `None` if the platform wants none.
+    pub(super) grant_type: Option<&'static str>,
+    /// The parameter with the code.
+    pub(super) code: &'static str,
+    /// For how many seconds the access token lives, if not as long as after a refresh.
+    pub(super) life: Option<i64>,
+    /// Path and grant type by which that token is exchanged for one that lives longer.
+    pub(super) lengthening: Option<(&'static str, &'static str)>,
     pub(super) body: fn(&Rules, &Issued) -> Value,
 }
 

@@ -5,6 +5,8 @@ use shared::Platform;
 
 use super::api::{Api, ApiEndpoint, Call, CallRequest, Fault};
 use super::catalog;
+use super::consent::Consents;
+use super::consent_grant;
 use super::grant::{Denied, EpochSeconds, TokenStatus};
 use super::ledger::Ledger;
 use super::parameters::Client;
@@ -40,6 +42,7 @@ pub(super) struct Simulator {
     pub(super) rules: Rules,
     pub(super) client: Option<Client>,
     pub(super) ledger: Ledger,
+    pub(super) consents: Consents,
     recent_calls: RecentCalls,
     pub(super) refreshes: u64,
     pub(super) refused: u64,
@@ -55,6 +58,7 @@ impl Simulator {
             rules: Rules::documented(platform),
             client: None,
             ledger: Ledger::new(platform),
+            consents: Consents::default(),
             recent_calls: RecentCalls::default(),
             refreshes: 0,
             refused: 0,
@@ -94,11 +98,75 @@ impl Simulator {
             });
         match issued {
             Ok(issued) => {
-                let body = (refresh.body)(&self.rules, &issued);
+                let body = (refresh.body)(&self.rules_of(&issued.grant), &issued);
                 (PlatformResponse::ok(&body), true)
             }
             Err(refusal) => (refuse(refusal), false),
         }
+    }
+
+    /// Exchanges the code of a consent.
+    pub(super) fn exchange(
+        &mut self,
+        request: &RefreshRequest,
+        now: EpochSeconds,
+    ) -> PlatformResponse {
+        let Simulated {
+            code: endpoint,
+            refuse,
+            refresh,
+            ..
+        } = self.simulated;
+        let accepted = request.accept_code(endpoint, self.client.as_ref());
+        let taken =
+            accepted.and_then(|(parameters, code)| self.consents.take(code, parameters, now));
+        match taken {
+            Ok(grant) => {
+                let rules = self.rules_of(&grant);
+                let life = endpoint.life.unwrap_or(rules.access_lifetime);
+                let issued = self
+                    .ledger
+                    .begin(&rules, grant, life, !refresh.extends, now);
+                PlatformResponse::ok(&(endpoint.body)(&rules, &issued))
+            }
+            Err(refusal) => refuse(refusal),
+        }
+    }
+
+    /// Exchanges the token of a code for one that lives longer.
+    pub(super) fn lengthen(
+        &mut self,
+        grant_type: &str,
+        request: &RefreshRequest,
+        now: EpochSeconds,
+    ) -> PlatformResponse {
+        let Simulated {
+            refresh, refuse, ..
+        } = self.simulated;
+        let accepted = request.accept_lengthening(grant_type, self.client.as_ref());
+        // No token is too young for that.
+        let rules = Rules {
+            minimum_age: 0,
+            ..self.rules.clone()
+        };
+        let issued = accepted.and_then(|token| {
+            let extended = self.ledger.extend(&rules, token, now);
+            extended.map_err(Refusal::Token)
+        });
+        match issued {
+            Ok(issued) => PlatformResponse::ok(&(refresh.body)(&rules, &issued)),
+            Err(refusal) => refuse(refusal),
+        }
+    }
+
+    /// Returns the rules with what a grant allows.
+    fn rules_of(&self, grant: &str) -> Rules {
+        let mut rules = self.rules.clone();
+        if let Some(scopes) = consent_grant::scopes_of(self.platform, grant) {
+            let separator = self.platform.consent().scope_separator;
+            rules.scope = scopes.join(separator);
+        }
+        rules
     }
 
     pub(super) fn probe(
@@ -117,8 +185,12 @@ impl Simulator {
         };
         let life = (!endpoint.adopts_for_ever).then_some(rules.access_lifetime);
         let found = self.ledger.look(rules, life, token, now);
+        let rules = match &found {
+            Ok(status) => self.rules_of(&status.grant),
+            Err(_) => rules.clone(),
+        };
         let context = ProbeContext {
-            rules,
+            rules: &rules,
             caller: &caller,
             now,
         };

@@ -7,9 +7,12 @@ use super::grant::Issued;
 use super::paging::Cursor;
 use super::probe::{ProbeEndpoint, bearer_probe};
 use super::response::{PlatformResponse, trace_id};
+use super::rfc6749::code_endpoint;
 use super::rfc6749::{self, error};
 use super::rules::{MINUTE, Rules};
-use super::simulated::{ClientAuthentication, NamedError, RefreshEndpoint, Simulated};
+use super::simulated::{
+    ClientAuthentication, CodeEndpoint, NamedError, RefreshEndpoint, Simulated,
+};
 
 pub(super) static SIMULATED: Simulated = Simulated {
     token: "/snapchat/login/oauth2/access_token",
@@ -19,6 +22,10 @@ pub(super) static SIMULATED: Simulated = Simulated {
         // HTTP Basic was seen in the wild besides the documented body.
         authentication: ClientAuthentication::ParametersOrBasic,
         ..rfc6749::endpoint(body)
+    },
+    code: CodeEndpoint {
+        authentication: ClientAuthentication::ParametersOrBasic,
+        ..code_endpoint(body)
     },
     probes: &[ME],
     calls: Api {
@@ -50,7 +57,7 @@ pub(super) static SIMULATED: Simulated = Simulated {
 
 const ME: ProbeEndpoint = bearer_probe(
     "/snapchat/v1/me",
-    |_, status| success(json!({"me": {"id": status.grant, "display_name": "A user"}})),
+    |_, status| success(json!({"me": {"id": status.account(), "display_name": "A user"}})),
     |_| api_error(401, "Unauthorized"),
 );
 

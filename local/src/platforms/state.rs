@@ -95,6 +95,20 @@ impl State {
         plan.outcome(answer)
     }
 
+    pub(super) fn exchange(
+        &mut self,
+        platform: Platform,
+        request: &RefreshRequest,
+        now: EpochSeconds,
+    ) -> Outcome {
+        let plan = self.plan(platform, &[Requests::Refresh], "", now);
+        let answer = match plan.instead(platform, now) {
+            Some(answer) => answer,
+            None => self.simulator(platform).exchange(request, now),
+        };
+        plan.outcome(answer)
+    }
+
     pub(super) fn probe(
         &mut self,
         platform: Platform,

@@ -1,15 +1,17 @@
 //! Threads, by the Threads API.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::api::{Api, Call, Host, list, probe, write};
+use super::grant::Issued;
 use super::graph;
 use super::graph_api::{self, Dialect};
 use super::paging::Page;
 use super::probe::{Encoding, ProbeEndpoint};
 use super::response::PlatformResponse;
-use super::rules::{DAY, Rules};
-use super::simulated::{ClientAuthentication, RefreshEndpoint, Simulated};
+use super::rfc6749::code_endpoint;
+use super::rules::{DAY, HOUR, Rules};
+use super::simulated::{ClientAuthentication, CodeEndpoint, RefreshEndpoint, Simulated};
 
 pub(super) static SIMULATED: Simulated = Simulated {
     token: "/threads/refresh_access_token",
@@ -23,6 +25,12 @@ pub(super) static SIMULATED: Simulated = Simulated {
         extends: true,
         check: |_, _| Ok(()),
         body: graph::extended,
+    },
+    code: CodeEndpoint {
+        path: Some("/threads/oauth/access_token"),
+        life: Some(HOUR),
+        lengthening: Some(("/threads/access_token", "th_exchange_token")),
+        ..code_endpoint(granted)
     },
     probes: &[ME],
     calls: Api {
@@ -74,4 +82,9 @@ fn posts(call: &Call<'_>, page: &Page) -> PlatformResponse {
         page,
         |id| json!({"id": id, "media_type": "TEXT_POST", "text": "A post"}),
     )
+}
+
+/// Builds the answer to a code.
+fn granted(_: &Rules, issued: &Issued) -> Value {
+    json!({"access_token": issued.access_token, "user_id": issued.account()})
 }

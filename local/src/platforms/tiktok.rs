@@ -9,8 +9,11 @@ use super::probe::{ProbeEndpoint, bearer_probe};
 use super::refusal::Refusal;
 use super::response::{PlatformResponse, trace_id};
 use super::rfc6749;
+use super::rfc6749::code_endpoint;
 use super::rules::{DAY, MINUTE, Rules};
-use super::simulated::{ClientAuthentication, NamedError, RefreshEndpoint, Simulated, raw};
+use super::simulated::{
+    ClientAuthentication, CodeEndpoint, NamedError, RefreshEndpoint, Simulated, raw,
+};
 
 pub(super) static SIMULATED: Simulated = Simulated {
     token: "/tiktok/v2/oauth/token/",
@@ -19,6 +22,10 @@ pub(super) static SIMULATED: Simulated = Simulated {
     refresh: RefreshEndpoint {
         authentication: ClientAuthentication::Parameters("client_key"),
         ..rfc6749::endpoint(body)
+    },
+    code: CodeEndpoint {
+        authentication: ClientAuthentication::Parameters("client_key"),
+        ..code_endpoint(body)
     },
     probes: &[USER_INFO],
     calls: Api {
@@ -59,7 +66,7 @@ pub(super) static SIMULATED: Simulated = Simulated {
 
 const USER_INFO: ProbeEndpoint = bearer_probe(
     "/tiktok/v2/user/info/",
-    |_, status| success(&json!({"user": {"open_id": status.grant, "display_name": "A user"}})),
+    |_, status| success(&json!({"user": {"open_id": status.account(), "display_name": "A user"}})),
     |_| token_invalid(),
 );
 
@@ -108,7 +115,7 @@ fn refuse_call(_: &CallRequest, fault: Fault<'_>) -> PlatformResponse {
 
 fn body(rules: &Rules, issued: &Issued) -> Value {
     let mut body = rfc6749::tokens(rules, issued);
-    body["open_id"] = json!(issued.grant);
+    body["open_id"] = json!(issued.account());
     body["refresh_token"] = json!(issued.refresh_token);
     body["refresh_expires_in"] = json!(issued.refresh_expires_in);
     body["token_type"] = json!("Bearer");

@@ -11,8 +11,9 @@ use super::probe::{Encoding, ProbeAnswer, ProbeEndpoint, TokenPlace};
 use super::refusal::Refusal;
 use super::response::{PlatformResponse, trace_id};
 use super::rfc6749;
+use super::rfc6749::code_endpoint;
 use super::rules::{DAY, MINUTE, Rules};
-use super::simulated::{NamedError, RefreshEndpoint, Simulated};
+use super::simulated::{CodeEndpoint, NamedError, RefreshEndpoint, Simulated};
 
 pub(super) static SIMULATED: Simulated = Simulated {
     token: "/tiktok_business/open_api/v1.3/tt_user/oauth2/refresh_token/",
@@ -21,6 +22,12 @@ pub(super) static SIMULATED: Simulated = Simulated {
     refresh: RefreshEndpoint {
         encodings: &[Encoding::Json],
         ..rfc6749::endpoint(body)
+    },
+    code: CodeEndpoint {
+        path: Some("/tiktok_business/open_api/v1.3/tt_user/oauth2/token/"),
+        encodings: &[Encoding::Json],
+        code: "auth_code",
+        ..code_endpoint(body)
     },
     probes: &[ADVERTISERS, TOKEN_INFO],
     calls: Api {
@@ -157,7 +164,7 @@ fn refuse_call(_: &CallRequest, fault: Fault<'_>) -> PlatformResponse {
 
 fn body(rules: &Rules, issued: &Issued) -> Value {
     let mut body = rfc6749::tokens(rules, issued);
-    body["open_id"] = json!(issued.grant);
+    body["open_id"] = json!(issued.account());
     body["refresh_token"] = json!(issued.refresh_token);
     body["refresh_token_expires_in"] = json!(issued.refresh_expires_in);
     body["token_type"] = json!("Bearer");

@@ -6,9 +6,12 @@ use super::paging::Cursor;
 use super::probe::{ProbeEndpoint, bearer_probe};
 use super::refusal::Refusal;
 use super::response::PlatformResponse;
+use super::rfc6749::code_endpoint;
 use super::rfc6749::{self, error};
 use super::rules::{DAY, MINUTE, Rules};
-use super::simulated::{ClientAuthentication, JSON, NamedError, RefreshEndpoint, Simulated, raw};
+use super::simulated::{
+    ClientAuthentication, CodeEndpoint, JSON, NamedError, RefreshEndpoint, Simulated, raw,
+};
 use super::usage::Usage;
 
 pub(super) static SIMULATED: Simulated = Simulated {
@@ -19,6 +22,10 @@ pub(super) static SIMULATED: Simulated = Simulated {
         // "never client_secret_post, which X rejects" (x-ads-api/mcp.mdx).
         authentication: ClientAuthentication::Basic,
         ..rfc6749::endpoint(body)
+    },
+    code: CodeEndpoint {
+        authentication: ClientAuthentication::Basic,
+        ..code_endpoint(body)
     },
     probes: &[ME],
     calls: Api {

@@ -8,14 +8,15 @@ use shared::platforms::catalog::RefreshModel;
 
 use super::*;
 
-struct Caller {
-    world: World,
-    client: OAuthClient,
-    clients: PlatformClients,
+pub(super) struct Caller {
+    pub(super) world: World,
+    pub(super) base: String,
+    pub(super) client: OAuthClient,
+    pub(super) clients: PlatformClients,
 }
 
 impl Caller {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let world = World::new();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -36,6 +37,7 @@ impl Caller {
             client: OAuthClient::new(endpoints, world.clock.clone()).unwrap(),
             clients: PlatformClients::from_json(&Value::Object(clients).to_string()).unwrap(),
             world,
+            base,
         }
     }
 

@@ -6,10 +6,13 @@ mod call_faults;
 mod call_shapes;
 mod calls;
 mod clients;
+mod consents;
 mod lives;
 mod probes;
 mod scripts;
 mod shapes;
+
+use std::collections::BTreeMap;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};

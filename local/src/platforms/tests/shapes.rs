@@ -21,6 +21,7 @@ fn the_endpoints_end_like_the_real_ones() {
         endpoints["meta"],
         json!({
             "token": "http://127.0.0.1:9/meta/oauth/access_token",
+            "code": "http://127.0.0.1:9/meta/oauth/access_token",
             "authorize": "http://127.0.0.1:9/meta/dialog/oauth",
             "api": "http://127.0.0.1:9/meta",
             "hosts": {
