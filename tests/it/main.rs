@@ -6,6 +6,7 @@
 mod auditing;
 mod checking;
 mod checklist;
+mod consenting;
 mod cross_origin;
 mod fallback;
 mod holds;

@@ -1,8 +1,10 @@
 //! The dashboard API, behind API Gateway and its authorizer: one file for each
 //! resource, with its query, its answers, its handlers and their tests.
 
+mod address;
 mod app;
 mod check;
+mod consent;
 mod cors;
 mod etag;
 mod expiring_tokens;
@@ -49,6 +51,14 @@ pub fn router(app: App) -> Router {
             post(check::check),
         )
         .route(
+            "/api/dashboard/{orgId}/integrations/{integrationId}/consent",
+            post(consent::begin),
+        )
+        .route(
+            "/api/dashboard/{orgId}/integrations/{integrationId}/consent/confirm",
+            post(consent::confirm),
+        )
+        .route(
             "/api/dashboard/{orgId}/notifications",
             get(notifications::list),
         )
@@ -78,6 +88,7 @@ pub fn router(app: App) -> Router {
         .merge(for_members)
         .layer(from_fn(etag::tag))
         .route("/health", get(health::show))
+        .route("/oauth/callback", get(consent::callback))
         .route("/sign-in", get(sign_in::show))
         .route("/sign-in/token", post(sign_in::token))
         .route("/assets/{digest}/{*path}", get(page::asset))

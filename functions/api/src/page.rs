@@ -11,10 +11,9 @@ use axum::routing::get;
 use edge::problem::Problem;
 use http::header;
 use http::request::Parts;
-use lambda_http::RequestExt;
-use lambda_http::request::RequestContext;
 use shared::domain::digest::hex128;
 
+use crate::address::base;
 use crate::app::App;
 
 /// A file: its name as others import it, its type, its text.
@@ -69,8 +68,9 @@ static DIGEST: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The addresses of the page. All are one document, whose script shows what the address names.
-const ADDRESSES: [&str; 7] = [
+const ADDRESSES: [&str; 8] = [
     "/",
+    "/connect",
     "/dashboard/{orgId}",
     "/dashboard/{orgId}/integrations/{integrationId}",
     "/dashboard/{orgId}/integrations/{integrationId}/reconnect",
@@ -98,37 +98,6 @@ async fn document(parts: Parts) -> Response {
         (header::REFERRER_POLICY, "no-referrer"),
     ];
     (headers, text).into_response()
-}
-
-/// Returns the path below which the page lies: a stage's, a base path's, or none. It is what the
-/// client's path has before the segments of the route.
-fn base(parts: &Parts) -> String {
-    let context = match parts.extensions.request_context_ref() {
-        Some(RequestContext::ApiGatewayV1(context)) => Some(context),
-        _ => None,
-    };
-    let segments = |path: &str| path.split('/').filter(|part| !part.is_empty()).count();
-    let whole = context.and_then(|context| context.path.as_deref());
-    let route = context.and_then(|context| context.resource_path.as_deref());
-    let (Some(whole), Some(route)) = (whole, route) else {
-        return "/".to_owned();
-    };
-    let before = segments(whole).saturating_sub(segments(route));
-    let before = whole
-        .split('/')
-        .filter(|part| !part.is_empty())
-        .take(before);
-    let mut base = "/".to_owned();
-    for part in before {
-        // In an attribute: nothing that HTML reads.
-        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-        if !part.bytes().all(is_plain) {
-            return "/".to_owned();
-        }
-        base += part;
-        base.push('/');
-    }
-    base
 }
 
 /// `GET /assets/{digest}/{path+}`.

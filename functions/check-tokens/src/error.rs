@@ -26,6 +26,21 @@ pub enum SweepError {
     Index(shared::aws::tables::TableError),
     #[error("the integration could not be checked: {0}")]
     Integration(String),
+    #[error("the consent could not be taken further: {0}")]
+    Consent(#[from] ConsentError),
+}
+
+/// Why a step of a consent failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsentError {
+    #[error(transparent)]
+    Table(#[from] shared::aws::tables::TableError),
+    #[error(transparent)]
+    PlatformSecret(#[from] shared::oauth::PlatformSecretError),
+    #[error(transparent)]
+    Sealing(#[from] shared::aws::token_cipher::CipherError),
+    #[error(transparent)]
+    Storing(#[from] shared::registration::RegistrationError),
 }
 
 impl From<SweepError> for Diagnostic {

@@ -5,6 +5,7 @@ mod assess;
 mod attempt;
 mod attempt_log;
 mod check;
+mod consent;
 mod decide;
 mod due;
 mod error;
@@ -28,8 +29,9 @@ use serde::Serialize;
 use serde_json::Value;
 use shared::aws::alert_topic::Topic;
 use shared::aws::credential_fallback::CredentialFallback;
-use shared::aws::tables::{AuditTable, IntegrationsTable, PlatformHealthTable};
+use shared::aws::tables::{AuditTable, ConsentsTable, IntegrationsTable, PlatformHealthTable};
 use shared::aws::token_cipher::TokenCipher;
+use shared::domain::consent::ConsentOutcome;
 use shared::domain::report::{Checked, SweepReport};
 use shared::oauth::{Endpoints, OAuthClient};
 use shared::runtime::metrics::Metrics;
@@ -38,7 +40,8 @@ use shared::{Clock, IntegrationKey, Variables};
 use alert::AlertPublisher;
 use attempt::AttemptDriver;
 use attempt_log::AttemptLog;
-pub use error::{SetupError, SweepError};
+use consent::Consents;
+pub use error::{ConsentError, SetupError, SweepError};
 use limiter::PlatformLimiter;
 use opening::CredentialOpener;
 use platform_secret::PlatformSecret;
@@ -51,6 +54,7 @@ use sweep::Pipeline;
 #[derive(Debug, Clone)]
 pub struct CheckTokens {
     pipeline: Pipeline,
+    consents: Consents,
 }
 
 #[derive(Debug, Serialize)]
@@ -58,6 +62,7 @@ pub struct CheckTokens {
 pub enum Response {
     Swept(Box<SweepReport>),
     Checked(Checked),
+    Consent(ConsentOutcome),
 }
 
 impl CheckTokens {
@@ -86,6 +91,7 @@ impl CheckTokens {
         let table = variables.required("AUDIT_TABLE")?;
         let audit = AuditTable::new(dynamodb.clone(), table, clock.clone());
         let table = variables.required("QUOTAS_TABLE")?;
+        let consents = ConsentsTable::new(dynamodb.clone(), table);
         let platform_health = PlatformHealthTable::new(dynamodb, table);
         let secrets = aws_sdk_secretsmanager::Client::new(sdk);
         let secret = variables.required("PLATFORM_SECRET_ID")?;
@@ -103,7 +109,17 @@ impl CheckTokens {
             },
             clock: clock.clone(),
         };
+        let consents = Consents {
+            consents,
+            integrations: integrations.clone(),
+            cipher: opener.cipher.clone(),
+            oauth: oauth.clone(),
+            secret: secret.clone(),
+            audit: audit.clone(),
+            clock: clock.clone(),
+        };
         Ok(Self {
+            consents,
             pipeline: Pipeline {
                 secret,
                 platform_health,
@@ -157,6 +173,7 @@ impl CheckTokens {
             Invocation::Sweep(request) => {
                 Response::Swept(Box::new(self.sweep(request, deadline, |_| {}).await?))
             }
+            Invocation::Consent(request) => Response::Consent(self.consents.take(*request).await?),
             Invocation::Check(key, generation) => {
                 Response::Checked(self.check(&key, generation, deadline).await?)
             }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use shared::IntegrationKey;
 use shared::domain::alert_policy::AlertPolicy;
+use shared::domain::consent::ConsentRequest;
 use shared::domain::severity::WarningWindow;
 
 /// The payload of a sweep: `{}` for what is due, or `{"days": N, "auto_refresh": bool}` by hand.
@@ -16,13 +17,15 @@ pub struct Request {
     pub auto_refresh: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Invocation {
     /// Processes whatever is due.
     Sweep(Request),
     /// Checks one integration now: `{"integration": {"org_id": "...", "integration_id": "..."}}`,
     /// with `"generation": N` only if that credential is still the current one.
     Check(IntegrationKey, Option<u64>),
+    /// Takes a step of a person's consent: `{"consent": {"step": "begin", ...}}`.
+    Consent(Box<ConsentRequest>),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +55,12 @@ impl Invocation {
     /// # Errors
     /// [`InvalidRequest`] says what is wrong with the payload.
     pub fn parse(payload: &Value) -> Result<Self, InvalidRequest> {
+        if let Some(consent) = payload.get("consent") {
+            // The error must not repeat a code.
+            let request = ConsentRequest::deserialize(consent);
+            let request = request.map_err(|_| InvalidRequest("it is no consent".to_owned()))?;
+            return Ok(Self::Consent(Box::new(request)));
+        }
         if payload.get("integration").is_none() {
             return Request::parse(payload).map(Self::Sweep);
         }

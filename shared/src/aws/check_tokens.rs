@@ -5,10 +5,12 @@ use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::config::{Config, StalledStreamProtectionConfig};
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::IntegrationKey;
 use crate::aws::AwsError;
+use crate::domain::consent::{ConsentOutcome, ConsentRequest};
 use crate::domain::report::Checked;
 
 /// Invokes `check-tokens` and waits for its answer.
@@ -106,7 +108,15 @@ impl CheckTokensClient {
         Ok(())
     }
 
-    async fn invoke(&self, payload: Value) -> Result<Checked, CheckError> {
+    /// Takes a step of a person's consent.
+    ///
+    /// # Errors
+    /// [`CheckError`] says whether the function was reached.
+    pub async fn consent(&self, request: &ConsentRequest) -> Result<ConsentOutcome, CheckError> {
+        self.invoke(json!({ "consent": request })).await
+    }
+
+    async fn invoke<T: DeserializeOwned>(&self, payload: Value) -> Result<T, CheckError> {
         let answer = self
             .lambda
             .invoke()

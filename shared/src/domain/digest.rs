@@ -30,6 +30,12 @@ pub fn sha256(parts: &[&str]) -> Vec<u8> {
     context.finish().as_ref().to_vec()
 }
 
+/// Returns the SHA-256 of these bytes and no others.
+#[must_use]
+pub fn sha256_of(bytes: &[u8]) -> Vec<u8> {
+    aws_lc_rs::digest::digest(&SHA256, bytes).as_ref().to_vec()
+}
+
 /// Returns the first 64 bits of the SHA-256 of `parts`.
 #[must_use]
 pub fn short(parts: &[&str]) -> u64 {

@@ -2,6 +2,7 @@
 //! the caller reads again and decides again. Nothing scans.
 
 mod audit;
+mod consents;
 mod damaged;
 mod integrations;
 mod listing;
@@ -17,6 +18,7 @@ pub use audit::{
     Action, AuditEntry, AuditEvent, AuditStream, AuditTable, MemberAction, MembershipAction,
     MembershipChange,
 };
+pub use consents::ConsentsTable;
 pub use integrations::{Conflict, Found, IntegrationsTable};
 pub use listing::{IntegrationIds, OverviewPage};
 pub use members::MemberPage;

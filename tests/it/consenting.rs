@@ -1,0 +1,327 @@
+//! A person connects an account, or mends a connection, on a platform's own page.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::TimeDelta;
+use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
+use reqwest::{Response, Url};
+use serde_json::{Value, json};
+use shared::Platform;
+use shared::domain::integration::State;
+
+use crate::world::{Answer, World, acme, integration};
+
+/// Somebody's browser, with its cookie of ours.
+struct Browser<'a> {
+    world: &'a World,
+    user: &'a str,
+    http: reqwest::Client,
+    cookie: Option<String>,
+}
+
+fn path(id: &str, rest: &str) -> String {
+    format!("/api/dashboard/acme/integrations/{id}/{rest}")
+}
+
+impl<'a> Browser<'a> {
+    fn of(world: &'a World, user: &'a str) -> Self {
+        let http = reqwest::Client::builder().no_proxy();
+        let http = http.redirect(reqwest::redirect::Policy::none());
+        Self {
+            world,
+            user,
+            http: http.build().unwrap(),
+            cookie: None,
+        }
+    }
+
+    async fn ask(&self, id: &str, body: &Value) -> Response {
+        let request = self
+            .world
+            .request_as(self.user, "POST", &path(id, "consent"));
+        let request = match &self.cookie {
+            Some(cookie) => request.header(COOKIE, cookie),
+            None => request,
+        };
+        request.json(body).send().await.unwrap()
+    }
+
+    /// Begins a consent; returns the address of the platform's page.
+    async fn begin(&mut self, id: &str, body: Value) -> Url {
+        let answer = self.ask(id, &body).await;
+        assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+        let cookie = answer.headers()[SET_COOKIE].to_str().unwrap().to_owned();
+        for part in ["Path=/;", "HttpOnly", "SameSite=Lax", "Max-Age=3600"] {
+            assert!(cookie.contains(part), "{cookie}");
+        }
+        // On loopback there is no TLS.
+        assert!(!cookie.contains("Secure"), "{cookie}");
+        let cookie = cookie.split(';').next().unwrap().to_owned();
+        assert!(self.cookie.is_none() || self.cookie.as_ref() == Some(&cookie));
+        self.cookie = Some(cookie);
+        let answer: Value = answer.json().await.unwrap();
+        Url::parse(answer["url"].as_str().unwrap()).unwrap()
+    }
+
+    /// Decides on the platform's page; returns the address that it leads back to.
+    async fn decide(&self, page: &Url, form: &[(&str, &str)]) -> Url {
+        let answer = self
+            .http
+            .post(page.clone())
+            .form(form)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 303, "{page}");
+        Url::parse(answer.headers()[LOCATION].to_str().unwrap()).unwrap()
+    }
+
+    async fn allow(&self, page: &Url, account: &str, scopes: &[&str]) -> Url {
+        let mut form = vec![("decision", "allow"), ("account", account)];
+        form.extend(scopes.iter().map(|scope| ("scope", *scope)));
+        self.decide(page, &form).await
+    }
+
+    /// Goes back to us; returns the path of the page that we show.
+    async fn back(&self, to: &Url) -> String {
+        let request = self.http.get(to.clone());
+        let request = match &self.cookie {
+            Some(cookie) => request.header(COOKIE, cookie),
+            None => request,
+        };
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 303, "{}", answer.text().await.unwrap());
+        answer.headers()[LOCATION].to_str().unwrap().to_owned()
+    }
+
+    /// Wants it in spite of the question.
+    async fn confirm(&self, id: &str, question: &Value, account: &str) -> Answer {
+        let body = json!({"consent": question["consent"], "account_id": account});
+        let path = path(id, "consent/confirm");
+        self.world.post_as(self.user, &path, &body).await
+    }
+}
+
+fn question(page: &str) -> Value {
+    let (_, fragment) = page
+        .split_once("/reconnect#")
+        .unwrap_or_else(|| panic!("{page}"));
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(fragment).unwrap()).unwrap()
+}
+
+async fn world(platform: Platform) -> World {
+    let world = World::new().await;
+    world.import(&acme()).await;
+    let scopes = platform.consent().scopes;
+    let mut one = integration("one", platform.name(), Some(TimeDelta::days(-1)), false);
+    one["account_id"] = json!("4711");
+    one["username"] = json!("ann");
+    one["scopes"] = json!(scopes);
+    world.import(&[one]).await;
+    world.check(json!({})).await;
+    world
+}
+
+#[tokio::test]
+async fn a_broken_integration_is_mended_by_its_own_account_on_every_platform() {
+    for platform in Platform::ALL {
+        let world = world(platform).await;
+        let before = world.row("acme", "one").await;
+        let one = "/api/dashboard/acme/integrations/one";
+        let status = world.get_as("ian", one).await.json()["status"].clone();
+        assert_eq!(status, "broken", "{platform}");
+        let mut ian = Browser::of(&world, "ian");
+        let page = ian.begin("one", json!({})).await;
+        let to = ian.allow(&page, "4711", platform.consent().scopes).await;
+        assert!(to.path().ends_with("/oauth/callback"), "{to}");
+        let shown = ian.back(&to).await;
+        assert_eq!(shown, "/dashboard/acme/integrations/one?connected=1");
+        let after = world.row("acme", "one").await;
+        assert_eq!(after.state, State::Active, "{platform}");
+        assert_eq!(
+            after.credential.generation,
+            before.credential.generation + 1
+        );
+        assert_eq!(after.credential.grant, before.credential.grant + 1);
+        assert_eq!(after.created_by, before.created_by);
+        assert!(after.expiry.access_token.is_some(), "{platform}");
+        // It works, and goes on by itself.
+        let checked = path("one", "check");
+        let checked = world.send_as("ian", "POST", &checked).await.json();
+        assert!(
+            ["renewed", "alive", "unchanged", "nothing_to_check"]
+                .contains(&checked["result"].as_str().unwrap()),
+            "{platform}: {checked}"
+        );
+        let history = world.get_as("ian", one).await.json()["history"].to_string();
+        assert!(history.contains("\"replaced\""), "{history}");
+        // A code, and a state, work once.
+        assert_eq!(ian.back(&to).await, "/connect?refused=unknown");
+        assert_eq!(world.row("acme", "one").await.state, State::Active);
+    }
+}
+
+#[tokio::test]
+async fn a_new_account_is_connected_on_every_platform() {
+    let world = World::new().await;
+    world.import(&acme()).await;
+    for platform in Platform::ALL {
+        let id = format!("new-{platform}");
+        let mut ian = Browser::of(&world, "ian");
+        let page = ian.begin(&id, json!({"platform": platform})).await;
+        let to = ian.allow(&page, "77", platform.consent().scopes).await;
+        let shown = ian.back(&to).await;
+        let expected = format!("/dashboard/acme/integrations/{id}?connected=1");
+        assert_eq!(shown, expected, "{platform}");
+        let row = world.row("acme", &id).await;
+        assert_eq!((row.platform, &*row.account.id), (platform, "77"));
+        assert_eq!(row.created_by.as_str(), "ian");
+        assert_eq!(row.state, State::Active);
+    }
+}
+
+#[tokio::test]
+async fn another_account_or_fewer_permissions_change_nothing_unless_somebody_confirms() {
+    let world = world(Platform::Linkedin).await;
+    let before = world.row("acme", "one").await;
+    let mut ian = Browser::of(&world, "ian");
+    let scopes = Platform::Linkedin.consent().scopes;
+
+    // Another account.
+    let page = ian.begin("one", json!({})).await;
+    let to = ian.allow(&page, "99", scopes).await;
+    let asked = question(&ian.back(&to).await);
+    assert_eq!(asked["before"]["account_id"], "4711");
+    assert_eq!(asked["accounts"][0]["account_id"], "99");
+    assert_eq!(asked["missing_scopes"], json!([]));
+    assert_eq!(world.row("acme", "one").await, before);
+    // Neither by somebody else, nor for what the grant is not for.
+    let olga = Browser::of(&world, "olga");
+    let foreign = olga.confirm("one", &asked, "99").await;
+    foreign.assert_problem(409);
+    assert_eq!(foreign.json()["reason"], "foreign");
+    let other = ian.confirm("one", &asked, "4711").await;
+    assert_eq!(other.json()["reason"], "no_account");
+    assert_eq!(world.row("acme", "one").await, before);
+    let done = ian.confirm("one", &asked, "99").await;
+    assert_eq!(done.status, 200, "{}", done.text);
+    let after = world.row("acme", "one").await;
+    assert_eq!((&*after.account.id, &after.state), ("99", &State::Active));
+    let again = ian.confirm("one", &asked, "99").await;
+    assert_eq!(again.json()["reason"], "unknown");
+
+    // Fewer permissions.
+    let before = world.row("acme", "one").await;
+    let page = ian.begin("one", json!({})).await;
+    let to = ian.allow(&page, "99", &scopes[1..]).await;
+    let asked = question(&ian.back(&to).await);
+    assert_eq!(asked["missing_scopes"], json!([scopes[0]]));
+    assert_eq!(world.row("acme", "one").await, before);
+    let done = ian.confirm("one", &asked, "99").await;
+    assert_eq!(done.status, 200, "{}", done.text);
+    assert_eq!(
+        world.row("acme", "one").await.permissions.granted,
+        scopes[1..]
+    );
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_has_its_own_words_and_changes_nothing() {
+    let world = world(Platform::Twitter).await;
+    let before = world.row("acme", "one").await;
+    let scopes = Platform::Twitter.consent().scopes;
+    let reconnect =
+        |reason: &str| format!("/dashboard/acme/integrations/one/reconnect?refused={reason}");
+    let mut ian = Browser::of(&world, "ian");
+
+    let page = ian.begin("one", json!({})).await;
+    let denied = ian.decide(&page, &[("decision", "deny")]).await;
+    assert_eq!(ian.back(&denied).await, reconnect("denied"));
+    assert_eq!(ian.back(&denied).await, "/connect?refused=unknown");
+
+    // Ten minutes are over.
+    let page = ian.begin("one", json!({})).await;
+    let to = ian.allow(&page, "4711", scopes).await;
+    world.pass(TimeDelta::minutes(10));
+    assert_eq!(ian.back(&to).await, "/connect?refused=unknown");
+
+    // In another browser, or in none that began anything.
+    let page = ian.begin("one", json!({})).await;
+    let to = ian.allow(&page, "4711", scopes).await;
+    let mut eve = Browser::of(&world, "olga");
+    assert_eq!(eve.back(&to).await, "/connect?refused=foreign");
+    eve.begin("one", json!({})).await;
+    assert_eq!(eve.back(&to).await, reconnect("foreign"));
+
+    // A code that the platform never gave, and parameters that were tampered with.
+    let mut forged = to.clone();
+    let pairs: BTreeMap<String, String> = to.query_pairs().into_owned().collect();
+    forged
+        .query_pairs_mut()
+        .clear()
+        .append_pair("code", "forged")
+        .append_pair("state", &pairs["state"]);
+    assert_eq!(ian.back(&forged).await, reconnect("platform_failed"));
+    for query in [
+        "",
+        "state=",
+        "state=x",
+        "code=x",
+        "state=%00&code=%00",
+        "error=access_denied",
+    ] {
+        forged.set_query(Some(query));
+        assert_eq!(
+            ian.back(&forged).await,
+            "/connect?refused=unknown",
+            "{query}"
+        );
+    }
+    assert_eq!(world.row("acme", "one").await, before);
+
+    // What cannot begin.
+    for (id, body, status, says) in [
+        ("new", json!({}), 409, "needs platform"),
+        ("one", json!({"platform": "meta"}), 409, "keeps its own"),
+        ("new", json!({"platform": "nothing"}), 400, "platform"),
+        ("one", json!({"plattform": "meta"}), 400, "unknown field"),
+    ] {
+        let answer = world.post_as("ian", &path(id, "consent"), &body).await;
+        answer.assert_problem_says(status, says);
+    }
+    // Members who only look, and strangers.
+    for (user, status) in [("mia", 403), ("stranger", 403)] {
+        for route in ["consent", "consent/confirm"] {
+            let answer = world.post_as(user, &path("one", route), &json!({})).await;
+            answer.assert_problem(status);
+        }
+    }
+    // HEAD takes no step.
+    let page = ian.begin("one", json!({})).await;
+    let to = ian.allow(&page, "4711", scopes).await;
+    let head = ian
+        .http
+        .head(to.clone())
+        .header(COOKIE, ian.cookie.as_ref().unwrap());
+    assert_eq!(head.send().await.unwrap().status(), 405);
+    assert!(ian.back(&to).await.ends_with("?connected=1"));
+}
+
+#[tokio::test]
+async fn of_two_tabs_that_come_back_at_once_one_connects() {
+    let world = world(Platform::Twitter).await;
+    let mut ian = Browser::of(&world, "ian");
+    let page = ian.begin("one", json!({})).await;
+    let to = ian
+        .allow(&page, "4711", Platform::Twitter.consent().scopes)
+        .await;
+    let (first, second) = tokio::join!(ian.back(&to), ian.back(&to));
+    let connected = [&first, &second]
+        .iter()
+        .filter(|shown| shown.ends_with("?connected=1"))
+        .count();
+    assert_eq!(connected, 1, "{first} {second}");
+    assert_eq!(world.row("acme", "one").await.state, State::Active);
+}
