@@ -6,6 +6,7 @@ import { Integration } from "./integration_view.mjs";
 import { Members } from "./members.mjs";
 import { Badge, Notifications } from "./notifications.mjs";
 import { Organizations } from "./organizations.mjs";
+import { Connect, Reconnect, Refused } from "./reconnect.mjs";
 import { route, useAddress } from "./router.mjs";
 import { begin, signOut } from "./session.mjs";
 import { Failure } from "./states.mjs";
@@ -14,7 +15,10 @@ import { Failure } from "./states.mjs";
 const VIEWS = [
   [/^$/, Organizations],
   [/^dashboard\/([^/]+)$/, Dashboard],
-  [/^dashboard\/([^/]+)\/integrations\/([^/]+)(?:\/reconnect)?$/, Integration],
+  [/^dashboard\/([^/]+)\/integrations\/([^/]+)$/, Integration],
+  [/^dashboard\/([^/]+)\/integrations\/([^/]+)\/reconnect$/, Reconnect],
+  [/^dashboard\/([^/]+)\/connect$/, Connect],
+  [/^connect$/, Refused],
   [/^dashboard\/([^/]+)\/members$/, Members],
   [/^dashboard\/([^/]+)\/notifications$/, Notifications],
 ];
@@ -27,7 +31,7 @@ function App() {
     <header class="bar">
       <a href="./" class="name">Token Warden</a>
       <nav aria-label="Organisation">
-        ${org && html`<a href="dashboard/${org}/members">Members</a> <${Badge} org=${decodeURIComponent(org)} />`}
+        ${org && html`<a href="dashboard/${org}/connect">Connect</a> <a href="dashboard/${org}/members">Members</a> <${Badge} org=${decodeURIComponent(org)} />`}
         <button type="button" class="quiet" onClick=${signOut}>Sign out</button>
       </nav>
     </header>

@@ -29,8 +29,10 @@ export function Integration({ parameters: [org, id] }) {
     }
     reload();
   };
+  const isConnected = new URLSearchParams(location.search).has("connected");
   return html`
     <p><a href="dashboard/${encodeURIComponent(org)}">All integrations</a></p>
+    ${isConnected && html`<p class="done" role="status">Connected. The account works again.</p>`}
     <h1>${of.username ?? id} <small>${of.platform_name}</small></h1>
     <p class="state ${need(of)}"><span aria-hidden="true">${icon}</span> ${word}</p>
     <p class="why">${of.message}</p>

@@ -40,6 +40,7 @@ const FILES: &[File] = files! {
     "members.mjs": SCRIPT,
     "notifications.mjs": SCRIPT,
     "organizations.mjs": SCRIPT,
+    "reconnect.mjs": SCRIPT,
     "router.mjs": SCRIPT,
     "session.mjs": SCRIPT,
     "states.mjs": SCRIPT,
@@ -68,10 +69,11 @@ static DIGEST: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The addresses of the page. All are one document, whose script shows what the address names.
-const ADDRESSES: [&str; 8] = [
+const ADDRESSES: [&str; 9] = [
     "/",
     "/connect",
     "/dashboard/{orgId}",
+    "/dashboard/{orgId}/connect",
     "/dashboard/{orgId}/integrations/{integrationId}",
     "/dashboard/{orgId}/integrations/{integrationId}/reconnect",
     "/dashboard/{orgId}/members",
