@@ -413,7 +413,6 @@ fn a_platform_is_called_and_its_answer_printed_alone() {
             "of google, not of meta",
         ),
         ("google acme/2 /me --local --user eve", "not a member"),
-        ("google acme/2 //me --local --user olga", "empty segment"),
         ("google acme/2 /me", "API_URL"),
     ] {
         let output = stack.run(&format!("call {wrong}"));
@@ -427,6 +426,10 @@ fn a_platform_is_called_and_its_answer_printed_alone() {
         ("google acme/2 /me --user olga", "--user is for the local"),
         ("google acme/2 /me?a=b --local --user olga", "-q of its own"),
         ("google acme/2 G@T /me --local --user olga", "the method"),
+        ("google acme/2 FOO /me --local --user olga", "the method"),
+        ("google acme/2 post --local --user olga", "name a path"),
+        ("google acme/2 //me --local --user olga", "empty segment"),
+        ("google acme/2 / --local --user olga", "empty segment"),
         (
             "google acme/2 DELETE /../../../../../dashboard/acme/integrations/2 --local --user olga",
             "dot segments",

@@ -9,6 +9,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+use serde_json::Value;
 use shared::Variables;
 
 use crate::addresses::Addresses;
@@ -40,6 +41,30 @@ impl LoadServiceConfig for Endpoints {
     }
 }
 
+const ENDPOINTS: &str = "PlatformEndpoints";
+
+/// Returns a JSON object with what another one gives laid over it.
+fn laid_over(json: &str, given: &str) -> String {
+    fn lay(below: &mut Value, above: Value) {
+        match (below, above) {
+            (Value::Object(below), Value::Object(above)) => {
+                for (name, value) in above {
+                    lay(below.entry(name).or_insert(Value::Null), value);
+                }
+            }
+            (below, above) => *below = above,
+        }
+    }
+    // Whoever reads what is no JSON says so.
+    match (serde_json::from_str(json), serde_json::from_str(given)) {
+        (Ok(mut below), Ok(above)) => {
+            lay(&mut below, above);
+            below.to_string()
+        }
+        _ => given.to_owned(),
+    }
+}
+
 impl Environment {
     /// Resolves the template that this crate carries.
     ///
@@ -51,7 +76,7 @@ impl Environment {
             ("AuthIssuer", addresses.issuer.as_str()),
             ("AuthAudience", openid::AUDIENCE),
             ("SignInClientId", openid::AUDIENCE),
-            ("PlatformEndpoints", &endpoints),
+            (ENDPOINTS, &endpoints),
         ];
         let template = Template::parse(EMBEDDED)?;
         for name in addresses.parameters.keys() {
@@ -62,6 +87,10 @@ impl Environment {
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .chain(addresses.parameters.clone())
+                .chain(addresses.parameters.get(ENDPOINTS).map(|given| {
+                    // What it does not name stays on this machine.
+                    (ENDPOINTS.to_owned(), laid_over(&endpoints, given))
+                }))
                 .collect(),
             sqs: addresses.sqs.clone(),
         };

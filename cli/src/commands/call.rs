@@ -54,6 +54,9 @@ pub(crate) struct Call {
     stack: StackArguments,
 }
 
+/// What the gateway takes.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
 fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE")?;
     if name.is_empty() {
@@ -112,20 +115,23 @@ impl Call {
         } else {
             self.print(response).await?;
         }
-        Ok(Outcome::fine_if(
-            status.is_success() && verdict == "accepted",
-        ))
+        Ok(Outcome::fine_if(verdict == "accepted"))
     }
 
     fn method_and_path(&self) -> anyhow::Result<(Method, String)> {
         let has_body = self.body.is_some() || !self.fields.is_empty();
         let (method, path) = match &self.request[..] {
             [path] if has_body => (Method::POST, path),
+            [path] if METHODS.contains(&&*path.to_uppercase()) => {
+                bail!(UsageError("name a path after the method"))
+            }
             [path] => (Method::GET, path),
             [method, path] => {
                 let method = method.to_uppercase();
-                let method = method.parse();
-                (method.map_err(|_| UsageError("the method is none"))?, path)
+                if !METHODS.contains(&&*method) {
+                    bail!(UsageError("the method is none of HTTP's"));
+                }
+                (method.parse()?, path)
             }
             _ => bail!("a method and a path are wanted"),
         };
@@ -135,6 +141,9 @@ impl Call {
             ));
         }
         let path = path.strip_prefix('/').unwrap_or(path);
+        if path.is_empty() || path.starts_with('/') || path.contains("//") {
+            bail!(UsageError("the path has an empty segment"));
+        }
         Ok((method, path.to_owned()))
     }
 

@@ -53,7 +53,10 @@ pub fn read_call(platform: Platform, answer: &CallAnswer, now: DateTime<Utc>) ->
     let rule = rule::find(definition.rules, RequestKind::Call, answer.status, &error);
     let (verdict, throttle) = match rule {
         Some(rule) => judge(&rule.means, &error, answer, &usage, now),
-        None if answer.status >= 400 || error.is_error() => (CallVerdict::Rejected, None),
+        // A redirect that nobody follows did nothing.
+        None if (300..304).contains(&answer.status) || answer.status > 304 || error.is_error() => {
+            (CallVerdict::Rejected, None)
+        }
         None => (CallVerdict::Accepted, None),
     };
     CallReading {

@@ -22,6 +22,8 @@ const REFRESH_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often a refresh by somebody else is looked for, in real time: on a clock that stands
 /// still, looking must not let time pass.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// For how long the platform's own word to us stands against a caller's.
+const SURE: TimeDelta = TimeDelta::minutes(1);
 /// A token that was issued within this time is as good as a new one.
 const NEWLY_ISSUED: TimeDelta = TimeDelta::minutes(5);
 /// When to ask again, where nobody knows better.
@@ -91,11 +93,16 @@ impl Wanted {
         } else {
             self.min_validity
         };
-        is_living(row, now + least) && !self.rejects(row)
+        is_living(row, now + least) && !self.rejects(row, now)
     }
 
-    fn rejects(&self, row: &Integration) -> bool {
-        self.rejected_generation == Some(row.credential.generation)
+    /// Whether the caller wants another token than the row's. One that is newer than a minute, or
+    /// that the platform has accepted from us within one, is not replaced: whatever is wrong,
+    /// another exchange for each call does not mend it.
+    fn rejects(&self, row: &Integration, now: DateTime<Utc>) -> bool {
+        let times = [row.expiry.issued_at, row.refresh.alive_at];
+        let is_sure = times.into_iter().flatten().any(|at| now - at < SURE);
+        self.rejected_generation == Some(row.credential.generation) && !is_sure
     }
 }
 
@@ -243,7 +250,7 @@ impl AccessTokens {
         }
         // By the platform's own word to us, whatever it said to the caller.
         let is_alive = is(&check, CheckResult::Alive);
-        if is_living(&row, now) && (is_alive || !wanted.rejects(&row)) {
+        if is_living(&row, now) && (is_alive || !wanted.rejects(&row, now)) {
             return Ok(row);
         }
         // The row does not show what holds all of its platform.
@@ -313,15 +320,16 @@ fn is(check: &Option<OwnCheck>, result: CheckResult) -> bool {
 /// Returns after how many seconds a refresh may have been possible, `usual` if nothing says.
 fn retry_after(row: &Integration, usual: TimeDelta, now: DateTime<Utc>) -> u32 {
     let lease = row.refresh.lease.as_ref().map(|lease| lease.until);
-    let next = match &row.state {
+    let (next, wait) = match &row.state {
         State::Retrying {
             next_attempt_at,
             wait_until,
             ..
-        } => wait_until.or(Some(*next_attempt_at)),
-        _ => None,
+        } => (Some(*next_attempt_at), *wait_until),
+        _ => (None, None),
     };
-    let at = lease.filter(|at| *at > now).or(next);
+    let ahead = [lease, next, wait].into_iter().flatten();
+    let at = ahead.filter(|at| *at > now).max();
     let wait = at.map_or(usual, |at| at - now);
     let wait = wait.clamp(TimeDelta::seconds(1), LONGEST_RETRY_AFTER);
     u32::try_from(wait.num_seconds()).unwrap_or(1)

@@ -134,9 +134,11 @@ impl Feedback {
         answer: &CallAnswer,
         generation: Option<u64>,
     ) -> Result<Learned, FeedbackError> {
+        let earlier = self.usage.last_report(key, self.clock.now()).await?;
         let (learned, done) = self.learn_from(key, answer, Witness::Reporter).await;
         done?;
-        self.open(key, &learned.reading.usage).await?;
+        let earlier = earlier.map_or_else(Vec::new, |earlier| earlier.usage);
+        self.open(key, &learned.reading.usage, &earlier).await?;
         if learned.reading.verdict.asks_for_check() {
             self.have_checked(key, generation).await?;
         }
@@ -180,7 +182,9 @@ impl Feedback {
         let requested = self.check_tokens.request_check(&integration, generation);
         if let Err(error) = requested.await {
             // So that the next answer asks again, and not one in a minute.
-            self.usage.give_up_check(key, now).await?;
+            if let Err(error) = self.usage.give_up_check(key, now).await {
+                tracing::warn!(%error, quota_key = %key, "the claim of a check stays");
+            }
             return Err(error.into());
         }
         Ok(())
@@ -220,18 +224,30 @@ impl Feedback {
         let full = full.filter_map(|usage| Some((usage.scope, usage.resets_at?, source(usage))));
         let throttle = reading.throttle;
         let throttle = throttle.map(|(scope, until)| (scope, until, BlockSource::Throttle));
-        // Of equal ends the last one counts: no report lifts a throttle.
         let all: Vec<_> = full.chain(throttle).collect();
-        let Some((_, until, source)) = all.iter().max_by_key(|(_, until, _)| *until) else {
+        let latest = |all: &[(UsageScope, DateTime<Utc>, BlockSource)]| {
+            let (_, until, source) = *all.iter().max_by_key(|(_, until, _)| *until)?;
+            // No report lifts what a throttle closed.
+            let is_throttled = all.iter().any(|(.., of)| *of == BlockSource::Throttle);
+            Some((
+                until,
+                if is_throttled {
+                    BlockSource::Throttle
+                } else {
+                    source
+                },
+            ))
+        };
+        let Some((until, source)) = latest(&all) else {
             return Ok(None);
         };
         // Also where the whole application is meant: others see that block seconds later.
-        let block = self.limiter.block(key, *until, *source).await?;
-        let of_application = all
-            .iter()
+        let block = self.limiter.block(key, until, source).await?;
+        let of_application = all.into_iter();
+        let of_application: Vec<_> = of_application
             .filter(|(scope, ..)| *scope == UsageScope::Application)
-            .max_by_key(|(_, until, _)| *until);
-        let Some((_, until, source)) = of_application else {
+            .collect();
+        let Some((until, source)) = latest(&of_application) else {
             return Ok(block.until());
         };
         tracing::warn!(quota_key = %key, %until, "a platform asks all integrations to wait");
@@ -239,13 +255,13 @@ impl Feedback {
         let application = match witness {
             Witness::Us => {
                 self.limiter
-                    .block_application(platform, *until, *source)
+                    .block_application(platform, until, source)
                     .await?
             }
             Witness::Reporter => {
                 let limiter = &self.limiter;
                 limiter
-                    .block_application_on_report(platform, *until, *source)
+                    .block_application_on_report(platform, until, source)
                     .await?
             }
         };
@@ -253,13 +269,28 @@ impl Feedback {
     }
 
     /// Opens what was closed because of a use of the integration that is no longer near its end.
-    async fn open(&self, key: &QuotaKey, usage: &[Usage]) -> Result<(), QuotaError> {
+    /// What was said `earlier` of another use closes it again, until that one's end.
+    async fn open(
+        &self,
+        key: &QuotaKey,
+        usage: &[Usage],
+        earlier: &[Usage],
+    ) -> Result<(), QuotaError> {
         let free: Vec<_> = usage.iter().filter(|usage| !usage.is_used_up).collect();
         if free.is_empty() || self.limiter.status(key).await?.blocked_until.is_none() {
             return Ok(());
         }
+        let mut is_open = false;
         for usage in free {
-            self.limiter.unblock(key, &source(usage)).await?;
+            is_open |= self.limiter.unblock(key, &source(usage)).await?;
+        }
+        let others = earlier.iter().filter(|of| of.is_used_up);
+        let others = others.filter(|of| usage.iter().all(|told| source(told) != source(of)));
+        let latest = others
+            .filter_map(|of| Some((of.resets_at?, source(of))))
+            .max_by_key(|(until, _)| *until);
+        if let Some((until, source)) = latest.filter(|_| is_open) {
+            self.limiter.block(key, until, source).await?;
         }
         Ok(())
     }

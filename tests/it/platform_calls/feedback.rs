@@ -232,6 +232,49 @@ async fn no_report_opens_the_quotas_of_others() {
 }
 
 #[tokio::test]
+async fn one_use_that_is_free_again_leaves_another_closed() {
+    let life = Some(TimeDelta::days(40));
+    let world = world(&[("a", "meta", life, false)]).await;
+    let cases = |cases: Value| {
+        let header = cases.to_string();
+        json!({"status": 200, "headers": {"X-Business-Use-Case-Usage": header}})
+    };
+    let case = |count: u32, minutes: u32| json!([{"type": "pages", "call_count": count, "estimated_time_to_regain_access": minutes}]);
+    let both = cases(json!({"1": case(100, 30), "2": case(100, 10)}));
+    report(&world, "meta", "a", both).await;
+    assert_blocked(&world, "meta", "a", 1_801).await;
+    world.pass(TimeDelta::seconds(61));
+    report(&world, "meta", "a", cases(json!({"1": case(10, 0)}))).await;
+    // The authorizer repeats a denial that it remembers for at most a minute.
+    world.pass(TimeDelta::seconds(60));
+    assert_blocked(&world, "meta", "a", 601 - 121).await;
+}
+
+#[tokio::test]
+async fn no_report_lifts_what_a_refused_call_closed() {
+    let world = world(&[("x", "twitter", Some(TimeDelta::hours(2)), true)]).await;
+    let reset = (world.now() + TimeDelta::hours(6)).timestamp().to_string();
+    let headers = |remaining: &str| {
+        json!({
+            "Retry-After": "300", "x-user-limit-24hour-limit": "10",
+            "x-user-limit-24hour-remaining": remaining, "x-user-limit-24hour-reset": reset,
+        })
+    };
+    let refused = json!({"status": 429, "headers": headers("0")});
+    report(&world, "twitter", "x", refused).await;
+    world.pass(TimeDelta::seconds(61));
+    report(
+        &world,
+        "twitter",
+        "x",
+        json!({"status": 200, "headers": headers("9")}),
+    )
+    .await;
+    world.pass(TimeDelta::seconds(60));
+    assert_ne!(permit(&world, "twitter", "x").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_report_of_many_uses_costs_a_few_writes() {
     let (world, calls) = counted_world().await;
     let life = Some(TimeDelta::days(40));

@@ -203,6 +203,19 @@ async fn what_cannot_be_looked_into_is_not_passed_on_and_counts_all_the_same() {
     assert_eq!(text, r#"{"next":"?access_token=TOKEN_WITHHELD"}"#);
     let received = recorder.take().pop().unwrap();
     assert_eq!(received.head.headers["accept-encoding"], "gzip");
+    // What is refused behind an encoding is refused all the same, and the token renewed.
+    world.pass(TimeDelta::minutes(2));
+    let opaque = [("content-encoding", "br")];
+    let refused = json!({"error": {"code": 190, "message": "Invalid"}}).to_string();
+    recorder.answer(answer(400, &opaque, refused));
+    recorder.answer(answer(200, &[], "done"));
+    recorder.take();
+    let got = get().send().await.unwrap();
+    assert_eq!(
+        (got.status(), got.text().await.unwrap().as_str()),
+        (reqwest::StatusCode::OK, "done")
+    );
+    assert_eq!(recorder.take().len(), 2);
     // Too long when it is unpacked.
     let bomb = gzip(&vec![b'x'; 40 * 1024 * 1024]);
     recorder.answer(answer(200, &[("content-encoding", "gzip")], bomb));
@@ -216,6 +229,9 @@ async fn what_cannot_be_looked_into_is_not_passed_on_and_counts_all_the_same() {
     let problem: Value = got.json().await.unwrap();
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("is in the encoding \"br\""), "{detail}");
+    assert!(!detail.contains("has done"), "{detail}");
+    let said = (&problem["status_of_platform"], &problem["verdict"]);
+    assert_eq!(said, (&json!(429), &json!("throttled")));
     world.pass(TimeDelta::seconds(6));
     let got = get().send().await.unwrap();
     assert_eq!(got.status(), 429);

@@ -270,6 +270,24 @@ async fn a_platform_that_holds_us_back_is_not_asked() {
 }
 
 #[tokio::test]
+async fn a_caller_that_refuses_each_token_gets_no_exchange_for_each() {
+    let world = world(&[("x", "twitter", Some(TimeDelta::hours(2)), true)]).await;
+    let refreshes = || world.stack.platforms().refreshes(Platform::Twitter);
+    let mut generation = 1;
+    for _ in 0..5 {
+        let rejected = json!({"rejected_generation": generation});
+        let answer = take_token(&world, "twitter", "x", rejected).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        generation = answer.json()["generation"].as_u64().unwrap();
+    }
+    assert_eq!((refreshes(), generation), (1, 2));
+    world.pass(TimeDelta::minutes(1));
+    let rejected = json!({"rejected_generation": generation});
+    take_token(&world, "twitter", "x", rejected).await;
+    assert_eq!(refreshes(), 2);
+}
+
+#[tokio::test]
 async fn an_open_circuit_breaker_is_told() {
     let ended = Some(TimeDelta::seconds(-1));
     let world = world(&[

@@ -22,7 +22,7 @@ const GZIP: &[u8] = b"\x1f\x8b";
 pub(super) enum Opaque {
     /// It is in an encoding that nobody asked for.
     Encoded(String),
-    /// It is no gzip, or only the beginning of one.
+    /// It is gzip that is cut off or spoilt, with the token in it.
     Broken,
     TooLong,
 }
@@ -39,59 +39,53 @@ pub(super) fn conceal(token: &SecretString, answer: &mut CallAnswer) -> Result<(
     if answer.body.is_empty() || bodiless.iter().any(|status| *status == answer.status) {
         return Ok(());
     }
-    let says_gzip = encoding(&answer.headers)?;
+    check_encoding(&answer.headers)?;
     // Some servers pack unasked, and do not say so.
-    let is_gzip = answer.body.starts_with(GZIP);
-    if !is_gzip {
-        return if says_gzip {
-            Err(Opaque::Broken)
-        } else {
-            Ok(())
-        };
+    if !answer.body.starts_with(GZIP) {
+        return Ok(());
     }
-    match unpack(&answer.body) {
-        Ok(unpacked) => {
-            if let Some(clean) = replaced(token, &unpacked) {
-                answer.body = pack(&clean);
-            }
-            Ok(())
-        }
-        // A file may begin so and be none.
-        Err(Opaque::Broken) if !says_gzip => Ok(()),
-        Err(opaque) => Err(opaque),
+    let (unpacked, is_whole) = unpack(&answer.body)?;
+    match replaced(token, &unpacked) {
+        Some(clean) if is_whole => answer.body = pack(&clean),
+        // Whoever unpacks what is there would find it.
+        Some(_) => return Err(Opaque::Broken),
+        None => {}
     }
+    Ok(())
 }
 
-/// Whether the headers say that the body is in gzip.
-fn encoding(headers: &HeaderMap) -> Result<bool, Opaque> {
+/// Fails for an encoding that cannot be looked into.
+fn check_encoding(headers: &HeaderMap) -> Result<(), Opaque> {
+    // The last two are of servers that mistake the header for another.
+    const PLAIN: [&str; 4] = ["", "identity", "none", "utf-8"];
     let values = headers.get_all(CONTENT_ENCODING).into_iter();
     let codings: Vec<String> = values
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .map(|coding| String::from_utf8_lossy(coding.trim_ascii()).to_ascii_lowercase())
-        .filter(|coding| !coding.is_empty() && coding != "identity")
+        .filter(|coding| !PLAIN.contains(&&**coding))
         .collect();
     match &codings[..] {
-        [] => Ok(false),
+        [] => Ok(()),
         // Both names are one coding (RFC 9110, 8.4.1.3).
-        [one] if one == "gzip" || one == "x-gzip" => Ok(true),
+        [one] if one == "gzip" || one == "x-gzip" => Ok(()),
         others => Err(Opaque::Encoded(others.join(", "))),
     }
 }
 
-fn unpack(body: &[u8]) -> Result<Vec<u8>, Opaque> {
+/// Returns as much as can be unpacked, and whether that is all.
+fn unpack(body: &[u8]) -> Result<(Vec<u8>, bool), Opaque> {
     let mut unpacked = Vec::new();
     let limit = u64::try_from(MAX_UNPACKED).unwrap_or(u64::MAX);
     let mut gzip = MultiGzDecoder::new(body).take(limit);
-    gzip.read_to_end(&mut unpacked)
-        .map_err(|_| Opaque::Broken)?;
+    let is_whole = gzip.read_to_end(&mut unpacked).is_ok();
     match unpacked.len() < MAX_UNPACKED {
-        true => Ok(unpacked),
+        true => Ok((unpacked, is_whole)),
         false => Err(Opaque::TooLong),
     }
 }
 
 fn pack(body: &[u8]) -> Vec<u8> {
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     let packed = gzip.write_all(body).and_then(|()| gzip.finish());
     packed.expect("a Vec takes every byte")
 }
@@ -112,13 +106,13 @@ fn replaced(token: &[u8], text: &[u8]) -> Option<Vec<u8>> {
     let mut at = 0;
     while at < text.len() {
         match spelled_at(&text[at..], token) {
-            Some(length) => {
+            Some(length) if length > 0 => {
                 clean.extend_from_slice(&text[copied..at]);
                 clean.extend_from_slice(WITHHELD);
                 at += length;
                 copied = at;
             }
-            None => at += 1,
+            _ => at += 1,
         }
     }
     (copied > 0).then(|| {
@@ -132,16 +126,30 @@ fn replaced(token: &[u8], text: &[u8]) -> Option<Vec<u8>> {
 /// leave as it is.
 fn spelled_at(text: &[u8], token: &[u8]) -> Option<usize> {
     let mut at = 0;
-    for byte in token {
-        at += match &text[at..] {
-            [same, ..] if same == byte => 1,
-            [b'%', rest @ ..] if hex(rest, 2) == Some(u32::from(*byte)) => 3,
-            [b'\\', b'u', rest @ ..] if hex(rest, 4) == Some(u32::from(*byte)) => 6,
-            [b'\\', same, ..] if same == byte => 2,
-            _ => return None,
+    for (number, byte) in token.iter().enumerate() {
+        let rest = &text[at..];
+        let escaped = match rest {
+            [b'%', digits @ ..] if hex(digits, 2) == Some(u32::from(*byte)) => Some(3),
+            [b'\\', b'u', digits @ ..] if hex(digits, 4) == Some(u32::from(*byte)) => Some(6),
+            [b'\\', same, ..] if same == byte => Some(2),
+            _ => None,
+        };
+        let is_plain = rest.first() == Some(byte);
+        at += match escaped {
+            // A token with a percent sign or a backslash may be either.
+            Some(length) if is_plain => {
+                let after = spelled_at(&rest[length..], &token[number + 1..]);
+                if let Some(after) = after {
+                    return Some(at + length + after);
+                }
+                1
+            }
+            Some(length) => length,
+            None if is_plain => 1,
+            None => return None,
         };
     }
-    (at > 0).then_some(at)
+    Some(at)
 }
 
 /// Reads so many hexadecimal digits.
@@ -204,9 +212,18 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_looks_encoded_is_found_as_well() {
+        for text in ["a%3Db\\c", "a%253Db\\c", "a%3Db\\\\c", "a%253Db%5Cc"] {
+            let mut answer = answer(text.as_bytes(), &[]);
+            conceal(&SecretString::from("a%3Db\\c"), &mut answer).unwrap();
+            assert_eq!(answer.body, WITHHELD, "{text}");
+        }
+    }
+
+    #[test]
     fn a_packed_body_is_packed_anew_only_to_take_a_token_out() {
         let packed = pack(b"nothing");
-        let clean = |body: &[u8]| unpack(body).unwrap();
+        let clean = |body: &[u8]| unpack(body).unwrap().0;
         for headers in [
             &[("content-encoding", "gzip")][..],
             &[("content-encoding", "X-GZip")],
@@ -230,14 +247,16 @@ mod tests {
         let encoded = Opaque::Encoded("gzip, zstd".to_owned());
         assert_eq!(concealed(b"x", &twice).unwrap_err(), encoded);
         let gzip = [("content-encoding", "gzip")];
-        assert_eq!(concealed(b"x", &gzip).unwrap_err(), Opaque::Broken);
-        let whole = pack(b"nothing");
-        let cut = &whole[..whole.len() - 9];
-        assert_eq!(concealed(cut, &gzip).unwrap_err(), Opaque::Broken);
         let bomb = pack(&vec![b'x'; MAX_UNPACKED]);
         assert_eq!(concealed(&bomb, &gzip).unwrap_err(), Opaque::TooLong);
-        // What is not called packed, and is not.
-        assert_eq!(concealed(cut, &[]).unwrap().body, cut);
+        // What cannot be unpacked to its end passes, unless the token is in what can.
+        let with = |text: &[u8]| [pack(text), b"\n".to_vec()].concat();
+        for headers in [&gzip[..], &[]] {
+            assert_eq!(concealed(&with(b"a"), headers).unwrap().body, with(b"a"));
+            let spoilt = concealed(&with(b"EAA|b/c"), headers);
+            assert_eq!(spoilt.unwrap_err(), Opaque::Broken);
+            assert_eq!(concealed(b"plain", headers).unwrap().body, b"plain");
+        }
         // Without a body, an encoding is that of another answer (HEAD, 204, 304).
         for (status, headers) in [(200, &br), (304, &gzip)] {
             let mut answer = answer(b"", headers);

@@ -53,6 +53,7 @@ fn form_has_any(form: &[u8]) -> bool {
 
 /// Whether a JSON object has any as a member of its own.
 fn object_has_any(json: &[u8]) -> bool {
+    let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);
     serde_json::from_slice::<HashMap<String, IgnoredAny>>(json)
         .is_ok_and(|members| NAMES.iter().any(|name| members.contains_key(*name)))
 }

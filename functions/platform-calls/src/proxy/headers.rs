@@ -2,8 +2,8 @@
 
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE, VIA,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, RANGE, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use shared::Platform;
@@ -60,7 +60,8 @@ pub(super) fn to_platform(headers: &HeaderMap, platform: Platform) -> HeaderMap 
     });
     // Of what is packed otherwise, nobody here could tell whether the token is in it. Without
     // the header, a server may use any encoding (RFC 9110, 12.5.3).
-    let encoding = if takes_gzip(headers) {
+    // A part of a packed body cannot be unpacked.
+    let encoding = if takes_gzip(headers) && !headers.contains_key(RANGE) {
         "gzip"
     } else {
         "identity"

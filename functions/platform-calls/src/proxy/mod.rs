@@ -5,6 +5,8 @@ mod credentials;
 mod headers;
 mod target;
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -31,6 +33,8 @@ use crate::metered::{MeteredCall, QuotaHeaders};
 
 /// Refreshing a token, and two calls, take no longer: the gateway waits 29 s.
 const TIMEOUT: TimeDelta = TimeDelta::seconds(25);
+/// How long having an integration checked may take, after the answer came.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 /// A refused token that is no older is not replaced.
 const NEW: TimeDelta = TimeDelta::minutes(1);
 /// What Lambda returns at most, in bytes, headers and JSON included
@@ -60,23 +64,16 @@ pub(crate) async fn forward(
 ) -> Result<Response, Problem> {
     let platform = metered.caller.platform;
     let answer = pass_on(metered.caller, &app, request).await;
-    let is_platforms_error = match &answer {
-        Ok(response) => response.status().is_server_error(),
-        Err(problem) => is_of_platform(problem.status()),
-    };
-    // The gateway counts it among its own errors.
-    let count = [(
-        "PlatformErrorsPassedOn",
-        Metric::Count(is_platforms_error.into()),
-    )];
-    let by = Some(("platform", platform.name()));
-    app.metrics.write(app.calls.clock.precise(), by, &count);
+    let is_error = |response: &Response| response.status().is_server_error();
+    count_errors(&app, platform, answer.as_ref().is_ok_and(is_error));
     answer
 }
 
-/// Whether a problem of ours says that the platform gave no usable answer.
-fn is_of_platform(status: StatusCode) -> bool {
-    [StatusCode::BAD_GATEWAY, StatusCode::GATEWAY_TIMEOUT].contains(&status)
+/// Counts an answer that the gateway counts among our errors, and that is the platform's.
+fn count_errors(app: &App, platform: Platform, is_platforms: bool) {
+    let count = [("PlatformErrorsPassedOn", Metric::Count(is_platforms.into()))];
+    let by = Some(("platform", platform.name()));
+    app.metrics.write(app.calls.clock.precise(), by, &count);
 }
 
 async fn pass_on(caller: Caller, app: &App, request: Request) -> Result<Response, Problem> {
@@ -91,7 +88,8 @@ async fn pass_on(caller: Caller, app: &App, request: Request) -> Result<Response
     };
     credentials::check_body(&call.headers, &call.body)?;
     let answered = call_and_learn(app, &caller, &call).await?;
-    Ok(respond(answered, caller.platform, app.calls.clock.now()))
+    let now = app.calls.clock.now();
+    respond(answered, caller.platform, now)
 }
 
 /// Gives a problem of our own the member in which the platforms' client libraries look for an
@@ -107,6 +105,10 @@ pub(crate) async fn explain(mut response: Response) -> Response {
     response
 }
 
+fn no_token_in_time() -> Problem {
+    Problem::unavailable("The access token could not be had in time; nothing was sent.")
+}
+
 fn too_late() -> Problem {
     let seconds = TIMEOUT.num_seconds();
     Problem::gateway_timeout(format!(
@@ -118,6 +120,8 @@ fn too_late() -> Problem {
 /// A platform's answer, and what came with it.
 struct Answered {
     answer: CallAnswer,
+    /// Why the answer cannot be passed on, if it cannot.
+    unfit: Option<Unfit>,
     learned: Learned,
     /// The second permit, of a call that was sent twice.
     permit: Option<Permit>,
@@ -147,7 +151,7 @@ impl<'a> Deadline<'a> {
 async fn call_and_learn(app: &App, caller: &Caller, call: &Call) -> Result<Answered, Problem> {
     let deadline = Deadline::of(&app.calls.clock);
     let token = deadline.within(token(app, caller, Wanted::default()));
-    let token = token.await.ok_or_else(too_late)?;
+    let token = token.await.ok_or_else(no_token_in_time)?;
     let token = token.map_err(|refused| no_token(caller, refused))?;
     let key = caller.quota_key();
     let answered = send_and_learn(app, &key, call, &token, &deadline).await?;
@@ -217,36 +221,47 @@ async fn send_and_learn(
     deadline: &Deadline<'_>,
 ) -> Result<Answered, Problem> {
     let sent = deadline.within(send(app, call, token)).await;
-    let (mut answer, is_whole) = sent.ok_or_else(too_late)??;
+    let sent = sent.unwrap_or_else(|| {
+        count_errors(app, key.platform(), true);
+        Err(too_late())
+    });
+    let (mut answer, mut unfit) = sent?;
     let feedback = &app.calls.feedback;
     let (learned, done) = feedback.learn(key, &answer).await;
     let verdict = learned.reading.verdict;
     // A refused token is refreshed at once instead.
     let checked = match verdict.asks_for_check() && verdict != CallVerdict::TokenRefused {
-        true => feedback.have_checked(key, Some(token.generation)).await,
+        true => {
+            let check = feedback.have_checked(key, Some(token.generation));
+            let begun = app.calls.clock.within(CHECK_TIMEOUT, check).await;
+            begun.unwrap_or(Ok(()))
+        }
         false => Ok(()),
     };
     // The call was made: its answer must not be lost for that.
     if let Err(error) = done.and(checked) {
         tracing::error!(%error, quota_key = %key, "an answer could not be acted on");
     }
-    is_whole?;
-    conceal::conceal(&token.token, &mut answer).map_err(opaque)?;
-    check_length(&answer)?;
+    if unfit.is_none() {
+        unfit = match conceal::conceal(&token.token, &mut answer) {
+            Ok(()) => too_long(&answer),
+            Err(opaque) => Some(Unfit::Opaque(opaque)),
+        };
+    }
     Ok(Answered {
         answer,
+        unfit,
         learned,
         permit: None,
     })
 }
 
-/// Returns the answer, and whether all of it can be passed on: the body of one that cannot is
-/// left out.
+/// Returns the answer, and why it cannot be passed on, if it cannot: its body is left out then.
 async fn send(
     app: &App,
     call: &Call,
     token: &AccessToken,
-) -> Result<(CallAnswer, Result<(), Problem>), Problem> {
+) -> Result<(CallAnswer, Option<Unfit>), Problem> {
     let mut headers = call.headers.clone();
     let (name, value) = token.header();
     let value = HeaderValue::from_str(value.expose_secret());
@@ -256,13 +271,11 @@ async fn send(
         HeaderName::from_bytes(name.as_bytes()).map_err(Problem::internal)?,
         value,
     );
-    let mut request = app
+    let request = app
         .http
         .request(call.method.clone(), call.url.clone())
-        .headers(headers);
-    if !call.body.is_empty() {
-        request = request.body(call.body.clone());
-    }
+        .headers(headers)
+        .body(call.body.clone());
     let response = request.send().await.map_err(unreachable)?;
     read(response).await
 }
@@ -276,14 +289,12 @@ fn unreachable(error: reqwest::Error) -> Problem {
     Problem::bad_gateway(detail, error.without_url())
 }
 
-async fn read(
-    mut response: reqwest::Response,
-) -> Result<(CallAnswer, Result<(), Problem>), Problem> {
+async fn read(mut response: reqwest::Response) -> Result<(CallAnswer, Option<Unfit>), Problem> {
     let status = response.status();
-    if status.as_u16() >= 600 {
+    if !(200..600).contains(&status.as_u16()) {
         return Err(Problem::bad_gateway(
             format!(
-                "The platform answered with status {}, which HTTP does not have.",
+                "The platform answered with status {}, which is no answer in HTTP.",
                 status.as_u16()
             ),
             "a status that the gateway does not know",
@@ -296,61 +307,79 @@ async fn read(
     };
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
         answer.body.extend_from_slice(&chunk);
-        if let Err(too_long) = check_length(&answer) {
+        if let Some(unfit) = too_long(&answer) {
             answer.body.clear();
-            return Ok((answer, Err(too_long)));
+            return Ok((answer, Some(unfit)));
         }
     }
-    Ok((answer, Ok(())))
+    Ok((answer, None))
 }
 
-/// Fails if Lambda cannot return an answer.
-fn check_length(answer: &CallAnswer) -> Result<(), Problem> {
+/// Why an answer that came cannot be passed on.
+enum Unfit {
+    /// Lambda returns no more bytes than these.
+    TooLong(usize),
+    Opaque(Opaque),
+}
+
+fn too_long(answer: &CallAnswer) -> Option<Unfit> {
     let headers = answer.headers.iter();
     let head: usize = headers
         .map(|(name, value)| name.as_str().len() + 2 * value.len() + 16)
         .sum();
     // The body is in base64 there.
     let room = MAX_LAMBDA_ANSWER.saturating_sub(JSON_ROOM + head) / 4 * 3;
-    if answer.body.len() <= room {
-        return Ok(());
-    }
-    Err(not_passed_on(
-        &format!("is longer than the {room} bytes that can be passed on"),
-        "a long answer",
-    ))
+    (answer.body.len() > room).then_some(Unfit::TooLong(room))
 }
 
-fn opaque(opaque: Opaque) -> Problem {
-    let what = match &opaque {
-        Opaque::Encoded(coding) => format!(
-            "is in the encoding {}, which nobody asked for",
-            quoted(coding)
-        ),
-        Opaque::Broken => "says that it is gzip, and cannot be unpacked".to_owned(),
-        Opaque::TooLong => "is too long when it is unpacked".to_owned(),
+/// Says why an answer cannot be passed on, and what it means.
+fn not_passed_on(unfit: &Unfit, answer: &CallAnswer, learned: &Learned) -> Problem {
+    let what = match unfit {
+        Unfit::TooLong(room) => {
+            format!("is longer than the {room} bytes that can be passed on")
+        }
+        Unfit::Opaque(Opaque::Encoded(coding)) => {
+            format!(
+                "is in the encoding {}, which nobody asked for",
+                quoted(coding)
+            )
+        }
+        Unfit::Opaque(Opaque::Broken) => "is gzip that is cut off or spoilt".to_owned(),
+        Unfit::Opaque(Opaque::TooLong) => "is too long when it is unpacked".to_owned(),
     };
-    not_passed_on(&what, &format!("{opaque:?}"))
-}
-
-/// Says why an answer that came cannot be passed on.
-fn not_passed_on(what: &str, cause: &str) -> Problem {
+    let verdict = learned.reading.verdict;
+    let then = match verdict {
+        CallVerdict::Accepted => {
+            "The platform has done what it was asked for. Take an access token, and make the call \
+             yourself, if you need its answer."
+        }
+        verdict => verdict.advice(),
+    };
+    let until = learned.closed_until.map(|until| until.to_rfc3339());
     Problem::bad_gateway(
-        format!(
-            "The platform's answer {what}. Take an access token, and make this call yourself. The \
-             platform has done what it was asked for."
-        ),
-        cause,
+        format!("The platform's answer {what}. {then}"),
+        "an answer that cannot be passed on",
     )
+    .with("status_of_platform", answer.status)
+    .with("verdict", verdict.name())
+    .with("until", until)
 }
 
 /// Returns the platform's answer, what it means, and what is left of the quota.
-fn respond(answered: Answered, platform: Platform, now: DateTime<Utc>) -> Response {
+fn respond(
+    answered: Answered,
+    platform: Platform,
+    now: DateTime<Utc>,
+) -> Result<Response, Problem> {
     let Answered {
         answer,
+        unfit,
         learned,
         permit,
     } = answered;
+    if let Some(unfit) = unfit {
+        return Err(not_passed_on(&unfit, &answer, &learned));
+    }
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     *response.headers_mut() = headers::to_caller(&answer.headers);
@@ -365,5 +394,5 @@ fn respond(answered: Answered, platform: Platform, now: DateTime<Utc>) -> Respon
         let headers = QuotaHeaders::of(permit, platform, now);
         response.extensions_mut().insert(headers);
     }
-    response
+    Ok(response)
 }
