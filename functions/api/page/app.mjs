@@ -59,7 +59,10 @@ if (root) {
   const isSignedOut = location.pathname.endsWith("/signed-out");
   render(
     isSignedOut
-      ? html`<main><h1>You are signed out.</h1><p><a href="./">Sign in again</a></p></main>`
+      ? html`<main>
+          <h1>You are signed out.</h1>
+          <p><a href="./">Sign in again</a></p>
+        </main>`
       : html`<${Page} />`,
     root,
   );

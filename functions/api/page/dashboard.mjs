@@ -12,7 +12,7 @@ import { Timeline } from "./timeline.mjs";
 /** How many cards are shown before the table. */
 const MAX_CARDS = 12;
 
-/** @param {{parameters: string[]}} of */
+/** @param {{parameters: [string]}} of */
 export function Dashboard({ parameters: [org] }) {
   const path = `api/dashboard/${encodeURIComponent(org)}/integrations`;
   const { data: all, error, reload } = useLive(() => getAll(path, "integrations"), [org]);
@@ -34,24 +34,30 @@ export function Dashboard({ parameters: [org] }) {
     ${error && html`<p class="stale" role="status">This may be out of date: ${error.message}</p>`}
     <h1 class="hidden">Integrations of ${org}</h1>
     <${Triage} all=${all} filter=${filter} />
-    ${urgent.length > 0 &&
-    html`<ul class="cards" aria-label="What needs you">
-      ${urgent.slice(0, MAX_CARDS).map((of) => html`<${Card} key=${of.integration_id} of=${of} now=${now} />`)}
-    </ul>`}
+    ${
+      urgent.length > 0 &&
+      html`<ul class="cards" aria-label="What needs you">
+        ${urgent.slice(0, MAX_CARDS).map((of) => html`<${Card} key=${of.integration_id} of=${of} now=${now} />`)}
+      </ul>`
+    }
     ${urgent.length > MAX_CARDS && html`<p class="fine">${urgent.length - MAX_CARDS} more are in the table.</p>`}
     <${Timeline} all=${all} now=${now} />
     <${Filters} all=${all} filter=${filter} />
-    ${shown.length === 0
-      ? html`<${Empty} title="Nothing matches.">
-          <button type="button" onClick=${filter.clear}>Show everything</button>
-        <//>`
-      : html`<${Table} rows=${shown} now=${now} filter=${filter} />`}
+    ${
+      shown.length === 0
+        ? html`<${Empty} title="Nothing matches.">
+            <button type="button" onClick=${filter.clear}>Show everything</button>
+          <//>`
+        : html`<${Table} rows=${shown} now=${now} filter=${filter} />`
+    }
   `;
 }
 
 /** @param {any} error */
 const title = (error) =>
-  error.status === 403 ? "You are not a member of this organisation." : "The integrations could not be loaded.";
+  error.status === 403
+    ? "You are not a member of this organisation."
+    : "The integrations could not be loaded.";
 
 /** The filter, as the address has it. */
 function useFilter() {
@@ -75,7 +81,12 @@ function Triage({ all, filter }) {
       const { icon, count } = NEEDS[name];
       const isOn = filter.need === name;
       return html`<li key=${name}>
-        <button type="button" class="count ${name}" aria-pressed=${isOn} onClick=${() => filter.setNeed(isOn ? "" : name)}>
+        <button
+          type="button"
+          class="count ${name}"
+          aria-pressed=${isOn}
+          onClick=${() => filter.setNeed(isOn ? "" : name)}
+        >
           <span aria-hidden="true">${icon}</span> ${count(counts.get(name))}
         </button>
       </li>`;
@@ -87,7 +98,9 @@ function Triage({ all, filter }) {
 function Card({ of, now }) {
   const { icon, word } = NEEDS[need(of)];
   return html`<li class="card ${need(of)}">
-    <p class="fine"><span aria-hidden="true">${icon}</span> ${word} · ${of.platform_name ?? "Unknown"}</p>
+    <p class="fine">
+      <span aria-hidden="true">${icon}</span> ${word} · ${of.platform_name ?? "Unknown"}
+    </p>
     <h2><a href=${of.url.slice(1)}>${of.username ?? of.integration_id}</a></h2>
     <p>${of.message}</p>
     ${of.reconnect_by && html`<p class="fine">Until ${fromNow(of.reconnect_by, now)}</p>`}
@@ -99,20 +112,38 @@ function Card({ of, now }) {
 function Filters({ all, filter }) {
   const platforms = useMemo(() => {
     const names = all.filter((/** @type {any} */ of) => of.platform);
-    return [...new Map(names.map((/** @type {any} */ of) => [of.platform, of.platform_name]))].sort();
+    return [
+      ...new Map(names.map((/** @type {any} */ of) => [of.platform, of.platform_name])),
+    ].sort();
   }, [all]);
-  return html`<form class="filters" role="search" onSubmit=${(/** @type {Event} */ e) => e.preventDefault()}>
-    <label>Search <input type="search" value=${filter.text} onInput=${(/** @type {any} */ e) => filter.setText(e.target.value)} /></label>
+  return html`<form
+    class="filters"
+    role="search"
+    onSubmit=${(/** @type {Event} */ e) => e.preventDefault()}
+  >
+    <label
+      >Search
+      <input
+        type="search"
+        value=${filter.text}
+        onInput=${(/** @type {any} */ e) => filter.setText(e.target.value)}
+    /></label>
     <label>
       Platform
-      <select value=${filter.platform} onChange=${(/** @type {any} */ e) => filter.setPlatform(e.target.value)}>
+      <select
+        value=${filter.platform}
+        onChange=${(/** @type {any} */ e) => filter.setPlatform(e.target.value)}
+      >
         <option value="">All</option>
         ${platforms.map(([name, shown]) => html`<option key=${name} value=${name}>${shown}</option>`)}
       </select>
     </label>
     <label>
       Sort by
-      <select value=${filter.sort} onChange=${(/** @type {any} */ e) => filter.setSort(e.target.value)}>
+      <select
+        value=${filter.sort}
+        onChange=${(/** @type {any} */ e) => filter.setSort(e.target.value)}
+      >
         <option value="">Most urgent first</option>
         <option value="ends">Soonest end first</option>
         <option value="platform">Platform</option>

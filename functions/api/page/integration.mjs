@@ -31,9 +31,21 @@ import { daysFromNow } from "./time.mjs";
 
 /** @type {Record<Need, {icon: string, word: string, count: (n: number) => string}>} */
 export const NEEDS = {
-  reconnect: { icon: "✕", word: "Reconnect", count: (n) => `${n} ${n === 1 ? "needs" : "need"} reconnecting` },
-  act: { icon: "!", word: "Act first", count: (n) => `${n} ${n === 1 ? "waits" : "wait"} for you at the platform` },
-  ends: { icon: "◔", word: "Ends soon", count: (n) => `${n} ${n === 1 ? "ends" : "end"} within 7 days` },
+  reconnect: {
+    icon: "✕",
+    word: "Reconnect",
+    count: (n) => `${n} ${n === 1 ? "needs" : "need"} reconnecting`,
+  },
+  act: {
+    icon: "!",
+    word: "Act first",
+    count: (n) => `${n} ${n === 1 ? "waits" : "wait"} for you at the platform`,
+  },
+  ends: {
+    icon: "◔",
+    word: "Ends soon",
+    count: (n) => `${n} ${n === 1 ? "ends" : "end"} within 7 days`,
+  },
   retrying: { icon: "↻", word: "Retrying", count: (n) => `${n} retrying` },
   healthy: { icon: "✓", word: "Healthy", count: (n) => `${n} healthy` },
   off: { icon: "–", word: "Disconnected", count: (n) => `${n} disconnected` },
@@ -71,7 +83,8 @@ export const needsPerson = (of) => of === "reconnect" || of === "act" || of === 
  */
 export function byUrgency(a, b) {
   const rank = (/** @type {Integration} */ of) => ORDER.indexOf(need(of));
-  const end = (/** @type {Integration} */ of) => (of.reconnect_by ? Date.parse(of.reconnect_by) : Infinity);
+  const end = (/** @type {Integration} */ of) =>
+    of.reconnect_by ? Date.parse(of.reconnect_by) : Infinity;
   return rank(a) - rank(b) || end(a) - end(b) || a.integration_id.localeCompare(b.integration_id);
 }
 
@@ -83,19 +96,22 @@ export function byUrgency(a, b) {
  */
 export function chosen(all, filter) {
   const text = filter.text.trim().toLowerCase();
-  const has = (/** @type {string | undefined} */ value) => (value ?? "").toLowerCase().includes(text);
+  const has = (/** @type {string | undefined} */ value) =>
+    (value ?? "").toLowerCase().includes(text);
   const found = all.filter(
     (of) =>
       (!filter.need || need(of) === filter.need) &&
       (!filter.platform || of.platform === filter.platform) &&
-      (!text || [of.username, of.account_id, of.integration_id, of.created_by, of.platform_name].some(has)),
+      (!text ||
+        [of.username, of.account_id, of.integration_id, of.created_by, of.platform_name].some(has)),
   );
   return found.sort(SORTS[filter.sort] ?? byUrgency);
 }
 
 /** @type {Record<string, (a: Integration, b: Integration) => number>} */
 const SORTS = {
-  platform: (a, b) => (a.platform_name ?? "").localeCompare(b.platform_name ?? "") || byUrgency(a, b),
+  platform: (a, b) =>
+    (a.platform_name ?? "").localeCompare(b.platform_name ?? "") || byUrgency(a, b),
   account: (a, b) => (a.username ?? "").localeCompare(b.username ?? "") || byUrgency(a, b),
   ends: (a, b) => (a.reconnect_by ?? "9").localeCompare(b.reconnect_by ?? "9") || byUrgency(a, b),
 };
@@ -114,7 +130,7 @@ export function ending(all, days, now) {
     }
     const away = daysFromNow(of.reconnect_by, now);
     if (away <= days) {
-      marks.push({ of, away: Math.max(away, 0) });
+      marks.push({ of, end: of.reconnect_by, away: Math.max(away, 0) });
     }
   }
   return marks;

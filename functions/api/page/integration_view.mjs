@@ -6,7 +6,7 @@ import { NEEDS, need } from "./integration.mjs";
 import { Failure, Loading, useLive } from "./states.mjs";
 import { When } from "./table.mjs";
 
-/** @param {{parameters: string[]}} of */
+/** @param {{parameters: [string, string]}} of */
 export function Integration({ parameters: [org, id] }) {
   const home = `api/dashboard/${encodeURIComponent(org)}`;
   const path = `${home}/integrations/${encodeURIComponent(id)}`;
@@ -14,7 +14,11 @@ export function Integration({ parameters: [org, id] }) {
   const [done, setDone] = useState(/** @type {any} */ (null));
   if (!of) {
     return error
-      ? html`<${Failure} title="This integration could not be loaded." error=${error} retry=${reload} />`
+      ? html`<${Failure}
+          title="This integration could not be loaded."
+          error=${error}
+          retry=${reload}
+        />`
       : html`<${Loading} what="the integration" />`;
   }
   const now = Date.now();
@@ -47,7 +51,14 @@ export function Integration({ parameters: [org, id] }) {
         ["Access to data ends", of.data_access_expires_at],
         ["Last success", of.renewed_at],
         ["Next attempt", of.next_attempt_at],
-      ].map(([name, at]) => at && html`<div key=${name}><dt>${name}</dt><dd><${When} at=${at} now=${now} /></dd></div>`)}
+      ].map(
+        ([name, at]) =>
+          at &&
+          html`<div key=${name}>
+            <dt>${name}</dt>
+            <dd><${When} at=${at} now=${now} /></dd>
+          </div>`,
+      )}
     </dl>
     <h2>History</h2>
     <ol class="history">

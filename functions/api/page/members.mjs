@@ -11,7 +11,7 @@ const PERMISSIONS = [
   ["use_integrations", "Call the platforms with the accounts: for applications"],
 ];
 
-/** @param {{parameters: string[]}} of */
+/** @param {{parameters: [string]}} of */
 export function Members({ parameters: [org] }) {
   const path = `api/dashboard/${encodeURIComponent(org)}/members`;
   const { data, error, reload } = useLive(
@@ -51,11 +51,19 @@ export function Members({ parameters: [org] }) {
 function Person({ member, manages, save }) {
   const { user_id: user, role, permissions } = member;
   if (role === "owner") {
-    return html`<li><h2>${user}</h2><p class="fine">Owns the organisation, and may do everything.</p></li>`;
+    return html`<li>
+      <h2>${user}</h2>
+      <p class="fine">Owns the organisation, and may do everything.</p>
+    </li>`;
   }
   const toggle = (/** @type {string} */ name) => {
     const isHeld = permissions.includes(name);
-    save(user, isHeld ? permissions.filter((/** @type {string} */ held) => held !== name) : [...permissions, name]);
+    save(
+      user,
+      isHeld
+        ? permissions.filter((/** @type {string} */ held) => held !== name)
+        : [...permissions, name],
+    );
   };
   const remove = () => confirm(`Remove ${user} from this organisation?`) && save(user, null);
   return html`<li>
@@ -63,9 +71,15 @@ function Person({ member, manages, save }) {
     <fieldset disabled=${!manages}>
       <legend class="hidden">What ${user} may do</legend>
       ${PERMISSIONS.map(
-        ([name, words]) => html`<label key=${name}>
-          <input type="checkbox" checked=${permissions.includes(name)} onChange=${() => toggle(name)} /> ${words}
-        </label>`,
+        ([name, words]) =>
+          html`<label key=${name}>
+            <input
+              type="checkbox"
+              checked=${permissions.includes(name)}
+              onChange=${() => toggle(name)}
+            />
+            ${words}
+          </label>`,
       )}
     </fieldset>
     ${manages && html`<button type="button" onClick=${remove}>Remove ${user}</button>`}
@@ -81,7 +95,14 @@ function Add({ save }) {
     setUser("");
   };
   return html`<form class="filters" onSubmit=${add}>
-    <label>User id <input required maxlength="128" value=${user} onInput=${(/** @type {any} */ e) => setUser(e.target.value)} /></label>
+    <label
+      >User id
+      <input
+        required
+        maxlength="128"
+        value=${user}
+        onInput=${(/** @type {any} */ e) => setUser(e.target.value)}
+    /></label>
     <button>Add a member</button>
   </form>`;
 }

@@ -17,7 +17,11 @@ export function Organizations() {
   }, [only]);
   if (!all) {
     return error
-      ? html`<${Failure} title="Your organisations could not be loaded." error=${error} retry=${reload} />`
+      ? html`<${Failure}
+          title="Your organisations could not be loaded."
+          error=${error}
+          retry=${reload}
+        />`
       : html`<${Loading} what="your organisations" />`;
   }
   if (all.length === 0) {
@@ -29,11 +33,13 @@ export function Organizations() {
     <h1>Your organisations</h1>
     <ul class="cards">
       ${all.map(
-        (/** @type {any} */ of) => html`<li key=${of.org_id}>
-          <a class="card" href="dashboard/${encodeURIComponent(of.org_id)}">
-            <strong>${of.name}</strong><span>${of.role === "owner" ? "You own it" : "You are a member"}</span>
-          </a>
-        </li>`,
+        (/** @type {any} */ of) =>
+          html`<li key=${of.org_id}>
+            <a class="card" href="dashboard/${encodeURIComponent(of.org_id)}">
+              <strong>${of.name}</strong
+              ><span>${of.role === "owner" ? "You own it" : "You are a member"}</span>
+            </a>
+          </li>`,
       )}
     </ul>
   `;

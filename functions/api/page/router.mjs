@@ -17,7 +17,8 @@ export function useAddress() {
     const update = () => setAddress(current());
     const follow = (/** @type {MouseEvent} */ event) => {
       const link = event.target instanceof Element && event.target.closest("a");
-      const isPlain = event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
+      const isPlain =
+        event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
       if (!link || !isPlain || link.target || !link.href.startsWith(document.baseURI)) {
         return;
       }

@@ -48,7 +48,15 @@ export async function begin() {
     return null;
   }
   const code = parameters.get("code");
-  if (code && (await exchange({ grant_type: "authorization_code", code, code_verifier: pending.verifier, redirect_uri: home() }))) {
+  if (
+    code &&
+    (await exchange({
+      grant_type: "authorization_code",
+      code,
+      code_verifier: pending.verifier,
+      redirect_uri: home(),
+    }))
+  ) {
     return pending.returnTo;
   }
   // Nobody is signed in there, or it wants to show something.
@@ -90,7 +98,8 @@ async function leave(returnTo, prompt) {
 export function renew() {
   renewing ??= (async () => {
     const refresh = tokens?.refresh;
-    const renewed = refresh && (await exchange({ grant_type: "refresh_token", refresh_token: refresh }));
+    const renewed =
+      refresh && (await exchange({ grant_type: "refresh_token", refresh_token: refresh }));
     if (!renewed) {
       tokens = null;
       await leave(location.href, "none");
@@ -126,12 +135,20 @@ export async function signOut() {
  * @returns {Promise<boolean>}
  */
 async function exchange(grant) {
-  const response = await fetch("sign-in/token", { method: "POST", body: new URLSearchParams(grant), cache: "no-store" });
+  const response = await fetch("sign-in/token", {
+    method: "POST",
+    body: new URLSearchParams(grant),
+    cache: "no-store",
+  });
   if (!response.ok) {
     return false;
   }
   const { access_token, refresh_token, id_token } = await response.json();
-  tokens = { access: access_token, refresh: refresh_token ?? tokens?.refresh, id: id_token ?? tokens?.id };
+  tokens = {
+    access: access_token,
+    refresh: refresh_token ?? tokens?.refresh,
+    id: id_token ?? tokens?.id,
+  };
   return true;
 }
 

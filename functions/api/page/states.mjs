@@ -6,7 +6,11 @@ import { html, useEffect, useRef, useState } from "./html.mjs";
 export const Loading = ({ what }) => html`<p class="loading" role="status">Loading ${what}…</p>`;
 
 /** @param {{title: string, children?: unknown}} of */
-export const Empty = ({ title, children }) => html`<section class="empty"><h2>${title}</h2>${children}</section>`;
+export const Empty = ({ title, children }) =>
+  html`<section class="empty">
+    <h2>${title}</h2>
+    ${children}
+  </section>`;
 
 /** @param {{title: string, error?: any, retry?: () => void}} of */
 export function Failure({ title, error, retry }) {

@@ -4,6 +4,8 @@ import { html, useEffect, useRef, useState } from "./html.mjs";
 import { NEEDS, need } from "./integration.mjs";
 import { exactly, fromNow } from "./time.mjs";
 
+/** @typedef {import("./integration.mjs").Integration} Integration */
+
 /** The height of a row, in pixels: the style's. */
 const ROW = 44;
 /** How many rows beyond the view are drawn. */
@@ -11,7 +13,7 @@ const MARGIN = 10;
 /** The tables that are drawn whole. */
 const SMALL = 200;
 
-/** @param {any} of */
+/** @param {{rows: Integration[], now: number}} of */
 export function Table({ rows, now }) {
   const body = useRef(/** @type {HTMLElement | null} */ (null));
   const [first, last] = useVisible(body, rows.length);
@@ -26,15 +28,25 @@ export function Table({ rows, now }) {
         </tr>
       </thead>
       <tbody ref=${body}>
-        ${first > 0 && html`<tr class="gap" aria-hidden="true"><td colspan="7" height=${first * ROW}></td></tr>`}
-        ${shown.map((/** @type {any} */ of, /** @type {number} */ index) => html`<${Row} key=${of.integration_id} of=${of} now=${now} index=${first + index + 2} />`)}
-        ${last < rows.length && html`<tr class="gap" aria-hidden="true"><td colspan="7" height=${(rows.length - last) * ROW}></td></tr>`}
+        ${
+          first > 0 &&
+          html`<tr class="gap" aria-hidden="true">
+            <td colspan="7" height=${first * ROW}></td>
+          </tr>`
+        }
+        ${shown.map((of, index) => html`<${Row} key=${of.integration_id} of=${of} now=${now} index=${first + index + 2} />`)}
+        ${
+          last < rows.length &&
+          html`<tr class="gap" aria-hidden="true">
+            <td colspan="7" height=${(rows.length - last) * ROW}></td>
+          </tr>`
+        }
       </tbody>
     </table>
   </div>`;
 }
 
-/** @param {any} of */
+/** @param {{of: Integration, now: number, index: number}} of */
 function Row({ of, now, index }) {
   const { icon, word } = NEEDS[need(of)];
   return html`<tr aria-rowindex=${index}>
@@ -48,21 +60,27 @@ function Row({ of, now, index }) {
   </tr>`;
 }
 
-/** An instant: relative, and exact on hover and for screen readers. @param {any} of */
+/**
+ * An instant: relative, and exact on hover and for screen readers.
+ * @param {{at: string | null, now: number, never: string}} of
+ */
 export function When({ at, now, never }) {
   if (!at) {
     return html`${never}`;
   }
-  return html`<time datetime=${at} title=${exactly(at)}>${fromNow(at, now)}<span class="hidden">, ${exactly(at)}</span></time>`;
+  return html`<time datetime=${at} title=${exactly(at)}
+    >${fromNow(at, now)}<span class="hidden">, ${exactly(at)}</span></time
+  >`;
 }
 
 /**
  * The rows that are in view.
  * @param {{current: HTMLElement | null}} body
  * @param {number} count
+ * @returns {[number, number]}
  */
 function useVisible(body, count) {
-  const [range, setRange] = useState([0, SMALL]);
+  const [range, setRange] = useState(/** @type {[number, number]} */ ([0, SMALL]));
   useEffect(() => {
     if (count <= SMALL) {
       setRange([0, count]);
