@@ -16,6 +16,9 @@ import { daysFromNow } from "./time.mjs";
  * @property {string | null} reason
  * @property {string} message
  * @property {string | null} severity
+ * @property {string | null} access_expires_at
+ * @property {string | null} refresh_expires_at
+ * @property {string | null} data_access_expires_at
  * @property {string | null} reconnect_by
  * @property {string | null} next_attempt_at
  * @property {string | null} renewed_at
@@ -76,6 +79,18 @@ export function need(of) {
 /** @param {Need} of */
 export const needsPerson = (of) => of === "reconnect" || of === "act" || of === "ends";
 
+/** @param {Integration} of */
+export const isBroken = (of) => of.status === "broken";
+
+/** Since when it is broken; what has expired is so since its end. @param {Integration} of */
+export const brokenSince = (of) => of.since ?? of.reconnect_by;
+
+/** @param {string} a @param {string} b */
+const compare = (a, b) => (a < b ? -1 : Number(a > b));
+
+/** When it ends, to sort by: what is broken has ended. @param {Integration} of */
+const end = (of) => (isBroken(of) ? "" : (of.reconnect_by ?? "9"));
+
 /**
  * Broken first, then whichever ends soonest.
  * @param {Integration} a
@@ -83,9 +98,9 @@ export const needsPerson = (of) => of === "reconnect" || of === "act" || of === 
  */
 export function byUrgency(a, b) {
   const rank = (/** @type {Integration} */ of) => ORDER.indexOf(need(of));
-  const end = (/** @type {Integration} */ of) =>
-    of.reconnect_by ? Date.parse(of.reconnect_by) : Infinity;
-  return rank(a) - rank(b) || end(a) - end(b) || a.integration_id.localeCompare(b.integration_id);
+  return (
+    rank(a) - rank(b) || compare(end(a), end(b)) || compare(a.integration_id, b.integration_id)
+  );
 }
 
 /** @typedef {{need: string, platform: string, text: string, sort: string}} Filter */
@@ -110,10 +125,9 @@ export function chosen(all, filter) {
 
 /** @type {Record<string, (a: Integration, b: Integration) => number>} */
 const SORTS = {
-  platform: (a, b) =>
-    (a.platform_name ?? "").localeCompare(b.platform_name ?? "") || byUrgency(a, b),
-  account: (a, b) => (a.username ?? "").localeCompare(b.username ?? "") || byUrgency(a, b),
-  ends: (a, b) => (a.reconnect_by ?? "9").localeCompare(b.reconnect_by ?? "9") || byUrgency(a, b),
+  platform: (a, b) => compare(a.platform_name ?? "", b.platform_name ?? "") || byUrgency(a, b),
+  account: (a, b) => compare(a.username ?? "", b.username ?? "") || byUrgency(a, b),
+  ends: (a, b) => compare(end(a), end(b)) || byUrgency(a, b),
 };
 
 /**
@@ -125,7 +139,7 @@ const SORTS = {
 export function ending(all, days, now) {
   const marks = [];
   for (const of of all) {
-    if (!of.reconnect_by || need(of) === "off") {
+    if (!of.reconnect_by || isBroken(of) || need(of) === "off") {
       continue;
     }
     const away = daysFromNow(of.reconnect_by, now);

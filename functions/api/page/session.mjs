@@ -19,6 +19,25 @@ let tokens = null;
 /** @type {Promise<boolean> | null} */
 let renewing = null;
 
+/** Whether the person has signed out; nobody is asked who they are then. */
+let isOver = false;
+
+/** Who signs out in one tab does so in all. */
+const tabs = new BroadcastChannel(`warden.signed-out ${document.baseURI}`);
+tabs.onmessage = () => {
+  forget();
+  location.replace(signedOut());
+};
+// What a browser kept of the page shows what only the person may see.
+addEventListener("pageshow", (event) => event.persisted && isOver && location.reload());
+
+const signedOut = () => new URL("signed-out", document.baseURI).href;
+
+function forget() {
+  tokens = null;
+  isOver = true;
+}
+
 export const accessToken = () => tokens?.access ?? null;
 
 /** Where the identity provider sends people back to. */
@@ -59,6 +78,12 @@ export async function begin() {
   ) {
     return pending.returnTo;
   }
+  if (!pending.prompt) {
+    // It has been asked already, and would answer the same again.
+    history.replaceState(null, "", pending.returnTo);
+    const reason = parameters.get("error_description") ?? parameters.get("error");
+    throw new Error(reason ?? "The identity provider's answer was refused.");
+  }
   // Nobody is signed in there, or it wants to show something.
   await leave(pending.returnTo, "");
   return null;
@@ -71,7 +96,7 @@ export async function begin() {
  */
 async function leave(returnTo, prompt) {
   const { authorization_endpoint, client_id, scope, parameters: more } = await settings();
-  const pending = { state: random(), verifier: random(), returnTo };
+  const pending = { state: random(), verifier: random(), returnTo, prompt };
   sessionStorage.setItem(PENDING, JSON.stringify(pending));
   const url = new URL(authorization_endpoint);
   const parameters = {
@@ -88,7 +113,8 @@ async function leave(returnTo, prompt) {
   for (const [name, value] of Object.entries(parameters)) {
     url.searchParams.set(name, value);
   }
-  location.assign(url);
+  // The way back leads to what was shown before, not here again.
+  location.replace(url);
 }
 
 /**
@@ -96,6 +122,9 @@ async function leave(returnTo, prompt) {
  * @returns {Promise<boolean>}
  */
 export function renew() {
+  if (isOver) {
+    return Promise.resolve(false);
+  }
   renewing ??= (async () => {
     const refresh = tokens?.refresh;
     const renewed =
@@ -115,8 +144,9 @@ export function renew() {
 export async function signOut() {
   const { end_session_endpoint, client_id } = await settings();
   const id = tokens?.id;
-  tokens = null;
-  const back = new URL("signed-out", document.baseURI).href;
+  const back = signedOut();
+  forget();
+  tabs.postMessage(null);
   if (!end_session_endpoint) {
     location.assign(back);
     return;

@@ -33,7 +33,9 @@ const PICTURE: &str = "image/svg+xml";
 const FILES: &[File] = files! {
     "api.mjs": SCRIPT,
     "app.mjs": SCRIPT,
+    "confirm.mjs": SCRIPT,
     "dashboard.mjs": SCRIPT,
+    "history.mjs": SCRIPT,
     "html.mjs": SCRIPT,
     "icon.svg": PICTURE,
     "integration.mjs": SCRIPT,
@@ -41,6 +43,7 @@ const FILES: &[File] = files! {
     "members.mjs": SCRIPT,
     "notifications.mjs": SCRIPT,
     "organizations.mjs": SCRIPT,
+    "quota.mjs": SCRIPT,
     "router.mjs": SCRIPT,
     "session.mjs": SCRIPT,
     "states.mjs": SCRIPT,
