@@ -4,5 +4,6 @@ import globals from "globals";
 export default [
   js.configs.recommended,
   { languageOptions: { globals: globals.browser } },
+  { files: ["browser/*.mjs"], languageOptions: { globals: globals.node } },
   { linterOptions: { reportUnusedDisableDirectives: "error" } },
 ];
