@@ -11,7 +11,7 @@ const shown = (page, count) => page.getByText(`${count} of 13 shown`).waitFor();
 /** The accounts of the table, in their order. */
 const names = (page) => page.locator("tbody th").allTextContents();
 
-export async function accounts(test, { gateway }) {
+export async function accounts(test, { gateway, token }) {
   const integration = (id) => `${gateway}/dashboard/demo/integrations/${id}`;
 
   await test("counts filter the table", async (page) => {
@@ -112,7 +112,12 @@ export async function accounts(test, { gateway }) {
   );
 
   await test("a quota is reset after a question", async (page) => {
+    const permits = `${gateway}/api/platforms/threads/demo/threads-renews-itself/permits`;
+    const headers = { authorization: `Bearer ${token("crm")}` };
+    assert.equal((await fetch(permits, { method: "POST", headers })).status, 200);
     await page.goto(integration("threads-renews-itself"));
+    const quota = page.locator("label", { hasText: "199 of 200 calls left in any hour" });
+    await quota.getByText(/^More free in (1 hour|\d+ minutes)$/).waitFor();
     const more = page.getByRole("button", { name: "More" });
     await more.click();
     await page.getByRole("button", { name: "Reset quota…" }).click();
@@ -125,6 +130,7 @@ export async function accounts(test, { gateway }) {
     await question.getByRole("button", { name: "Reset quota" }).click();
     await told(page, "Its quota is whole again.");
     await page.getByText("Quota reset by olga").waitFor();
+    await page.getByText("200 of 200 calls left in any hour").waitFor();
   });
 
   await test("an account is disconnected after a question", async (page) => {

@@ -1,13 +1,13 @@
 // `warden local` with its demo, on free ports.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-/** Starts it; answers its addresses and how to stop it. */
+/** Starts it; answers its addresses, how to get a token of somebody, and how to stop it. */
 export async function start(warden) {
   const home = mkdtempSync(join(tmpdir(), "warden-browser-"));
   const data = join(home, "warden");
@@ -20,8 +20,12 @@ export async function start(warden) {
     await ended;
     rmSync(home, { recursive: true });
   };
+  const token = (user) => {
+    const asked = ["token", "--user", user, "--local", "--data-dir", data];
+    return execFileSync(warden, asked, { encoding: "utf8" }).trim().split("\n").at(-1);
+  };
   for await (const line of createInterface({ input: local.stdout })) {
-    return { ...JSON.parse(line).addresses, stop };
+    return { ...JSON.parse(line).addresses, token, stop };
   }
   await stop();
   throw new Error("warden local did not start");
