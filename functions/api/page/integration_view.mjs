@@ -50,7 +50,7 @@ function Clocks({ of, now }) {
   const clocks = isBroken(of)
     ? []
     : [
-        ["Disconnected since", need(of) === "off" ? of.since : null],
+        ["Disconnected", need(of) === "off" ? of.since : null],
         ["Reconnect by", of.reconnect_by],
         ["Access token ends", of.access_expires_at],
         ["Refresh token ends", of.refresh_expires_at],
