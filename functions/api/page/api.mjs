@@ -23,11 +23,6 @@ const known = new Map();
 /** The most answers that are kept. */
 const CAPACITY = 200;
 
-/** Forgets what the last user saw. */
-export function forgetAnswers() {
-  known.clear();
-}
-
 /**
  * Sends a request with the caller's token, and once more with a new one if it is refused.
  * @param {string} method

@@ -36,7 +36,7 @@ function App() {
       </nav>
     </header>
     <main id="main" tabindex="-1">
-      ${view ? html`<${view} ...${{ parameters }} />` : html`<${Failure} title="There is no such page." />`}
+      ${view ? html`<${view} key=${address} parameters=${parameters} />` : html`<${Failure} title="There is no such page." />`}
     </main>
   `;
 }
@@ -53,9 +53,17 @@ function Page() {
     }, setError);
   }, []);
   if (error) {
-    return html`<main><${Failure} title="You could not be signed in." error=${error} /></main>`;
+    return html`<main>
+      <${Failure}
+        title="You could not be signed in."
+        error=${error}
+        retry=${() => location.reload()}
+      />
+    </main>`;
   }
-  return ready ? html`<${App} />` : html`<p class="loading" role="status">Signing in…</p>`;
+  return ready
+    ? html`<${App} />`
+    : html`<main><p class="loading" role="status">Signing in…</p></main>`;
 }
 
 const root = document.getElementById("app");
@@ -63,7 +71,10 @@ if (root) {
   const isSignedOut = location.pathname.endsWith("/signed-out");
   render(
     isSignedOut
-      ? html`<main><h1>You are signed out.</h1><p><a href="./">Sign in again</a></p></main>`
+      ? html`<main>
+          <h1>You are signed out.</h1>
+          <p><a href="./">Sign in again</a></p>
+        </main>`
       : html`<${Page} />`,
     root,
   );

@@ -2,56 +2,55 @@
 
 import { getAll } from "./api.mjs";
 import { html, useMemo } from "./html.mjs";
-import { NEEDS, ORDER, chosen, need, needsPerson } from "./integration.mjs";
+import { NEEDS, ORDER, byUrgency, chosen, isBroken, need, needsPerson } from "./integration.mjs";
 import { useQuery } from "./router.mjs";
-import { Empty, Failure, Loading, useLive } from "./states.mjs";
-import { Table } from "./table.mjs";
-import { fromNow } from "./time.mjs";
+import { Empty, Pending, Stale, useLive, useTitle } from "./states.mjs";
+import { Since, Table, When } from "./table.mjs";
 import { Timeline } from "./timeline.mjs";
+
+/** @typedef {import("./integration.mjs").Integration} One */
 
 /** How many cards are shown before the table. */
 const MAX_CARDS = 12;
 
-/** @param {{parameters: string[]}} of */
+/** @param {{parameters: [string]}} of */
 export function Dashboard({ parameters: [org] }) {
   const path = `api/dashboard/${encodeURIComponent(org)}/integrations`;
   const { data: all, error, reload } = useLive(() => getAll(path, "integrations"), [org]);
   const filter = useFilter();
-  const shown = useMemo(() => chosen(all ?? [], filter), [all, ...Object.values(filter)]);
+  useTitle(org);
+  const { need: needed, platform, text, sort } = filter;
+  const shown = useMemo(() => chosen(all ?? [], filter), [all, needed, platform, text, sort]);
+  // Not drawn again while somebody types.
+  const above = useMemo(
+    () => all && html`<${Cards} all=${all} /><${Timeline} org=${org} all=${all} />`,
+    [all],
+  );
   if (!all) {
-    return error
-      ? html`<${Failure} title=${title(error)} error=${error} retry=${reload} />`
-      : html`<${Loading} what="the integrations" />`;
+    return html`<${Pending} what="the integrations" error=${error} retry=${reload} />`;
   }
   if (all.length === 0) {
-    return html`<${Empty} title="No account is connected yet.">
-      <p>Whoever may manage integrations can connect one.</p>
-    <//>`;
+    return html`<h1 class="hidden">Integrations of ${org}</h1>
+      <${Empty} title="No account is connected yet.">
+        <p>Whoever may manage integrations can connect one.</p>
+      <//>`;
   }
-  const now = Date.now();
-  const urgent = chosen(all, { ...filter, need: "" }).filter((of) => needsPerson(need(of)));
   return html`
-    ${error && html`<p class="stale" role="status">This may be out of date: ${error.message}</p>`}
+    <${Stale} error=${error} />
     <h1 class="hidden">Integrations of ${org}</h1>
     <${Triage} all=${all} filter=${filter} />
-    ${urgent.length > 0 &&
-    html`<ul class="cards" aria-label="What needs you">
-      ${urgent.slice(0, MAX_CARDS).map((of) => html`<${Card} key=${of.integration_id} of=${of} now=${now} />`)}
-    </ul>`}
-    ${urgent.length > MAX_CARDS && html`<p class="fine">${urgent.length - MAX_CARDS} more are in the table.</p>`}
-    <${Timeline} all=${all} now=${now} />
+    ${above}
     <${Filters} all=${all} filter=${filter} />
-    ${shown.length === 0
-      ? html`<${Empty} title="Nothing matches.">
-          <button type="button" onClick=${filter.clear}>Show everything</button>
-        <//>`
-      : html`<${Table} rows=${shown} now=${now} filter=${filter} />`}
+    <p class="fine" role="status">${shown.length} of ${all.length} shown</p>
+    ${
+      shown.length === 0
+        ? html`<${Empty} title="Nothing matches.">
+            <button type="button" onClick=${filter.clear}>Show everything</button>
+          <//>`
+        : html`<${Table} rows=${shown} now=${Date.now()} />`
+    }
   `;
 }
-
-/** @param {any} error */
-const title = (error) =>
-  error.status === 403 ? "You are not a member of this organisation." : "The integrations could not be loaded.";
 
 /** The filter, as the address has it. */
 function useFilter() {
@@ -63,7 +62,9 @@ function useFilter() {
   return { need: needed, platform, text, sort, setNeed, setPlatform, setText, setSort, clear };
 }
 
-/** Counts by what must be done, each of them a filter. @param {any} of */
+/** @typedef {ReturnType<typeof useFilter>} Filter */
+
+/** Counts by what must be done, each of them a filter. @param {{all: One[], filter: Filter}} of */
 function Triage({ all, filter }) {
   const counts = new Map();
   for (const of of all) {
@@ -75,7 +76,12 @@ function Triage({ all, filter }) {
       const { icon, count } = NEEDS[name];
       const isOn = filter.need === name;
       return html`<li key=${name}>
-        <button type="button" class="count ${name}" aria-pressed=${isOn} onClick=${() => filter.setNeed(isOn ? "" : name)}>
+        <button
+          type="button"
+          class="count ${name}"
+          aria-pressed=${isOn}
+          onClick=${() => filter.setNeed(isOn ? "" : name)}
+        >
           <span aria-hidden="true">${icon}</span> ${count(counts.get(name))}
         </button>
       </li>`;
@@ -83,36 +89,90 @@ function Triage({ all, filter }) {
   </ul>`;
 }
 
-/** One integration that needs a person, with the one thing to do. @param {any} of */
+/** What needs somebody, most urgent first. @param {{all: One[]}} of */
+function Cards({ all }) {
+  const urgent = all.filter((of) => needsPerson(need(of))).sort(byUrgency);
+  if (urgent.length === 0) {
+    return null;
+  }
+  const now = Date.now();
+  const more = urgent.length - MAX_CARDS;
+  return html`<h2 class="hidden">What needs you</h2>
+    <ul class="cards">
+      ${urgent
+        .slice(0, MAX_CARDS)
+        .map((of) => html`<${Card} key=${of.integration_id} of=${of} now=${now} />`)}
+    </ul>
+    ${more > 0 && html`<p class="fine">${more} more are in the table.</p>`}`;
+}
+
+/** One integration that needs a person, with the one thing to do. @param {{of: One, now: number}} of */
 function Card({ of, now }) {
   const { icon, word } = NEEDS[need(of)];
+  const name = of.username ?? of.integration_id;
   return html`<li class="card ${need(of)}">
-    <p class="fine"><span aria-hidden="true">${icon}</span> ${word} · ${of.platform_name ?? "Unknown"}</p>
-    <h2><a href=${of.url.slice(1)}>${of.username ?? of.integration_id}</a></h2>
+    <p class="fine">
+      <span aria-hidden="true">${icon}</span> ${word} · ${of.platform_name ?? "Unknown"}
+    </p>
+    <h3><a href=${of.url.slice(1)}>${name}</a></h3>
     <p>${of.message}</p>
-    ${of.reconnect_by && html`<p class="fine">Until ${fromNow(of.reconnect_by, now)}</p>`}
-    <a class="button" href=${of.reconnect_url.slice(1)}>Reconnect</a>
+    <p class="fine">
+      ${
+        isBroken(of)
+          ? html`<${Since} of=${of} />`
+          : html`Ends <${When} at=${of.reconnect_by} now=${now} never="" />`
+      }
+    </p>
+    ${
+      need(of) === "act"
+        ? html`<a class="button" href=${of.url.slice(1)}
+            >What to do<span class="hidden"> for ${name}</span></a
+          >`
+        : html`<a class="button" href=${of.reconnect_url.slice(1)}
+            >Reconnect<span class="hidden"> ${name}</span></a
+          >`
+    }
   </li>`;
 }
 
-/** @param {any} of */
+/** @param {{all: One[], filter: Filter}} of */
 function Filters({ all, filter }) {
   const platforms = useMemo(() => {
-    const names = all.filter((/** @type {any} */ of) => of.platform);
-    return [...new Map(names.map((/** @type {any} */ of) => [of.platform, of.platform_name]))].sort();
+    const known = all.filter((of) => of.platform);
+    const names = new Map(known.map((of) => [of.platform, of.platform_name]));
+    return [...names].sort(([, a], [, b]) => a.localeCompare(b));
   }, [all]);
-  return html`<form class="filters" role="search" onSubmit=${(/** @type {Event} */ e) => e.preventDefault()}>
-    <label>Search <input type="search" value=${filter.text} onInput=${(/** @type {any} */ e) => filter.setText(e.target.value)} /></label>
+  return html`<form
+    class="filters"
+    role="search"
+    onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}
+  >
+    <label>
+      Search
+      <input
+        type="search"
+        value=${filter.text}
+        onInput=${(/** @type {any} */ event) => filter.setText(event.target.value)}
+      />
+    </label>
     <label>
       Platform
-      <select value=${filter.platform} onChange=${(/** @type {any} */ e) => filter.setPlatform(e.target.value)}>
+      <select
+        value=${filter.platform}
+        onChange=${(/** @type {any} */ event) => filter.setPlatform(event.target.value)}
+      >
         <option value="">All</option>
-        ${platforms.map(([name, shown]) => html`<option key=${name} value=${name}>${shown}</option>`)}
+        ${platforms.map(
+          ([name, shown]) => html`<option key=${name} value=${name}>${shown}</option>`,
+        )}
       </select>
     </label>
     <label>
       Sort by
-      <select value=${filter.sort} onChange=${(/** @type {any} */ e) => filter.setSort(e.target.value)}>
+      <select
+        value=${filter.sort}
+        onChange=${(/** @type {any} */ event) => filter.setSort(event.target.value)}
+      >
         <option value="">Most urgent first</option>
         <option value="ends">Soonest end first</option>
         <option value="platform">Platform</option>

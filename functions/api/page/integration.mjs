@@ -16,6 +16,9 @@ import { daysFromNow } from "./time.mjs";
  * @property {string | null} reason
  * @property {string} message
  * @property {string | null} severity
+ * @property {string | null} access_expires_at
+ * @property {string | null} refresh_expires_at
+ * @property {string | null} data_access_expires_at
  * @property {string | null} reconnect_by
  * @property {string | null} next_attempt_at
  * @property {string | null} renewed_at
@@ -31,9 +34,21 @@ import { daysFromNow } from "./time.mjs";
 
 /** @type {Record<Need, {icon: string, word: string, count: (n: number) => string}>} */
 export const NEEDS = {
-  reconnect: { icon: "✕", word: "Reconnect", count: (n) => `${n} ${n === 1 ? "needs" : "need"} reconnecting` },
-  act: { icon: "!", word: "Act first", count: (n) => `${n} ${n === 1 ? "waits" : "wait"} for you at the platform` },
-  ends: { icon: "◔", word: "Ends soon", count: (n) => `${n} ${n === 1 ? "ends" : "end"} within 7 days` },
+  reconnect: {
+    icon: "✕",
+    word: "Reconnect",
+    count: (n) => `${n} ${n === 1 ? "needs" : "need"} reconnecting`,
+  },
+  act: {
+    icon: "!",
+    word: "Act first",
+    count: (n) => `${n} ${n === 1 ? "waits" : "wait"} for you at the platform`,
+  },
+  ends: {
+    icon: "◔",
+    word: "Ends soon",
+    count: (n) => `${n} ${n === 1 ? "ends" : "end"} within 7 days`,
+  },
   retrying: { icon: "↻", word: "Retrying", count: (n) => `${n} retrying` },
   healthy: { icon: "✓", word: "Healthy", count: (n) => `${n} healthy` },
   off: { icon: "–", word: "Disconnected", count: (n) => `${n} disconnected` },
@@ -64,6 +79,18 @@ export function need(of) {
 /** @param {Need} of */
 export const needsPerson = (of) => of === "reconnect" || of === "act" || of === "ends";
 
+/** @param {Integration} of */
+export const isBroken = (of) => of.status === "broken";
+
+/** Since when it is broken; what has expired is so since its end. @param {Integration} of */
+export const brokenSince = (of) => of.since ?? of.reconnect_by;
+
+/** @param {string} a @param {string} b */
+const compare = (a, b) => (a < b ? -1 : Number(a > b));
+
+/** When it ends, to sort by: what is broken has ended. @param {Integration} of */
+const end = (of) => (isBroken(of) ? "" : (of.reconnect_by ?? "9"));
+
 /**
  * Broken first, then whichever ends soonest.
  * @param {Integration} a
@@ -71,8 +98,9 @@ export const needsPerson = (of) => of === "reconnect" || of === "act" || of === 
  */
 export function byUrgency(a, b) {
   const rank = (/** @type {Integration} */ of) => ORDER.indexOf(need(of));
-  const end = (/** @type {Integration} */ of) => (of.reconnect_by ? Date.parse(of.reconnect_by) : Infinity);
-  return rank(a) - rank(b) || end(a) - end(b) || a.integration_id.localeCompare(b.integration_id);
+  return (
+    rank(a) - rank(b) || compare(end(a), end(b)) || compare(a.integration_id, b.integration_id)
+  );
 }
 
 /** @typedef {{need: string, platform: string, text: string, sort: string}} Filter */
@@ -83,21 +111,23 @@ export function byUrgency(a, b) {
  */
 export function chosen(all, filter) {
   const text = filter.text.trim().toLowerCase();
-  const has = (/** @type {string | undefined} */ value) => (value ?? "").toLowerCase().includes(text);
+  const has = (/** @type {string | undefined} */ value) =>
+    (value ?? "").toLowerCase().includes(text);
   const found = all.filter(
     (of) =>
       (!filter.need || need(of) === filter.need) &&
       (!filter.platform || of.platform === filter.platform) &&
-      (!text || [of.username, of.account_id, of.integration_id, of.created_by, of.platform_name].some(has)),
+      (!text ||
+        [of.username, of.account_id, of.integration_id, of.created_by, of.platform_name].some(has)),
   );
   return found.sort(SORTS[filter.sort] ?? byUrgency);
 }
 
 /** @type {Record<string, (a: Integration, b: Integration) => number>} */
 const SORTS = {
-  platform: (a, b) => (a.platform_name ?? "").localeCompare(b.platform_name ?? "") || byUrgency(a, b),
-  account: (a, b) => (a.username ?? "").localeCompare(b.username ?? "") || byUrgency(a, b),
-  ends: (a, b) => (a.reconnect_by ?? "9").localeCompare(b.reconnect_by ?? "9") || byUrgency(a, b),
+  platform: (a, b) => compare(a.platform_name ?? "", b.platform_name ?? "") || byUrgency(a, b),
+  account: (a, b) => compare(a.username ?? "", b.username ?? "") || byUrgency(a, b),
+  ends: (a, b) => compare(end(a), end(b)) || byUrgency(a, b),
 };
 
 /**
@@ -109,12 +139,12 @@ const SORTS = {
 export function ending(all, days, now) {
   const marks = [];
   for (const of of all) {
-    if (!of.reconnect_by || need(of) === "off") {
+    if (!of.reconnect_by || isBroken(of) || need(of) === "off") {
       continue;
     }
     const away = daysFromNow(of.reconnect_by, now);
     if (away <= days) {
-      marks.push({ of, away: Math.max(away, 0) });
+      marks.push({ of, end: of.reconnect_by, away: Math.max(away, 0) });
     }
   }
   return marks;

@@ -1,8 +1,10 @@
 // Who belongs to the organisation, and what they may do.
 
-import { call, get, getAll } from "./api.mjs";
-import { html, useState } from "./html.mjs";
-import { Failure, Loading, useLive } from "./states.mjs";
+import { call, getAll } from "./api.mjs";
+import { Confirm } from "./confirm.mjs";
+import { html, useEffect, useState } from "./html.mjs";
+import { usePermissions } from "./organizations.mjs";
+import { Pending, Stale, Told, useAction, useLive, useTitle } from "./states.mjs";
 
 /** What each permission lets somebody do. @type {[string, string][]} */
 const PERMISSIONS = [
@@ -11,77 +13,121 @@ const PERMISSIONS = [
   ["use_integrations", "Call the platforms with the accounts: for applications"],
 ];
 
-/** @param {{parameters: string[]}} of */
+/** @typedef {{user_id: string, role: string, permissions: string[]}} Person */
+/** @typedef {import("./confirm.mjs").Question} Question */
+
+/** @param {{parameters: [string]}} of */
 export function Members({ parameters: [org] }) {
-  const path = `api/dashboard/${encodeURIComponent(org)}/members`;
-  const { data, error, reload } = useLive(
-    async () => ({ members: await getAll(path, "members"), all: await get("api/organizations") }),
-    [org],
-  );
-  const [problem, setProblem] = useState(/** @type {any} */ (null));
-  if (!data) {
-    return error
-      ? html`<${Failure} title="The members could not be loaded." error=${error} retry=${reload} />`
-      : html`<${Loading} what="the members" />`;
+  const home = `dashboard/${encodeURIComponent(org)}`;
+  const path = `api/${home}/members`;
+  const { data: members, error, reload } = useLive(() => getAll(path, "members"), [org]);
+  const manages = usePermissions(org).includes("manage_members");
+  const [run, outcome] = useAction();
+  const [question, setQuestion] = useState(/** @type {Question | null} */ (null));
+  // What is being saved, until the list has it.
+  const [wanted, setWanted] = useState(/** @type {Person | null} */ (null));
+  useEffect(() => setWanted(null), [members]);
+  useTitle("Members");
+  if (!members) {
+    return html`<${Pending} what="the members" error=${error} retry=${reload} />`;
   }
-  const mine = data.all.organizations.find((/** @type {any} */ of) => of.org_id === org);
-  const manages = mine?.permissions.includes("manage_members");
-  const save = async (/** @type {string} */ user, /** @type {string[] | null} */ permissions) => {
-    const one = `${path}/${encodeURIComponent(user)}`;
-    try {
-      await (permissions ? call("PUT", one, { permissions }) : call("DELETE", one));
-      setProblem(null);
-    } catch (refused) {
-      setProblem(refused);
-    }
-    reload();
-  };
+  const one = (/** @type {string} */ user) => `${path}/${encodeURIComponent(user)}`;
+  const save = (/** @type {Person} */ member) =>
+    run(() => {
+      setWanted(member);
+      const { user_id: user, permissions } = member;
+      return call("PUT", one(user), { permissions });
+    }, `Saved what ${member.user_id} may do.`);
+  const add = (/** @type {string} */ user) =>
+    run(async () => {
+      if (members.some((member) => member.user_id === user)) {
+        throw new Error(`${user} is a member already.`);
+      }
+      await call("PUT", one(user), { permissions: [] });
+    }, `${user} is a member now.`);
+  const remove = (/** @type {string} */ user) =>
+    setQuestion({
+      title: `Remove ${user}?`,
+      text: `${user} then sees nothing of this organisation any more.`,
+      yes: "Remove",
+      no: "Keep",
+      act: () => run(() => call("DELETE", one(user)), `${user} is no member any more.`),
+    });
   return html`
-    <p><a href="dashboard/${encodeURIComponent(org)}">All integrations</a></p>
+    <${Stale} error=${error} />
+    <p><a href=${home}>All integrations</a></p>
     <h1>Members</h1>
-    ${problem && html`<${Failure} title="That was not saved." error=${problem} />`}
-    <ul class="members">
-      ${data.members.map((/** @type {any} */ member) => html`<${Person} key=${member.user_id} member=${member} manages=${manages} save=${save} />`)}
+    <${Told} ...${outcome} />
+    <ul class="cards">
+      ${members.map(
+        (member) =>
+          html`<${Member}
+            key=${member.user_id}
+            member=${wanted?.user_id === member.user_id ? wanted : member}
+            manages=${manages}
+            save=${save}
+            remove=${remove}
+          />`,
+      )}
     </ul>
-    ${manages && html`<${Add} save=${save} />`}
+    ${manages && html`<${Add} add=${add} />`}
+    ${question && html`<${Confirm} question=${question} close=${() => setQuestion(null)} />`}
   `;
 }
 
-/** @param {any} of */
-function Person({ member, manages, save }) {
+/** @param {{member: Person, manages: boolean, save: Function, remove: Function}} of */
+function Member({ member, manages, save, remove }) {
   const { user_id: user, role, permissions } = member;
   if (role === "owner") {
-    return html`<li><h2>${user}</h2><p class="fine">Owns the organisation, and may do everything.</p></li>`;
+    return html`<li class="card">
+      <h2>${user}</h2>
+      <p class="fine">Owns the organisation, and may do everything.</p>
+    </li>`;
   }
   const toggle = (/** @type {string} */ name) => {
-    const isHeld = permissions.includes(name);
-    save(user, isHeld ? permissions.filter((/** @type {string} */ held) => held !== name) : [...permissions, name]);
+    const others = permissions.filter((held) => held !== name);
+    const isHeld = others.length < permissions.length;
+    save({ ...member, permissions: isHeld ? others : [...permissions, name] });
   };
-  const remove = () => confirm(`Remove ${user} from this organisation?`) && save(user, null);
-  return html`<li>
+  return html`<li class="card">
     <h2>${user}</h2>
     <fieldset disabled=${!manages}>
       <legend class="hidden">What ${user} may do</legend>
       ${PERMISSIONS.map(
-        ([name, words]) => html`<label key=${name}>
-          <input type="checkbox" checked=${permissions.includes(name)} onChange=${() => toggle(name)} /> ${words}
-        </label>`,
+        ([name, words]) =>
+          html`<label key=${name}>
+            <input
+              type="checkbox"
+              checked=${permissions.includes(name)}
+              onChange=${() => toggle(name)}
+            />
+            <span>${words}</span>
+          </label>`,
       )}
     </fieldset>
-    ${manages && html`<button type="button" onClick=${remove}>Remove ${user}</button>`}
+    ${manages && html`<button type="button" onClick=${() => remove(user)}>Remove ${user}</button>`}
   </li>`;
 }
 
-/** @param {any} of */
-function Add({ save }) {
+/** @param {{add: (user: string) => void}} of */
+function Add({ add }) {
   const [user, setUser] = useState("");
-  const add = (/** @type {Event} */ event) => {
+  const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
-    save(user.trim(), []);
+    add(user.trim());
     setUser("");
   };
-  return html`<form class="filters" onSubmit=${add}>
-    <label>User id <input required maxlength="128" value=${user} onInput=${(/** @type {any} */ e) => setUser(e.target.value)} /></label>
+  return html`<form class="filters" onSubmit=${submit}>
+    <label>
+      User id
+      <input
+        required
+        maxlength="128"
+        autocomplete="off"
+        value=${user}
+        onInput=${(/** @type {any} */ event) => setUser(event.target.value)}
+      />
+    </label>
     <button>Add a member</button>
   </form>`;
 }

@@ -2,7 +2,7 @@
 
 import { call, get } from "./api.mjs";
 import { html, useState } from "./html.mjs";
-import { Failure, Loading, useLive } from "./states.mjs";
+import { Failure, Pending, Told, useAction, useLive, useTitle } from "./states.mjs";
 
 /** What a refusal means, and what to do. @type {Record<string, string>} */
 const REFUSED = {
@@ -47,100 +47,132 @@ function question() {
 /** @param {Account} account */
 const named = ({ account_id, username }) => (username ? `${username} (${account_id})` : account_id);
 
-/** @param {string} path @param {object} body */
+/**
+ * Leaves for the platform's page.
+ * @param {string} path
+ * @param {object} body
+ */
 async function leave(path, body) {
   const { url } = await call("POST", `${path}/consent`, body);
   location.assign(url);
 }
 
-/** @param {{parameters: string[]}} of */
+/** @param {{parameters: [string, string]}} of */
 export function Reconnect({ parameters: [org, id] }) {
-  const page = `dashboard/${encodeURIComponent(org)}/integrations/${encodeURIComponent(id)}`;
+  const home = `dashboard/${encodeURIComponent(org)}`;
+  const page = `${home}/integrations/${encodeURIComponent(id)}`;
   const path = `api/${page}`;
   const { data: of, error, reload } = useLive(() => get(path), [org, id]);
-  const [problem, setProblem] = useState(/** @type {any} */ (null));
+  const [run, outcome] = useAction();
+  useTitle("Reconnect an account");
   const refused = new URLSearchParams(location.search).get("refused");
   const asked = question();
-  if (!of && !(error?.status === 404)) {
-    return error
-      ? html`<${Failure} title="This integration could not be loaded." error=${error} retry=${reload} />`
-      : html`<${Loading} what="the integration" />`;
+  // A new account is no integration before it is connected.
+  const isNew = error?.status === 404 && Boolean(refused || asked);
+  if (!of && !isNew) {
+    return html`<${Pending} what="the integration" error=${error} retry=${reload} />`;
   }
-  const begin = () => leave(path, {}).catch(setProblem);
-  const name = of?.platform_name ?? "the platform";
+  const begin = () => run(() => leave(path, {}));
   return html`
-    <p><a href=${of ? page : `dashboard/${encodeURIComponent(org)}`}>Back</a></p>
-    <h1>${of ? `Reconnect ${of.username}` : "Connect an account"} <small>${of?.platform_name}</small></h1>
-    ${problem && html`<${Failure} title="That did not work." error=${problem} />`}
-    ${refused && html`<p class="stale" role="alert">${refusal(refused)}</p>`}
-    ${asked
-      ? html`<${Ask} path=${path} page=${page} asked=${asked} begin=${begin} />`
-      : html`
-          ${of && html`<p class="why">${of.message}</p>`}
-          <p>${name} asks you to sign in and to allow Token Warden again. Use the account ${of ? named(of) : ""}.</p>
-          ${of && html`<p><button type="button" class="button" onClick=${begin}>Continue to ${name}</button></p>`}
-        `}
+    <p>
+      ${of ? html`<a href=${page}>${of.username}</a>` : html`<a href="${home}/connect">Back</a>`}
+    </p>
+    <h1>
+      ${of ? `Reconnect ${of.username}` : "Connect an account"} <small>${of?.platform_name}</small>
+    </h1>
+    <${Told} ...${outcome} />
+    ${refused && html`<p class="notice failed" role="alert">${refusal(refused)}</p>`}
+    ${asked && html`<${Ask} path=${path} page=${page} asked=${asked} />`}
+    ${!asked && of && html`<${Explain} of=${of} begin=${begin} />`}
   `;
 }
 
-/** Asks before a grant is stored. @param {any} of */
-function Ask({ path, page, asked, begin }) {
-  const { accounts, before, missing_scopes: missing, consent } = asked;
-  const same = before && accounts.find((/** @type {Account} */ of) => of.account_id === before.account_id);
-  const [chosen, setChosen] = useState((same ?? accounts[0])?.account_id);
-  const [problem, setProblem] = useState(/** @type {any} */ (null));
-  const confirm = async () => {
-    try {
-      await call("POST", `${path}/consent/confirm`, { consent, account_id: chosen });
-      location.assign(`${page}?connected=1`);
-    } catch (refused) {
-      setProblem(refused);
-    }
-  };
+/** Says what happens next. @param {any} of */
+function Explain({ of, begin }) {
   return html`
-    ${problem && html`<${Failure} title="That did not work." error=${problem} />`}
-    ${before && !same && html`<p class="why">You connected another account. This was ${named(before)}.</p>`}
-    ${missing.length > 0 &&
-    html`<p class="why">It may do less than before:</p>
-      <ul class="missing">${missing.map((/** @type {string} */ scope) => html`<li key=${scope}><code>${scope}</code></li>`)}</ul>`}
-    <fieldset>
-      <legend>Account</legend>
-      ${accounts.map(
-        (/** @type {Account} */ of) => html`<label key=${of.account_id}>
-          <input type="radio" name="account" checked=${of.account_id === chosen} onChange=${() => setChosen(of.account_id)} /> ${named(of)}
-        </label>`,
-      )}
-    </fieldset>
-    <p class="actions">
-      <button type="button" onClick=${begin}>Choose again at the platform</button>
-      <button type="button" onClick=${confirm}>Use this account</button>
+    <p class="why">${of.message}</p>
+    <p>
+      ${of.platform_name} asks you to sign in and to allow Token Warden again. Use the account
+      ${" "}${named(of)}.
+    </p>
+    <p>
+      <button type="button" class="button" onClick=${begin}>Continue to ${of.platform_name}</button>
     </p>
   `;
 }
 
-/** Connects a new account. @param {{parameters: string[]}} of */
+/** Asks before a grant is stored. @param {{path: string, page: string, asked: Question}} of */
+function Ask({ path, page, asked }) {
+  const { accounts, before, missing_scopes: missing, consent } = asked;
+  const same = before && accounts.find((of) => of.account_id === before.account_id);
+  const [chosen, setChosen] = useState((same || accounts[0])?.account_id);
+  const [run, outcome] = useAction();
+  const confirm = () =>
+    run(async () => {
+      await call("POST", `${path}/consent/confirm`, { consent, account_id: chosen });
+      location.assign(`${page}?connected=1`);
+    });
+  return html`
+    <${Told} ...${outcome} />
+    ${
+      before &&
+      !same &&
+      html`<p class="why">You connected another account. This was ${named(before)}.</p>`
+    }
+    ${
+      missing.length > 0 &&
+      html`<p class="why">It may do less than before:</p>
+        <ul class="missing">
+          ${missing.map((scope) => html`<li key=${scope}><code>${scope}</code></li>`)}
+        </ul>`
+    }
+    <fieldset>
+      <legend>Account</legend>
+      ${accounts.map(
+        (of) =>
+          html`<label key=${of.account_id}>
+            <input
+              type="radio"
+              name="account"
+              checked=${of.account_id === chosen}
+              onChange=${() => setChosen(of.account_id)}
+            />
+            ${named(of)}
+          </label>`,
+      )}
+    </fieldset>
+    <p class="actions">
+      <button type="button" onClick=${confirm}>Use this account</button>
+      <a class="button" href="${page}/reconnect">Choose again at the platform</a>
+    </p>
+  `;
+}
+
+/** Connects a new account. @param {{parameters: [string]}} of */
 export function Connect({ parameters: [org] }) {
+  const home = `dashboard/${encodeURIComponent(org)}`;
   const { data, error, reload } = useLive(() => get("api/platforms"), []);
-  const [problem, setProblem] = useState(/** @type {any} */ (null));
+  const [run, outcome] = useAction();
+  useTitle("Connect an account");
   if (!data) {
-    return error
-      ? html`<${Failure} title="The platforms could not be loaded." error=${error} retry=${reload} />`
-      : html`<${Loading} what="the platforms" />`;
+    return html`<${Pending} what="the platforms" error=${error} retry=${reload} />`;
   }
   const begin = (/** @type {string} */ platform) => {
-    const id = `${platform}-${crypto.randomUUID()}`;
-    const path = `api/dashboard/${encodeURIComponent(org)}/integrations/${id}`;
-    leave(path, { platform }).catch(setProblem);
+    const path = `api/${home}/integrations/${platform}-${crypto.randomUUID()}`;
+    return run(() => leave(path, { platform }));
   };
   return html`
-    <p><a href="dashboard/${encodeURIComponent(org)}">All integrations</a></p>
+    <p><a href=${home}>All integrations</a></p>
     <h1>Connect an account</h1>
-    ${problem && html`<${Failure} title="That did not work." error=${problem} />`}
+    <${Told} ...${outcome} />
     <ul class="cards">
       ${data.platforms.map(
-        (/** @type {any} */ of) => html`<li key=${of.platform}>
-          <button type="button" class="card" onClick=${() => begin(of.platform)}>${of.platform_name}</button>
-        </li>`,
+        (/** @type {any} */ of) =>
+          html`<li key=${of.platform}>
+            <button type="button" class="card" onClick=${() => begin(of.platform)}>
+              ${of.platform_name}
+            </button>
+          </li>`,
       )}
     </ul>
   `;
@@ -149,9 +181,8 @@ export function Connect({ parameters: [org] }) {
 /** Says that nobody knows whose consent it was. */
 export function Refused() {
   const refused = new URLSearchParams(location.search).get("refused") ?? "";
-  return html`<section class="failure" role="alert">
-    <h1>Nothing was connected.</h1>
+  return html`<${Failure} title="Nothing was connected.">
     <p>${refusal(refused)}</p>
-    <a class="button" href="./">To your integrations</a>
-  </section>`;
+    <p><a href="./">To your integrations</a></p>
+  <//>`;
 }

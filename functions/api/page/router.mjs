@@ -16,13 +16,16 @@ export function useAddress() {
   useEffect(() => {
     const update = () => setAddress(current());
     const follow = (/** @type {MouseEvent} */ event) => {
-      const link = event.target instanceof Element && event.target.closest("a");
-      const isPlain = event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
-      if (!link || !isPlain || link.target || !link.href.startsWith(document.baseURI)) {
+      const link = event.target instanceof Element && event.target.closest("a[href]");
+      const isPlain =
+        event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
+      // A link in a drawing has no `href` that is a string.
+      const href = link ? new URL(link.getAttribute("href") ?? "", document.baseURI).href : "";
+      if (!isPlain || !href.startsWith(document.baseURI)) {
         return;
       }
       event.preventDefault();
-      go(link.href);
+      go(href);
     };
     addEventListener("popstate", update);
     addEventListener(CHANGED, update);
@@ -39,9 +42,27 @@ export function useAddress() {
 /** @param {string} href */
 export function go(href) {
   history.pushState(null, "", href);
+  arrive();
+}
+
+/**
+ * Goes on without a way back: to where the address before should have led.
+ * @param {string} href
+ */
+export function goOn(href) {
+  history.replaceState(null, "", href);
+  arrive();
+}
+
+function arrive() {
   dispatchEvent(new Event(CHANGED));
-  scrollTo(0, 0);
-  document.getElementById("main")?.focus({ preventScroll: true });
+  const part = document.getElementById(location.hash.slice(1));
+  if (part) {
+    part.scrollIntoView();
+  } else {
+    scrollTo(0, 0);
+  }
+  (part ?? document.getElementById("main"))?.focus({ preventScroll: true });
 }
 
 /**
@@ -70,7 +91,11 @@ export function useQuery(name) {
   useEffect(() => {
     const update = () => setValue(read());
     addEventListener("popstate", update);
-    return () => removeEventListener("popstate", update);
+    addEventListener(CHANGED, update);
+    return () => {
+      removeEventListener("popstate", update);
+      removeEventListener(CHANGED, update);
+    };
   }, []);
   const set = (/** @type {string} */ changed) => {
     const url = new URL(location.href);

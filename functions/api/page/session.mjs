@@ -19,6 +19,25 @@ let tokens = null;
 /** @type {Promise<boolean> | null} */
 let renewing = null;
 
+/** Whether the person has signed out; nobody is asked who they are then. */
+let isOver = false;
+
+/** Who signs out in one tab does so in all. */
+const tabs = new BroadcastChannel(`warden.signed-out ${document.baseURI}`);
+tabs.onmessage = () => {
+  forget();
+  location.replace(signedOut());
+};
+// What a browser kept of the page shows what only the person may see.
+addEventListener("pageshow", (event) => event.persisted && isOver && location.reload());
+
+const signedOut = () => new URL("signed-out", document.baseURI).href;
+
+function forget() {
+  tokens = null;
+  isOver = true;
+}
+
 export const accessToken = () => tokens?.access ?? null;
 
 /** Where the identity provider sends people back to. */
@@ -48,8 +67,22 @@ export async function begin() {
     return null;
   }
   const code = parameters.get("code");
-  if (code && (await exchange({ grant_type: "authorization_code", code, code_verifier: pending.verifier, redirect_uri: home() }))) {
+  if (
+    code &&
+    (await exchange({
+      grant_type: "authorization_code",
+      code,
+      code_verifier: pending.verifier,
+      redirect_uri: home(),
+    }))
+  ) {
     return pending.returnTo;
+  }
+  if (!pending.prompt) {
+    // It has been asked already, and would answer the same again.
+    history.replaceState(null, "", pending.returnTo);
+    const reason = parameters.get("error_description") ?? parameters.get("error");
+    throw new Error(reason ?? "The identity provider's answer was refused.");
   }
   // Nobody is signed in there, or it wants to show something.
   await leave(pending.returnTo, "");
@@ -63,7 +96,7 @@ export async function begin() {
  */
 async function leave(returnTo, prompt) {
   const { authorization_endpoint, client_id, scope, parameters: more } = await settings();
-  const pending = { state: random(), verifier: random(), returnTo };
+  const pending = { state: random(), verifier: random(), returnTo, prompt };
   sessionStorage.setItem(PENDING, JSON.stringify(pending));
   const url = new URL(authorization_endpoint);
   const parameters = {
@@ -80,7 +113,8 @@ async function leave(returnTo, prompt) {
   for (const [name, value] of Object.entries(parameters)) {
     url.searchParams.set(name, value);
   }
-  location.assign(url);
+  // The way back leads to what was shown before, not here again.
+  location.replace(url);
 }
 
 /**
@@ -88,9 +122,13 @@ async function leave(returnTo, prompt) {
  * @returns {Promise<boolean>}
  */
 export function renew() {
+  if (isOver) {
+    return Promise.resolve(false);
+  }
   renewing ??= (async () => {
     const refresh = tokens?.refresh;
-    const renewed = refresh && (await exchange({ grant_type: "refresh_token", refresh_token: refresh }));
+    const renewed =
+      refresh && (await exchange({ grant_type: "refresh_token", refresh_token: refresh }));
     if (!renewed) {
       tokens = null;
       await leave(location.href, "none");
@@ -106,8 +144,9 @@ export function renew() {
 export async function signOut() {
   const { end_session_endpoint, client_id } = await settings();
   const id = tokens?.id;
-  tokens = null;
-  const back = new URL("signed-out", document.baseURI).href;
+  const back = signedOut();
+  forget();
+  tabs.postMessage(null);
   if (!end_session_endpoint) {
     location.assign(back);
     return;
@@ -126,12 +165,20 @@ export async function signOut() {
  * @returns {Promise<boolean>}
  */
 async function exchange(grant) {
-  const response = await fetch("sign-in/token", { method: "POST", body: new URLSearchParams(grant), cache: "no-store" });
+  const response = await fetch("sign-in/token", {
+    method: "POST",
+    body: new URLSearchParams(grant),
+    cache: "no-store",
+  });
   if (!response.ok) {
     return false;
   }
   const { access_token, refresh_token, id_token } = await response.json();
-  tokens = { access: access_token, refresh: refresh_token ?? tokens?.refresh, id: id_token ?? tokens?.id };
+  tokens = {
+    access: access_token,
+    refresh: refresh_token ?? tokens?.refresh,
+    id: id_token ?? tokens?.id,
+  };
   return true;
 }
 

@@ -1,40 +1,49 @@
 // All integrations, of which only those in view are drawn.
 
 import { html, useEffect, useRef, useState } from "./html.mjs";
-import { NEEDS, need } from "./integration.mjs";
+import { NEEDS, brokenSince, isBroken, need } from "./integration.mjs";
 import { exactly, fromNow } from "./time.mjs";
 
-/** The height of a row, in pixels: the style's. */
+/** @typedef {import("./integration.mjs").Integration} Integration */
+
+/** The height of a row, in pixels, until one is drawn. */
 const ROW = 44;
 /** How many rows beyond the view are drawn. */
 const MARGIN = 10;
 /** The tables that are drawn whole. */
 const SMALL = 200;
 
-/** @param {any} of */
+/** @param {{rows: Integration[], now: number}} of */
 export function Table({ rows, now }) {
   const body = useRef(/** @type {HTMLElement | null} */ (null));
-  const [first, last] = useVisible(body, rows.length);
+  const { first, last, height } = useVisible(body, rows.length);
   const shown = rows.slice(first, last);
-  return html`<div class="scroll">
+  return html`<div class="scroll" id="table" tabindex="-1">
     <table aria-rowcount=${rows.length + 1}>
       <thead>
         <tr>
-          ${["Platform", "Account", "Owner", "State", "Until", "Last success", "Next attempt"].map(
+          ${["Platform", "Account", "Owner", "State", "Ends", "Last success", "Next attempt"].map(
             (name) => html`<th key=${name} scope="col">${name}</th>`,
           )}
         </tr>
       </thead>
       <tbody ref=${body}>
-        ${first > 0 && html`<tr class="gap" aria-hidden="true"><td colspan="7" height=${first * ROW}></td></tr>`}
-        ${shown.map((/** @type {any} */ of, /** @type {number} */ index) => html`<${Row} key=${of.integration_id} of=${of} now=${now} index=${first + index + 2} />`)}
-        ${last < rows.length && html`<tr class="gap" aria-hidden="true"><td colspan="7" height=${(rows.length - last) * ROW}></td></tr>`}
+        <${Gap} height=${first * height} />
+        ${shown.map((of, index) => html`<${Row} key=${of.integration_id} of=${of} now=${now} index=${first + index + 2} />`)}
+        <${Gap} height=${(rows.length - last) * height} />
       </tbody>
     </table>
   </div>`;
 }
 
-/** @param {any} of */
+/** The place of rows that are not drawn. @param {{height: number}} of */
+const Gap = ({ height }) =>
+  height > 0 &&
+  html`<tr class="gap" aria-hidden="true">
+    <td colspan="7" style=${{ height: `${height}px` }}></td>
+  </tr>`;
+
+/** @param {{of: Integration, now: number, index: number}} of */
 function Row({ of, now, index }) {
   const { icon, word } = NEEDS[need(of)];
   return html`<tr aria-rowindex=${index}>
@@ -42,39 +51,51 @@ function Row({ of, now, index }) {
     <th scope="row"><a href=${of.url.slice(1)}>${of.username ?? of.integration_id}</a></th>
     <td>${of.created_by ?? ""}</td>
     <td class=${need(of)}><span aria-hidden="true">${icon}</span> ${word}</td>
-    <td><${When} at=${of.reconnect_by} now=${now} never="No end known" /></td>
+    <td>
+      ${
+        isBroken(of)
+          ? html`<${Since} of=${of} />`
+          : html`<${When} at=${of.reconnect_by} now=${now} never="No end known" />`
+      }
+    </td>
     <td><${When} at=${of.renewed_at} now=${now} never="–" /></td>
     <td><${When} at=${of.next_attempt_at} now=${now} never="–" /></td>
   </tr>`;
 }
 
-/** An instant: relative, and exact on hover and for screen readers. @param {any} of */
+/** Since when something is broken, where that is known. @param {{of: Integration}} of */
+export function Since({ of }) {
+  const at = brokenSince(of);
+  return at ? html`Broken since <time datetime=${at}>${exactly(at)}</time>` : html`Broken`;
+}
+
+/**
+ * An instant: relative, and exact on hover and for screen readers.
+ * @param {{at: string | null, now: number, never: string}} of
+ */
 export function When({ at, now, never }) {
   if (!at) {
     return html`${never}`;
   }
-  return html`<time datetime=${at} title=${exactly(at)}>${fromNow(at, now)}<span class="hidden">, ${exactly(at)}</span></time>`;
+  return html`<time datetime=${at} title=${exactly(at)}
+    >${fromNow(at, now)}<span class="hidden">, ${exactly(at)}</span></time
+  >`;
 }
 
 /**
- * The rows that are in view.
+ * The rows that are in view, and how high each is.
  * @param {{current: HTMLElement | null}} body
  * @param {number} count
+ * @returns {{first: number, last: number, height: number}}
  */
 function useVisible(body, count) {
-  const [range, setRange] = useState([0, SMALL]);
+  const [{ first, last, height }, setView] = useState({ first: 0, last: SMALL, height: ROW });
   useEffect(() => {
+    const update = () => setView((before) => view(body.current, count, before));
+    update();
     if (count <= SMALL) {
-      setRange([0, count]);
       return undefined;
     }
-    const update = () => {
-      const top = body.current?.getBoundingClientRect().top ?? 0;
-      const first = Math.max(0, Math.floor(-top / ROW) - MARGIN);
-      const last = Math.min(count, Math.ceil((innerHeight - top) / ROW) + MARGIN);
-      setRange(([a, b]) => (a === first && b === last ? [a, b] : [first, Math.max(first, last)]));
-    };
-    update();
     addEventListener("scroll", update, { passive: true });
     addEventListener("resize", update);
     return () => {
@@ -82,5 +103,24 @@ function useVisible(body, count) {
       removeEventListener("resize", update);
     };
   }, [count]);
-  return [Math.min(range[0], count), Math.min(range[1], count)];
+  return { first: Math.min(first, count), last: Math.min(last, count), height };
+}
+
+/**
+ * @param {HTMLElement | null} body
+ * @param {number} count
+ * @param {{first: number, last: number, height: number}} before
+ */
+function view(body, count, before) {
+  if (!body || count <= SMALL) {
+    return { ...before, first: 0, last: count };
+  }
+  const { top } = body.getBoundingClientRect();
+  const row = body.querySelector("tr:not(.gap)");
+  // Larger letters make higher rows.
+  const height = row?.getBoundingClientRect().height || before.height;
+  const first = Math.min(count, Math.max(0, Math.floor(-top / height) - MARGIN));
+  const last = Math.min(count, Math.max(first, Math.ceil((innerHeight - top) / height) + MARGIN));
+  const isSame = first === before.first && last === before.last && height === before.height;
+  return isSame ? before : { first, last, height };
 }

@@ -7,8 +7,7 @@ const DAY = 24 * HOUR;
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const exact = new Intl.DateTimeFormat("en-GB", {
   dateStyle: "medium",
-  timeStyle: "medium",
-  timeZoneName: undefined,
+  timeStyle: "short",
 });
 
 /**
@@ -34,6 +33,16 @@ export function fromNow(at, now) {
  */
 export function exactly(at) {
   return exact.format(new Date(at));
+}
+
+/**
+ * A length of time: "hour", "15 minutes".
+ * @param {number} seconds
+ */
+export function span(seconds) {
+  const hours = seconds / HOUR;
+  const [count, unit] = Number.isInteger(hours) ? [hours, "hour"] : [seconds / MINUTE, "minute"];
+  return count === 1 ? unit : `${count} ${unit}s`;
 }
 
 /**

@@ -32,7 +32,9 @@ const PICTURE: &str = "image/svg+xml";
 const FILES: &[File] = files! {
     "api.mjs": SCRIPT,
     "app.mjs": SCRIPT,
+    "confirm.mjs": SCRIPT,
     "dashboard.mjs": SCRIPT,
+    "history.mjs": SCRIPT,
     "html.mjs": SCRIPT,
     "icon.svg": PICTURE,
     "integration.mjs": SCRIPT,
@@ -40,6 +42,7 @@ const FILES: &[File] = files! {
     "members.mjs": SCRIPT,
     "notifications.mjs": SCRIPT,
     "organizations.mjs": SCRIPT,
+    "quota.mjs": SCRIPT,
     "reconnect.mjs": SCRIPT,
     "router.mjs": SCRIPT,
     "session.mjs": SCRIPT,

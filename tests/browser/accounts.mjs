@@ -1,0 +1,149 @@
+// The integrations of an organisation: which need somebody, and what can be done.
+
+import assert from "node:assert/strict";
+
+const rows = (page) => page.locator("tbody tr");
+const told = (page, text) => page.getByRole("status").filter({ hasText: text }).waitFor();
+
+/** Waits until so many integrations are shown. */
+const shown = (page, count) => page.getByText(`${count} of 13 shown`).waitFor();
+
+/** The accounts of the table, in their order. */
+const names = (page) => page.locator("tbody th").allTextContents();
+
+export async function accounts(test, { gateway, token }) {
+  const integration = (id) => `${gateway}/dashboard/demo/integrations/${id}`;
+
+  await test("counts filter the table", async (page) => {
+    const reconnect = page.getByRole("button", { name: "2 need reconnecting" });
+    await reconnect.click();
+    await shown(page, 2);
+    assert.equal(await rows(page).count(), 2);
+    assert.match(page.url(), /\?need=reconnect$/);
+    await page.reload();
+    await shown(page, 2);
+    assert.equal(await reconnect.getAttribute("aria-pressed"), "true");
+    await reconnect.click();
+    await shown(page, 13);
+    assert.equal(page.url(), `${gateway}/dashboard/demo`);
+  });
+
+  await test("search, platform and order", async (page) => {
+    await page.getByLabel("Search").fill("RENEW");
+    await shown(page, 3);
+    await page.getByRole("combobox", { name: "Platform" }).selectOption("Threads");
+    await shown(page, 1);
+    assert.deepEqual(await names(page), ["renews-itself"]);
+    await page.getByLabel("Search").fill("nothing like it");
+    await page.getByRole("heading", { name: "Nothing matches." }).waitFor();
+    await page.getByRole("button", { name: "Show everything" }).click();
+    await shown(page, 13);
+    await page.getByLabel("Sort by").selectOption("Account");
+    await page.waitForURL(/\?sort=account$/);
+    const inOrder = await names(page);
+    assert.deepEqual(inOrder, inOrder.toSorted());
+    await page.getByLabel("Sort by").selectOption("Most urgent first");
+    await page.waitForURL(`${gateway}/dashboard/demo`);
+    assert.equal((await names(page))[0], "access-withdrawn");
+  });
+
+  await test("what is broken says since when", async (page) => {
+    const card = page.getByRole("listitem").filter({ hasText: "application was removed" });
+    await card.getByText(/^Broken since \d+ \w+ \d{4}, \d\d:\d\d$/).waitFor();
+    const row = rows(page).filter({ hasText: "access-withdrawn" });
+    assert.match(await row.textContent(), /Broken since/);
+  });
+
+  await test("a mark of the timeline opens what ends", async (page) => {
+    await page.getByRole("link", { name: /^expiring, LinkedIn, ends in 6 days/ }).click();
+    await page.waitForURL(integration("linkedin-expiring"));
+    await page.getByRole("heading", { name: "expiring LinkedIn" }).waitFor();
+  });
+
+  await test("an integration with its clocks and its history", async (page) => {
+    await page.getByRole("rowheader", { name: "renewed-in-time" }).getByRole("link").click();
+    await page.getByRole("heading", { name: "renewed-in-time Instagram" }).waitFor();
+    await page.getByText("It renews itself.").waitFor();
+    await page.locator(".state", { hasText: "Healthy" }).waitFor();
+    const clocks = await page.locator("dl").textContent();
+    for (const name of ["Access token ends", "Last success", "Next attempt"]) {
+      assert.ok(clocks.includes(name), clocks);
+    }
+    const [entry] = await page.locator(".history li").allTextContents();
+    assert.match(entry, /Renewed.*New end: .*HTTP 200/s);
+    await page.getByText("200 of 200 calls left in any hour").waitFor();
+    await page.getByText("50 of 50 calls left in any minute").waitFor();
+  });
+
+  await test("what is broken says why, and leads to its mending", async (page) => {
+    await page.goto(integration("meta-access-withdrawn"));
+    await page.getByText("Reconnect it: the application was removed from the account.").waitFor();
+    await page.getByText("Refused: somebody must reconnect it").waitFor();
+    await page.getByText("Code 190/458 · HTTP 400").waitFor();
+    const first = page.locator(".actions > :first-child");
+    assert.equal((await first.textContent()).trim(), "Reconnect");
+    await first.click();
+    await page.waitForURL(`${integration("meta-access-withdrawn")}/reconnect`);
+  });
+
+  await test("an integration is checked now", async (page) => {
+    await page.goto(integration("threads-renews-itself"));
+    const entries = page.locator(".history li");
+    const before = await entries.count();
+    await page.getByRole("button", { name: "Check now" }).click();
+    await told(page, /^(?!Working).+/);
+    await page.waitForFunction((count) => {
+      return document.querySelectorAll(".history li").length > count;
+    }, before);
+  });
+
+  await test(
+    "who only looks has nothing to press",
+    async (page) => {
+      await page.goto(integration("threads-renews-itself"));
+      await page.getByText("200 of 200 calls left in any hour").waitFor();
+      assert.equal(await page.getByRole("button", { name: "Check now" }).count(), 0);
+      await page.getByRole("link", { name: "Members" }).click();
+      await page.getByRole("heading", { name: "Members" }).waitFor();
+      await page.locator("fieldset:disabled").first().waitFor();
+      assert.equal(await page.getByRole("button", { name: /Remove|Add/ }).count(), 0);
+    },
+    { user: "mia" },
+  );
+
+  await test("a quota is reset after a question", async (page) => {
+    const permits = `${gateway}/api/platforms/threads/demo/threads-renews-itself/permits`;
+    const headers = { authorization: `Bearer ${token("crm")}` };
+    assert.equal((await fetch(permits, { method: "POST", headers })).status, 200);
+    await page.goto(integration("threads-renews-itself"));
+    const quota = page.locator("label", { hasText: "199 of 200 calls left in any hour" });
+    await quota.getByText(/^More free in (1 hour|\d+ minutes)$/).waitFor();
+    const more = page.getByRole("button", { name: "More" });
+    await more.click();
+    await page.getByRole("button", { name: "Reset quota…" }).click();
+    const question = page.getByRole("dialog", { name: "Reset its quota?" });
+    await question.getByRole("button", { name: "Leave it" }).click();
+    await question.waitFor({ state: "hidden" });
+    await page.waitForFunction(() => document.activeElement?.textContent === "More");
+    await more.click();
+    await page.getByRole("button", { name: "Reset quota…" }).click();
+    await question.getByRole("button", { name: "Reset quota" }).click();
+    await told(page, "Its quota is whole again.");
+    await page.getByText("Quota reset by olga").waitFor();
+    await page.getByText("200 of 200 calls left in any hour").waitFor();
+  });
+
+  await test("an account is disconnected after a question", async (page) => {
+    await page.goto(integration("threads-renews-itself"));
+    await page.getByRole("button", { name: "More" }).click();
+    await page.getByRole("button", { name: "Disconnect…" }).click();
+    const question = page.getByRole("dialog", { name: "Disconnect this account?" });
+    await question.getByRole("button", { name: "Disconnect" }).click();
+    await told(page, "It is disconnected.");
+    await page.getByText("Disconnected by olga").waitFor();
+    await page.getByRole("link", { name: "Connect again" }).waitFor();
+    assert.equal(await page.getByRole("button", { name: "Check now" }).count(), 0);
+    await page.getByRole("link", { name: "All integrations" }).click();
+    await page.getByRole("button", { name: "2 disconnected" }).waitFor();
+  });
+}

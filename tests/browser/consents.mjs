@@ -1,0 +1,113 @@
+// Connects accounts and mends connections at the platforms' own pages.
+
+import { barriers } from "./visit.mjs";
+
+/** The simulated platforms have no icon. */
+const OPTIONS = { refusals: [404] };
+
+/** Chooses an account on the platform's page; the permissions that are named are withheld. */
+async function allow(page, account, withheld = []) {
+  await page.getByRole("heading", { name: /Allow Token Warden/ }).waitFor();
+  const known = page.getByRole("radio", { name: account });
+  if (await known.count()) {
+    await known.first().check();
+  } else {
+    await page.getByRole("radio", { name: /Another one/ }).check();
+    await page.getByRole("textbox").fill(account);
+  }
+  for (const scope of withheld) {
+    await page.getByRole("checkbox", { name: scope, exact: true }).uncheck();
+  }
+  await page.getByRole("button", { name: "Allow" }).click();
+}
+
+export async function consents(test, { gateway }) {
+  const integration = (id) => `${gateway}/dashboard/demo/integrations/${id}`;
+  const begin = async (page, id) => {
+    await page.goto(`${integration(id)}/reconnect`);
+    await page.getByRole("button", { name: /^Continue to/ }).click();
+  };
+
+  await test(
+    "what is broken is mended in two clicks, and seen to be healthy",
+    async (page) => {
+      await page.goto(`${gateway}/dashboard/demo`);
+      await page.getByRole("button", { name: "2 need reconnecting" }).waitFor();
+      const card = page.locator("li.card", { hasText: "Snapchat" });
+      await card.getByRole("link", { name: "Reconnect" }).click();
+      await page.getByRole("button", { name: "Continue to Snapchat" }).click();
+      await allow(page, "expired");
+      await page.getByText("Connected. The account works again.").waitFor();
+      await page.locator(".state.healthy").waitFor();
+      await page.getByRole("link", { name: "All integrations" }).click();
+      await page.getByRole("button", { name: "1 needs reconnecting" }).waitFor();
+    },
+    OPTIONS,
+  );
+
+  await test(
+    "another account changes nothing until somebody says so",
+    async (page) => {
+      await begin(page, "meta-access-withdrawn");
+      await allow(page, "4711");
+      await page.getByText("You connected another account.").waitFor();
+      await barriers(page);
+      await page.getByRole("radio", { name: "4711" }).waitFor();
+      await page.getByRole("button", { name: "Use this account" }).click();
+      await page.getByText("Connected. The account works again.").waitFor();
+    },
+    OPTIONS,
+  );
+
+  await test(
+    "fewer permissions need a yes",
+    async (page) => {
+      await page.goto(`${gateway}/dashboard/demo/connect`);
+      await page.getByRole("button", { name: "LinkedIn", exact: true }).click();
+      await allow(page, "816");
+      await page.getByText("Connected. The account works again.").waitFor();
+      await begin(page, new URL(page.url()).pathname.split("/").at(-1));
+      await allow(page, "816", ["r_ads"]);
+      await page.getByText("It may do less than before").waitFor();
+      await page.getByRole("listitem").filter({ hasText: "r_ads" }).waitFor();
+      await page.getByRole("button", { name: "Use this account" }).click();
+      await page.getByText("Connected. The account works again.").waitFor();
+    },
+    OPTIONS,
+  );
+
+  await test(
+    "who denies it is told so",
+    async (page) => {
+      await begin(page, "tiktok-expiring");
+      await page.getByRole("button", { name: "Deny" }).click();
+      await page.getByText("was told not to connect the account").waitFor();
+      await page.getByRole("button", { name: "Continue to TikTok" }).waitFor();
+    },
+    OPTIONS,
+  );
+
+  for (const name of [
+    "Facebook",
+    "Instagram",
+    "TikTok",
+    "TikTok Business",
+    "LinkedIn",
+    "X",
+    "Google Ads",
+    "Snapchat",
+    "Threads",
+  ]) {
+    await test(
+      `a new account is connected: ${name}`,
+      async (page) => {
+        await page.goto(`${gateway}/dashboard/demo`);
+        await page.getByRole("link", { name: "Connect", exact: true }).click();
+        await page.getByRole("button", { name, exact: true }).click();
+        await allow(page, "815");
+        await page.getByText("Connected. The account works again.").waitFor();
+      },
+      OPTIONS,
+    );
+  }
+}
