@@ -137,9 +137,9 @@ impl Limiter {
     }
 
     /// Closes every quota of a platform because somebody reports that it asks for that: until
-    /// `until`, at most for [`LONGEST_ON_REPORT`], and not within [`PAUSE_BETWEEN_REPORTS`] of
-    /// the beginning of another block. So whoever reports what is not so, as often as it likes,
-    /// leaves everybody else most of the time. One conditional write.
+    /// `until`, for a minute at most, and not within five minutes of the beginning of another
+    /// block. So whoever reports what is not so, as often as it likes, leaves everybody else most
+    /// of the time. One conditional write.
     ///
     /// # Errors
     /// [`QuotaError::Unavailable`] if DynamoDB does not answer.
