@@ -101,7 +101,9 @@ pub fn handlers_of(
         ),
         (
             "PlatformCallsFunction".to_owned(),
-            lambda(move |event| Adapter::from(calls.clone()).oneshot(event)),
+            lambda(move |event| {
+                Adapter::from(calls.clone()).oneshot(platform_calls::with_every_header(event))
+            }),
         ),
     ]))
 }

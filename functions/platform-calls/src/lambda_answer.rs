@@ -1,9 +1,11 @@
-//! Answers on their way into Lambda's JSON.
+//! Requests and answers on their way out of Lambda's JSON and into it.
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::Request;
 use http_body_util::BodyExt;
+use lambda_http::lambda_runtime::LambdaEvent;
+use lambda_http::request::LambdaRequest;
 use lambda_http::tower::{Service, ServiceExt, service_fn};
 use lambda_http::{Body, IntoResponse};
 
@@ -39,6 +41,18 @@ fn escaped_length(text: &str) -> usize {
         _ => 1,
     });
     lengths.sum()
+}
+
+/// Keeps every value of a header that comes more than once. The gateway sends each header with its
+/// values, and again with the last one, which `lambda_http` puts in their place.
+#[must_use]
+pub fn with_every_header(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaRequest> {
+    if let LambdaRequest::ApiGatewayV1(request) = &mut event.payload
+        && !request.multi_value_headers.is_empty()
+    {
+        request.headers.clear();
+    }
+    event
 }
 
 /// Makes a service for `lambda_http` of a router.

@@ -20,7 +20,7 @@ use edge::layers::complete;
 
 pub use app::{App, SetupError};
 use caller::Caller;
-pub use lambda_answer::{LambdaAnswer, service};
+pub use lambda_answer::{LambdaAnswer, service, with_every_header};
 use metered::add_quota_headers;
 
 /// The paths of an integration's routes begin so.

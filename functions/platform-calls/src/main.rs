@@ -1,7 +1,9 @@
 //! The Lambda function `platform-calls`.
 
-use lambda_http::{Error, run};
-use platform_calls::{App, router, service};
+use lambda_http::lambda_runtime::run;
+use lambda_http::tower::{ServiceExt, service_fn};
+use lambda_http::{Adapter, Error};
+use platform_calls::{App, router, service, with_every_header};
 use shared::runtime::metrics::Metrics;
 use shared::{Clock, Variables, aws, runtime::logging};
 
@@ -12,5 +14,9 @@ async fn main() -> Result<(), Error> {
     let sdk = aws::config::from_environment().await;
     let app = App::from_environment(&sdk, &variables, Clock::system())?;
     let app = app.with_metrics(&Metrics::to_stdout(&variables));
-    run(service(router(app))).await
+    let calls = service(router(app));
+    run(service_fn(move |event| {
+        Adapter::from(calls.clone()).oneshot(with_every_header(event))
+    }))
+    .await
 }

@@ -53,6 +53,7 @@ async fn a_call_is_passed_on_with_the_token_put_in() {
                 &format!("{path}?a=1&b=%26&access_token=mine&a=2"),
             )
             .header("x-own", "kept")
+            .header("x-own", "twice")
             .header("access-token", "theirs")
             .header("cookie", "session=1")
             .header("x-forwarded-for", "10.0.0.1")
@@ -77,7 +78,8 @@ async fn a_call_is_passed_on_with_the_token_put_in() {
         );
         let headers = &received.head.headers;
         assert_eq!(headers["authorization"], "Bearer at-a");
-        assert_eq!(headers["x-own"], "kept");
+        let own: Vec<_> = headers.get_all("x-own").iter().collect();
+        assert_eq!(own, ["kept", "twice"]);
         for dropped in ["cookie", "x-forwarded-for", "x-amzn-trace-id"] {
             assert_eq!(headers.get(dropped), None, "{dropped}");
         }
