@@ -310,6 +310,34 @@ async fn whatever_goes_wrong_has_its_own_words_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_platform_that_does_not_say_who_it_is_leaves_that_to_the_person() {
+    let world = world(Platform::Twitter).await;
+    let before = world.row("acme", "one").await;
+    let silent = json!({"platform": "twitter", "on": "call", "do": {"refuse": "unavailable"}});
+    let silent = serde_json::from_value(silent).unwrap();
+    world.stack.platforms().script(silent).unwrap();
+    let scopes = Platform::Twitter.consent().scopes;
+    let mut ian = Browser::of(&world, "ian");
+    let page = ian.begin("one", json!({})).await;
+    let to = ian.allow(&page, "4711", scopes).await;
+    let asked = question(&ian.back(&to).await);
+    assert_eq!(asked["is_identified"], false);
+    assert_eq!(asked["accounts"][0]["account_id"], "4711");
+    assert_eq!(world.row("acme", "one").await, before);
+    let done = ian.confirm("one", &asked, "4711").await;
+    assert_eq!(done.status, 200, "{}", done.text);
+    assert_eq!(world.row("acme", "one").await.state, State::Active);
+    // Of a new one nobody knows it.
+    let page = ian.begin("new", json!({"platform": "twitter"})).await;
+    let to = ian.allow(&page, "4711", scopes).await;
+    let shown = ian.back(&to).await;
+    assert!(
+        shown.ends_with("/new/reconnect?refused=no_account"),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
 async fn of_two_tabs_that_come_back_at_once_one_connects() {
     let world = world(Platform::Twitter).await;
     let mut ian = Browser::of(&world, "ian");

@@ -27,6 +27,7 @@ const refusal = (reason) => REFUSED[reason] ?? "That did not work. Nothing has c
 /**
  * @typedef {object} Question
  * @property {string} consent
+ * @property {boolean} is_identified
  * @property {Account[]} accounts
  * @property {Account | null} before
  * @property {string[]} missing_scopes
@@ -103,7 +104,7 @@ function Explain({ of, begin }) {
 
 /** Asks before a grant is stored. @param {{path: string, page: string, asked: Question}} of */
 function Ask({ path, page, asked }) {
-  const { accounts, before, missing_scopes: missing, consent } = asked;
+  const { accounts, before, missing_scopes: missing, consent, is_identified: isKnown } = asked;
   const same = before && accounts.find((of) => of.account_id === before.account_id);
   const [chosen, setChosen] = useState((same || accounts[0])?.account_id);
   const [run, outcome] = useAction();
@@ -118,6 +119,10 @@ function Ask({ path, page, asked }) {
       before &&
       !same &&
       html`<p class="why">You connected another account. This was ${named(before)}.</p>`
+    }
+    ${
+      !isKnown &&
+      html`<p class="why">The platform does not say which account this is. Is it the same?</p>`
     }
     ${
       missing.length > 0 &&

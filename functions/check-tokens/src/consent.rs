@@ -136,17 +136,26 @@ impl Consents {
                 return Ok(refusal(ConsentRefusal::PlatformFailed, integration));
             }
         };
-        if granted.accounts.is_empty() {
-            return Ok(refusal(ConsentRefusal::NoAccount, integration));
-        }
-        let grant = self.seal(&consent, granted).await?;
         let found = self.integrations.find(&consent.integration).await?;
         let before = found.row();
+        let is_identified = !granted.accounts.is_empty();
+        let accounts = match before {
+            _ if is_identified => granted.accounts.clone(),
+            // The person may know that it is the same.
+            Some(before) => vec![before.account.clone()],
+            None => return Ok(refusal(ConsentRefusal::NoAccount, integration)),
+        };
+        let grant = UnconfirmedGrant {
+            accounts,
+            is_identified,
+            ..self.seal(&consent, granted).await?
+        };
         match grant.account_for(before) {
             Ok(account) => self.connect(&consent, &grant, account).await,
             Err(missing_scopes) => {
                 let question = Question {
                     consent: consent.id.clone(),
+                    is_identified,
                     accounts: grant.accounts.clone(),
                     before: before.map(|before| before.account.clone()),
                     missing_scopes,
@@ -238,6 +247,7 @@ impl Consents {
             data_access_expires_at: probed.and_then(|probed| end(probed.data_access)),
             scopes,
             accounts,
+            is_identified: true,
         })
     }
 

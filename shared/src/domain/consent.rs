@@ -78,6 +78,8 @@ pub enum ConsentOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
     pub consent: String,
+    /// Whether the platform says for which accounts the grant is.
+    pub is_identified: bool,
     /// The accounts that the grant is for.
     pub accounts: Vec<Account>,
     /// The account that was connected before, if there was one.
@@ -144,6 +146,8 @@ pub struct UnconfirmedGrant {
     pub data_access_expires_at: Option<DateTime<Utc>>,
     pub scopes: Vec<String>,
     pub accounts: Vec<Account>,
+    /// Whether the accounts are by the platform's own word.
+    pub is_identified: bool,
 }
 
 impl UnconfirmedGrant {
@@ -169,7 +173,7 @@ impl UnconfirmedGrant {
             None => self.accounts.first().filter(|_| self.accounts.len() == 1),
         };
         match same {
-            Some(account) if missing.is_empty() => Ok(account.clone()),
+            Some(account) if missing.is_empty() && self.is_identified => Ok(account.clone()),
             _ => Err(missing),
         }
     }

@@ -8,7 +8,9 @@ use super::body::Body;
 use super::request::RequestContext;
 use super::response;
 use super::transport;
-use super::{ConsentCode, OAuthClient, PlatformClients, Response, TokenResponse, Tokens};
+use super::{
+    ConsentCode, OAuthClient, PlatformClients, Response, TokenResponse, Tokens, Unsuccessful,
+};
 use crate::Platform;
 use crate::domain::account::Account;
 use crate::domain::error_code::ResponseDefect;
@@ -99,10 +101,16 @@ impl OAuthClient {
         let accounts = match identity {
             Identity::InAnswer(accounts) => accounts(&answered.body),
             Identity::Asked(request, accounts) => {
-                let body = self
-                    .who(platform, clients, &granted.tokens, request)
-                    .await?;
-                accounts(&body)
+                match self.who(platform, clients, &granted.tokens, request).await {
+                    Ok(body) => accounts(&body),
+                    // The code is used up: the grant is kept for whoever knows whose it is.
+                    Err(failure) => {
+                        let Err(Unsuccessful { verdict, code }) = failure.result;
+                        let verdict = verdict.name();
+                        tracing::warn!(%platform, verdict, code, "a platform did not say who it is");
+                        Vec::new()
+                    }
+                }
             }
         };
         let scopes = &granted.lifetimes.scopes;

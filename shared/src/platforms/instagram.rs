@@ -32,7 +32,9 @@ pub(super) static DEFINITION: Definition = Definition {
             "instagram_business_content_publish",
         ],
         scope_separator: ",",
-        parameters: &[],
+        // The token of somebody who signs in by Facebook cannot be exchanged for a longer-lived one
+        // (trypostit/trypost, InstagramProvider.php).
+        parameters: &[("enable_fb_login", "false"), ("force_reauth", "true")],
         pkce: false,
     },
     // The same page, steps 2 and 3.

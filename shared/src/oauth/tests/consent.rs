@@ -35,7 +35,7 @@ fn a_person_is_sent_to_the_documented_address() {
             "https://www.instagram.com/oauth/authorize",
             "client_id",
             "instagram_business_basic%2Cinstagram_business_content_publish",
-            "",
+            "&enable_fb_login=false&force_reauth=true",
         ),
         (
             Platform::Tiktok,
