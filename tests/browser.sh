@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 chromium=/usr/bin/chromium
 if [ ! -x "$chromium" ]; then
   log=$(mktemp)
-  if ! { apt-get update && apt-get install --yes --no-install-recommends chromium; } >"$log" 2>&1; then
+  if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes chromium; } >"$log" 2>&1; then
     tail -20 "$log" >&2
     echo "there is no $chromium, and apt-get could not install Debian's: install it" >&2
     exit 1
