@@ -59,18 +59,11 @@ impl Consents {
             browser,
             redirect_uri,
         } = begin;
-        let refused = |reason, integration| Ok(refusal(reason, Some(integration)));
         let found = self.integrations.find(&integration).await?;
         let stored = found.row().map(|row| row.platform);
-        let platform = match (stored, platform) {
-            (Some(stored), Some(wanted)) if stored != wanted => {
-                return refused(ConsentRefusal::Platform, integration);
-            }
-            (None, None) => return refused(ConsentRefusal::Platform, integration),
-            (stored, wanted) => stored.or(wanted),
-        };
-        let Some(platform) = platform else {
-            return refused(ConsentRefusal::Platform, integration);
+        let is_other = stored.is_some() && platform.is_some() && stored != platform;
+        let Some(platform) = stored.or(platform).filter(|_| !is_other) else {
+            return Ok(refusal(ConsentRefusal::Platform, Some(integration)));
         };
         let (state, verifier) = (random(), random());
         let challenge = URL_SAFE_NO_PAD.encode(digest::sha256_of(verifier.as_bytes()));
@@ -79,7 +72,7 @@ impl Consents {
             .oauth
             .consent_url(platform, &clients, &redirect_uri, &state, &challenge);
         let Some(url) = url else {
-            return refused(ConsentRefusal::NotSetUp, integration);
+            return Ok(refusal(ConsentRefusal::NotSetUp, Some(integration)));
         };
         let consent = Consent {
             id: id_of(&state),
@@ -122,7 +115,7 @@ impl Consents {
         };
         let clients = self.secret.clients().await?;
         let granted = self.oauth.exchange(consent.platform, &clients, &code).await;
-        let granted = match granted {
+        let mut granted = match granted {
             Ok(granted) => granted,
             Err(failure) => {
                 let Err(unsuccessful) = failure.result;
@@ -139,17 +132,13 @@ impl Consents {
         let found = self.integrations.find(&consent.integration).await?;
         let before = found.row();
         let is_identified = !granted.accounts.is_empty();
-        let accounts = match before {
-            _ if is_identified => granted.accounts.clone(),
+        match before {
+            _ if is_identified => {}
             // The person may know that it is the same.
-            Some(before) => vec![before.account.clone()],
+            Some(before) => granted.accounts.push(before.account.clone()),
             None => return Ok(refusal(ConsentRefusal::NoAccount, integration)),
-        };
-        let grant = UnconfirmedGrant {
-            accounts,
-            is_identified,
-            ..self.seal(&consent, granted).await?
-        };
+        }
+        let grant = self.seal(&consent, granted, is_identified).await?;
         match grant.account_for(before) {
             Ok(account) => self.connect(&consent, &grant, account).await,
             Err(missing_scopes) => {
@@ -205,6 +194,7 @@ impl Consents {
         &self,
         consent: &Consent,
         granted: Granted,
+        is_identified: bool,
     ) -> Result<UnconfirmedGrant, ConsentError> {
         let now = self.clock.now();
         let Granted {
@@ -247,7 +237,7 @@ impl Consents {
             data_access_expires_at: probed.and_then(|probed| end(probed.data_access)),
             scopes,
             accounts,
-            is_identified: true,
+            is_identified,
         })
     }
 

@@ -68,8 +68,6 @@ pub struct AccessToken {
     /// What the grant allows, as far as known.
     pub scopes: Vec<String>,
     pub generation: u64,
-    /// `None` if nobody knows, as over HTTP.
-    pub issued_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Clone)]
@@ -228,7 +226,6 @@ impl AccessTokens {
             expires_at: row.expiry.access_token,
             scopes: row.permissions.granted.clone(),
             generation: row.credential.generation,
-            issued_at: row.expiry.issued_at,
         })
     }
 

@@ -211,7 +211,6 @@ impl Api {
                     expires_at: body.expires_at,
                     scopes: body.scopes,
                     generation: body.generation,
-                    issued_at: None,
                 });
             }
             StatusCode::NOT_FOUND => NoToken::UnknownIntegration,

@@ -35,8 +35,6 @@ use crate::metered::{MeteredCall, QuotaHeaders};
 const TIMEOUT: TimeDelta = TimeDelta::seconds(25);
 /// How long having an integration checked may take, after the answer came.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
-/// A refused token that is no older is not replaced.
-const NEW: TimeDelta = TimeDelta::minutes(1);
 /// What Lambda returns at most, in bytes, headers and JSON included
 /// (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: "6 MB").
 const MAX_LAMBDA_ANSWER: usize = 6_291_556;
@@ -180,18 +178,13 @@ async fn token(app: &App, caller: &Caller, wanted: Wanted) -> Result<AccessToken
 }
 
 /// Returns a new token in the place of a refused one, if there is one and a permit for another
-/// call: each try is a call of its own. A token that is new itself is not replaced: whatever is
-/// wrong, another exchange for each call does not mend it.
+/// call: each try is a call of its own.
 async fn renewed(
     app: &App,
     caller: &Caller,
     key: &QuotaKey,
     refused: &AccessToken,
 ) -> Option<(AccessToken, Permit)> {
-    let now = app.calls.clock.now();
-    if refused.issued_at.is_some_and(|at| now - at < NEW) {
-        return None;
-    }
     let wanted = Wanted {
         rejected_generation: Some(refused.generation),
         ..Wanted::default()
