@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks infra/template.yaml: SAM's own validation, cfn-lint with its
-# informational rules, and checkov. Nothing is found, or the reason why a rule
-# does not apply stands beside what it is about.
+# informational rules, what depends on what, and checkov. Nothing is found, or
+# the reason why a rule does not apply stands beside what it is about.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tests/tools.sh
@@ -12,6 +12,7 @@ sam=$(sam_cli)/bin
 # The same cfn-lint that sam brings.
 "$sam/cfn-lint" --include-checks I -- infra/template.yaml
 echo "cfn-lint: no findings"
+"$sam/python" tests/template/translated.py
 
 checkov=$(python checkov checkov==3.3.30)/bin/checkov
 report=$tools/checkov.json

@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use shared::Variables;
 
 fuzz_target!(|bytes: &[u8]| {
-    let variables: Variables = [("AUTH_ISSUER", "https://issuer.test"), ("AUTH_AUDIENCE", "warden")]
+    let variables: Variables = [("AUTH_ISSUER", "https://issuer.test")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into_iter()
         .collect();

@@ -1,6 +1,9 @@
 //! Who may see what: tokens, membership, and spellings of paths.
 
+use std::collections::BTreeMap;
+
 use chrono::TimeDelta;
+use local::Options;
 use serde_json::{Value, json};
 
 use crate::world::{World, acme, integration, start};
@@ -39,6 +42,26 @@ async fn a_member_of_one_organisation_gets_403_for_anothers() {
             answer.assert_problem(status);
             assert!(!answer.text.contains("li.account"));
         }
+    }
+}
+
+#[tokio::test]
+async fn tokens_are_for_one_of_the_audiences_that_the_stage_names() {
+    for (audience, status) in [
+        ("warden-local", 200),
+        ("another,warden-local", 200),
+        ("another,machines", 401),
+        // Names one that any token might have: nobody is let in.
+        ("warden-local,", 503),
+    ] {
+        let parameters = BTreeMap::from([("AuthAudience".to_owned(), audience.to_owned())]);
+        let world = World::with(Options {
+            parameters,
+            ..Options::default()
+        })
+        .await;
+        let answer = world.get_as("olga", "/api/organizations").await;
+        assert_eq!(answer.status, status, "{audience}: {}", answer.text);
     }
 }
 

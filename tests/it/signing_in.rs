@@ -59,6 +59,14 @@ async fn a_person_signs_in_by_what_the_page_asks_of_us_alone() {
     let settings = settings(&world).await.json();
     assert_eq!(settings["scope"], "openid offline_access");
     assert_eq!(settings["parameters"], json!([]));
+    let issuer = &world.stack.addresses().issuer;
+    assert_eq!(
+        settings["sign_out"],
+        json!({
+            "endpoint": format!("{issuer}/logout"),
+            "parameters": ["client_id", "id_token_hint", "post_logout_redirect_uri"],
+        })
+    );
     let back = format!("{}/", gateway(&world));
     let code = code(&world, &settings, &back).await;
     let grant = [

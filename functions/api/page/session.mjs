@@ -5,7 +5,7 @@
 /**
  * @typedef {object} SignIn
  * @property {string} authorization_endpoint
- * @property {string | null} end_session_endpoint
+ * @property {{endpoint: string, parameters: string[]} | null} sign_out
  * @property {string} client_id
  * @property {string} scope
  * @property {[string, string][]} parameters
@@ -142,20 +142,28 @@ export function renew() {
 
 /** Ends the session here and at the identity provider. */
 export async function signOut() {
-  const { end_session_endpoint, client_id } = await settings();
+  const { sign_out, client_id } = await settings();
   const id = tokens?.id;
   const back = signedOut();
   forget();
   tabs.postMessage(null);
-  if (!end_session_endpoint) {
+  if (!sign_out) {
     location.assign(back);
     return;
   }
-  const url = new URL(end_session_endpoint);
-  url.searchParams.set("post_logout_redirect_uri", back);
-  url.searchParams.set("client_id", client_id);
-  if (id) {
-    url.searchParams.set("id_token_hint", id);
+  const url = new URL(sign_out.endpoint);
+  /** @type {Record<string, string | undefined>} */
+  const known = {
+    client_id,
+    id_token_hint: id,
+    post_logout_redirect_uri: back,
+    logout_uri: back,
+  };
+  for (const name of sign_out.parameters) {
+    const value = known[name];
+    if (value) {
+      url.searchParams.set(name, value);
+    }
   }
   location.assign(url);
 }

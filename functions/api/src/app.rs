@@ -29,8 +29,8 @@ pub struct App {
     /// Only seals: nothing in this function may open a token.
     pub(crate) sealer: TokenCipher,
     pub(crate) check_tokens: CheckTokensClient,
-    /// How the page signs people in, if it does.
-    pub(crate) sign_in: Option<Provider>,
+    /// Where the page signs people in.
+    pub(crate) sign_in: Provider,
     /// Which pages of other origins may call.
     pub(crate) cors: Option<CorsLayer>,
     pub(crate) clock: Clock,
@@ -38,9 +38,10 @@ pub struct App {
 
 impl App {
     /// Reads `INTEGRATIONS_TABLE`, `ORGANIZATIONS_TABLE`, `NOTIFICATIONS_TABLE`, `AUDIT_TABLE`,
-    /// `QUOTAS_TABLE`, `TOKEN_KEY_ID`, `CHECK_TOKENS_FUNCTION`, and optionally
-    /// `QUOTA_POLICIES` (the authorizer's), `ALLOWED_ORIGINS` (of pages that may call), and for the
-    /// sign-in `AUTH_ISSUER`, `SIGN_IN_CLIENT_ID` and `SIGN_IN_PARAMETERS`.
+    /// `QUOTAS_TABLE`, `TOKEN_KEY_ID`, `CHECK_TOKENS_FUNCTION`, `AUTH_ISSUER`, and optionally
+    /// `SIGN_IN_PARAMETERS` (of authorization requests), `QUOTA_POLICIES` (the authorizer's) and
+    /// `ALLOWED_ORIGINS` (of pages that may call). By which client people sign in, each request
+    /// says by its stage's variable `sign_in_client_id`.
     ///
     /// # Errors
     /// [`InvalidVariable`] names the variable that is missing or unusable.

@@ -24,8 +24,11 @@ fn app() -> App {
         "TOKEN_KEY_ID",
         "CHECK_TOKENS_FUNCTION",
     ];
-    let variables = variables.map(|name| (name.to_owned(), "t".to_owned()));
-    App::from_environment(&sdk, &variables.into_iter().collect(), Clock::system()).unwrap()
+    let variables = variables.map(|name| (name, "t")).into_iter();
+    // Nobody listens there.
+    let variables = variables.chain([("AUTH_ISSUER", "http://127.0.0.1:1")]);
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    App::from_environment(&sdk, &variables.collect(), Clock::system()).unwrap()
 }
 
 /// A REST API's proxy event, as its stage `v1` sends it.
@@ -159,6 +162,24 @@ async fn health_needs_nobody_and_no_stage() {
     let (status, headers, body) = send(event("GET", "/health")).await;
     assert_eq!((status, body), (200, json!({"status": "ok"})));
     assert_eq!(headers["content-type"], json!(["application/json"]));
+}
+
+#[tokio::test]
+async fn people_sign_in_by_the_client_that_the_stage_names() {
+    let asked = async |stage_variables: Value| {
+        let mut event = event("GET", "/sign-in");
+        event["stageVariables"] = stage_variables;
+        let (status, _, body) = send(event).await;
+        (status, body)
+    };
+    for none in [json!(null), json!({}), json!({"auth_audience": "page"})] {
+        let (status, body) = asked(none).await;
+        assert_eq!(status, 404, "{body}");
+        assert!(body["detail"].as_str().unwrap().contains("SignInClientId"));
+    }
+    // The issuer is asked then, where nobody listens.
+    let (status, body) = asked(json!({"sign_in_client_id": "page"})).await;
+    assert_eq!(status, 503, "{body}");
 }
 
 #[tokio::test]

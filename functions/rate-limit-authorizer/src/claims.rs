@@ -1,5 +1,7 @@
 //! Checks what a correctly signed token says.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use shared::runtime::variables::InvalidVariable;
@@ -41,8 +43,6 @@ pub(crate) type Claims = Map<String, Value>;
 #[derive(Debug)]
 pub(crate) struct Expected {
     issuer: String,
-    /// Any of these: people and machines sign in by clients of their own.
-    audiences: Vec<String>,
     user_claim: String,
 }
 
@@ -59,13 +59,18 @@ impl Expected {
         }
         Ok(Self {
             issuer: variables.required("AUTH_ISSUER")?.to_owned(),
-            audiences: audiences(variables)?,
             user_claim: user_claim.to_owned(),
         })
     }
 
-    /// Returns the user whom these claims name, if the claims are valid now.
-    pub(crate) fn user(&self, claims: &Claims, now: DateTime<Utc>) -> Result<UserId, Refusal> {
+    /// Returns the user whom these claims name, if the claims are valid now and for one of
+    /// `audiences`.
+    pub(crate) fn user(
+        &self,
+        claims: &Claims,
+        audiences: Audiences<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<UserId, Refusal> {
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         if text("iss") != Some(self.issuer.as_str()) {
             return Err(Refusal::Issuer);
@@ -86,20 +91,38 @@ impl Expected {
                 return Err(Refusal::NotYet);
             }
         }
-        if !self.is_for_us(claims) {
+        if !audiences.include(claims) {
             return Err(Refusal::Audience);
         }
         let user = text(&self.user_claim).ok_or(Refusal::User)?;
         UserId::new(user).map_err(|_| Refusal::User)
     }
+}
 
-    /// `aud` decides where there is one. Cognito's access tokens have none and
+/// The audiences that are ours, separated by commas: people and machines sign in by clients of
+/// their own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Audiences<'a>(&'a str);
+
+impl<'a> Audiences<'a> {
+    /// Reads the stage variable `auth_audience`. Returns `None` if it is missing, or one of the
+    /// audiences is empty, which a token may have too.
+    pub(crate) fn of_stage(variables: &'a HashMap<String, String>) -> Option<Self> {
+        Self::parse(variables.get("auth_audience")?)
+    }
+
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        let is_whole = text.split(',').all(|audience| !audience.is_empty());
+        is_whole.then_some(Self(text))
+    }
+
+    /// Whether a token with these claims is for one of them. `aud` decides where there is one. Cognito's access tokens have none and
     /// name the application in `client_id` (docs.aws.amazon.com/cognito,
     /// "Understanding the access token").
-    fn is_for_us(&self, claims: &Claims) -> bool {
+    fn include(self, claims: &Claims) -> bool {
         let us = |value: &Value| {
             let named = value.as_str();
-            self.audiences.iter().any(|ours| named == Some(ours))
+            self.0.split(',').any(|ours| named == Some(ours))
         };
         match claims.get("aud") {
             Some(Value::Array(audiences)) => audiences.iter().any(us),
@@ -110,18 +133,6 @@ impl Expected {
             }
         }
     }
-}
-
-/// Reads `AUTH_AUDIENCE`: one audience or several, separated by commas.
-fn audiences(variables: &Variables) -> Result<Vec<String>, InvalidVariable> {
-    const NAME: &str = "AUTH_AUDIENCE";
-    let given = variables.required(NAME)?.split(',').map(str::trim);
-    let audiences: Vec<_> = given.map(str::to_owned).collect();
-    if audiences.iter().any(String::is_empty) {
-        let problem = "it must name one audience, or several separated by commas";
-        return Err(variables.invalid(NAME, problem));
-    }
-    Ok(audiences)
 }
 
 #[cfg(test)]
@@ -135,7 +146,6 @@ mod tests {
     fn variables(user_claim: &str) -> Variables {
         [
             ("AUTH_ISSUER", "https://id.example"),
-            ("AUTH_AUDIENCE", "warden, machines"),
             ("AUTH_USER_CLAIM", user_claim),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -156,7 +166,8 @@ mod tests {
         }
         let now = DateTime::from_timestamp(NOW, 0).unwrap();
         let expected = Expected::from_variables(&variables("")).unwrap();
-        let user = expected.user(claims.as_object().unwrap(), now)?;
+        let audiences = Audiences::parse("warden,machines").unwrap();
+        let user = expected.user(claims.as_object().unwrap(), audiences, now)?;
         Ok(user.to_string())
     }
 
@@ -186,7 +197,7 @@ mod tests {
             (json!({"nbf": NOW + 31}), Refusal::NotYet),
             (json!({"nbf": "soon"}), Refusal::Malformed),
             (json!({"aud": "other"}), Refusal::Audience),
-            (json!({"aud": "warden, machines"}), Refusal::Audience),
+            (json!({"aud": "warden,machines"}), Refusal::Audience),
             (json!({"aud": ""}), Refusal::Audience),
             (json!({"aud": []}), Refusal::Audience),
             (json!({"aud": null}), Refusal::Audience),
@@ -209,6 +220,18 @@ mod tests {
         ] {
             assert_eq!(judge(changes.clone()), Err(expected), "{changes}");
         }
+    }
+
+    #[test]
+    fn a_stage_without_whole_audiences_has_none() {
+        let of = |name: &str, value: &str| HashMap::from([(name.to_owned(), value.to_owned())]);
+        for audiences in ["warden", "warden,machines", "https://api.example/?a=b#c"] {
+            assert!(Audiences::of_stage(&of("auth_audience", audiences)).is_some());
+        }
+        for audiences in ["", ",", "warden,", ",warden", "warden,,machines"] {
+            assert!(Audiences::of_stage(&of("auth_audience", audiences)).is_none());
+        }
+        assert!(Audiences::of_stage(&of("AUTH_AUDIENCE", "warden")).is_none());
     }
 
     #[test]

@@ -18,6 +18,11 @@ pub enum Error {
     Membership(#[from] TableError),
     #[error("the event is no REQUEST authorizer event: {0}")]
     Event(&'static str),
+    /// Nobody is let in then: tokens for anybody else are signed by the same keys.
+    #[error(
+        "the stage's variable auth_audience must name one audience, or several separated by commas"
+    )]
+    Audience,
 }
 
 /// What is wrong with a caller's identity.
@@ -69,7 +74,7 @@ impl Error {
             }
             Self::Keys(cause) => tracing::error!(request_id, %cause, "{self}"),
             Self::Membership(cause) => tracing::error!(request_id, %cause, "{self}"),
-            Self::Event(_) => tracing::error!(request_id, "{self}"),
+            Self::Event(_) | Self::Audience => tracing::error!(request_id, "{self}"),
         }
     }
 }
@@ -81,6 +86,7 @@ impl From<Error> for Diagnostic {
             Error::Keys(_) => "KeysUnavailable",
             Error::Membership(_) => "MembershipUnavailable",
             Error::Event(_) => "InvalidEvent",
+            Error::Audience => "InvalidStage",
         };
         Self {
             error_type: error_type.to_owned(),

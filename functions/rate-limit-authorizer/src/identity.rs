@@ -7,7 +7,7 @@ use shared::openid::Issuer;
 use shared::runtime::variables::InvalidVariable;
 use shared::{Clock, UserId, Variables};
 
-use crate::claims::{Claims, Expected};
+use crate::claims::{Audiences, Claims, Expected};
 use crate::error::{Error, Refusal};
 use crate::issuer_keys::IssuerKeys;
 use crate::keys::{KeySet, SigningKey};
@@ -48,18 +48,19 @@ impl Identity {
         })
     }
 
-    /// Returns the user whose valid token is in the headers. API Gateway sends each header with a
-    /// single value and again with all its values.
+    /// Returns the user whose valid token for one of `audiences` is in the headers. API Gateway
+    /// sends each header with a single value and again with all its values.
     pub(crate) async fn user(
         &self,
         single: &HeaderMap,
         multiple: &HeaderMap,
+        audiences: Audiences<'_>,
     ) -> Result<UserId, Error> {
         let token = bearer(single, multiple)?;
         let head = jsonwebtoken::decode_header(token).map_err(|_| Refusal::Malformed)?;
         let key = self.key(&head).await?;
         let claims = signed_claims(token, &key)?;
-        Ok(self.expected.user(&claims, self.clock.now())?)
+        Ok(self.expected.user(&claims, audiences, self.clock.now())?)
     }
 
     /// Returns the key that the token names, and with which it must be signed.

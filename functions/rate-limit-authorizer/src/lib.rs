@@ -26,6 +26,7 @@ use shared::runtime::metrics::{Metric, Metrics};
 use shared::runtime::variables::InvalidVariable;
 use shared::{Clock, UserId, Variables};
 
+use claims::Audiences;
 pub use error::{Error, Refusal};
 use identity::Identity;
 use members::Members;
@@ -47,11 +48,11 @@ pub struct Authorizer {
 }
 
 impl Authorizer {
-    /// Reads `ORGANIZATIONS_TABLE`, `QUOTAS_TABLE`, `AUTH_ISSUER` and `AUTH_AUDIENCE`. These are
-    /// optional: `AUTH_JWKS` (a key set in place of the issuer's own), `AUTH_USER_CLAIM` (default
-    /// `sub`), `QUOTA_POLICIES` (JSON in place of default policies) and `QUOTA_ON_FAILURE`
-    /// (`refuse`, the default, or `allow`: the treatment of metered calls when the quota store does
-    /// not answer).
+    /// Reads `ORGANIZATIONS_TABLE`, `QUOTAS_TABLE` and `AUTH_ISSUER`. These are optional:
+    /// `AUTH_JWKS` (a key set in place of the issuer's own), `AUTH_USER_CLAIM` (default `sub`),
+    /// `QUOTA_POLICIES` (JSON in place of default policies) and `QUOTA_ON_FAILURE` (`refuse`, the
+    /// default, or `allow`: the treatment of metered calls when the quota store does not answer).
+    /// Whom tokens must be for, each request says by its stage's variable `auth_audience`.
     ///
     /// # Errors
     /// [`InvalidVariable`] names the variable that is missing or unusable.
@@ -106,9 +107,10 @@ impl Authorizer {
     async fn decide(&self, request: &Request) -> Result<Response, Error> {
         let method_arn = request.method_arn.as_deref();
         let method_arn = method_arn.ok_or(Error::Event("no methodArn"))?;
+        let audiences = Audiences::of_stage(&request.stage_variables).ok_or(Error::Audience)?;
         let user = self
             .identity
-            .user(&request.headers, &request.multi_value_headers)
+            .user(&request.headers, &request.multi_value_headers, audiences)
             .await?;
         let template = request.resource.as_deref().unwrap_or_default();
         let path = request.path.as_deref().unwrap_or_default();
@@ -213,10 +215,11 @@ pub fn fuzz_identity(
 ) {
     let _ = keys::KeySet::parse(bytes);
     assert!(!identity::is_signed(bytes, keys));
-    if let (Ok(expected), Ok(claims)) = (
+    if let (Ok(expected), Some(audiences), Ok(claims)) = (
         claims::Expected::from_variables(variables),
+        Audiences::parse("warden"),
         serde_json::from_slice::<claims::Claims>(bytes),
     ) {
-        let _ = expected.user(&claims, now);
+        let _ = expected.user(&claims, audiences, now);
     }
 }

@@ -19,7 +19,6 @@ fn variables(issuer: &str, more: &[(&str, &str)]) -> Variables {
         ("ORGANIZATIONS_TABLE", "organizations"),
         ("QUOTAS_TABLE", "quotas"),
         ("AUTH_ISSUER", issuer),
-        ("AUTH_AUDIENCE", "warden"),
     ];
     let all = base.iter().chain(more);
     all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -41,7 +40,7 @@ fn event(token: &str, path: &str) -> LambdaEvent<Request> {
         "methodArn": "arn:aws:execute-api:eu-west-1:123456789012:abc/v1/GET/x",
         "resource": "/api/dashboard/{orgId}/notifications",
         "headers": {"authorization": bearer}, "multiValueHeaders": {"authorization": [bearer]},
-        "pathParameters": {"orgId": "acme"},
+        "pathParameters": {"orgId": "acme"}, "stageVariables": {"auth_audience": "warden"},
         "requestContext": {"requestId": "r", "stage": "v1"},
     }));
     LambdaEvent::new(request.unwrap(), Context::default())
@@ -237,12 +236,29 @@ async fn no_token_or_two_is_unauthorized() {
     }
 }
 
+#[tokio::test]
+async fn a_stage_without_an_audience_lets_nobody_in_and_says_why() {
+    let issuer = Issuer::serve().await;
+    let authorizer = authorizer_from(&variables(&issuer.url, &[]), &issuer.clock).unwrap();
+    for stage_variables in [json!(null), json!({}), json!({"auth_audience": ""})] {
+        let mut event = serde_json::to_value(event("", "/").payload).unwrap();
+        let bearer = format!("Bearer {}", issuer.token(&issuer.ec, json!({"aud": ""})));
+        event["headers"] = json!({ "authorization": bearer });
+        event["multiValueHeaders"] = json!({ "authorization": [bearer] });
+        event["stageVariables"] = stage_variables;
+        let event = serde_json::from_value(event).unwrap();
+        let answer = authorizer.handle(LambdaEvent::new(event, Context::default()));
+        let error = Diagnostic::from(answer.await.unwrap_err());
+        assert_eq!(error.error_type, "InvalidStage");
+        assert!(error.error_message.contains("variable auth_audience"));
+    }
+}
+
 #[test]
 fn what_is_configured_wrongly_is_named() {
     let clock = Clock::system();
     for (name, value) in [
         ("AUTH_ISSUER", "http://id.example"),
-        ("AUTH_AUDIENCE", ""),
         ("ORGANIZATIONS_TABLE", ""),
         ("AUTH_JWKS", "{}"),
         (

@@ -29,6 +29,7 @@ pub(super) struct ApiRequest {
     at: DateTime<Utc>,
     api_id: String,
     stage: String,
+    stage_variables: Value,
     passes_bytes: bool,
 }
 
@@ -51,6 +52,7 @@ impl ApiRequest {
             at,
             api_id: api.id.clone(),
             stage: api.stage.clone(),
+            stage_variables: or_null(json!(api.stage_variables)),
             passes_bytes: api.passes_bytes,
         }
     }
@@ -132,7 +134,7 @@ impl ApiRequest {
             "pathParameters": or_null(Value::Object(self.parameters.iter()
                 .map(|(name, value)| (name.clone(), json!(value)))
                 .collect::<Map<_, _>>())),
-            "stageVariables": null,
+            "stageVariables": self.stage_variables,
             "requestContext": self.request_context(),
         })
     }

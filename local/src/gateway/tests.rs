@@ -92,6 +92,8 @@ async fn a_call_passes_the_authorizer_and_reaches_the_function_as_aws_sends_it()
         json!({"unread": ["a b", "c"]})
     );
     assert_eq!(event["body"], Value::Null);
+    let variables = json!({"auth_audience": "warden-local", "sign_in_client_id": "warden-local"});
+    assert_eq!(event["stageVariables"], variables);
     let context = &event["requestContext"];
     assert_eq!(context["path"], NOTIFICATIONS);
     assert_eq!(

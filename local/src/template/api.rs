@@ -16,6 +16,8 @@ use super::value::{inside, literal, text};
 struct ApiProperties {
     stage_name: String,
     #[serde(default)]
+    variables: BTreeMap<String, Value>,
+    #[serde(default)]
     definition_body: Definition,
     #[serde(default)]
     auth: Auth,
@@ -139,14 +141,39 @@ pub(super) fn parse_api(
         let place = format!("{place}.GatewayResponses.{kind}");
         responses.insert(kind, gateway_response(&response, &place)?);
     }
+    let mut stage_variables = BTreeMap::new();
+    for (name, value) in properties.variables {
+        let value = text(&value);
+        if !is_stage_variable(&name, &value) {
+            let place = format!("{place}.Variables.{name}");
+            return Err(TemplateError::at(
+                place,
+                "API Gateway refuses this variable",
+            ));
+        }
+        stage_variables.insert(name, value);
+    }
     Ok(Api {
         id,
         stage: properties.stage_name,
+        stage_variables,
         passes_bytes,
         authorizers,
         routes,
         responses,
     })
+}
+
+/// Whether API Gateway takes the variable
+/// (docs.aws.amazon.com/apigateway/latest/api/API_Stage.html, `variables`).
+fn is_stage_variable(name: &str, value: &str) -> bool {
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let is_value = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/?#&=,".contains(&b);
+    let (name, value) = (name.as_bytes(), value.as_bytes());
+    !name.is_empty()
+        && !value.is_empty()
+        && name.iter().copied().all(is_name)
+        && value.iter().copied().all(is_value)
 }
 
 /// Returns the authorizer of a method; `NONE` is SAM's word for none.

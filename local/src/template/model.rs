@@ -69,6 +69,8 @@ pub struct Schedule {
 pub struct Api {
     pub id: String,
     pub stage: String,
+    /// The stage's variables, which every event has.
+    pub stage_variables: BTreeMap<String, String>,
     /// Whether every body passes byte for byte, in base64, as `BinaryMediaTypes` of `*/*` asks.
     pub passes_bytes: bool,
     /// Authorizers by name.

@@ -290,6 +290,7 @@ pub(super) const TYPES: &[(&str, Properties)] = &[
                 Without("there is one endpoint, on loopback"),
             ),
             ("Properties.StageName", Runs),
+            ("Properties.Variables.*", Runs),
             (
                 "Properties.DefinitionBody.openapi",
                 Without("there is one form of it"),

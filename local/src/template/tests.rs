@@ -86,6 +86,21 @@ fn the_gateway_may_invoke_every_function_of_a_route() {
 }
 
 #[test]
+fn the_stage_says_who_signs_people_in_and_for_whom_tokens_are() {
+    let template = Template::parse(EMBEDDED).unwrap();
+    let variables = |client: &str| {
+        let mut inputs = inputs();
+        let parameter = ("SignInClientId".to_owned(), client.to_owned());
+        inputs.parameters.extend([parameter]);
+        json!(template.resolve(&inputs).unwrap().api.stage_variables)
+    };
+    // API Gateway takes no empty value.
+    assert_eq!(variables(""), json!({"auth_audience": "warden-local"}));
+    let both = json!({"auth_audience": "warden-local", "sign_in_client_id": "page"});
+    assert_eq!(variables("page"), both);
+}
+
+#[test]
 fn schedules_that_are_disabled_do_not_tick() {
     let template = Template::parse(EMBEDDED).unwrap();
     let schedules = |state: &str| {
@@ -172,6 +187,21 @@ fn what_is_unknown_is_named_by_its_place() {
              {type: aws_proxy, uri: 'a/functions/arn:nobody/invocations'}}}}}}}}",
             "template: Resources.A.Properties.DefinitionBody.paths./x.get.x-amazon-apigateway-integration.uri: \
              no function has this ARN",
+        ),
+        (
+            "Resources: {A: {Type: 'AWS::Serverless::Api', Properties: {StageName: v1, \
+             Variables: {audience: 'warden machines'}}}}",
+            "template: Resources.A.Properties.Variables.audience: API Gateway refuses this variable",
+        ),
+        (
+            "Resources: {A: {Type: 'AWS::Serverless::Api', Properties: {StageName: v1, \
+             Variables: {'the-audience': warden}}}}",
+            "template: Resources.A.Properties.Variables.the-audience: API Gateway refuses",
+        ),
+        (
+            "Resources: {A: {Type: 'AWS::Serverless::Api', Properties: {StageName: v1, \
+             Variables: {audience: ''}}}}",
+            "template: Resources.A.Properties.Variables.audience: API Gateway refuses",
         ),
         (
             "Globals: {Function: {Foo: 1}}",

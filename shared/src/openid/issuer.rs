@@ -100,6 +100,14 @@ impl Issuer {
         })
     }
 
+    /// Whether the issuer is a user pool of Amazon Cognito.
+    #[must_use]
+    pub fn is_cognito(&self) -> bool {
+        let host = self.document.host_str().unwrap_or_default();
+        let is_aws = host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn");
+        host.starts_with("cognito-idp.") && is_aws
+    }
+
     /// Fetches what the issuer says of itself.
     ///
     /// # Errors
@@ -222,5 +230,20 @@ mod tests {
         ] {
             assert!(Issuer::new(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_user_pool_is_known_by_its_host() {
+        let is_cognito = |issuer| Issuer::new(issuer).unwrap().is_cognito();
+        assert!(is_cognito(
+            "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_a"
+        ));
+        assert!(is_cognito(
+            "https://cognito-idp.cn-north-1.amazonaws.com.cn/cn-north-1_a"
+        ));
+        assert!(!is_cognito("https://cognito-idp.example"));
+        assert!(!is_cognito(
+            "https://id.example/cognito-idp.eu-west-1.amazonaws.com"
+        ));
     }
 }

@@ -2,6 +2,7 @@
 //! token endpoint. The page asks no other origin, so what it sends there goes through here.
 
 mod provider;
+mod sign_out;
 
 use axum::Json;
 use axum::extract::rejection::FormRejection;
@@ -12,7 +13,9 @@ use serde_json::{Map, Value};
 use shared::openid::FetchError;
 
 use crate::app::App;
+use provider::ClientId;
 pub(crate) use provider::Provider;
+use sign_out::SignOut;
 
 /// With it, a new access token takes no way through the browser. Not every issuer knows it.
 const OFFLINE: &str = "offline_access";
@@ -24,7 +27,7 @@ const TOKENS: [&str; 4] = ["access_token", "refresh_token", "id_token", "expires
 pub(crate) struct Settings {
     authorization_endpoint: String,
     /// Null if the issuer ends no sessions.
-    end_session_endpoint: Option<String>,
+    sign_out: Option<SignOut>,
     client_id: String,
     scope: String,
     /// Further parameters of the authorization request.
@@ -35,30 +38,22 @@ fn unreachable(error: FetchError) -> Problem {
     Problem::unavailable("The identity provider does not answer. Please try again.").because(error)
 }
 
-fn set_up(app: &App) -> Result<&Provider, Problem> {
-    app.sign_in.as_ref().ok_or_else(|| {
-        Problem::not_found("Nobody can sign in here: SignInClientId is not set in the deployment.")
-    })
-}
-
 /// `GET /sign-in`.
-pub(crate) async fn show(State(app): State<App>) -> Result<Json<Settings>, Problem> {
-    let provider = set_up(&app)?;
+pub(crate) async fn show(
+    State(app): State<App>,
+    ClientId(client_id): ClientId,
+) -> Result<Json<Settings>, Problem> {
+    let provider = &app.sign_in;
     let metadata = provider.metadata().await.map_err(unreachable)?;
-    let address = |name, address: &str| {
-        let address = provider.issuer.address(name, address);
-        address.map(String::from).map_err(unreachable)
-    };
-    let end = &metadata.end_session_endpoint;
-    let end = (!end.is_empty()).then(|| address("end_session_endpoint", end));
+    let authorization_endpoint = provider
+        .issuer
+        .address("authorization_endpoint", &metadata.authorization_endpoint)
+        .map_err(unreachable)?;
     let has_offline = metadata.scopes_supported.iter().any(|of| of == OFFLINE);
     Ok(Json(Settings {
-        authorization_endpoint: address(
-            "authorization_endpoint",
-            &metadata.authorization_endpoint,
-        )?,
-        end_session_endpoint: end.transpose()?,
-        client_id: provider.client_id.clone(),
+        authorization_endpoint: authorization_endpoint.into(),
+        sign_out: SignOut::at(&provider.issuer, &metadata).map_err(unreachable)?,
+        client_id,
         scope: if has_offline {
             format!("openid {OFFLINE}")
         } else {
@@ -85,6 +80,7 @@ pub(crate) enum Grant {
 /// `POST /sign-in/token`: the issuer's token endpoint, for our own client.
 pub(crate) async fn token(
     State(app): State<App>,
+    ClientId(client_id): ClientId,
     form: Result<Form<Grant>, FormRejection>,
 ) -> Result<Json<Map<String, Value>>, Problem> {
     let Form(grant) = form.map_err(|_| {
@@ -93,13 +89,13 @@ pub(crate) async fn token(
              code_verifier and redirect_uri, or grant_type=refresh_token with refresh_token.",
         )
     })?;
-    let provider = set_up(&app)?;
+    let provider = &app.sign_in;
     let metadata = provider.metadata().await.map_err(unreachable)?;
     let url = provider
         .issuer
         .address("token_endpoint", &metadata.token_endpoint)
         .map_err(unreachable)?;
-    let mut form = vec![("client_id", provider.client_id.as_str())];
+    let mut form = vec![("client_id", client_id.as_str())];
     match &grant {
         Grant::AuthorizationCode {
             code,

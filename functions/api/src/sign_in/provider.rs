@@ -1,8 +1,12 @@
-//! The issuer, and our client there.
+//! The issuer at which people sign in, and our client there.
 
 use std::sync::Arc;
 
+use axum::extract::FromRequestParts;
 use chrono::{DateTime, TimeDelta, Utc};
+use edge::problem::Problem;
+use http::request::Parts;
+use lambda_http::RequestExt;
 use shared::openid::{FetchError, Issuer, Metadata};
 use shared::runtime::variables::InvalidVariable;
 use shared::{Clock, Variables};
@@ -12,11 +16,10 @@ use url::form_urlencoded;
 /// For how long the issuer's addresses are remembered.
 const MAX_AGE: TimeDelta = TimeDelta::hours(1);
 
-/// The issuer, and our client there. Cheap to clone.
+/// The issuer. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Provider {
     pub(super) issuer: Arc<Issuer>,
-    pub(super) client_id: String,
     /// What the issuer wants in an authorization request besides, such as an audience.
     pub(super) parameters: Vec<(String, String)>,
     known: Arc<Mutex<Option<Known>>>,
@@ -30,27 +33,22 @@ struct Known {
 }
 
 impl Provider {
-    /// Reads `AUTH_ISSUER`, `SIGN_IN_CLIENT_ID`, and optionally `SIGN_IN_PARAMETERS`; without a
-    /// client nobody is signed in here.
+    /// Reads `AUTH_ISSUER`, and optionally `SIGN_IN_PARAMETERS`.
     pub(crate) fn from_variables(
         variables: &Variables,
         clock: &Clock,
-    ) -> Result<Option<Self>, InvalidVariable> {
-        let Some(client_id) = variables.get("SIGN_IN_CLIENT_ID") else {
-            return Ok(None);
-        };
+    ) -> Result<Self, InvalidVariable> {
         let issuer = Issuer::new(variables.required("AUTH_ISSUER")?);
         let issuer = issuer.map_err(|error| variables.invalid("AUTH_ISSUER", error))?;
         let parameters = variables.get("SIGN_IN_PARAMETERS").unwrap_or_default();
-        Ok(Some(Self {
+        Ok(Self {
             issuer: Arc::new(issuer),
-            client_id: client_id.to_owned(),
             parameters: form_urlencoded::parse(parameters.as_bytes())
                 .into_owned()
                 .collect(),
             known: Arc::default(),
             clock: clock.clone(),
-        }))
+        })
     }
 
     /// Returns what the issuer says of itself. Whoever comes while it is asked waits.
@@ -68,5 +66,24 @@ impl Provider {
             metadata: metadata.clone(),
         });
         Ok(metadata)
+    }
+}
+
+/// Our client at the issuer, by the stage's variable `sign_in_client_id`. A stack without a client
+/// signs nobody in.
+#[derive(Debug)]
+pub(crate) struct ClientId(pub(super) String);
+
+impl<S: Sync> FromRequestParts<S> for ClientId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let variables = parts.extensions.stage_variables_ref();
+        let id = variables.and_then(|variables| variables.first("sign_in_client_id"));
+        id.map(|id| Self(id.to_owned())).ok_or_else(|| {
+            Problem::not_found(
+                "Nobody can sign in here: SignInClientId is not set in the deployment.",
+            )
+        })
     }
 }
