@@ -2,7 +2,9 @@
 # Deploys what `tests/sam-build.sh` builds, from infra/template.yaml, by
 # CloudFormation into a local AWS (`ministack` from PyPI), and uses it: import,
 # schedule, refresh, alert, notification, dashboard, permits until denied, a
-# killed function, an update. On loopback; takes some three minutes.
+# killed function, an update; and once more without an issuer, where people and
+# machines sign in by the stack's own user pool. On loopback; takes some four
+# minutes.
 #
 # Where the emulator falls short of AWS, tests/emulator/stack.py says so.
 set -euo pipefail

@@ -17,8 +17,11 @@ Where the emulator falls short of AWS, and what is done about it:
 * It does not read the binary media types that SAM writes into the definition, so
   bodies that are no text are proven by `warden local`, not here.
 * It holds functions to their roles' policies, but for dynamodb:LeadingKeys.
-* A token of Cognito's names an issuer in AWS, whose keys the authorizer would
-  fetch there: an issuer with keys of our own stands in place of the user pool.
+* A token of its user pools names an issuer in AWS, whose keys the authorizer would
+  fetch there: a stack with a pool of its own is given the pool's keys.
+* What the page asks of `api` about signing in, `api` would ask of that issuer too:
+  the pool's pages are called as the page would call them.
+* It does not rotate the refresh tokens of user pools.
 """
 
 import hashlib
@@ -31,7 +34,6 @@ import yaml
 
 from emulator import REGION, wait_for
 
-BUCKET = "code"
 UNKNOWN = {"AWS::Logs::QueryDefinition", "AWS::S3::BucketPolicy"}
 
 
@@ -90,16 +92,16 @@ class Stack:
         for key in left_out:
             body["Fn::Sub"] = body["Fn::Sub"].replace(f"${{{key}.Arn}}", key)
         del self.template["Globals"]["Function"]["CodeUri"]
-        self.s3 = emulator.client("s3")
+        self.s3, self.bucket = emulator.client("s3"), f"{name}-code"
         self.s3.create_bucket(
-            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
+            Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
         )
         self.cloudformation = emulator.client("cloudformation")
         self.exists = False
 
     def put(self, name, content):
         key = f"{name}/{hashlib.sha256(content).hexdigest()}"
-        self.s3.put_object(Bucket=BUCKET, Key=key, Body=content)
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=content)
         return key
 
     def deploy(self, parameters):
@@ -107,14 +109,14 @@ class Stack:
         for name, resource in self.template["Resources"].items():
             if resource["Type"] == "AWS::Serverless::Function":
                 key = self.put(name, zipped(self.built / name / "bootstrap"))
-                resource["Properties"]["CodeUri"] = {"Bucket": BUCKET, "Key": key}
+                resource["Properties"]["CodeUri"] = {"Bucket": self.bucket, "Key": key}
         key = self.put("template", json.dumps(self.template).encode())
         change_set = f"change-{'update' if self.exists else 'create'}"
         self.cloudformation.create_change_set(
             StackName=self.name,
             ChangeSetName=change_set,
             ChangeSetType="UPDATE" if self.exists else "CREATE",
-            TemplateURL=f"https://s3.{REGION}.amazonaws.com/{BUCKET}/{key}",
+            TemplateURL=f"https://s3.{REGION}.amazonaws.com/{self.bucket}/{key}",
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
             Parameters=[
                 {"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from emulator import REGION, Emulator, wait_for
 from stack import Stack
+from user_pool import UserPool
 
 ISSUER, AUDIENCE = "https://issuer.test", "warden"
 WARDEN = os.path.join(os.environ.get("CARGO_TARGET_DIR", "target"), "debug", "warden")
@@ -173,6 +174,7 @@ def run(emulator, home):
             SecretId=stack.outputs["PlatformSecretArn"], SecretString=platforms.credentials
         )
         scenario(Test(emulator, stack, home), issuer, platforms, parameters)
+        own_user_pool(emulator)
     finally:
         platforms.stop()
 
@@ -240,6 +242,34 @@ def scenario(test, issuer, platforms, parameters):
     tokens = [handed_out, *(f"{kind}-{name}" for kind in ("at", "rt") for name in ("ads", "late"))]
     expect("the hand-out in the log", "an access token was handed out" in text, True)
     expect("tokens in the log", [token for token in tokens if token in text], [])
+
+
+def own_user_pool(emulator):
+    """A stack that is given no issuer, and makes a user pool instead."""
+    stack = Stack(emulator, "own", "infra/template.yaml", sys.argv[2])
+    parameters = {
+        "CheckTokensLogGroup": "/own/token-monitoring", "ApiGatewayLogRole": "exists",
+        "Schedules": "DISABLED", "DeletionProtection": "false",
+    }
+    stack.deploy(parameters)
+    pool = UserPool(emulator, stack.outputs)
+    stack.deploy({**parameters, "AuthJwks": pool.keys()})
+    say("deployed with a user pool of its own")
+    page = stack.outputs["DashboardUrl"]
+    variables = emulator.client("apigateway").get_stage(restApiId=stack.ids["DashboardApi"], stageName="v1")["variables"]
+    clients = [stack.outputs["UserPoolClientId"], stack.outputs["MachinesClientId"]]
+    expect("what the stage tells the functions", variables,
+           {"auth_audience": ",".join(clients), "sign_in_client_id": clients[0]})
+    pool.add("ann@example.com")
+    code = pool.sign_in("ann@example.com", page)
+    tokens = pool.exchange(code, page)
+    expect("who signed in on the pool's page", call(stack, tokens["access_token"], "GET", "/api/organizations")[0], 200)
+    tokens = pool.refresh(tokens["refresh_token"])
+    expect("their next token", call(stack, tokens["access_token"], "GET", "/api/organizations")[0], 200)
+    expect("a page that is not ours", pool.refuses(page + "x"), True)
+    expect("after signing out", pool.sign_out(page + "signed-out"), page + "signed-out")
+    expect("a machine", call(stack, pool.machine(), "GET", "/api/organizations")[0], 200)
+    expect("a client of the pool that is not ours", call(stack, pool.foreign(), "GET", "/api/organizations")[0], 401)
 
 
 BEGAN = time.monotonic()
