@@ -111,10 +111,15 @@ fn question(page: &str) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(fragment).unwrap()).unwrap()
 }
 
+/// What a consent page asks for that is to mend an integration without a refresh token.
+fn scopes(platform: Platform) -> &'static [&'static str] {
+    platform.consent(Some(false)).scopes
+}
+
 async fn world(platform: Platform) -> World {
     let world = World::new().await;
     world.import(&acme()).await;
-    let scopes = platform.consent().scopes;
+    let scopes = scopes(platform);
     let mut one = integration("one", platform.name(), Some(TimeDelta::days(-1)), false);
     one["account_id"] = json!("4711");
     one["username"] = json!("ann");
@@ -134,7 +139,7 @@ async fn a_broken_integration_is_mended_by_its_own_account_on_every_platform() {
         assert_eq!(status, "broken", "{platform}");
         let mut ian = Browser::of(&world, "ian");
         let page = ian.begin("one", json!({})).await;
-        let to = ian.allow(&page, "4711", platform.consent().scopes).await;
+        let to = ian.allow(&page, "4711", scopes(platform)).await;
         assert!(to.path().ends_with("/oauth/callback"), "{to}");
         let shown = ian.back(&to).await;
         assert_eq!(shown, "/dashboard/acme/integrations/one?connected=1");
@@ -146,7 +151,9 @@ async fn a_broken_integration_is_mended_by_its_own_account_on_every_platform() {
         );
         assert_eq!(after.credential.grant, before.credential.grant + 1);
         assert_eq!(after.created_by, before.created_by);
-        assert!(after.expiry.access_token.is_some(), "{platform}");
+        // An advertiser's token never ends.
+        let never_ends = platform == Platform::TiktokBusiness;
+        assert_eq!(after.expiry.access_token.is_none(), never_ends);
         // It works, and goes on by itself.
         let checked = path("one", "check");
         let checked = world.send_as("ian", "POST", &checked).await.json();
@@ -171,7 +178,7 @@ async fn a_new_account_is_connected_on_every_platform() {
         let id = format!("new-{platform}");
         let mut ian = Browser::of(&world, "ian");
         let page = ian.begin(&id, json!({"platform": platform})).await;
-        let to = ian.allow(&page, "77", platform.consent().scopes).await;
+        let to = ian.allow(&page, "77", scopes(platform)).await;
         let shown = ian.back(&to).await;
         let expected = format!("/dashboard/acme/integrations/{id}?connected=1");
         assert_eq!(shown, expected, "{platform}");
@@ -183,11 +190,122 @@ async fn a_new_account_is_connected_on_every_platform() {
 }
 
 #[tokio::test]
+async fn a_tiktok_account_is_mended_as_one_and_of_several_advertisers_a_person_picks() {
+    let world = World::new().await;
+    world.import(&acme()).await;
+    let platform = Platform::TiktokBusiness;
+    let mut account = integration("one", platform.name(), Some(TimeDelta::hours(9)), true);
+    account["account_id"] = json!("4711");
+    world.import(&[account]).await;
+    let mut ian = Browser::of(&world, "ian");
+    let page = ian.begin("one", json!({})).await;
+    assert!(page.path().ends_with("/v2/auth/authorize"), "{page}");
+    let of_account = platform.consent(Some(true)).scopes;
+    let to = ian.allow(&page, "4711", of_account).await;
+    let shown = ian.back(&to).await;
+    assert!(shown.ends_with("/one?connected=1"), "{shown}");
+    let row = world.row("acme", "one").await;
+    assert!(row.credential.refresh_token.is_some());
+
+    let page = ian.begin("ads", json!({"platform": platform})).await;
+    assert!(page.path().ends_with("/portal/auth"), "{page}");
+    let to = ian.allow(&page, "7001,7002", &[]).await;
+    assert!(to.query().unwrap().contains("auth_code="), "{to}");
+    let asked = question(&ian.back(&to).await);
+    assert_eq!(asked["accounts"].as_array().unwrap().len(), 2, "{asked}");
+    assert_eq!(
+        (&asked["is_identified"], &asked["before"]),
+        (&json!(true), &json!(null))
+    );
+    let done = ian.confirm("ads", &asked, "7002").await;
+    assert_eq!(done.status, 200, "{}", done.text);
+    let row = world.row("acme", "ads").await;
+    assert_eq!((&*row.account.id, &*row.account.username), ("7002", "7002"));
+    assert!(row.credential.refresh_token.is_none());
+    assert_eq!(
+        (row.expiry.access_token, row.expiry.refresh_token),
+        (None, None)
+    );
+    // It is among several again, and nobody is asked.
+    let page = ian.begin("ads", json!({})).await;
+    let to = ian.allow(&page, "7001,7002", &[]).await;
+    let shown = ian.back(&to).await;
+    assert!(shown.ends_with("/ads?connected=1"), "{shown}");
+}
+
+#[tokio::test]
+async fn whoever_may_not_manage_any_more_does_not_finish() {
+    let world = world(Platform::Twitter).await;
+    let before = world.row("acme", "one").await;
+    let scopes = scopes(Platform::Twitter);
+    let mut ian = Browser::of(&world, "ian");
+    let member = "/api/dashboard/acme/members/ian";
+    for (method, permissions) in [
+        ("PUT", json!(["use_integrations"])),
+        ("DELETE", json!(null)),
+    ] {
+        let page = ian.begin("one", json!({})).await;
+        let to = ian.allow(&page, "4711", scopes).await;
+        let request = world.request_as("olga", method, member);
+        let request = request.json(&json!({"permissions": permissions}));
+        let changed = Answer::of(request).await;
+        assert!((200..300).contains(&changed.status), "{}", changed.text);
+        let shown = ian.back(&to).await;
+        assert!(
+            shown.ends_with("/one/reconnect?refused=forbidden"),
+            "{shown}"
+        );
+        assert_eq!(world.row("acme", "one").await, before, "{method}");
+        // It was the one attempt.
+        assert_eq!(ian.back(&to).await, "/connect?refused=unknown");
+        let back = json!({"permissions": ["manage_integrations"]});
+        let request = world.request_as("olga", "PUT", member).json(&back);
+        let changed = Answer::of(request).await;
+        assert!((200..300).contains(&changed.status), "{}", changed.text);
+        // The authorizer remembers for a while.
+        world.pass(TimeDelta::minutes(2));
+    }
+    let page = ian.begin("one", json!({})).await;
+    let to = ian.allow(&page, "4711", scopes).await;
+    assert!(ian.back(&to).await.ends_with("?connected=1"));
+}
+
+#[tokio::test]
+async fn people_hear_once_that_a_broken_integration_was_mended() {
+    let world = world(Platform::Twitter).await;
+    let told = world.notification_kinds("olga").await;
+    assert_eq!(told, ["integration_token_expired"]);
+    let mut ian = Browser::of(&world, "ian");
+    let page = ian.begin("one", json!({})).await;
+    let to = ian.allow(&page, "4711", scopes(Platform::Twitter)).await;
+    assert!(ian.back(&to).await.ends_with("?connected=1"));
+    let row = world.row("acme", "one").await;
+    assert!(row.sent_alerts.recovery.is_some());
+    world.check(json!({})).await;
+    let expected = [
+        "integration_token_expired",
+        "integration_token_refreshed",
+    ];
+    for user in ["olga", "ian"] {
+        let mut told = world.notification_kinds(user).await;
+        told.sort();
+        assert_eq!(told, expected, "{user}");
+    }
+    let row = world.row("acme", "one").await;
+    assert_eq!(
+        (row.sent_alerts.recovery, row.sent_alerts.state_since),
+        (None, None)
+    );
+    world.check(json!({})).await;
+    assert_eq!(world.notification_kinds("olga").await.len(), 2);
+}
+
+#[tokio::test]
 async fn another_account_or_fewer_permissions_change_nothing_unless_somebody_confirms() {
     let world = world(Platform::Linkedin).await;
     let before = world.row("acme", "one").await;
     let mut ian = Browser::of(&world, "ian");
-    let scopes = Platform::Linkedin.consent().scopes;
+    let scopes = scopes(Platform::Linkedin);
 
     // Another account.
     let page = ian.begin("one", json!({})).await;
@@ -231,7 +349,7 @@ async fn another_account_or_fewer_permissions_change_nothing_unless_somebody_con
 async fn whatever_goes_wrong_has_its_own_words_and_changes_nothing() {
     let world = world(Platform::Twitter).await;
     let before = world.row("acme", "one").await;
-    let scopes = Platform::Twitter.consent().scopes;
+    let scopes = scopes(Platform::Twitter);
     let reconnect =
         |reason: &str| format!("/dashboard/acme/integrations/one/reconnect?refused={reason}");
     let mut ian = Browser::of(&world, "ian");
@@ -263,7 +381,35 @@ async fn whatever_goes_wrong_has_its_own_words_and_changes_nothing() {
         .clear()
         .append_pair("code", "forged")
         .append_pair("state", &pairs["state"]);
-    assert_eq!(ian.back(&forged).await, reconnect("platform_failed"));
+    assert_eq!(ian.back(&forged).await, reconnect("expired"));
+    // What the platform's page says instead of a code.
+    for (says, reason) in [
+        ("error=access_denied&error_reason=user_denied", "denied"),
+        ("error=server_error", "platform_failed"),
+        ("error=invalid_scope", "app_refused"),
+        ("error_code=1349048&error_message=x", "platform_failed"),
+        ("", "denied"),
+    ] {
+        let page = ian.begin("one", json!({})).await;
+        let to = ian.decide(&page, &[("decision", "deny")]).await;
+        let pairs: BTreeMap<String, String> = to.query_pairs().into_owned().collect();
+        forged.set_query(Some(&format!("{says}&state={}", pairs["state"])));
+        assert_eq!(ian.back(&forged).await, reconnect(reason), "{says}");
+    }
+    // What its token endpoint says to a code.
+    for (error, reason) in [
+        ("invalid_client", "app_refused"),
+        ("unavailable", "platform_failed"),
+    ] {
+        let script = json!({
+            "platform": "twitter", "on": "refresh", "times": 1, "do": {"refuse": error},
+        });
+        let script = serde_json::from_value(script).unwrap();
+        world.stack.platforms().script(script).unwrap();
+        let page = ian.begin("one", json!({})).await;
+        let to = ian.allow(&page, "4711", scopes).await;
+        assert_eq!(ian.back(&to).await, reconnect(reason), "{error}");
+    }
     for query in [
         "",
         "state=",
@@ -283,7 +429,7 @@ async fn whatever_goes_wrong_has_its_own_words_and_changes_nothing() {
 
     // What cannot begin.
     for (id, body, status, says) in [
-        ("new", json!({}), 409, "needs platform"),
+        ("new", json!({}), 409, "needs a platform"),
         ("one", json!({"platform": "meta"}), 409, "keeps its own"),
         ("new", json!({"platform": "nothing"}), 400, "platform"),
         ("one", json!({"plattform": "meta"}), 400, "unknown field"),
@@ -316,7 +462,7 @@ async fn a_platform_that_does_not_say_who_it_is_leaves_that_to_the_person() {
     let silent = json!({"platform": "twitter", "on": "call", "do": {"refuse": "unavailable"}});
     let silent = serde_json::from_value(silent).unwrap();
     world.stack.platforms().script(silent).unwrap();
-    let scopes = Platform::Twitter.consent().scopes;
+    let scopes = scopes(Platform::Twitter);
     let mut ian = Browser::of(&world, "ian");
     let page = ian.begin("one", json!({})).await;
     let to = ian.allow(&page, "4711", scopes).await;
@@ -342,9 +488,7 @@ async fn of_two_tabs_that_come_back_at_once_one_connects() {
     let world = world(Platform::Twitter).await;
     let mut ian = Browser::of(&world, "ian");
     let page = ian.begin("one", json!({})).await;
-    let to = ian
-        .allow(&page, "4711", Platform::Twitter.consent().scopes)
-        .await;
+    let to = ian.allow(&page, "4711", scopes(Platform::Twitter)).await;
     let (first, second) = tokio::join!(ian.back(&to), ian.back(&to));
     let connected = [&first, &second]
         .iter()

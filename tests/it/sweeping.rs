@@ -797,6 +797,7 @@ async fn without_client_credentials_people_are_told_and_the_sweep_fails() {
     let variables = world.stack.environment().variables("CheckTokensFunction");
     let variables: shared::Variables = [
         "INTEGRATIONS_TABLE",
+        "ORGANIZATIONS_TABLE",
         "AUDIT_TABLE",
         "ALERTS_TOPIC_ARN",
         "TOKEN_KEY_ID",

@@ -14,9 +14,8 @@ use http::request::Parts;
 use http::{HeaderMap, Method, header};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use shared::domain::consent::{
-    Begin, Confirm, ConsentOutcome, ConsentRefusal, ConsentRequest, Finish, Question,
-};
+use shared::domain::consent::{Begin, Confirm, ConsentOutcome, ConsentRequest, Finish, Question};
+use shared::domain::consent_refusal::ConsentRefusal;
 use shared::domain::digest;
 use shared::platforms::catalog::UnknownPlatform;
 use shared::runtime::random_id;
@@ -143,6 +142,8 @@ pub(crate) async fn callback(
             browser: fingerprint(&browser),
             // TikTok's name for it, too.
             code: parameter(&["code", "auth_code"]),
+            // Meta has a number where it has no word.
+            error: parameter(&["error"]).or_else(|| parameter(&["error_code"])),
         },
         (state, _) => {
             let reason = match state {
@@ -214,21 +215,7 @@ fn problem(outcome: ConsentOutcome) -> Problem {
     let ConsentOutcome::Refused { reason, .. } = outcome else {
         return Problem::internal("a step of a consent ended as another does");
     };
-    let detail = match reason {
-        ConsentRefusal::NotSetUp => {
-            "This deployment has no client id of the platform. Whoever runs Token Warden must add \
-             it."
-        }
-        ConsentRefusal::Platform => {
-            "An integration that is new needs platform; one that is there keeps its own."
-        }
-        ConsentRefusal::Unknown => "This is over, or was done before. Start again.",
-        ConsentRefusal::Foreign => "Somebody else began this. Start again.",
-        ConsentRefusal::Denied => "The platform was not allowed to connect the account.",
-        ConsentRefusal::PlatformFailed => "The platform gave no usable answer. Try again.",
-        ConsentRefusal::NoAccount => "The grant is not for this account.",
-    };
-    Problem::conflict(detail).with("reason", json!(reason))
+    Problem::conflict(reason.words()).with("reason", json!(reason))
 }
 
 /// Returns the value of our cookie, if it is one that we gave.

@@ -1,9 +1,12 @@
 //! `/api/platforms`: the platforms and their quota policies.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use shared::Platform;
+use shared::domain::consent_refusal::ConsentRefusal;
 use shared::domain::quota::{Policies, Policy, Window};
 
 use crate::app::App;
@@ -12,6 +15,8 @@ use edge::member::AuthenticatedCaller;
 #[derive(Debug, Serialize)]
 pub(crate) struct PlatformPolicies {
     platforms: Vec<PlatformPolicy>,
+    /// What the `reason` means for which a consent was refused.
+    consent_refusals: BTreeMap<ConsentRefusal, &'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -37,7 +42,11 @@ pub(crate) async fn list(_: AuthenticatedCaller, State(app): State<App>) -> Json
 impl From<&Policies> for PlatformPolicies {
     fn from(policies: &Policies) -> Self {
         let platforms = policies.iter().map(PlatformPolicy::from).collect();
-        Self { platforms }
+        let refusals = ConsentRefusal::ALL.into_iter();
+        Self {
+            platforms,
+            consent_refusals: refusals.map(|reason| (reason, reason.words())).collect(),
+        }
     }
 }
 
@@ -69,6 +78,9 @@ mod tests {
                 "period": {"limit": 200, "seconds": 3_600}, "burst": {"limit": 50, "seconds": 60},
             })
         );
+        let refusals = platforms["consent_refusals"].as_object().unwrap();
+        assert_eq!(refusals.len(), ConsentRefusal::ALL.len());
+        assert_eq!(refusals["denied"], ConsentRefusal::Denied.words());
         let count = platforms["platforms"].as_array().unwrap().len();
         assert_eq!(count, Platform::ALL.len());
     }

@@ -6,17 +6,21 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use shared::aws::tables::{Action, AuditTable, ConsentsTable, IntegrationsTable, MemberAction};
+use shared::aws::tables::{
+    Action, AuditTable, ConsentsTable, IntegrationsTable, MemberAction, OrganizationsTable,
+};
 use shared::aws::token_cipher::{EncryptionContext, SealedField, TokenCipher};
 use shared::domain::account::Account;
 use shared::domain::consent::{
-    Begin, Confirm, Consent, ConsentOutcome, ConsentRefusal, ConsentRequest, Finish, LIFETIME,
-    Question, UnconfirmedGrant,
+    Begin, Confirm, Consent, ConsentOutcome, ConsentRequest, Finish, LIFETIME, Question,
+    UnconfirmedGrant,
 };
+use shared::domain::consent_refusal::ConsentRefusal;
 use shared::domain::digest;
 use shared::domain::integration::Integration;
 use shared::domain::refresh::Ends;
 use shared::oauth::{ConsentCode, Granted, OAuthClient};
+use shared::platforms::consent::{Visit, email};
 use shared::registration::{Change, Registration};
 use shared::runtime::random_id;
 use shared::{Clock, IntegrationKey};
@@ -32,6 +36,7 @@ const UNCONFIRMED: u64 = 0;
 pub(crate) struct Consents {
     pub(crate) consents: ConsentsTable,
     pub(crate) integrations: IntegrationsTable,
+    pub(crate) organizations: OrganizationsTable,
     pub(crate) cipher: TokenCipher,
     pub(crate) oauth: OAuthClient,
     pub(crate) secret: PlatformSecret,
@@ -68,9 +73,20 @@ impl Consents {
         let (state, verifier) = (random(), random());
         let challenge = URL_SAFE_NO_PAD.encode(digest::sha256_of(verifier.as_bytes()));
         let clients = self.secret.clients().await?;
+        let before = found.row();
+        let had_refresh_token = before.map(|row| {
+            // A disconnected one has no tokens, and still the end of one.
+            row.credential.refresh_token.is_some() || row.expiry.refresh_token.is_some()
+        });
+        let visit = Visit {
+            redirect_uri: &redirect_uri,
+            state: &state,
+            code_challenge: &challenge,
+            email: before.and_then(|row| email(&row.account.username)),
+        };
         let url = self
             .oauth
-            .consent_url(platform, &clients, &redirect_uri, &state, &challenge);
+            .consent_url(platform, had_refresh_token, &clients, visit);
         let Some(url) = url else {
             return Ok(refusal(ConsentRefusal::NotSetUp, Some(integration)));
         };
@@ -78,6 +94,7 @@ impl Consents {
             id: id_of(&state),
             integration,
             platform,
+            had_refresh_token,
             user,
             browser,
             redirect_uri,
@@ -105,8 +122,20 @@ impl Consents {
         if !self.consents.store(&consent).await? {
             return Ok(refusal(ConsentRefusal::Unknown, None));
         }
+        if !self.may_still_manage(&consent).await? {
+            return Ok(refusal(ConsentRefusal::Forbidden, integration));
+        }
+        let platform = consent.platform;
+        let had_refresh_token = consent.had_refresh_token;
         let Some(code) = finish.code else {
-            return Ok(refusal(ConsentRefusal::Denied, integration));
+            // Who comes back with nothing has turned round there.
+            let reason = finish
+                .error
+                .as_deref()
+                .map_or(ConsentRefusal::Denied, |error| {
+                    platform.consent(had_refresh_token).refusal(error)
+                });
+            return Ok(refusal(reason, integration));
         };
         let code = ConsentCode {
             code: code.into(),
@@ -114,19 +143,22 @@ impl Consents {
             redirect_uri: consent.redirect_uri.clone(),
         };
         let clients = self.secret.clients().await?;
-        let granted = self.oauth.exchange(consent.platform, &clients, &code).await;
-        let mut granted = match granted {
+        let granted = self
+            .oauth
+            .exchange(platform, had_refresh_token, &clients, &code);
+        let mut granted = match granted.await {
             Ok(granted) => granted,
             Err(failure) => {
                 let Err(unsuccessful) = failure.result;
                 tracing::warn!(
-                    platform = %consent.platform,
+                    %platform,
                     verdict = unsuccessful.verdict.name(),
                     code = unsuccessful.code,
                     request_id = failure.request_id,
                     "the code of a consent brought no grant"
                 );
-                return Ok(refusal(ConsentRefusal::PlatformFailed, integration));
+                let reason = ConsentRefusal::of_exchange(&unsuccessful.verdict);
+                return Ok(refusal(reason, integration));
             }
         };
         let found = self.integrations.find(&consent.integration).await?;
@@ -190,6 +222,17 @@ impl Consents {
         self.connect(&consent, &grant, account).await
     }
 
+    /// Whether whoever began a consent may still manage integrations: that may have changed while
+    /// they were away.
+    async fn may_still_manage(&self, consent: &Consent) -> Result<bool, ConsentError> {
+        let Consent {
+            user, integration, ..
+        } = consent;
+        let membership = self.organizations.membership(&integration.org_id, user);
+        let membership = membership.await?;
+        Ok(membership.is_some_and(|membership| membership.may_manage()))
+    }
+
     async fn seal(
         &self,
         consent: &Consent,
@@ -204,8 +247,10 @@ impl Consents {
         } = granted;
         let platform = consent.platform;
         let tokens = response.tokens;
-        let model = platform.refresh_model(tokens.refresh_token.is_some(), true);
-        let (lives, _) = response.lifetimes.plausible(platform, model, true);
+        let has_refresh_token = tokens.refresh_token.is_some();
+        let model = platform.refresh_model(has_refresh_token, true);
+        let lives = response.lifetimes;
+        let (lives, _) = lives.plausible(platform, model, has_refresh_token);
         let probed = probed.map(|probed| probed.plausible(platform, now).0);
         let end = |ends: Ends| match ends {
             Ends::At(end) => Some(end),

@@ -29,7 +29,9 @@ use serde::Serialize;
 use serde_json::Value;
 use shared::aws::alert_topic::Topic;
 use shared::aws::credential_fallback::CredentialFallback;
-use shared::aws::tables::{AuditTable, ConsentsTable, IntegrationsTable, PlatformHealthTable};
+use shared::aws::tables::{
+    AuditTable, ConsentsTable, IntegrationsTable, OrganizationsTable, PlatformHealthTable,
+};
 use shared::aws::token_cipher::TokenCipher;
 use shared::domain::consent::ConsentOutcome;
 use shared::domain::report::{Checked, SweepReport};
@@ -66,8 +68,8 @@ pub enum Response {
 }
 
 impl CheckTokens {
-    /// Reads `INTEGRATIONS_TABLE`, `AUDIT_TABLE`, `QUOTAS_TABLE` (which has the rows of
-    /// platform health), `FALLBACK_BUCKET`, `ALERTS_TOPIC_ARN`, `TOKEN_KEY_ID`, and
+    /// Reads `INTEGRATIONS_TABLE`, `ORGANIZATIONS_TABLE`, `AUDIT_TABLE`, `QUOTAS_TABLE` (which has
+    /// the rows of platform health), `FALLBACK_BUCKET`, `ALERTS_TOPIC_ARN`, `TOKEN_KEY_ID`, and
     /// `PLATFORM_SECRET_ID` (the id of the secret). These are optional: `PLATFORM_ENDPOINTS`,
     /// `SWEEP_CONCURRENCY` (integrations processed at once, default 256) and
     /// `PLATFORM_CONCURRENCY` (of these, at once with each platform, default 32).
@@ -88,6 +90,8 @@ impl CheckTokens {
         let dynamodb = aws_sdk_dynamodb::Client::new(sdk);
         let table = variables.required("INTEGRATIONS_TABLE")?;
         let integrations = IntegrationsTable::new(dynamodb.clone(), table);
+        let table = variables.required("ORGANIZATIONS_TABLE")?;
+        let organizations = OrganizationsTable::new(dynamodb.clone(), table);
         let table = variables.required("AUDIT_TABLE")?;
         let audit = AuditTable::new(dynamodb.clone(), table, clock.clone());
         let table = variables.required("QUOTAS_TABLE")?;
@@ -112,6 +116,7 @@ impl CheckTokens {
         let consents = Consents {
             consents,
             integrations: integrations.clone(),
+            organizations,
             cipher: opener.cipher.clone(),
             oauth: oauth.clone(),
             secret: secret.clone(),

@@ -32,7 +32,7 @@ pub(super) struct Consents {
 
 /// What a person has allowed.
 pub(super) struct Allowed {
-    pub(super) account: String,
+    pub(super) account: OfferedAccount,
     pub(super) scopes: Vec<String>,
     pub(super) redirect_uri: String,
     pub(super) challenge: Option<String>,
@@ -53,14 +53,15 @@ impl Consents {
         allowed: Allowed,
         now: EpochSeconds,
     ) -> String {
-        let life = match platform.consent().pkce {
+        let life = match platform.consent(Some(true)).pkce {
             true => SHORTEST_CODE_LIFETIME,
             false => CODE_LIFETIME,
         };
         self.codes.retain(|_, code| code.expires_at > now);
         let code = format!("code.{:032x}", rand::random::<u128>());
+        let OfferedAccount { id, name } = allowed.account;
         let pending = Code {
-            grant: grant_id(platform, &allowed.account, &allowed.scopes),
+            grant: grant_id(platform, [&id, &name], &allowed.scopes),
             redirect_uri: allowed.redirect_uri,
             challenge: allowed.challenge,
             expires_at: now + life,
@@ -69,10 +70,20 @@ impl Consents {
         code
     }
 
+    /// Returns the account of this id, which is also the name of one that is not offered.
+    pub(super) fn named(&self, id: String) -> OfferedAccount {
+        let offered = self.offered.iter().find(|account| account.id == id);
+        offered.cloned().unwrap_or_else(|| OfferedAccount {
+            name: id.clone(),
+            id,
+        })
+    }
+
     /// Takes a code away, and returns the id of its grant.
     pub(super) fn take(
         &mut self,
         code: &str,
+        wants_redirect_uri: bool,
         parameters: &RequestParameters,
         now: EpochSeconds,
     ) -> Result<String, Refusal<'static>> {
@@ -81,7 +92,10 @@ impl Consents {
         if pending.expires_at <= now {
             return Err(Refusal::Token(Denied::Expired));
         }
-        let is_same = parameters.get("redirect_uri") == Some(&pending.redirect_uri);
+        let is_same = match parameters.get("redirect_uri") {
+            Some(given) => *given == pending.redirect_uri,
+            None => !wants_redirect_uri,
+        };
         let verifier = parameters.get("code_verifier");
         let is_proven = pending.challenge.is_none_or(|challenge| {
             verifier.is_some_and(|verifier| {

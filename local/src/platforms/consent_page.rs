@@ -5,19 +5,22 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get};
 use shared::Platform;
+use shared::platforms::consent::Consent;
 use url::{Url, form_urlencoded};
 
-use super::Platforms;
 use super::consent::{Allowed, OfferedAccount};
 use super::parameters::{RequestParameters, required, text};
 use super::refusal::Refusal;
+use super::{Platforms, catalog};
 
 const PAGE: &str = include_str!("consent_page.html");
 
-pub(super) fn route(platform: Platform) -> MethodRouter<Platforms> {
+/// Serves the page that a platform shows to whoever had a refresh token, or had none.
+pub(super) fn route(platform: Platform, had_refresh_token: bool) -> MethodRouter<Platforms> {
+    let consent = platform.consent(Some(had_refresh_token));
     let page = move |State(platforms): State<Platforms>, RawQuery(query): RawQuery| async move {
         let query = query.unwrap_or_default();
-        match Request::parse(platform, &query) {
+        match Request::parse(platform, consent, &query) {
             Ok(request) => page(&platforms, platform, &query, &request),
             Err(why) => (StatusCode::BAD_REQUEST, why).into_response(),
         }
@@ -25,7 +28,7 @@ pub(super) fn route(platform: Platform) -> MethodRouter<Platforms> {
     let decide = move |State(platforms): State<Platforms>,
                        RawQuery(query): RawQuery,
                        RawForm(form): RawForm| async move {
-        match Request::parse(platform, &query.unwrap_or_default()) {
+        match Request::parse(platform, consent, &query.unwrap_or_default()) {
             Ok(request) => decide(&platforms, platform, request, &form),
             Err(why) => (StatusCode::BAD_REQUEST, why).into_response(),
         }
@@ -44,20 +47,23 @@ struct Request {
 
 impl Request {
     /// Reads what the platform documents of the request; anything else is no page.
-    fn parse(platform: Platform, query: &str) -> Result<Self, String> {
+    fn parse(platform: Platform, consent: &Consent, query: &str) -> Result<Self, String> {
         let parameters: RequestParameters = form_urlencoded::parse(query.as_bytes())
             .into_owned()
             .collect();
-        Self::read(platform, &parameters)
+        Self::read(consent, &parameters)
             .map_err(|refusal| format!("{platform} cannot show its consent page: {refusal:?}"))
     }
 
-    fn read(platform: Platform, parameters: &RequestParameters) -> Result<Self, Refusal<'static>> {
-        let consent = platform.consent();
+    fn read(consent: &Consent, parameters: &RequestParameters) -> Result<Self, Refusal<'static>> {
         required(parameters, consent.client_id)?;
-        if required(parameters, "response_type")? != "code" {
-            return Err(Refusal::Missing("response_type=code"));
-        }
+        let scopes = match consent.scopes {
+            [] => "",
+            _ if required(parameters, "response_type")? != "code" => {
+                return Err(Refusal::Missing("response_type=code"));
+            }
+            _ => required(parameters, "scope")?,
+        };
         let challenge = text(parameters, "code_challenge").map(str::to_owned);
         let is_challenged = text(parameters, "code_challenge_method") == Some("S256")
             && challenge.as_ref().is_some_and(|text| text.len() == 43);
@@ -69,7 +75,7 @@ impl Request {
                 return Err(Refusal::Missing(name));
             }
         }
-        let scopes = required(parameters, "scope")?.split([' ', ',']);
+        let scopes = scopes.split([' ', ',']).filter(|scope| !scope.is_empty());
         let redirect_uri = required(parameters, "redirect_uri")?;
         Ok(Self {
             back_to: Url::parse(redirect_uri).map_err(|_| Refusal::Missing("redirect_uri"))?,
@@ -143,7 +149,7 @@ fn decide(platforms: &Platforms, platform: Platform, request: Request, form: &[u
     };
     if field("decision").as_deref() != Some("allow") {
         return request.back(&[
-            ("error", "access_denied"),
+            ("error", catalog::for_platform(platform).denial),
             ("error_description", "The person denied it."),
         ]);
     }
@@ -152,16 +158,21 @@ fn decide(platforms: &Platforms, platform: Platform, request: Request, form: &[u
         return (StatusCode::BAD_REQUEST, text).into_response();
     };
     let chosen = fields.iter().filter(|(name, _)| name == "scope");
+    let now = platforms.clock.now().timestamp();
+    let mut state = platforms.locked();
+    let consents = &mut state.simulator(platform).consents;
     let allowed = Allowed {
-        account,
+        account: consents.named(account),
         scopes: chosen.map(|(_, scope)| scope.clone()).collect(),
         redirect_uri: request.redirect_uri.clone(),
         challenge: request.challenge.clone(),
     };
-    let now = platforms.clock.now().timestamp();
-    let mut state = platforms.locked();
-    let consents = &mut state.simulator(platform).consents;
     let code = consents.allow(platform, allowed, now);
     drop(state);
-    request.back(&[("code", &code)])
+    // The page that asks for no permissions is TikTok's portal, which calls it so.
+    let name = match request.scopes.is_empty() {
+        true => "auth_code",
+        false => "code",
+    };
+    request.back(&[(name, &code)])
 }

@@ -17,7 +17,9 @@ pub(super) static SIMULATED: Simulated = Simulated {
     authorize: "/google/o/oauth2/v2/auth",
     api: "/google/v26",
     refresh: rfc6749::endpoint(body),
+    denial: "access_denied",
     code: code_endpoint(granted),
+    portal: None,
     probes: &[CUSTOMERS, TOKENINFO],
     calls: Api {
         hosts: &[Host {

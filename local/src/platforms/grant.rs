@@ -119,7 +119,7 @@ impl Grant {
         &mut self,
         platform: Platform,
         id: &str,
-        life: i64,
+        life: Option<i64>,
         now: EpochSeconds,
     ) -> String {
         let token = lineage::mint(platform, id, TokenKind::Access, self.generation);
@@ -127,7 +127,7 @@ impl Grant {
             generation: self.generation,
             token: token.clone(),
             issued_at: now,
-            expires_at: Some(now + life),
+            expires_at: life.map(|life| now + life),
             adopted: false,
         };
         self.remember(issued, now);
@@ -161,6 +161,16 @@ impl TokenStatus {
     pub(super) fn account(&self) -> String {
         account(&self.grant)
     }
+
+    /// Returns what people call the account.
+    pub(super) fn name(&self) -> String {
+        name(&self.grant)
+    }
+
+    /// Returns the account's name where names are unique.
+    pub(super) fn username(&self) -> String {
+        consent_grant::name_of(&self.grant).unwrap_or_else(|| format!("user_{}", self.account()))
+    }
 }
 
 impl Issued {
@@ -169,7 +179,11 @@ impl Issued {
     }
 }
 
-fn account(grant: &str) -> String {
+pub(super) fn name(grant: &str) -> String {
+    consent_grant::name_of(grant).unwrap_or_else(|| "A user".to_owned())
+}
+
+pub(super) fn account(grant: &str) -> String {
     consent_grant::account_of(grant).unwrap_or_else(|| {
         let digits = grant.bytes().fold(0_u64, |sum, byte| {
             sum.wrapping_mul(31).wrapping_add(byte.into())

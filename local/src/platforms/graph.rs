@@ -28,8 +28,7 @@ pub(super) const fn me(path: &'static str) -> ProbeEndpoint {
 
 fn account(_: &ProbeContext<'_>, status: &TokenStatus) -> PlatformResponse {
     let id = status.account();
-    let username = format!("user_{id}");
-    PlatformResponse::ok(&json!({"id": id, "user_id": id, "username": username}))
+    PlatformResponse::ok(&json!({"id": id, "user_id": id, "username": status.username()}))
 }
 
 pub(super) fn refuse_probe(denied: Option<Denied>) -> PlatformResponse {
@@ -78,6 +77,14 @@ pub(super) fn refuse(refusal: Refusal<'_>) -> PlatformResponse {
         ),
     };
     error(400, code, subcode, &message)
+}
+
+/// Answers a code as facebook-login documents it.
+pub(super) fn refuse_code(denied: Denied) -> PlatformResponse {
+    match denied {
+        Denied::Expired => error(400, 100, 36_007, "This authorization code has expired."),
+        _ => error(400, 100, 36_009, "This authorization code has been used."),
+    }
 }
 
 /// Answers HTTP 400, not 429; the wait stands in minutes under a business id.

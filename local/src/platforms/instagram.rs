@@ -11,7 +11,7 @@ use super::probe::{Encoding, ProbeEndpoint};
 use super::response::PlatformResponse;
 use super::rfc6749::code_endpoint;
 use super::rules::{HOUR, Rules};
-use super::simulated::{ClientAuthentication, CodeEndpoint, RefreshEndpoint, Simulated};
+use super::simulated::{ClientAuthentication, CodeEndpoint, Life, RefreshEndpoint, Simulated};
 
 pub(super) static SIMULATED: Simulated = Simulated {
     token: "/instagram/refresh_access_token",
@@ -26,12 +26,20 @@ pub(super) static SIMULATED: Simulated = Simulated {
         check: |_, _| Ok(()),
         body: graph::extended,
     },
+    denial: "access_denied",
     code: CodeEndpoint {
         path: Some("/instagram/oauth/access_token"),
-        life: Some(HOUR),
+        life: Life::Seconds(HOUR),
+        refuse: |_| {
+            // espresso-dev/instagram-basic-display-php#14
+            let text = "This authorization code has been used";
+            let body = json!({"error_type": "OAuthException", "code": 400, "error_message": text});
+            PlatformResponse::json(400, &body)
+        },
         lengthening: Some(("/instagram/access_token", "ig_exchange_token")),
         ..code_endpoint(granted)
     },
+    portal: None,
     probes: &[ME],
     calls: Api {
         hosts: &[Host {

@@ -64,12 +64,12 @@ impl Ledger {
         !std::mem::replace(&mut grant.revoked, true)
     }
 
-    /// Begins a grant of this id, with an access token of this life.
+    /// Begins a grant of this id, with an access token of this life; `None` if it never ends.
     pub(super) fn begin(
         &mut self,
         rules: &Rules,
         grant: String,
-        life: i64,
+        life: Option<i64>,
         has_refresh_token: bool,
         now: EpochSeconds,
     ) -> Issued {
@@ -93,7 +93,7 @@ impl Ledger {
         let issued = Issued {
             access_token: begun.issue(platform, &grant, life, now),
             grant: grant.clone(),
-            expires_in: life,
+            expires_in: life.unwrap_or_default(),
             refresh_token: begun.refresh.as_ref().map(|refresh| refresh.token.clone()),
             refresh_expires_in: rules.refresh_lifetime.filter(|_| has_refresh_token),
         };
@@ -128,7 +128,7 @@ impl Ledger {
         }
         let (access_token, expires_in) = if rules.extends {
             grant.generation += 1;
-            let issued = grant.issue(platform, &lineage.grant, rules.access_lifetime, now);
+            let issued = grant.issue(platform, &lineage.grant, Some(rules.access_lifetime), now);
             (issued, rules.access_lifetime)
         } else {
             let left = access
@@ -215,7 +215,7 @@ impl Ledger {
         }
         let refresh_token = refresh.token.clone();
         let issued = Issued {
-            access_token: grant.issue(platform, &lineage.grant, access_lifetime, now),
+            access_token: grant.issue(platform, &lineage.grant, Some(access_lifetime), now),
             grant: lineage.grant,
             expires_in: access_lifetime,
             refresh_token: Some(refresh_token),

@@ -10,14 +10,20 @@ use super::response::PlatformResponse;
 use super::rfc6749::code_endpoint;
 use super::rfc6749::{self, error};
 use super::rules::{DAY, Rules};
-use super::simulated::{JSON, NamedError, Simulated, raw};
+use super::simulated::{CodeEndpoint, JSON, NamedError, Simulated, raw};
 
 pub(super) static SIMULATED: Simulated = Simulated {
     token: "/linkedin/oauth/v2/accessToken",
     authorize: "/linkedin/oauth/v2/authorization",
     api: "/linkedin",
     refresh: rfc6749::endpoint(body),
-    code: code_endpoint(body),
+    denial: "user_cancelled_authorize",
+    code: CodeEndpoint {
+        // nvh95/react-linkedin-login-oauth2#26
+        refuse: |_| rfc6749::error(400, "invalid_request", NO_CODE),
+        ..code_endpoint(body)
+    },
+    portal: None,
     probes: &[ProbeEndpoint {
         path: "/linkedin/oauth/v2/introspectToken",
         encoding: Encoding::Form,
@@ -37,7 +43,7 @@ pub(super) static SIMULATED: Simulated = Simulated {
             any_version: false,
             endpoints: &[
                 read("/v2/userinfo", userinfo),
-                read("/v2/organizationAcls", roles),
+                read("/rest/organizationAcls", roles).needs(&["q"]),
                 read("/rest/me", me),
                 list("/rest/posts", POSTS).needs(&["q", "author"]),
                 write("/rest/posts", post).needs(&[
@@ -118,7 +124,7 @@ fn check_version(call: &Call<'_>) -> Result<(), PlatformResponse> {
 fn userinfo(call: &Call<'_>) -> PlatformResponse {
     PlatformResponse::ok(&json!({
         "sub": call.account(),
-        "name": "A user",
+        "name": call.status.name(),
         "locale": {"country": "US", "language": "en"},
     }))
 }
@@ -135,8 +141,8 @@ fn roles(call: &Call<'_>) -> PlatformResponse {
 fn me(call: &Call<'_>) -> PlatformResponse {
     PlatformResponse::ok(&json!({
         "id": call.account(),
-        "localizedFirstName": "A",
-        "localizedLastName": "user",
+        "localizedFirstName": call.status.name(),
+        "localizedLastName": "",
     }))
 }
 
@@ -228,6 +234,9 @@ const EXPIRED: &str = "The token used in the request has expired";
 const NO_VERSION: &str =
     "A version must be present. Please specify a version by adding the LinkedIn-Version header.";
 const THROTTLED: &str = "Resource level throttle limit for calls to this resource is reached.";
+
+const NO_CODE: &str = "Unable to retrieve access token: appid/redirect uri/code verifier does not \
+     match authorization code. Or authorization code expired. Or external member binding exists";
 
 #[rustfmt::skip] // an error a line
 static ERRORS: &[NamedError] = &[

@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 use super::response::PlatformResponse;
 use super::rfc6749::code_endpoint;
 use super::rules::{DAY, HOUR, Rules};
-use super::simulated::{ClientAuthentication, CodeEndpoint, RefreshEndpoint, Simulated};
+use super::simulated::{ClientAuthentication, CodeEndpoint, Life, RefreshEndpoint, Simulated};
 
 pub(super) static SIMULATED: Simulated = Simulated {
     token: "/meta/oauth/access_token",
@@ -23,19 +23,22 @@ pub(super) static SIMULATED: Simulated = Simulated {
     api: "/meta",
     refresh: RefreshEndpoint {
         encodings: &[Encoding::Query, Encoding::Form],
-        authentication: ClientAuthentication::Parameters("client_id"),
+        authentication: ClientAuthentication::Parameters(["client_id", "client_secret"]),
         grant_type: "fb_exchange_token",
         token: "fb_exchange_token",
         extends: true,
         check,
         body: graph::extended,
     },
+    denial: "access_denied",
     code: CodeEndpoint {
         encodings: &[Encoding::Query],
         grant_type: None,
-        life: Some(HOUR),
+        life: Life::Seconds(HOUR),
+        refuse: graph::refuse_code,
         ..code_endpoint(graph::extended)
     },
+    portal: None,
     probes: &[ProbeEndpoint {
         path: "/meta/debug_token",
         encoding: Encoding::Query,
@@ -134,7 +137,7 @@ fn check_call(call: &Call<'_>) -> Result<(), PlatformResponse> {
 }
 
 fn me(call: &Call<'_>) -> PlatformResponse {
-    PlatformResponse::ok(&json!({"id": call.account(), "name": "A user"}))
+    PlatformResponse::ok(&json!({"id": call.account(), "name": call.status.name()}))
 }
 
 /// Lists Pages, each with a token of its own. Here that token is a grant of its own too.

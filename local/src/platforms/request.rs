@@ -117,13 +117,13 @@ impl RefreshRequest {
         parameters: &RequestParameters,
         client: Option<&Client>,
     ) -> Result<(), Refusal<'static>> {
-        let by_parameters = |id_name: &'static str| {
-            let id = required(parameters, id_name)?;
-            identify(client, id, required(parameters, "client_secret")?)
+        let by_parameters = |[id, secret]: [&'static str; 2]| {
+            let id = required(parameters, id)?;
+            identify(client, id, required(parameters, secret)?)
         };
         match (authentication, &self.basic) {
             (ClientAuthentication::None, _) => Ok(()),
-            (ClientAuthentication::Parameters(id_name), _) => by_parameters(id_name),
+            (ClientAuthentication::Parameters(names), _) => by_parameters(*names),
             (ClientAuthentication::Basic, _) if text(parameters, "client_secret").is_some() => {
                 Err(Refusal::Client)
             }
@@ -131,7 +131,9 @@ impl RefreshRequest {
                 ClientAuthentication::Basic | ClientAuthentication::ParametersOrBasic,
                 Some((id, secret)),
             ) => identify(client, id, secret),
-            (ClientAuthentication::ParametersOrBasic, None) => by_parameters("client_id"),
+            (ClientAuthentication::ParametersOrBasic, None) => {
+                by_parameters(["client_id", "client_secret"])
+            }
             // A public client; one with a secret on file is not public.
             (ClientAuthentication::Basic, None) => {
                 match client.is_none() && text(parameters, "client_id").is_some() {

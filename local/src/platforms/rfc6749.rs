@@ -7,13 +7,13 @@ use super::probe::Encoding;
 use super::refusal::Refusal;
 use super::response::PlatformResponse;
 use super::rules::Rules;
-use super::simulated::{ClientAuthentication, CodeEndpoint, NamedError, RefreshEndpoint};
+use super::simulated::{ClientAuthentication, CodeEndpoint, Life, NamedError, RefreshEndpoint};
 
 /// Returns a token endpoint that takes a form with the client's credentials in it.
 pub(super) const fn endpoint(body: fn(&Rules, &Issued) -> Value) -> RefreshEndpoint {
     RefreshEndpoint {
         encodings: &[Encoding::Form],
-        authentication: ClientAuthentication::Parameters("client_id"),
+        authentication: ClientAuthentication::Parameters(["client_id", "client_secret"]),
         grant_type: "refresh_token",
         token: "refresh_token",
         extends: false,
@@ -27,12 +27,20 @@ pub(super) const fn code_endpoint(body: fn(&Rules, &Issued) -> Value) -> CodeEnd
     CodeEndpoint {
         path: None,
         encodings: &[Encoding::Form],
-        authentication: ClientAuthentication::Parameters("client_id"),
+        authentication: ClientAuthentication::Parameters(["client_id", "client_secret"]),
         grant_type: Some("authorization_code"),
         code: "code",
-        life: None,
+        wants_redirect_uri: true,
+        life: Life::AsRefreshed,
         lengthening: None,
         body,
+        refuse: |_| {
+            error(
+                400,
+                "invalid_grant",
+                "The code is invalid, expired or was used.",
+            )
+        },
     }
 }
 

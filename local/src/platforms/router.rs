@@ -11,10 +11,12 @@ use shared::Platform;
 
 use super::api::Host;
 use super::call_request::parse_call;
+use super::grant::EpochSeconds;
 use super::probe::{Encoding, ProbeEndpoint};
 use super::request::{ProbeRequest, RefreshRequest};
-use super::simulated::Simulated;
-use super::{Platforms, catalog, consent_page, control, response, state};
+use super::simulated::{CodeEndpoint, Simulated};
+use super::state::{Outcome, State};
+use super::{Platforms, catalog, consent_page, control, response};
 
 /// The most bytes that the body of a call may have.
 const LARGEST_CALL: usize = 16 * 1024 * 1024;
@@ -31,15 +33,22 @@ impl Platforms {
                 token,
                 authorize,
                 code,
+                portal,
                 probes,
                 calls,
                 ..
             } = catalog::for_platform(platform);
             router = router
-                .route(token, self.token_route(platform))
-                .route(authorize, consent_page::route(platform));
-            if let Some(path) = code.path {
-                router = router.route(path, self.code_route(platform));
+                .route(token, self.refresh_route(platform))
+                .route(authorize, consent_page::route(platform, true));
+            if let Some((page, _)) = portal {
+                router = router.route(page, consent_page::route(platform, false));
+            }
+            let codes = portal.iter().map(|(_, code)| code);
+            for code in codes.chain([code]) {
+                if let Some(path) = code.path {
+                    router = router.route(path, self.code_route(platform, code));
+                }
             }
             if let Some((path, grant_type)) = code.lengthening {
                 router = router.route(path, self.lengthening_route(platform, grant_type));
@@ -57,45 +66,39 @@ impl Platforms {
         router.with_state(self.clone())
     }
 
-    /// Serves refreshes, and codes where they are exchanged at the same place.
-    fn token_route(&self, platform: Platform) -> MethodRouter<Self> {
+    /// Serves requests for tokens, and asks `decide` what comes of them.
+    fn token_route<D>(&self, encodings: &'static [Encoding], decide: D) -> MethodRouter<Self>
+    where
+        D: Fn(&mut State, &RefreshRequest, EpochSeconds) -> Outcome + Clone + Send + Sync + 'static,
+    {
         let platforms = self.clone();
-        let Simulated {
-            refresh: endpoint,
-            code,
-            ..
-        } = catalog::for_platform(platform);
         let handler = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
-            let platforms = platforms.clone();
+            let (platforms, decide) = (platforms.clone(), decide.clone());
             async move {
-                let request =
-                    RefreshRequest::parse(endpoint.encodings, &method, &uri, &headers, &body);
+                let request = RefreshRequest::parse(encodings, &method, &uri, &headers, &body);
                 let now = platforms.clock.now().timestamp();
-                let has_code = code.path.is_none() && request.parameter(code.code).is_some();
-                let outcome = match has_code {
-                    true => platforms.locked().exchange(platform, &request, now),
-                    false => platforms.locked().refresh(platform, &request, now),
-                };
+                let outcome = decide(&mut platforms.locked(), &request, now);
                 send(outcome).await
             }
         };
-        of_encodings(endpoint.encodings, handler)
+        of_encodings(encodings, handler)
     }
 
-    fn code_route(&self, platform: Platform) -> MethodRouter<Self> {
-        let platforms = self.clone();
-        let endpoint = &catalog::for_platform(platform).code;
-        let handler = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
-            let platforms = platforms.clone();
-            async move {
-                let request =
-                    RefreshRequest::parse(endpoint.encodings, &method, &uri, &headers, &body);
-                let now = platforms.clock.now().timestamp();
-                let outcome = platforms.locked().exchange(platform, &request, now);
-                send(outcome).await
+    /// Serves refreshes, and codes where they are exchanged at the same place.
+    fn refresh_route(&self, platform: Platform) -> MethodRouter<Self> {
+        let Simulated { refresh, code, .. } = catalog::for_platform(platform);
+        self.token_route(refresh.encodings, move |state, request, now| {
+            match code.path.is_none() && request.parameter(code.code).is_some() {
+                true => state.exchange(platform, code, request, now),
+                false => state.refresh(platform, request, now),
             }
-        };
-        of_encodings(endpoint.encodings, handler)
+        })
+    }
+
+    fn code_route(&self, platform: Platform, code: &'static CodeEndpoint) -> MethodRouter<Self> {
+        self.token_route(code.encodings, move |state, request, now| {
+            state.exchange(platform, code, request, now)
+        })
     }
 
     fn lengthening_route(
@@ -174,7 +177,7 @@ impl Encoding {
     }
 }
 
-async fn send(outcome: state::Outcome) -> HttpResponse {
+async fn send(outcome: Outcome) -> HttpResponse {
     if !outcome.delay.is_zero() {
         tokio::time::sleep(outcome.delay).await;
     }

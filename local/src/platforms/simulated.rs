@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::api::Api;
-use super::grant::{EpochSeconds, Issued};
+use super::grant::{Denied, EpochSeconds, Issued};
 use super::parameters::RequestParameters;
 use super::probe::{Encoding, ProbeEndpoint};
 use super::refusal::Refusal;
@@ -20,8 +20,12 @@ pub(super) struct Simulated {
     /// The base of the API.
     pub(super) api: &'static str,
     pub(super) refresh: RefreshEndpoint,
+    /// What its consent page says in `error` of a person who denies.
+    pub(super) denial: &'static str,
     /// Where the code of its consent page becomes a grant.
     pub(super) code: CodeEndpoint,
+    /// Another consent page, and where its code becomes a grant.
+    pub(super) portal: Option<(&'static str, CodeEndpoint)>,
     /// Probes that tell whether a token works, the usual one first.
     pub(super) probes: &'static [ProbeEndpoint],
     /// What an access token is for.
@@ -62,18 +66,31 @@ pub(super) struct CodeEndpoint {
     pub(super) grant_type: Option<&'static str>,
     /// The parameter with the code.
     pub(super) code: &'static str,
-    /// For how many seconds the access token lives, if not as long as after a refresh.
-    pub(super) life: Option<i64>,
+    /// Whether the request must repeat the redirect URI.
+    pub(super) wants_redirect_uri: bool,
+    pub(super) life: Life,
     /// Path and grant type by which that token is exchanged for one that lives longer.
     pub(super) lengthening: Option<(&'static str, &'static str)>,
     pub(super) body: fn(&Rules, &Issued) -> Value,
+    /// Answers a code that the platform does not take.
+    pub(super) refuse: fn(Denied) -> PlatformResponse,
+}
+
+/// How long the access token of a code lives.
+#[derive(Clone, Copy)]
+pub(super) enum Life {
+    /// As long as after a refresh.
+    AsRefreshed,
+    Seconds(i64),
+    /// Until it is revoked, without a refresh token.
+    ForEver,
 }
 
 pub(super) enum ClientAuthentication {
     /// The token alone is proof enough.
     None,
-    /// The client sends its id, in a parameter of this name, and its secret.
-    Parameters(&'static str),
+    /// The client sends its id and its secret in parameters of these names.
+    Parameters([&'static str; 2]),
     /// A client with a secret uses only HTTP Basic; a public client sends its id.
     Basic,
     ParametersOrBasic,

@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 use super::request::{ProbeRequest, RefreshRequest};
 use super::response::PlatformResponse;
 use super::rules::Rules;
-use super::simulated::Simulated;
+use super::simulated::{CodeEndpoint, Life, Simulated};
 use super::usage::RecentCalls;
 
 /// What one simulator has seen.
@@ -108,27 +108,29 @@ impl Simulator {
     /// Exchanges the code of a consent.
     pub(super) fn exchange(
         &mut self,
+        endpoint: &CodeEndpoint,
         request: &RefreshRequest,
         now: EpochSeconds,
     ) -> PlatformResponse {
         let Simulated {
-            code: endpoint,
-            refuse,
-            refresh,
-            ..
+            refuse, refresh, ..
         } = self.simulated;
         let accepted = request.accept_code(endpoint, self.client.as_ref());
-        let taken =
-            accepted.and_then(|(parameters, code)| self.consents.take(code, parameters, now));
+        let wants = endpoint.wants_redirect_uri;
+        let taken = accepted
+            .and_then(|(parameters, code)| self.consents.take(code, wants, parameters, now));
         match taken {
             Ok(grant) => {
                 let rules = self.rules_of(&grant);
-                let life = endpoint.life.unwrap_or(rules.access_lifetime);
-                let issued = self
-                    .ledger
-                    .begin(&rules, grant, life, !refresh.extends, now);
+                let (life, is_refreshed) = match endpoint.life {
+                    Life::AsRefreshed => (Some(rules.access_lifetime), !refresh.extends),
+                    Life::Seconds(life) => (Some(life), !refresh.extends),
+                    Life::ForEver => (None, false),
+                };
+                let issued = self.ledger.begin(&rules, grant, life, is_refreshed, now);
                 PlatformResponse::ok(&(endpoint.body)(&rules, &issued))
             }
+            Err(Refusal::Token(denied)) => (endpoint.refuse)(denied),
             Err(refusal) => refuse(refusal),
         }
     }
@@ -163,7 +165,7 @@ impl Simulator {
     fn rules_of(&self, grant: &str) -> Rules {
         let mut rules = self.rules.clone();
         if let Some(scopes) = consent_grant::scopes_of(self.platform, grant) {
-            let separator = self.platform.consent().scope_separator;
+            let separator = self.platform.consent(Some(true)).scope_separator;
             rules.scope = scopes.join(separator);
         }
         rules

@@ -23,10 +23,12 @@ pub(super) static SIMULATED: Simulated = Simulated {
         authentication: ClientAuthentication::ParametersOrBasic,
         ..rfc6749::endpoint(body)
     },
+    denial: "access_denied",
     code: CodeEndpoint {
         authentication: ClientAuthentication::ParametersOrBasic,
         ..code_endpoint(body)
     },
+    portal: None,
     probes: &[ME],
     calls: Api {
         hosts: &[Host {
@@ -57,7 +59,10 @@ pub(super) static SIMULATED: Simulated = Simulated {
 
 const ME: ProbeEndpoint = bearer_probe(
     "/snapchat/v1/me",
-    |_, status| success(json!({"me": {"id": status.account(), "display_name": "A user"}})),
+    |_, status| {
+        let me = json!({"id": status.account(), "display_name": status.name()});
+        success(json!({ "me": me }))
+    },
     |_| api_error(401, "Unauthorized"),
 );
 

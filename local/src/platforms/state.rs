@@ -11,6 +11,7 @@ use super::probe::ProbeEndpoint;
 use super::request::{ProbeRequest, RefreshRequest};
 use super::response::PlatformResponse;
 use super::script::{Action, Armed, Requests};
+use super::simulated::CodeEndpoint;
 use super::simulator::Simulator;
 use super::{catalog, lineage};
 
@@ -98,13 +99,14 @@ impl State {
     pub(super) fn exchange(
         &mut self,
         platform: Platform,
+        endpoint: &CodeEndpoint,
         request: &RefreshRequest,
         now: EpochSeconds,
     ) -> Outcome {
         let plan = self.plan(platform, &[Requests::Refresh], "", now);
         let answer = match plan.instead(platform, now) {
             Some(answer) => answer,
-            None => self.simulator(platform).exchange(request, now),
+            None => self.simulator(platform).exchange(endpoint, request, now),
         };
         plan.outcome(answer)
     }

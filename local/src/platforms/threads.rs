@@ -11,7 +11,7 @@ use super::probe::{Encoding, ProbeEndpoint};
 use super::response::PlatformResponse;
 use super::rfc6749::code_endpoint;
 use super::rules::{DAY, HOUR, Rules};
-use super::simulated::{ClientAuthentication, CodeEndpoint, RefreshEndpoint, Simulated};
+use super::simulated::{ClientAuthentication, CodeEndpoint, Life, RefreshEndpoint, Simulated};
 
 pub(super) static SIMULATED: Simulated = Simulated {
     token: "/threads/refresh_access_token",
@@ -26,12 +26,15 @@ pub(super) static SIMULATED: Simulated = Simulated {
         check: |_, _| Ok(()),
         body: graph::extended,
     },
+    denial: "access_denied",
     code: CodeEndpoint {
         path: Some("/threads/oauth/access_token"),
-        life: Some(HOUR),
+        life: Life::Seconds(HOUR),
+        refuse: graph::refuse_code,
         lengthening: Some(("/threads/access_token", "th_exchange_token")),
         ..code_endpoint(granted)
     },
+    portal: None,
     probes: &[ME],
     calls: Api {
         hosts: &[Host {

@@ -20,13 +20,16 @@ pub(super) static SIMULATED: Simulated = Simulated {
     authorize: "/tiktok/v2/auth/authorize/",
     api: "/tiktok/v2",
     refresh: RefreshEndpoint {
-        authentication: ClientAuthentication::Parameters("client_key"),
+        authentication: ClientAuthentication::Parameters(["client_key", "client_secret"]),
         ..rfc6749::endpoint(body)
     },
+    denial: "access_denied",
     code: CodeEndpoint {
-        authentication: ClientAuthentication::Parameters("client_key"),
+        authentication: ClientAuthentication::Parameters(["client_key", "client_secret"]),
+        refuse: |_| error(200, "invalid_grant", "Authorization code is expired."),
         ..code_endpoint(body)
     },
+    portal: None,
     probes: &[USER_INFO],
     calls: Api {
         hosts: &[Host {
@@ -66,7 +69,10 @@ pub(super) static SIMULATED: Simulated = Simulated {
 
 const USER_INFO: ProbeEndpoint = bearer_probe(
     "/tiktok/v2/user/info/",
-    |_, status| success(&json!({"user": {"open_id": status.account(), "display_name": "A user"}})),
+    |_, status| {
+        let user = json!({"open_id": status.account(), "display_name": status.name()});
+        success(&json!({ "user": user }))
+    },
     |_| token_invalid(),
 );
 

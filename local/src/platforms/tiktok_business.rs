@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::api::{Api, Call, CallRequest, Fault, Host, List, bearer_api, list, read, write};
-use super::grant::{Denied, Issued};
+use super::grant::{self, Denied, Issued};
 use super::paging::Cursor;
 use super::parameters::{identify, identify_pair, text};
 use super::probe::{Encoding, ProbeAnswer, ProbeEndpoint, TokenPlace};
@@ -13,22 +13,51 @@ use super::response::{PlatformResponse, trace_id};
 use super::rfc6749;
 use super::rfc6749::code_endpoint;
 use super::rules::{DAY, MINUTE, Rules};
-use super::simulated::{CodeEndpoint, NamedError, RefreshEndpoint, Simulated};
+use super::simulated::{
+    ClientAuthentication, CodeEndpoint, Life, NamedError, RefreshEndpoint, Simulated,
+};
 
 pub(super) static SIMULATED: Simulated = Simulated {
     token: "/tiktok_business/open_api/v1.3/tt_user/oauth2/refresh_token/",
-    authorize: "/tiktok_business/portal/auth",
+    authorize: "/tiktok_business/v2/auth/authorize",
     api: "/tiktok_business/open_api/v1.3",
     refresh: RefreshEndpoint {
         encodings: &[Encoding::Json],
         ..rfc6749::endpoint(body)
     },
+    denial: "access_denied",
     code: CodeEndpoint {
         path: Some("/tiktok_business/open_api/v1.3/tt_user/oauth2/token/"),
         encodings: &[Encoding::Json],
         code: "auth_code",
+        refuse: refuse_code,
         ..code_endpoint(body)
     },
+    portal: Some((
+        "/tiktok_business/portal/auth",
+        CodeEndpoint {
+            path: Some("/tiktok_business/open_api/v1.3/oauth2/access_token/"),
+            encodings: &[Encoding::Json],
+            authentication: ClientAuthentication::Parameters(["app_id", "secret"]),
+            grant_type: None,
+            code: "auth_code",
+            wants_redirect_uri: false,
+            life: Life::ForEver,
+            refuse: refuse_code,
+            ..code_endpoint(|_, issued| {
+                let ids: Vec<_> = advertisers(&issued.grant)
+                    .into_iter()
+                    .map(|(id, _)| id)
+                    .collect();
+                let data = json!({
+                    "access_token": issued.access_token,
+                    "advertiser_ids": ids,
+                    "scope": [4, 6],
+                });
+                envelope(0, "OK", &data)
+            })
+        },
+    )),
     probes: &[ADVERTISERS, TOKEN_INFO],
     calls: Api {
         hosts: &[Host {
@@ -77,11 +106,12 @@ const ADVERTISERS: ProbeEndpoint = ProbeEndpoint {
     },
     adopts_for_ever: true,
     answer: ProbeAnswer::Works(|_, status| {
-        let advertiser = json!({
-            "advertiser_id": status.account(),
-            "advertiser_name": "An advertiser",
-        });
-        success(&json!({ "list": [advertiser] }))
+        let advertiser = |(id, name)| json!({"advertiser_id": id, "advertiser_name": name});
+        let list: Vec<_> = advertisers(&status.grant)
+            .into_iter()
+            .map(advertiser)
+            .collect();
+        success(&json!({ "list": list }))
     }),
     refuse: refuse_probe,
 };
@@ -111,7 +141,7 @@ const TOKEN_INFO: ProbeEndpoint = ProbeEndpoint {
 fn user_info(call: &Call<'_>) -> PlatformResponse {
     success(&json!({
         "core_user_id": call.account(),
-        "display_name": "A user",
+        "display_name": call.status.name(),
         "email": "a***r@example.com",
     }))
 }
@@ -160,6 +190,19 @@ fn refuse_call(_: &CallRequest, fault: Fault<'_>) -> PlatformResponse {
         Fault::Parameter(name) => refuse(Refusal::Missing(name)),
         Fault::Limit(_) => error(40100, "Requests made too frequently"),
     }
+}
+
+/// Returns the ids and names of a grant's advertisers; a person may allow several, separated by
+/// commas.
+fn advertisers(grant: &str) -> Vec<(String, String)> {
+    let (ids, names) = (grant::account(grant), grant::name(grant));
+    let mut names = names.split(',').map(str::to_owned);
+    let named = |id: &str| (id.to_owned(), names.next().unwrap_or_else(|| id.to_owned()));
+    ids.split(',').map(named).collect()
+}
+
+fn refuse_code(_: Denied) -> PlatformResponse {
+    error(40110, "Auth code is invalid")
 }
 
 fn body(rules: &Rules, issued: &Issued) -> Value {

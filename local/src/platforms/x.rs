@@ -23,10 +23,17 @@ pub(super) static SIMULATED: Simulated = Simulated {
         authentication: ClientAuthentication::Basic,
         ..rfc6749::endpoint(body)
     },
+    denial: "access_denied",
     code: CodeEndpoint {
         authentication: ClientAuthentication::Basic,
+        // plhery/node-twitter-api-v2#496
+        refuse: |_| {
+            let text = "Value passed for the authorization code was invalid.";
+            rfc6749::error(400, "invalid_request", text)
+        },
         ..code_endpoint(body)
     },
+    portal: None,
     probes: &[ME],
     calls: Api {
         hosts: &[Host {
@@ -78,9 +85,8 @@ pub(super) static SIMULATED: Simulated = Simulated {
 const ME: ProbeEndpoint = bearer_probe(
     "/twitter/2/users/me",
     |_, status| {
-        let id = status.account();
-        let username = format!("user_{id}");
-        let data = json!({"id": id, "name": "A user", "username": username});
+        let (id, username) = (status.account(), status.username());
+        let data = json!({"id": id, "name": status.name(), "username": username});
         PlatformResponse::ok(&json!({ "data": data }))
     },
     |_| unauthorized(),

@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::account::Account;
+use super::consent_refusal::ConsentRefusal;
 use super::encoding::seconds;
 use super::integration::{Integration, Sealed};
 use crate::{IntegrationKey, Platform, UserId};
@@ -42,6 +43,9 @@ pub struct Finish {
     pub browser: String,
     /// What the platform gave the person, if they allowed it.
     pub code: Option<String>,
+    /// What the platform says instead.
+    #[serde(default)]
+    pub error: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -88,27 +92,6 @@ pub struct Question {
     pub missing_scopes: Vec<String>,
 }
 
-/// Why nothing was changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ConsentRefusal {
-    /// We have no client credentials at the platform.
-    NotSetUp,
-    /// A new integration needs a platform, and an old one keeps its own.
-    Platform,
-    /// Nobody began it, it is over, or it was used before.
-    Unknown,
-    /// It was begun in another browser, or by somebody else.
-    Foreign,
-    /// The person denied it, or the platform did not let them.
-    Denied,
-    /// The platform refused the code, or gave no usable answer.
-    PlatformFailed,
-    /// The platform does not say for which account the grant is, or not for the one that was
-    /// chosen.
-    NoAccount,
-}
-
 /// What is remembered of one consent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Consent {
@@ -116,6 +99,10 @@ pub struct Consent {
     #[serde(flatten)]
     pub integration: IntegrationKey,
     pub platform: Platform,
+    /// Whether the credential before came with a refresh token; `None` of an integration that is
+    /// new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub had_refresh_token: Option<bool>,
     pub user: UserId,
     pub browser: String,
     pub redirect_uri: String,

@@ -7,6 +7,7 @@ pub mod alert_policy;
 pub mod call_reading;
 pub mod check_result;
 pub mod consent;
+pub mod consent_refusal;
 pub mod digest;
 mod encoding;
 pub mod error_code;

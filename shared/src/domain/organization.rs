@@ -91,6 +91,12 @@ impl Membership {
         }
     }
 
+    /// Whether the caller may register, reconnect, check and disconnect integrations.
+    #[must_use]
+    pub fn may_manage(&self) -> bool {
+        self.permissions().contains(&Permission::ManageIntegrations)
+    }
+
     /// The owner has all that are known.
     #[must_use]
     pub fn permissions(&self) -> &[Permission] {

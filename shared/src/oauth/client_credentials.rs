@@ -14,6 +14,9 @@ pub struct ClientCredentials {
     pub client_id: String,
     /// `client_secret`, by whatever name the platform knows it.
     pub client_secret: SecretString,
+    /// Google Ads' `developer-token`, which its API no longer needs.
+    #[serde(default)]
+    pub developer_token: Option<SecretString>,
 }
 
 /// Our application's credentials at every platform that it is registered with.

@@ -8,9 +8,10 @@ use crate::Platform;
 use crate::platforms::definition::Addresses;
 use crate::runtime::variables::{InvalidVariable, Variables};
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlatformEndpoints {
+    /// The version of the API.
+    pub version: String,
     /// Where credentials are exchanged.
     pub token: String,
     /// Where the code of a consent is exchanged.
@@ -29,7 +30,7 @@ pub struct Endpoints(BTreeMap<Platform, PlatformEndpoints>);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Override {
-    /// The version of the API to put into the documented addresses.
+    /// The version of the API to put into the documented addresses and headers.
     version: Option<String>,
     token: Option<String>,
     code: Option<String>,
@@ -67,15 +68,12 @@ impl Endpoints {
             serde_json::from_str(json).map_err(|e| variables.invalid(NAME, e))?;
         for (platform, given) in overrides {
             let known = platform.definition().addresses.version;
-            let refuse = |text| Err(variables.invalid(NAME, format!("{platform}.version{text}")));
-            match (given.version.as_deref(), known) {
-                (Some(_), None) => return refuse(": its addresses have no version".to_owned()),
-                (Some(other), Some(known)) if shape(known) != shape(other) => {
-                    return refuse(format!(" must be of the form {known}"));
-                }
-                _ => {}
+            let version = given.version.as_deref();
+            if version.is_some_and(|other| shape(known) != shape(other)) {
+                let text = format!("{platform}.version must be of the form {known}");
+                return Err(variables.invalid(NAME, text));
             }
-            let of_version = documented(platform, given.version.as_deref());
+            let of_version = documented(platform, version);
             let address = |field, given: Option<String>, documented: String| match given {
                 Some(address) => match url::Url::parse(&address) {
                     Ok(_) => Ok(address),
@@ -106,6 +104,7 @@ impl Endpoints {
                 code => code,
             };
             let known = PlatformEndpoints {
+                version: of_version.version,
                 code: address("code", code, of_version.code)?,
                 token: address("token", given.token, of_version.token)?,
                 authorize: address("authorize", given.authorize, of_version.authorize)?,
@@ -156,9 +155,10 @@ fn documented(platform: Platform, other: Option<&str>) -> PlatformEndpoints {
         authorize,
         api,
     } = platform.definition().addresses;
-    let version = other.or(version).unwrap_or_default();
+    let version = other.unwrap_or(version);
     let address = |template: &str| template.replace("{version}", version);
     PlatformEndpoints {
+        version: version.to_owned(),
         token: address(token),
         code: address(code.unwrap_or(token)),
         authorize: address(authorize),

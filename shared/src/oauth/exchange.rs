@@ -16,9 +16,9 @@ use crate::domain::account::Account;
 use crate::domain::error_code::ResponseDefect;
 use crate::domain::probe_result::ProbeResult;
 use crate::domain::verdict::Verdict;
-use crate::platforms::code_exchange::{CodeExchange, Identity};
-use crate::platforms::consent::ConsentRequest;
+use crate::platforms::consent::{ConsentFlow, ConsentPage, Visit};
 use crate::platforms::request::RequestShape;
+use crate::platforms::rule::RequestKind;
 
 /// A new grant.
 #[derive(Debug)]
@@ -46,20 +46,21 @@ impl OAuthClient {
     pub fn consent_url(
         &self,
         platform: Platform,
+        had_refresh_token: Option<bool>,
         clients: &PlatformClients,
-        redirect_uri: &str,
-        state: &str,
-        code_challenge: &str,
+        visit: Visit<'_>,
     ) -> Option<String> {
         let client = clients.get(platform)?;
-        let page = &self.endpoints.get(platform).authorize;
-        let request = ConsentRequest {
-            client_id: &client.client_id,
-            redirect_uri,
-            state,
-            code_challenge,
+        let endpoints = self.endpoints.get(platform);
+        let ConsentFlow { page, consent, .. } = platform.consent_flow(had_refresh_token);
+        let page = match page {
+            ConsentPage::Authorize => endpoints.authorize.clone(),
+            ConsentPage::OfHost(path) => {
+                let host = self.endpoints.host(platform, None)?;
+                format!("{}/{path}", host.trim_end_matches('/'))
+            }
         };
-        Some(platform.consent().authorization_url(page, request))
+        Some(consent.authorization_url(&page, &client.client_id, visit))
     }
 
     /// Exchanges a code, lengthens the life of its token where that is a step of its own, and asks
@@ -70,27 +71,26 @@ impl OAuthClient {
     pub async fn exchange(
         &self,
         platform: Platform,
+        had_refresh_token: Option<bool>,
         clients: &PlatformClients,
         code: &ConsentCode,
     ) -> Result<Granted, Failure> {
-        let CodeExchange {
-            request,
-            tokens: find,
-            lengthening,
-            identity,
-        } = &platform.definition().exchange;
+        let exchange = &platform.consent_flow(had_refresh_token).exchange;
         let context = RequestContext {
+            definition: platform.definition(),
             endpoints: self.endpoints.get(platform),
             client: clients.get(platform),
             tokens: None,
             code: Some(code),
         };
-        let answered = self.ask(platform, context, request, *find).await;
-        let mut granted = answered.response.into_result()?;
-        if let Some(request) = lengthening {
+        let find = exchange.tokens;
+        let answered = self.ask(RequestKind::Code, context, exchange.request, find);
+        let Answered { response, body } = answered.await;
+        let mut granted = response.into_result()?;
+        if let Some(request) = exchange.lengthening {
             let context = self.context(platform, clients, &granted.tokens);
             let find = platform.definition().tokens;
-            let longer = self.ask(platform, context, request, find).await;
+            let longer = self.ask(RequestKind::Refresh, context, request, find).await;
             let longer = longer.response.into_result()?;
             let scopes = std::mem::take(&mut granted.lifetimes.scopes);
             granted = longer;
@@ -98,21 +98,21 @@ impl OAuthClient {
                 granted.lifetimes.scopes = scopes;
             }
         }
-        let accounts = match identity {
-            Identity::InAnswer(accounts) => accounts(&answered.body),
-            Identity::Asked(request, accounts) => {
-                match self.who(platform, clients, &granted.tokens, request).await {
-                    Ok(body) => accounts(&body),
-                    // The code is used up: the grant is kept for whoever knows whose it is.
-                    Err(failure) => {
-                        let Err(Unsuccessful { verdict, code }) = failure.result;
-                        let verdict = verdict.name();
-                        tracing::warn!(%platform, verdict, code, "a platform did not say who it is");
-                        Vec::new()
-                    }
+        let mut accounts = Vec::new();
+        for (request, read) in exchange.identity {
+            match self.who(platform, clients, &granted.tokens, request).await {
+                Ok(body) => merge(&mut accounts, read(&body)),
+                // The code is used up: the grant is kept for whoever knows whose it is.
+                Err(failure) => {
+                    let Err(Unsuccessful { verdict, code }) = failure.result;
+                    let verdict = verdict.name();
+                    tracing::warn!(%platform, verdict, code, "a platform did not say who it is");
                 }
             }
-        };
+        }
+        if accounts.is_empty() {
+            accounts = (exchange.beside_tokens)(&body);
+        }
         let scopes = &granted.lifetimes.scopes;
         let probe = self.probe(platform, clients, &granted.tokens, scopes).await;
         Ok(Granted {
@@ -124,7 +124,7 @@ impl OAuthClient {
 
     async fn ask(
         &self,
-        platform: Platform,
+        kind: RequestKind,
         context: RequestContext<'_>,
         request: &RequestShape,
         find: fn(&Value) -> Option<&Value>,
@@ -139,8 +139,8 @@ impl OAuthClient {
         match transport::send(request).await {
             Ok((head, bytes)) => {
                 let now = self.clock.now();
-                let definition = platform.definition();
-                let response = response::read_tokens(definition, find, &head, &bytes, now);
+                let definition = context.definition;
+                let response = response::read_tokens(definition, kind, find, &head, &bytes, now);
                 Answered {
                     response: response.without_echoes(context),
                     body: Body::parse(&head.headers, &bytes).json,
@@ -167,6 +167,15 @@ impl OAuthClient {
         response::read_identity(platform.definition(), &head, &bytes, now)
             .without_echoes(context)
             .into_result()
+    }
+}
+
+/// Adds the accounts that are not known yet.
+fn merge(known: &mut Vec<Account>, more: Vec<Account>) {
+    for account in more {
+        if known.iter().all(|of| of.id != account.id) {
+            known.push(account);
+        }
     }
 }
 

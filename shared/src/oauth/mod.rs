@@ -140,6 +140,7 @@ impl OAuthClient {
         tokens: &'a Tokens,
     ) -> RequestContext<'a> {
         RequestContext {
+            definition: platform.definition(),
             endpoints: self.endpoints.get(platform),
             client: clients.get(platform),
             tokens: Some(tokens),

@@ -10,11 +10,13 @@ use super::client_credentials::ClientCredentials;
 use super::endpoints::PlatformEndpoints;
 use super::tokens::{ConsentCode, Tokens};
 use crate::domain::digest;
+use crate::platforms::definition::Definition;
 use crate::platforms::request::{Authentication, Endpoint, Parameter, Parameters, RequestShape};
 
 /// The parts of a request. Client secrets and tokens are exposed here and nowhere else.
 #[derive(Clone, Copy)]
 pub(super) struct RequestContext<'a> {
+    pub(super) definition: &'static Definition,
     pub(super) endpoints: &'a PlatformEndpoints,
     pub(super) client: Option<&'a ClientCredentials>,
     /// `None` before there are any.
@@ -39,6 +41,17 @@ impl<'a> RequestContext<'a> {
                 http.post(url).json(&serde_json::Map::from_iter(fields))
             }
         };
+        let headers = match shape.endpoint {
+            Endpoint::Api(_) => self.definition.api_headers,
+            _ => &[],
+        };
+        let request =
+            headers
+                .iter()
+                .fold(request, |request, (name, value)| match self.value(value) {
+                    Some(value) => request.header(*name, &*value),
+                    None => request,
+                });
         Some(match shape.authentication {
             Authentication::None => request,
             Authentication::Basic => {
@@ -85,6 +98,8 @@ impl<'a> RequestContext<'a> {
             Parameter::Code => self.code?.code.expose_secret().into(),
             Parameter::CodeVerifier => self.code?.verifier.expose_secret().into(),
             Parameter::RedirectUri => self.code?.redirect_uri.as_str().into(),
+            Parameter::ApiVersion => self.endpoints.version.as_str().into(),
+            Parameter::DeveloperToken => self.developer_token()?.into(),
             Parameter::AppAccessToken => {
                 let (id, secret) = self.client()?;
                 format!("{id}|{secret}").into()
@@ -104,6 +119,10 @@ impl<'a> RequestContext<'a> {
         Some((&client.client_id, client.client_secret.expose_secret()))
     }
 
+    fn developer_token(self) -> Option<&'a str> {
+        Some(self.client?.developer_token.as_ref()?.expose_secret())
+    }
+
     fn access_token(self) -> Option<&'a str> {
         Some(self.tokens?.access_token.expose_secret())
     }
@@ -117,8 +136,14 @@ impl<'a> RequestContext<'a> {
     pub(super) fn is_echo(self, text: &str) -> bool {
         let secret = self.client().map(|(_, secret)| secret);
         let code = self.code.map(|code| code.code.expose_secret());
-        [self.access_token(), self.refresh_token(), secret, code]
-            .into_iter()
+        let sent = [
+            self.access_token(),
+            self.refresh_token(),
+            secret,
+            self.developer_token(),
+            code,
+        ];
+        sent.into_iter()
             .flatten()
             .any(|secret| !secret.is_empty() && (secret.contains(text) || text.contains(secret)))
     }

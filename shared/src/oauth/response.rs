@@ -59,12 +59,20 @@ pub(super) fn read_refresh(
     body: &[u8],
     now: DateTime<Utc>,
 ) -> Response {
-    read_tokens(platform, platform.tokens, head, body, now)
+    read_tokens(
+        platform,
+        RequestKind::Refresh,
+        platform.tokens,
+        head,
+        body,
+        now,
+    )
 }
 
 /// Reads an answer that may have tokens, in the object that `find` finds.
 pub(super) fn read_tokens(
     platform: &Definition,
+    kind: RequestKind,
     find: fn(&Value) -> Option<&Value>,
     head: &Head,
     body: &[u8],
@@ -77,7 +85,7 @@ pub(super) fn read_tokens(
     let result = tokens
         .flatten()
         .and_then(parse_tokens)
-        .ok_or_else(|| judge(platform, RequestKind::Refresh, head, &body, now));
+        .ok_or_else(|| judge(platform, kind, head, &body, now));
     Response {
         result,
         request_id: request_id(head, &body.json),

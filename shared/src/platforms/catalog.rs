@@ -6,7 +6,7 @@ use std::str::FromStr;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use super::consent::Consent;
+use super::consent::{Consent, ConsentFlow};
 pub use super::definition::RefreshModel;
 use super::definition::{DefaultQuota, Definition, TokenHeader};
 use super::{google_ads, instagram, linkedin, meta, snapchat, threads, tiktok, tiktok_business, x};
@@ -131,6 +131,11 @@ impl Platform {
         self.definition().lifetimes.longest_access
     }
 
+    /// Whether some access tokens never end.
+    pub(crate) const fn access_may_never_end(self) -> bool {
+        self.definition().lifetimes.access_may_never_end
+    }
+
     /// Whether each answer to a refresh names the access token's life.
     pub(crate) const fn always_names_access_lifetime(self) -> bool {
         self.definition().lifetimes.access_is_always_named
@@ -215,9 +220,15 @@ impl Platform {
         }
     }
 
+    /// Returns what the consent page takes, by whether the credential before came with a refresh
+    /// token; `None` of an integration that is new.
     #[must_use]
-    pub const fn consent(self) -> &'static Consent {
-        &self.definition().consent
+    pub fn consent(self, had_refresh_token: Option<bool>) -> &'static Consent {
+        &self.consent_flow(had_refresh_token).consent
+    }
+
+    pub(crate) fn consent_flow(self, had_refresh_token: Option<bool>) -> &'static ConsentFlow {
+        (self.definition().consent)(had_refresh_token)
     }
 
     pub(crate) const fn default_quota(self) -> &'static DefaultQuota {

@@ -16,16 +16,11 @@ pub(crate) struct CodeExchange {
     pub(crate) tokens: fn(&Value) -> Option<&Value>,
     /// Exchanges the token of that answer for one that lives longer.
     pub(crate) lengthening: Option<&'static RequestShape>,
-    pub(crate) identity: Identity,
-}
-
-/// How a platform says for which accounts a grant is.
-#[derive(Debug)]
-pub(crate) enum Identity {
-    /// Beside the tokens.
-    InAnswer(Accounts),
-    /// By a request with the new access token.
-    Asked(&'static RequestShape, Accounts),
+    /// Requests with the new access token, whose answers together say for which accounts the
+    /// grant is.
+    pub(crate) identity: &'static [(&'static RequestShape, Accounts)],
+    /// Says the same from the answer with the tokens, for when no other says it.
+    pub(crate) beside_tokens: Accounts,
 }
 
 /// Reads the accounts from an answer; empty if it names none.
@@ -44,6 +39,11 @@ pub(super) static REQUEST: RequestShape = RequestShape {
     ]),
 };
 
+/// Reads an answer that names no account.
+pub(super) const fn nobody(_: &Value) -> Vec<Account> {
+    Vec::new()
+}
+
 /// Returns a list of one account, or of none.
 pub(super) fn list_of(account: Option<Account>) -> Vec<Account> {
     account.into_iter().collect()
@@ -51,9 +51,18 @@ pub(super) fn list_of(account: Option<Account>) -> Vec<Account> {
 
 /// Reads an account whose id and name have these names.
 pub(super) fn account(body: &Value, id: &str, username: &str) -> Option<Account> {
-    let id = code(&body[id]).filter(|id| !id.is_empty())?;
+    account_of(&body[id], text(&body[username]))
+}
+
+/// Reads an account of which only the id is said.
+pub(super) fn unnamed(id: &Value) -> Option<Account> {
+    account_of(id, "")
+}
+
+fn account_of(id: &Value, username: &str) -> Option<Account> {
+    let id = code(id).filter(|id| !id.is_empty())?;
     Some(Account {
         id: id.into_owned(),
-        username: text(&body[username]).to_owned(),
+        username: username.to_owned(),
     })
 }

@@ -4,9 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::code_exchange::CodeExchange;
-use super::consent::Consent;
-use super::request::RequestShape;
+use super::consent::ConsentFlow;
+use super::request::{Parameter, RequestShape};
 use super::rule::{ErrorBody, Rule, Unsuccessful};
 use super::usage::Headers;
 use crate::domain::call_reading::Usage;
@@ -21,8 +20,9 @@ pub(crate) struct Definition {
     /// The name that people know it by.
     pub(crate) display_name: &'static str,
     pub(crate) addresses: Addresses,
-    pub(crate) consent: Consent,
-    pub(crate) exchange: CodeExchange,
+    /// Returns how a person consents, by whether the credential before came with a refresh token.
+    /// Of an integration that is new nobody knows that.
+    pub(crate) consent: fn(Option<bool>) -> &'static ConsentFlow,
 
     /// How a credential is renewed, if it has what that takes.
     pub(crate) refresh_model: RefreshModel,
@@ -34,6 +34,10 @@ pub(crate) struct Definition {
 
     /// `None` if each request that shows whether an access token works costs something.
     pub(crate) probe: Option<Probe>,
+
+    /// Headers of our own requests to its API, besides the access token. One whose value we lack
+    /// is left out.
+    pub(crate) api_headers: &'static [(&'static str, Parameter)],
 
     /// Reads an error from an answer's body.
     pub(crate) error_body: fn(&Value) -> ErrorBody<'_>,
@@ -50,8 +54,9 @@ pub(crate) struct Definition {
 
 /// The documented addresses, with `{version}` for the version of the API.
 pub(crate) struct Addresses {
-    /// The version that its addresses name; the newest in November 2026.
-    pub(crate) version: Option<&'static str>,
+    /// The version that its addresses or its headers name; the newest that is known to work in
+    /// November 2026.
+    pub(crate) version: &'static str,
     /// The token endpoint of a refresh.
     pub(crate) token: &'static str,
     /// Where a code is exchanged, if that is not the token endpoint.

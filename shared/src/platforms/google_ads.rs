@@ -3,14 +3,14 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
-use super::code_exchange::{CodeExchange, Identity};
-use super::consent::Consent;
+use super::code_exchange::{CodeExchange, nobody};
+use super::consent::{Consent, ConsentFlow, ConsentPage};
 use super::definition::{
     Addresses, ApiCalls, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
     RefreshModel, TokenHeader,
 };
 use super::json::{code, ends, scopes, text};
-use super::request::Parameter::AccessToken;
+use super::request::Parameter::{AccessToken, DeveloperToken};
 use super::request::{Authentication, Endpoint, Parameters, RequestShape};
 use super::rule::{
     ANYWHERE, APP_MISCONFIGURED, APPLICATION_THROTTLED, EXPIRED, ErrorBody, GRANT_REFUSED,
@@ -28,27 +28,13 @@ pub(super) static DEFINITION: Definition = Definition {
     display_name: "Google Ads",
     addresses: Addresses {
         // Each works for about a year. OAuth's addresses have versions of their own.
-        version: Some("v26"),
+        version: "v26",
         token: "https://oauth2.googleapis.com/token",
         code: None,
         authorize: "https://accounts.google.com/o/oauth2/v2/auth",
         api: "https://googleads.googleapis.com/{version}",
     },
-    // developers.google.com/identity/protocols/oauth2/web-server: a refresh token comes
-    // with `offline` alone, and again only with `consent`.
-    consent: Consent {
-        client_id: "client_id",
-        scopes: &[ADS],
-        scope_separator: " ",
-        parameters: &[("access_type", "offline"), ("prompt", "consent")],
-        pkce: false,
-    },
-    exchange: CodeExchange {
-        request: &code_exchange::REQUEST,
-        tokens: rfc6749::tokens,
-        lengthening: None,
-        identity: Identity::Asked(&CUSTOMERS, customers),
-    },
+    consent: |_| &CONSENT,
     refresh_model: RefreshModel::Static,
     refresh: rfc6749::REFRESH, // developers.google.com/identity/protocols/oauth2
     tokens: rfc6749::tokens,
@@ -67,6 +53,9 @@ pub(super) static DEFINITION: Definition = Definition {
         request: probe,
         outcome,
     }),
+    // Since 9 September 2026 it is optional, and ignored: the project of our client id has the
+    // access (developers.google.com/google-ads/api/docs/api-policy/developer-token).
+    api_headers: &[("developer-token", DeveloperToken)],
     error_body,
     rules: &[RULES, rfc6749::RULES, ANYWHERE],
     calls: ApiCalls {
@@ -90,6 +79,32 @@ pub(super) static DEFINITION: Definition = Definition {
         limit: 15_000,
         period: 24 * HOUR,
         burst: 500,
+    },
+};
+
+static CONSENT: ConsentFlow = ConsentFlow {
+    page: ConsentPage::Authorize,
+    // developers.google.com/identity/protocols/oauth2/web-server: a refresh token comes
+    // with `offline` alone, and again only with `consent`. With `select_account` a person with
+    // several accounts sees which one they use. `login_hint` takes an email address.
+    consent: Consent {
+        client_id: "client_id",
+        scopes: &[ADS],
+        scope_separator: " ",
+        parameters: &[
+            ("access_type", "offline"),
+            ("prompt", "select_account consent"),
+        ],
+        login_hint: Some("login_hint"),
+        pkce: false,
+        refusals: &[],
+    },
+    exchange: CodeExchange {
+        request: &code_exchange::REQUEST,
+        tokens: rfc6749::tokens,
+        lengthening: None,
+        identity: &[(&CUSTOMERS, customers)],
+        beside_tokens: nobody,
     },
 };
 
@@ -121,6 +136,8 @@ static RULES: &[Rule] = &[
     on(&["policy_enforced"]).means(PROTECTED),
     // openpubkey/opkssh#617: switched off by Google.
     on(&["deleted_client", "disabled_client"]).means(APP_MISCONFIGURED),
+    // .../identity/protocols/oauth2/web-server, authorization errors: not registered there.
+    on(&["redirect_uri_mismatch"]).of_code().means(APP_MISCONFIGURED),
     on(&["internal_failure"]).means(SERVER_ERROR),
     // `tokeninfo`: expired, revoked, or never theirs; it does not say.
     on(&["invalid_token"]).of_access_token().means(GRANT_REFUSED),

@@ -41,6 +41,19 @@ pub(super) static RULES: &[Rule] = &[
     // "invalid": made with another application's secret
     // (facebook/facebook-python-business-sdk#528).
     on(&["100"]).saying("appsecret_proof").means(APP_MISCONFIGURED),
+    // Of a code: expired, used before (laravel/socialite#385, without a subcode), unknown. Its
+    // redirect URI "is identical to the one you used": ours did not change.
+    on(&["100"]).subcode("36007").of_code().means(EXPIRED),
+    on(&["100"]).subcode("36008").of_code().means(APP_MISCONFIGURED),
+    on(&["100"]).subcode("36009").of_code().means(GRANT_REFUSED),
+    any().saying("authorization code has expired").of_code().means(EXPIRED),
+    any().saying("authorization code has been used").of_code().means(GRANT_REFUSED),
+    any().saying("code was not found or was already used").of_code().means(GRANT_REFUSED),
+    any().saying("error validating verification code").of_code().means(APP_MISCONFIGURED),
+    // Instagram's, with 400 for whatever it is (pdir/social-feed-bundle#105,
+    // cosenary/Instagram-PHP-API#230).
+    any().saying("invalid platform app").of_code().means(APP_MISCONFIGURED),
+    any().saying("invalid client secret").of_code().means(APP_MISCONFIGURED),
     // What the application may call (brightbeanxyz/brightbean-studio#146): no other
     // grant helps.
     on(&["3"]).saying("does not have the capability").means(APP_MISCONFIGURED),
@@ -103,8 +116,17 @@ pub(super) fn is_somebody(body: &Value, _: DateTime<Utc>) -> Option<ProbeOutcome
         .map(|_| Ok(ProbeResult::default()))
 }
 
+/// Reads an error from the Graph API's envelope, or from Instagram's answer to a code, which has
+/// none (espresso-dev/instagram-basic-display-php#14).
 pub(super) fn error_body(body: &Value) -> ErrorBody<'_> {
-    error(&body["error"], "error_subcode")
+    match &body["error_type"] {
+        Value::Null => error(&body["error"], "error_subcode"),
+        _ => ErrorBody {
+            codes: code(&body["code"]).into_iter().collect(),
+            message: text(&body["error_message"]),
+            ..ErrorBody::default()
+        },
+    }
 }
 
 /// Reads an error, whose subcode has another name in some answers.

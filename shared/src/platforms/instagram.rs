@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::code_exchange::{CodeExchange, Identity, account, list_of};
-use super::consent::Consent;
+use super::code_exchange::{CodeExchange, account, list_of, nobody};
+use super::consent::{Consent, ConsentFlow, ConsentPage};
 use super::definition::{
     Addresses, ApiCalls, DefaultQuota, Definition, HOUR, Probe, RefreshModel, TokenHeader,
 };
@@ -18,32 +18,13 @@ pub(super) static DEFINITION: Definition = Definition {
     display_name: "Instagram",
     addresses: Addresses {
         // As the Graph API of Meta.
-        version: Some("v26.0"),
+        version: "v26.0",
         token: "https://graph.instagram.com/refresh_access_token",
         code: Some("https://api.instagram.com/oauth/access_token"),
         authorize: "https://www.instagram.com/oauth/authorize",
         api: "https://graph.instagram.com/{version}",
     },
-    // instagram-platform/instagram-api-with-instagram-login/business-login
-    consent: Consent {
-        client_id: "client_id",
-        scopes: &[
-            "instagram_business_basic",
-            "instagram_business_content_publish",
-        ],
-        scope_separator: ",",
-        // The token of somebody who signs in by Facebook cannot be exchanged for a longer-lived one
-        // (trypostit/trypost, InstagramProvider.php).
-        parameters: &[("enable_fb_login", "false"), ("force_reauth", "true")],
-        pkce: false,
-    },
-    // The same page, steps 2 and 3.
-    exchange: CodeExchange {
-        request: &code_exchange::REQUEST,
-        tokens: first_of_data,
-        lengthening: Some(&LENGTHENING),
-        identity: Identity::Asked(&WHO, |body| list_of(account(body, "user_id", "username"))),
-    },
+    consent: |_| &CONSENT,
     refresh_model: RefreshModel::Extend,
     refresh: EXTENSION,
     tokens: rfc6749::tokens,
@@ -52,6 +33,7 @@ pub(super) static DEFINITION: Definition = Definition {
         request: |_, _| &ME,
         outcome: graph::is_somebody,
     }),
+    api_headers: &[],
     error_body: graph::error_body,
     rules: &[graph::RULES, ANYWHERE],
     calls: ApiCalls {
@@ -67,6 +49,33 @@ pub(super) static DEFINITION: Definition = Definition {
     },
 };
 
+static CONSENT: ConsentFlow = ConsentFlow {
+    page: ConsentPage::Authorize,
+    // instagram-platform/instagram-api-with-instagram-login/business-login
+    consent: Consent {
+        client_id: "client_id",
+        scopes: &[
+            "instagram_business_basic",
+            "instagram_business_content_publish",
+        ],
+        scope_separator: ",",
+        // The token of somebody who signs in by Facebook cannot be exchanged for a longer-lived one
+        // (trypostit/trypost, InstagramProvider.php).
+        parameters: &[("enable_fb_login", "false"), ("force_reauth", "true")],
+        login_hint: None,
+        pkce: false,
+        refusals: &[],
+    },
+    // The same page, steps 2 and 3.
+    exchange: CodeExchange {
+        request: &code_exchange::REQUEST,
+        tokens: first_of_data,
+        lengthening: Some(&LENGTHENING),
+        identity: &[(&WHO, |body| list_of(account(body, "user_id", "username")))],
+        beside_tokens: nobody,
+    },
+};
+
 /// instagram-platform/reference/refresh_access_token: the token alone, no client.
 const EXTENSION: RequestShape = RequestShape {
     endpoint: Endpoint::Token,
@@ -77,8 +86,9 @@ const EXTENSION: RequestShape = RequestShape {
     ]),
 };
 
-/// instagram-platform/instagram-api-with-instagram-login/get-started
-/// The token of a code lives an hour; this one 60 days.
+/// instagram-platform/reference/access_token: the token of a code lives an hour, this one 60 days.
+/// Some clients send `client_id` too (gitroomhq/postiz-app, instagram.standalone.provider.ts);
+/// the documentation does not have it.
 static LENGTHENING: RequestShape = RequestShape {
     endpoint: Endpoint::BesideToken("access_token"),
     authentication: Authentication::None,

@@ -1,13 +1,13 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-use super::code_exchange::{CodeExchange, Identity};
-use super::consent::Consent;
+use super::code_exchange::{CodeExchange, nobody};
+use super::consent::{Consent, ConsentFlow, ConsentPage};
 use super::definition::{
     Addresses, ApiCalls, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
     RefreshModel, TokenHeader,
 };
-use super::request::Parameter::{AccessToken, ClientId, ClientSecret, Literal};
+use super::request::Parameter::{AccessToken, ApiVersion, ClientId, ClientSecret, Literal};
 use super::request::{Authentication, Endpoint, Parameters, RequestShape};
 use super::rule::{
     ANYWHERE, APP_MISCONFIGURED, EXPIRED, ErrorBody, GRANT_REFUSED, PERMISSION_LOST, REVOKED, Rule,
@@ -15,6 +15,7 @@ use super::rule::{
 };
 use super::{code_exchange, json, rfc6749, usage};
 use crate::domain::account::Account;
+use crate::domain::consent_refusal::ConsentRefusal;
 use crate::domain::probe_result::ProbeResult;
 
 pub(super) static DEFINITION: Definition = Definition {
@@ -22,32 +23,15 @@ pub(super) static DEFINITION: Definition = Definition {
     aliases: &[],
     display_name: "LinkedIn",
     addresses: Addresses {
-        // Of its API no address is asked that has one, and no header is sent.
-        version: None,
+        // In a header, not in an address. One comes out every month and works for a year at
+        // least (learn.microsoft.com, linkedin/marketing/versioning).
+        version: "202609",
         token: "https://www.linkedin.com/oauth/v2/accessToken",
         code: None,
         authorize: "https://www.linkedin.com/oauth/v2/authorization",
         api: "https://api.linkedin.com",
     },
-    // learn.microsoft.com, linkedin/shared/authentication/authorization-code-flow
-    consent: Consent {
-        client_id: "client_id",
-        scopes: &[
-            "r_ads",
-            "r_ads_reporting",
-            "rw_organization_admin",
-            "w_organization_social",
-        ],
-        scope_separator: " ",
-        parameters: &[],
-        pkce: false,
-    },
-    exchange: CodeExchange {
-        request: &code_exchange::REQUEST,
-        tokens: rfc6749::tokens,
-        lengthening: None,
-        identity: Identity::Asked(&ORGANIZATIONS, organizations),
-    },
+    consent: |_| &CONSENT,
     refresh_model: RefreshModel::Static,
     refresh: rfc6749::REFRESH, // learn.microsoft.com, programmatic-refresh-tokens
     tokens: rfc6749::tokens,
@@ -66,6 +50,11 @@ pub(super) static DEFINITION: Definition = Definition {
         request: |_, _| &INTROSPECTION,
         outcome: introspected,
     }),
+    api_headers: &[
+        ("LinkedIn-Version", ApiVersion),
+        // learn.microsoft.com, linkedin/shared/api-guide/concepts/protocol-version
+        ("X-Restli-Protocol-Version", Literal("2.0.0")),
+    ],
     error_body,
     rules: &[RULES, rfc6749::RULES, ANYWHERE],
     calls: ApiCalls {
@@ -81,6 +70,37 @@ pub(super) static DEFINITION: Definition = Definition {
     },
 };
 
+static CONSENT: ConsentFlow = ConsentFlow {
+    page: ConsentPage::Authorize,
+    // learn.microsoft.com, linkedin/shared/authentication/authorization-code-flow
+    consent: Consent {
+        client_id: "client_id",
+        scopes: &[
+            "r_ads",
+            "r_ads_reporting",
+            "rw_organization_admin",
+            "w_organization_social",
+        ],
+        scope_separator: " ",
+        parameters: &[],
+        login_hint: None,
+        pkce: false,
+        // The same page, step 2, and getting-access for the last.
+        refusals: &[
+            ("user_cancelled_login", ConsentRefusal::Denied),
+            ("user_cancelled_authorize", ConsentRefusal::Denied),
+            ("unauthorized_scope_error", ConsentRefusal::AppRefused),
+        ],
+    },
+    exchange: CodeExchange {
+        request: &code_exchange::REQUEST,
+        tokens: rfc6749::tokens,
+        lengthening: None,
+        identity: &[(&ORGANIZATIONS, organizations)],
+        beside_tokens: nobody,
+    },
+};
+
 /// A new token takes some seconds to work, and until then is called revoked
 /// (jclusso/omniauth-linkedin-openid#6, decioferreira/omniauth-linkedin-oauth2#17).
 const ACTIVATION: TimeDelta = TimeDelta::seconds(60);
@@ -90,6 +110,12 @@ static RULES: &[Rule] = &[
     // "The provided authorization grant or refresh token is invalid, expired or
     // revoked." (nango.dev/blog/linkedin-oauth-refresh-token-invalid-grant)
     on(&["invalid_request"]).saying("refresh token is invalid").means(GRANT_REFUSED),
+    // "appid/redirect uri/code verifier does not match authorization code. Or authorization code
+    // expired": of these only the last changes (nvh95/react-linkedin-login-oauth2#26,
+    // d3xt3r2909/linkedin_login#75). And "authorization code not found"
+    // (learn.microsoft.com, authorization-code-flow).
+    on(&["invalid_request", "invalid_redirect_uri"]).saying("authorization code expired").of_code().means(GRANT_REFUSED),
+    on(&["invalid_request"]).saying("authorization code not found").of_code().means(GRANT_REFUSED),
     // The API's. Expiry is the access token's alone.
     on(&["65602", "65604", "EXPIRED_ACCESS_TOKEN"]).of_access_token().means(EXPIRED),
     on(&["65600", "INVALID_ACCESS_TOKEN"]).of_access_token().means(GRANT_REFUSED),
@@ -115,11 +141,16 @@ static INTROSPECTION: RequestShape = RequestShape {
 };
 
 /// learn.microsoft.com, community-management/organizations/organization-access-control-by-role:
-/// the organisations in which the person has a role.
+/// the organisations in which the person has a role. Without `state` it also lists roles that
+/// were only asked for, and without `count` ten of them (api-guide/concepts/pagination).
 static ORGANIZATIONS: RequestShape = RequestShape {
-    endpoint: Endpoint::Api("v2/organizationAcls"),
+    endpoint: Endpoint::Api("rest/organizationAcls"),
     authentication: Authentication::Bearer,
-    parameters: Parameters::Query(&[("q", Literal("roleAssignee"))]),
+    parameters: Parameters::Query(&[
+        ("q", Literal("roleAssignee")),
+        ("state", Literal("APPROVED")),
+        ("count", Literal("100")),
+    ]),
 };
 
 fn organizations(body: &Value) -> Vec<Account> {

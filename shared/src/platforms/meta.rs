@@ -3,8 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-use super::code_exchange::{CodeExchange, Identity, account};
-use super::consent::Consent;
+use super::code_exchange::{CodeExchange, account, nobody, unnamed};
+use super::consent::{Consent, ConsentFlow, ConsentPage};
 use super::definition::{
     Addresses, ApiCalls, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
     RefreshModel, TokenHeader,
@@ -27,34 +27,13 @@ pub(super) static DEFINITION: Definition = Definition {
     display_name: "Facebook",
     addresses: Addresses {
         // Since July 2026; each works for about two years.
-        version: Some("v26.0"),
+        version: "v26.0",
         token: "https://graph.facebook.com/{version}/oauth/access_token",
         code: None,
         authorize: "https://www.facebook.com/{version}/dialog/oauth",
         api: "https://graph.facebook.com/{version}",
     },
-    // facebook-login/guides/advanced/manual-flow. `auth_type` begins the 90 days of
-    // data access anew (facebook-login/auth-vs-data).
-    consent: Consent {
-        client_id: "client_id",
-        scopes: &[
-            "pages_show_list",
-            "pages_read_engagement",
-            "pages_manage_posts",
-            "ads_read",
-        ],
-        scope_separator: ",",
-        parameters: &[("auth_type", "reauthorize")],
-        pkce: false,
-    },
-    // facebook-login/guides/advanced/manual-flow, and the long-lived token after it. The pages
-    // that a person manages are accounts as well (pages-api/manage-pages).
-    exchange: CodeExchange {
-        request: &CODE,
-        tokens: rfc6749::tokens,
-        lengthening: Some(&EXCHANGE),
-        identity: Identity::Asked(&ME, accounts),
-    },
+    consent: |_| &CONSENT,
     // A Page's or a system user's token may never end.
     refresh_model: RefreshModel::Extend,
     refresh: EXCHANGE,
@@ -75,6 +54,7 @@ pub(super) static DEFINITION: Definition = Definition {
         request: |_, _| &DEBUG_TOKEN,
         outcome: debugged,
     }),
+    api_headers: &[],
     error_body: graph::error_body,
     rules: &[OUR_TOKEN, graph::RULES, ANYWHERE],
     calls: ApiCalls {
@@ -90,6 +70,39 @@ pub(super) static DEFINITION: Definition = Definition {
         limit: 200,
         period: HOUR,
         burst: 50,
+    },
+};
+
+static CONSENT: ConsentFlow = ConsentFlow {
+    page: ConsentPage::Authorize,
+    // facebook-login/guides/advanced/manual-flow. `reauthorize` begins the 90 days of data access
+    // anew (facebook-login/auth-vs-data), and shows the choice of pages again. `rerequest` would
+    // only ask for what a person has declined before (.../permissions/request-revoke),
+    // `reauthenticate` for their password (.../reauthentication).
+    consent: Consent {
+        client_id: "client_id",
+        scopes: &[
+            "pages_show_list",
+            "pages_read_engagement",
+            "pages_manage_posts",
+            "ads_read",
+        ],
+        scope_separator: ",",
+        parameters: &[("auth_type", "reauthorize")],
+        login_hint: None,
+        pkce: false,
+        refusals: &[],
+    },
+    // facebook-login/guides/advanced/manual-flow, and the long-lived token after it. The pages
+    // that a person manages are accounts as well (pages-api/manage-pages). Those of a business are
+    // not listed unless the grant has `business_management` for it (graph-api/changelog/
+    // version17.0), but `debug_token` names those that were chosen.
+    exchange: CodeExchange {
+        request: &CODE,
+        tokens: rfc6749::tokens,
+        lengthening: Some(&EXCHANGE),
+        identity: &[(&ME, accounts), (&DEBUG_TOKEN, chosen_pages)],
+        beside_tokens: nobody,
     },
 };
 
@@ -145,6 +158,19 @@ fn accounts(body: &Value) -> Vec<Account> {
     pages
         .chain(people)
         .filter_map(|one| account(one, "id", "name"))
+        .collect()
+}
+
+/// Reads the pages that a person chose (facebook-login/guides/access-tokens/debugging). Who allows
+/// all pages chooses none; those are all listed.
+fn chosen_pages(body: &Value) -> Vec<Account> {
+    let scopes = body["data"]["granular_scopes"].as_array();
+    let pages = scopes.into_iter().flatten();
+    pages
+        .filter(|of| of["scope"] == "pages_show_list")
+        .filter_map(|of| of["target_ids"].as_array())
+        .flatten()
+        .filter_map(unnamed)
         .collect()
 }
 

@@ -51,6 +51,10 @@ pub(crate) enum Parameter {
     CodeVerifier,
     /// Where the person came back to.
     RedirectUri,
+    /// The version of the API, by which an address or a header names it.
+    ApiVersion,
+    /// Google's token of whoever develops for its Ads API; not every deployment has one.
+    DeveloperToken,
     /// Meta's token of the application itself: `{client id}|{client secret}`.
     AppAccessToken,
     /// Meta's `appsecret_proof` of a token: its HMAC-SHA256 under the client secret

@@ -12,6 +12,8 @@ use crate::domain::verdict::{ReconnectReason, ThrottleScope, Transient, Verdict}
 pub(crate) enum RequestKind {
     /// Asks for new tokens.
     Refresh,
+    /// Exchanges the code of a consent.
+    Code,
     /// Asks whether the access token works.
     Probe,
     /// Calls the API, for whoever uses the integration.
@@ -162,6 +164,12 @@ impl Rule {
     /// Fits only the answer to a call of the API.
     pub(crate) const fn in_call(mut self) -> Self {
         self.kinds = &[RequestKind::Call];
+        self
+    }
+
+    /// Fits only the answer to a code.
+    pub(crate) const fn of_code(mut self) -> Self {
+        self.kinds = &[RequestKind::Code];
         self
     }
 

@@ -3,8 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-use super::code_exchange::{CodeExchange, Identity, account, list_of};
-use super::consent::Consent;
+use super::code_exchange::{CodeExchange, account, list_of, nobody};
+use super::consent::{Consent, ConsentFlow, ConsentPage};
 use super::definition::{
     Addresses, ApiCalls, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
     RefreshModel, TokenHeader,
@@ -20,28 +20,13 @@ pub(super) static DEFINITION: Definition = Definition {
     aliases: &[],
     display_name: "Snapchat",
     addresses: Addresses {
-        version: Some("v1"),
+        version: "v1",
         token: "https://accounts.snapchat.com/login/oauth2/access_token",
         code: None,
         authorize: "https://accounts.snapchat.com/login/oauth2/authorize",
         api: "https://adsapi.snapchat.com/{version}",
     },
-    // developers.snap.com/api/marketing-api/Ads-API/authentication
-    consent: Consent {
-        client_id: "client_id",
-        scopes: &["snapchat-marketing-api"],
-        scope_separator: " ",
-        parameters: &[],
-        pkce: false,
-    },
-    exchange: CodeExchange {
-        request: &code_exchange::REQUEST,
-        tokens: rfc6749::tokens,
-        lengthening: None,
-        identity: Identity::Asked(&ME, |body| {
-            list_of(account(&body["me"], "id", "display_name"))
-        }),
-    },
+    consent: |_| &CONSENT,
     // Not documented whether they rotate: treating them as single-use is the safe side.
     refresh_model: RefreshModel::Rotating,
     refresh: rfc6749::REFRESH, // the same page
@@ -60,6 +45,7 @@ pub(super) static DEFINITION: Definition = Definition {
         request: |_, _| &ME,
         outcome,
     }),
+    api_headers: &[],
     error_body,
     rules: &[RULES, rfc6749::RULES, ANYWHERE],
     calls: ApiCalls {
@@ -75,6 +61,29 @@ pub(super) static DEFINITION: Definition = Definition {
         limit: 100,
         period: HOUR,
         burst: 25,
+    },
+};
+
+static CONSENT: ConsentFlow = ConsentFlow {
+    page: ConsentPage::Authorize,
+    // developers.snap.com/api/marketing-api/Ads-API/authentication
+    consent: Consent {
+        client_id: "client_id",
+        scopes: &["snapchat-marketing-api"],
+        scope_separator: " ",
+        parameters: &[],
+        login_hint: None,
+        pkce: false,
+        refusals: &[],
+    },
+    exchange: CodeExchange {
+        request: &code_exchange::REQUEST,
+        tokens: rfc6749::tokens,
+        lengthening: None,
+        identity: &[(&ME, |body| {
+            list_of(account(&body["me"], "id", "display_name"))
+        })],
+        beside_tokens: nobody,
     },
 };
 

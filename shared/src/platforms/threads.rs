@@ -1,7 +1,7 @@
 //! Threads, by the Threads API.
 
-use super::code_exchange::{CodeExchange, Identity, account, list_of};
-use super::consent::Consent;
+use super::code_exchange::{CodeExchange, account, list_of, unnamed};
+use super::consent::{Consent, ConsentFlow, ConsentPage};
 use super::definition::{
     Addresses, ApiCalls, DefaultQuota, Definition, HOUR, Probe, RefreshModel, TokenHeader,
 };
@@ -15,28 +15,13 @@ pub(super) static DEFINITION: Definition = Definition {
     aliases: &[],
     display_name: "Threads",
     addresses: Addresses {
-        version: Some("v1.0"),
+        version: "v1.0",
         token: "https://graph.threads.net/refresh_access_token",
         code: Some("https://graph.threads.net/oauth/access_token"),
         authorize: "https://threads.com/oauth/authorize",
         api: "https://graph.threads.net/{version}",
     },
-    // developers.facebook.com/documentation/threads/get-started/
-    // get-access-tokens-and-permissions (August 2026; threads.net before that). Every
-    // call takes `threads_basic`, a refresh too.
-    consent: Consent {
-        client_id: "client_id",
-        scopes: &["threads_basic", "threads_content_publish"],
-        scope_separator: ",",
-        parameters: &[],
-        pkce: false,
-    },
-    exchange: CodeExchange {
-        request: &code_exchange::REQUEST,
-        tokens: rfc6749::tokens,
-        lengthening: Some(&LENGTHENING),
-        identity: Identity::Asked(&WHO, |body| list_of(account(body, "id", "username"))),
-    },
+    consent: |_| &CONSENT,
     refresh_model: RefreshModel::Extend,
     refresh: EXTENSION,
     tokens: rfc6749::tokens,
@@ -46,6 +31,7 @@ pub(super) static DEFINITION: Definition = Definition {
         request: |_, _| &ME,
         outcome: graph::is_somebody,
     }),
+    api_headers: &[],
     error_body: graph::error_body,
     rules: &[graph::RULES, ANYWHERE],
     calls: ApiCalls {
@@ -60,6 +46,29 @@ pub(super) static DEFINITION: Definition = Definition {
         limit: 200,
         period: HOUR,
         burst: 50,
+    },
+};
+
+static CONSENT: ConsentFlow = ConsentFlow {
+    page: ConsentPage::Authorize,
+    // developers.facebook.com/documentation/threads/get-started/
+    // get-access-tokens-and-permissions (August 2026; threads.net before that). Every
+    // call takes `threads_basic`, a refresh too.
+    consent: Consent {
+        client_id: "client_id",
+        scopes: &["threads_basic", "threads_content_publish"],
+        scope_separator: ",",
+        parameters: &[],
+        login_hint: None,
+        pkce: false,
+        refusals: &[],
+    },
+    exchange: CodeExchange {
+        request: &code_exchange::REQUEST,
+        tokens: rfc6749::tokens,
+        lengthening: Some(&LENGTHENING),
+        identity: &[(&WHO, |body| list_of(account(body, "id", "username")))],
+        beside_tokens: |body| list_of(unnamed(&body["user_id"])),
     },
 };
 

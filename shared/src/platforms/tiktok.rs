@@ -3,8 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-use super::code_exchange::{CodeExchange, Identity, account, list_of};
-use super::consent::Consent;
+use super::code_exchange::{CodeExchange, account, list_of, unnamed};
+use super::consent::{Consent, ConsentFlow, ConsentPage};
 use super::definition::{
     Addresses, ApiCalls, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
     RefreshModel, TokenHeader,
@@ -24,31 +24,13 @@ pub(super) static DEFINITION: Definition = Definition {
     aliases: &[],
     display_name: "TikTok",
     addresses: Addresses {
-        version: Some("v2"),
+        version: "v2",
         token: "https://open.tiktokapis.com/{version}/oauth/token/",
         code: None,
         authorize: "https://www.tiktok.com/{version}/auth/authorize/",
         api: "https://open.tiktokapis.com/{version}",
     },
-    // developers.tiktok.com/doc/login-kit-web: a code challenge is for desktop and
-    // mobile applications.
-    consent: Consent {
-        client_id: "client_key",
-        scopes: &["user.info.basic", "video.list", "video.publish"],
-        scope_separator: ",",
-        parameters: &[],
-        pkce: false,
-    },
-    // developers.tiktok.com/doc/oauth-user-access-token-management
-    exchange: CodeExchange {
-        request: &CODE,
-        tokens: rfc6749::tokens,
-        lengthening: None,
-        identity: Identity::Asked(&WHO, |body| {
-            let user = &body["data"]["user"];
-            list_of(account(user, "open_id", "display_name"))
-        }),
-    },
+    consent: |_| &CONSENT,
     refresh_model: RefreshModel::Rotating,
     refresh: REFRESH,
     tokens: rfc6749::tokens,
@@ -68,6 +50,7 @@ pub(super) static DEFINITION: Definition = Definition {
         request: |_, _| &USER_INFO,
         outcome: user_info,
     }),
+    api_headers: &[],
     error_body,
     rules: &[RULES, rfc6749::RULES, ANYWHERE],
     calls: ApiCalls {
@@ -80,6 +63,34 @@ pub(super) static DEFINITION: Definition = Definition {
         limit: 100,
         period: HOUR,
         burst: 25,
+    },
+};
+
+static CONSENT: ConsentFlow = ConsentFlow {
+    page: ConsentPage::Authorize,
+    // developers.tiktok.com/doc/login-kit-web: a code challenge is for desktop and mobile
+    // applications. Without `disable_auto_auth` whoever is signed in there sees no page, and so
+    // cannot choose another account.
+    consent: Consent {
+        client_id: "client_key",
+        scopes: &["user.info.basic", "video.list", "video.publish"],
+        scope_separator: ",",
+        parameters: &[("disable_auto_auth", "1")],
+        login_hint: None,
+        pkce: false,
+        refusals: &[],
+    },
+    // developers.tiktok.com/doc/oauth-user-access-token-management. A person may leave
+    // `user.info.basic` out; the answer names the account all the same.
+    exchange: CodeExchange {
+        request: &CODE,
+        tokens: rfc6749::tokens,
+        lengthening: None,
+        identity: &[(&WHO, |body| {
+            let user = &body["data"]["user"];
+            list_of(account(user, "open_id", "display_name"))
+        })],
+        beside_tokens: |body| list_of(unnamed(&body["open_id"])),
     },
 };
 

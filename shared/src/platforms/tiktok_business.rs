@@ -4,8 +4,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-use super::code_exchange::{CodeExchange, Identity, account, list_of};
-use super::consent::Consent;
+use super::code_exchange::{CodeExchange, account, list_of, unnamed};
+use super::consent::{Consent, ConsentFlow, ConsentPage};
 use super::definition::{
     Addresses, ApiCalls, DefaultQuota, Definition, DocumentedLifetimes, HOUR, Probe, ProbeOutcome,
     RefreshModel, TokenHeader,
@@ -20,6 +20,7 @@ use super::rule::{
     PERMISSION_LOST, Rule, SERVER_ERROR, between, on,
 };
 use super::usage;
+use crate::domain::account::Account;
 use crate::domain::probe_result::ProbeResult;
 
 pub(super) static DEFINITION: Definition = Definition {
@@ -27,33 +28,16 @@ pub(super) static DEFINITION: Definition = Definition {
     aliases: &[],
     display_name: "TikTok Business",
     addresses: Addresses {
-        version: Some("v1.3"),
+        version: "v1.3",
         token: "https://business-api.tiktok.com/open_api/{version}/tt_user/oauth2/refresh_token/",
         code: Some("https://business-api.tiktok.com/open_api/{version}/tt_user/oauth2/token/"),
         // Login Kit's, with a version of its own.
         authorize: "https://www.tiktok.com/v2/auth/authorize",
         api: "https://business-api.tiktok.com/open_api/{version}",
     },
-    // A TikTok account's, as sns-sdks/python-tiktok documents it (authorization for
-    // business).
-    consent: Consent {
-        client_id: "client_key",
-        scopes: &[
-            "user.info.basic",
-            "user.insights",
-            "video.list",
-            "video.insights",
-            "video.publish",
-        ],
-        scope_separator: ",",
-        parameters: &[],
-        pkce: false,
-    },
-    exchange: CodeExchange {
-        request: &CODE,
-        tokens: |body| Some(&body["data"]).filter(|data| data.is_object()),
-        lengthening: None,
-        identity: Identity::InAnswer(|body| list_of(account(&body["data"], "open_id", ""))),
+    consent: |had_refresh_token| match had_refresh_token {
+        Some(true) => &ACCOUNT,
+        Some(false) | None => &ADVERTISER,
     },
     // Not documented whether a TikTok account's refresh token works twice: treating it
     // as single-use is the safe side.
@@ -75,6 +59,7 @@ pub(super) static DEFINITION: Definition = Definition {
         request: probe,
         outcome,
     }),
+    api_headers: &[],
     error_body,
     rules: &[RULES, ANYWHERE],
     calls: ApiCalls {
@@ -89,6 +74,78 @@ pub(super) static DEFINITION: Definition = Definition {
         burst: 25,
     },
 };
+
+/// A grant for advertisers, which lasts until it is revoked: what there was without a refresh
+/// token, and what a new integration gets. `tiktok` connects TikTok accounts.
+///
+/// The portal's page asks for what the application is registered with, and sends the code as
+/// `auth_code` (business-api.tiktok.com/portal/docs?id=1738373141733378,
+/// airbytehq/airbyte, source-tiktok-marketing).
+static ADVERTISER: ConsentFlow = ConsentFlow {
+    page: ConsentPage::OfHost("portal/auth"),
+    consent: Consent {
+        client_id: "app_id",
+        scopes: &[],
+        scope_separator: ",",
+        parameters: &[],
+        login_hint: None,
+        pkce: false,
+        refusals: &[],
+    },
+    exchange: CodeExchange {
+        request: &ADVERTISER_CODE,
+        tokens: code_tokens,
+        lengthening: None,
+        identity: &[(&ADVERTISERS, advertisers)],
+        beside_tokens: |body| list(&body["data"]["advertiser_ids"], unnamed),
+    },
+};
+
+/// A TikTok account's grant, as sns-sdks/python-tiktok documents it (authorization for business):
+/// what there was with a refresh token. Its page is Login Kit's, which see.
+static ACCOUNT: ConsentFlow = ConsentFlow {
+    page: ConsentPage::Authorize,
+    consent: Consent {
+        client_id: "client_key",
+        scopes: &[
+            "user.info.basic",
+            "user.insights",
+            "video.list",
+            "video.insights",
+            "video.publish",
+        ],
+        scope_separator: ",",
+        // gitroomhq/postiz-app, tiktok.business.provider.ts
+        parameters: &[("disable_auto_auth", "1")],
+        login_hint: None,
+        pkce: false,
+        refusals: &[],
+    },
+    exchange: CodeExchange {
+        request: &ACCOUNT_CODE,
+        tokens: code_tokens,
+        lengthening: None,
+        identity: &[],
+        beside_tokens: |body| list_of(unnamed(&body["data"]["open_id"])),
+    },
+};
+
+fn code_tokens(body: &Value) -> Option<&Value> {
+    Some(&body["data"]).filter(|data| data.is_object())
+}
+
+/// Reads a list of accounts.
+fn list(value: &Value, read: fn(&Value) -> Option<Account>) -> Vec<Account> {
+    let all = value.as_array().into_iter().flatten();
+    all.filter_map(read).collect()
+}
+
+/// Reads the answer of `oauth2/advertiser/get/` (the SDK's `oauth2_advertiser_get`).
+fn advertisers(body: &Value) -> Vec<Account> {
+    list(&body["data"]["list"], |of| {
+        account(of, "advertiser_id", "advertiser_name")
+    })
+}
 
 /// tiktok/tiktok-business-api-sdk, `tiktok_code.py`: names, and nothing more. Only codes that
 /// name the end of a token conclude at once. What the others mean to a grant is not published.
@@ -117,8 +174,19 @@ static RULES: &[Rule] = &[
     between(52_000, 52_999).means(SERVER_ERROR), // its database
 ];
 
+/// The SDK's `oauth2_access_token`.
+static ADVERTISER_CODE: RequestShape = RequestShape {
+    endpoint: Endpoint::Api("oauth2/access_token/"),
+    authentication: Authentication::None,
+    parameters: Parameters::Json(&[
+        ("app_id", ClientId),
+        ("secret", ClientSecret),
+        ("auth_code", Code),
+    ]),
+};
+
 /// A TikTok account's (sns-sdks/python-tiktok): the code is called otherwise than on its way back.
-static CODE: RequestShape = RequestShape {
+static ACCOUNT_CODE: RequestShape = RequestShape {
     endpoint: Endpoint::Code,
     authentication: Authentication::None,
     parameters: Parameters::Json(&[

@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 use serde_json::Value;
 
-use super::code_exchange::{CodeExchange, Identity, account, list_of};
-use super::consent::Consent;
+use super::code_exchange::{CodeExchange, account, list_of, nobody};
+use super::consent::{Consent, ConsentFlow, ConsentPage};
 use super::definition::{
     Addresses, ApiCalls, DefaultQuota, Definition, DocumentedLifetimes, HOUR, RefreshModel,
     TokenHeader,
@@ -24,29 +24,13 @@ pub(super) static DEFINITION: Definition = Definition {
     aliases: &["x"],
     display_name: "X",
     addresses: Addresses {
-        version: Some("2"),
+        version: "2",
         token: "https://api.x.com/{version}/oauth2/token",
         code: None,
         authorize: "https://x.com/i/oauth2/authorize",
         api: "https://api.x.com/{version}",
     },
-    // docs.x.com/fundamentals/authentication/oauth-2-0/authorization-code: without
-    // `offline.access` there is no refresh token.
-    consent: Consent {
-        client_id: "client_id",
-        scopes: &["tweet.read", "tweet.write", "users.read", "offline.access"],
-        scope_separator: " ",
-        parameters: &[],
-        pkce: true,
-    },
-    exchange: CodeExchange {
-        request: &CODE,
-        tokens: rfc6749::tokens,
-        lengthening: None,
-        identity: Identity::Asked(&ME, |body| {
-            list_of(account(&body["data"], "id", "username"))
-        }),
-    },
+    consent: |_| &CONSENT,
     refresh_model: RefreshModel::Rotating,
     refresh: REFRESH,
     tokens: rfc6749::tokens,
@@ -62,6 +46,7 @@ pub(super) static DEFINITION: Definition = Definition {
     },
     // `GET /2/users/me` is billed as a read (trypost).
     probe: None,
+    api_headers: &[],
     error_body,
     rules: &[RULES, rfc6749::RULES, ANYWHERE],
     calls: ApiCalls {
@@ -77,12 +62,38 @@ pub(super) static DEFINITION: Definition = Definition {
     },
 };
 
+static CONSENT: ConsentFlow = ConsentFlow {
+    page: ConsentPage::Authorize,
+    // docs.x.com/fundamentals/authentication/oauth-2-0/authorization-code: without
+    // `offline.access` there is no refresh token.
+    consent: Consent {
+        client_id: "client_id",
+        scopes: &["tweet.read", "tweet.write", "users.read", "offline.access"],
+        scope_separator: " ",
+        parameters: &[],
+        login_hint: None,
+        pkce: true,
+        refusals: &[],
+    },
+    exchange: CodeExchange {
+        request: &CODE,
+        tokens: rfc6749::tokens,
+        lengthening: None,
+        identity: &[(&ME, |body| {
+            list_of(account(&body["data"], "id", "username"))
+        })],
+        beside_tokens: nobody,
+    },
+};
+
 const ENROL: Verdict = Verdict::PlatformActionNeeded(PlatformAction::Enrol);
 
 #[rustfmt::skip] // a rule a line
 static RULES: &[Rule] = &[
     // "Value passed for the token was invalid." (gptme-contrib#285)
     on(&["invalid_request"]).saying("token was invalid").means(GRANT_REFUSED),
+    // The same of a code, which lives 30 seconds (plhery/node-twitter-api-v2#496).
+    on(&["invalid_request"]).saying("authorization code was invalid").of_code().means(GRANT_REFUSED),
     // Billed to the person who signed in, who has no developer account
     // (cursor/plugins#270).
     on(&["client-forbidden"]).subcode("user-not-enrolled").means(ENROL),

@@ -1,24 +1,36 @@
 //! Our own client takes a person to a consent page and comes back with a grant.
 
 use secrecy::ExposeSecret;
+use shared::domain::consent_refusal::ConsentRefusal;
 use shared::domain::error_code::ResponseDefect;
 use shared::domain::verdict::Verdict;
-use shared::oauth::{ConsentCode, Granted};
+use shared::oauth::{ConsentCode, Granted, TokenResponse};
+use shared::platforms::consent::Visit;
 use url::Url;
 
 use super::clients::Caller;
 use super::*;
+use crate::platforms::OfferedAccount;
 
 const BACK: &str = "http://127.0.0.1:9/oauth/callback?x=1";
 /// The example of RFC 7636, appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
+/// A platform, and whether the credential before came with a refresh token.
+type Way = (Platform, Option<bool>);
+
 impl Caller {
-    fn page(&self, platform: Platform) -> Url {
+    fn page(&self, (platform, before): Way) -> Url {
+        let visit = Visit {
+            redirect_uri: BACK,
+            state: "a/state",
+            code_challenge: CHALLENGE,
+            email: None,
+        };
         let url = self
             .client
-            .consent_url(platform, &self.clients, BACK, "a/state", CHALLENGE);
+            .consent_url(platform, before, &self.clients, visit);
         let url = Url::parse(&url.unwrap()).unwrap();
         assert!(url.as_str().starts_with(&self.base), "{url}");
         url
@@ -40,21 +52,22 @@ impl Caller {
         location.query_pairs().into_owned().collect()
     }
 
-    async fn allow(&self, platform: Platform, account: &str, scopes: &[&str]) -> String {
+    async fn allow(&self, way: Way, account: &str, scopes: &[&str]) -> String {
         let mut form = vec![("decision", "allow"), ("account", account)];
         form.extend(scopes.iter().map(|scope| ("scope", *scope)));
-        let back = self.decide(&self.page(platform), &form).await;
+        let back = self.decide(&self.page(way), &form).await;
         assert_eq!(back["state"], "a/state");
-        back["code"].clone()
+        let code = back.get("code").or_else(|| back.get("auth_code"));
+        code.unwrap().clone()
     }
 
-    async fn exchange(&self, platform: Platform, code: &str) -> Result<Granted, Verdict> {
+    async fn exchange(&self, (platform, before): Way, code: &str) -> Result<Granted, Verdict> {
         let code = ConsentCode {
             code: code.into(),
             verifier: VERIFIER.into(),
             redirect_uri: BACK.to_owned(),
         };
-        let granted = self.client.exchange(platform, &self.clients, &code);
+        let granted = self.client.exchange(platform, before, &self.clients, &code);
         granted.await.map_err(|failure| {
             let unsuccessful = failure.result.map(|never| match never {}).unwrap_err();
             unsuccessful.verdict
@@ -66,12 +79,29 @@ impl Caller {
 async fn a_consent_becomes_a_grant_of_the_chosen_account() {
     let caller = Caller::new().await;
     for platform in Platform::ALL {
-        let scopes = platform.consent().scopes;
-        let code = caller.allow(platform, "4711", scopes).await;
-        let granted = caller.exchange(platform, &code).await;
+        let ann = OfferedAccount {
+            id: "4711".to_owned(),
+            name: "ann".to_owned(),
+        };
+        caller.world.platforms.offer_accounts(platform, vec![ann]);
+        let way = (platform, Some(true));
+        let scopes = platform.consent(way.1).scopes;
+        let code = caller.allow(way, "4711", scopes).await;
+        let granted = caller.exchange(way, &code).await;
         let granted = granted.unwrap_or_else(|refused| panic!("{platform}: {refused:?}"));
         assert_eq!(granted.accounts.len(), 1, "{platform}");
         assert_eq!(granted.accounts[0].id, "4711", "{platform}");
+        let unnamed = [
+            Platform::Linkedin,
+            Platform::Google,
+            Platform::TiktokBusiness,
+        ];
+        let name = if unnamed.contains(&platform) {
+            ""
+        } else {
+            "ann"
+        };
+        assert_eq!(granted.accounts[0].username, name, "{platform}");
         let probed = granted.probed.map(|probed| probed.scopes);
         let mut allowed = granted.response.lifetimes.scopes;
         if allowed.is_empty() {
@@ -99,27 +129,45 @@ async fn a_consent_becomes_a_grant_of_the_chosen_account() {
             "{platform}"
         );
         // A code works once.
-        let again = caller.exchange(platform, &code).await.unwrap_err();
-        assert!(
-            matches!(again, Verdict::ReconnectNeeded(_)),
-            "{platform}: {again:?}"
-        );
+        let again = caller.exchange(way, &code).await.unwrap_err();
+        let refusal = ConsentRefusal::of_exchange(&again);
+        assert_eq!(refusal, ConsentRefusal::Expired, "{platform}: {again:?}");
     }
+}
+
+#[tokio::test]
+async fn a_grant_for_advertisers_never_ends_and_names_them() {
+    let caller = Caller::new().await;
+    let way = (Platform::TiktokBusiness, None);
+    let code = caller.allow(way, "7001,7002", &[]).await;
+    let granted = caller.exchange(way, &code).await.unwrap();
+    let ids = granted.accounts.iter().map(|account| account.id.as_str());
+    assert_eq!(ids.collect::<Vec<_>>(), ["7001", "7002"]);
+    let TokenResponse { tokens, lifetimes } = granted.response;
+    assert!(tokens.refresh_token.is_none() && lifetimes.access.is_none());
+    assert!(lifetimes.scopes.is_empty());
+    caller.world.pass(1_000 * DAY);
+    let probed = caller.client.probe(way.0, &caller.clients, &tokens, &[]);
+    assert!(probed.await.unwrap().result.is_ok());
+    let again = caller.exchange(way, &code).await.unwrap_err();
+    assert!(matches!(again, Verdict::ReconnectNeeded(_)), "{again:?}");
 }
 
 #[tokio::test]
 async fn a_person_may_deny_or_allow_less() {
     let caller = Caller::new().await;
     for platform in Platform::ALL {
-        let page = caller.page(platform);
-        let back = caller.decide(&page, &[("decision", "deny")]).await;
-        assert_eq!(back["error"], "access_denied");
-        assert_eq!(back["state"], "a/state");
+        for before in [Some(true), Some(false)] {
+            let page = caller.page((platform, before));
+            let back = caller.decide(&page, &[("decision", "deny")]).await;
+            let refusal = platform.consent(before).refusal(&back["error"]);
+            assert_eq!(refusal, ConsentRefusal::Denied, "{platform}");
+            assert_eq!(back["state"], "a/state");
+        }
     }
-    let code = caller
-        .allow(Platform::Linkedin, "1", &["r_ads", "rw_organization_admin"])
-        .await;
-    let granted = caller.exchange(Platform::Linkedin, &code).await.unwrap();
+    let way = (Platform::Linkedin, None);
+    let code = caller.allow(way, "1", &["r_ads", "rw_organization_admin"]);
+    let granted = caller.exchange(way, &code.await).await.unwrap();
     let allowed = granted.response.lifetimes.scopes;
     assert_eq!(allowed, ["r_ads", "rw_organization_admin"]);
 }
@@ -127,18 +175,20 @@ async fn a_person_may_deny_or_allow_less() {
 #[tokio::test]
 async fn a_code_is_for_whoever_asked_and_for_a_while() {
     let caller = Caller::new().await;
-    let platform = Platform::Twitter;
-    let scopes = platform.consent().scopes;
-    let code = caller.allow(platform, "1", scopes).await;
+    let way = (Platform::Twitter, None);
+    let scopes = way.0.consent(None).scopes;
+    let code = caller.allow(way, "1", scopes).await;
     caller.world.pass(30);
-    assert!(caller.exchange(platform, &code).await.is_err());
-    let code = caller.allow(platform, "1", scopes).await;
+    assert!(caller.exchange(way, &code).await.is_err());
+    let code = caller.allow(way, "1", scopes).await;
     let stolen = ConsentCode {
         code: code.into(),
         verifier: "another".into(),
         redirect_uri: BACK.to_owned(),
     };
-    let stolen = caller.client.exchange(platform, &caller.clients, &stolen);
+    let stolen = caller
+        .client
+        .exchange(way.0, None, &caller.clients, &stolen);
     let failure = stolen.await.unwrap_err();
     let summary = failure.summary.unwrap();
     assert_eq!(summary.status, 400);
@@ -149,12 +199,16 @@ async fn a_code_is_for_whoever_asked_and_for_a_while() {
         verifier: "v".into(),
         redirect_uri: BACK.to_owned(),
     };
-    let failure = caller.client.exchange(platform, &none, &code).await;
+    let failure = caller.client.exchange(way.0, None, &none, &code).await;
     let failure = failure.unwrap_err().result.map(|never| match never {});
     let expected = Some(ResponseDefect::NoClientCredentials.name().to_owned());
     assert_eq!(failure.unwrap_err().code, expected);
-    let url = caller
-        .client
-        .consent_url(platform, &none, BACK, "s", CHALLENGE);
+    let visit = Visit {
+        redirect_uri: BACK,
+        state: "s",
+        code_challenge: CHALLENGE,
+        email: None,
+    };
+    let url = caller.client.consent_url(way.0, None, &none, visit);
     assert_eq!(url, None);
 }

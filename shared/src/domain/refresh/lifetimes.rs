@@ -83,7 +83,12 @@ impl Lifetimes {
             });
             usual
         };
-        let is_due = model != RefreshModel::Extend || platform.always_names_access_lifetime();
+        let is_due = match model {
+            RefreshModel::Extend => platform.always_names_access_lifetime(),
+            RefreshModel::Rotating | RefreshModel::Static => true,
+            // What nothing renews may be what never ends.
+            RefreshModel::None => !platform.access_may_never_end(),
+        };
         let usual = is_due.then(|| platform.usual_access_lifetime());
         let access = believe(LifetimeKind::Access, self.access, usual);
         // A refresh token that stays keeps the kind that it has.

@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use crate::domain::account::Account;
 use crate::oauth::request::RequestContext;
 use crate::oauth::{ConsentCode, Endpoints, OAuthClient, PlatformClients, Tokens, response};
-use crate::platforms::code_exchange::Identity;
 use crate::platforms::request::RequestShape;
 use crate::{Clock, Platform};
 
@@ -124,7 +123,7 @@ fn a_code_is_exchanged_as_each_platform_documents() {
             form.clone(),
         ),
     ] {
-        let exchange = &platform.definition().exchange;
+        let exchange = &platform.consent_flow(Some(true)).exchange;
         let [sent_method, sent_url, sent_header, mut sent] = rendered(platform, exchange.request);
         if let Ok(body) = serde_json::from_str::<Value>(&sent) {
             sent = body.to_string();
@@ -135,6 +134,13 @@ fn a_code_is_exchanged_as_each_platform_documents() {
             "{platform}"
         );
     }
+    let advertiser = Platform::TiktokBusiness.consent_flow(None).exchange.request;
+    let [method, url, _, sent] = rendered(Platform::TiktokBusiness, advertiser);
+    let sent: Value = serde_json::from_str(&sent).unwrap();
+    let expected = json!({"app_id": "id", "secret": "client-secret", "auth_code": "c"});
+    assert_eq!((&*method, sent), ("POST", expected));
+    let path = "/open_api/v1.3/oauth2/access_token/";
+    assert_eq!(url, format!("https://business-api.tiktok.com{path}"));
 }
 
 #[test]
@@ -156,7 +162,7 @@ fn a_short_lived_token_is_exchanged_for_a_long_lived_one() {
             "grant_type=th_exchange_token&client_secret=client-secret&access_token=at",
         ),
     ] {
-        let request = platform.definition().exchange.lengthening.unwrap();
+        let request = platform.consent_flow(None).exchange.lengthening.unwrap();
         let [method, sent_url, _, sent] = rendered(platform, request);
         assert_eq!((&*method, &*sent_url), ("GET", url));
         assert!(sent.starts_with(begins), "{platform}: {sent}");
@@ -198,13 +204,15 @@ fn an_answer_says_whose_the_grant_is() {
         ),
         (
             Platform::TiktokBusiness,
-            "",
-            json!({"code": 0, "data": {"open_id": "o", "access_token": "a"}}),
-            &[("o", "")],
+            "/open_api/v1.3/oauth2/advertiser/get/",
+            json!({"code": 0, "data": {"list": [
+                {"advertiser_id": "7001", "advertiser_name": "Shoes"}, {"advertiser_id": "7002"},
+            ]}}),
+            &[("7001", "Shoes"), ("7002", "")],
         ),
         (
             Platform::Linkedin,
-            "/v2/organizationAcls",
+            "/rest/organizationAcls",
             json!({"elements": [{"organization": "urn:li:organization:7", "role": "ADMINISTRATOR"},
                                 {"organization": "urn:li:organization:7", "role": "ANALYST"},
                                 {"organization": "urn:li:organization:8"}]}),
@@ -229,24 +237,83 @@ fn an_answer_says_whose_the_grant_is() {
             &[("u", "Ann")],
         ),
     ] {
-        let accounts = match &platform.definition().exchange.identity {
-            Identity::InAnswer(accounts) => accounts,
-            Identity::Asked(request, accounts) => {
-                let [_, url, ..] = rendered(platform, request);
-                assert!(url.ends_with(path), "{platform}: {url}");
-                accounts
-            }
+        let [(request, accounts), ..] = platform.consent_flow(None).exchange.identity else {
+            panic!("{platform} is not asked");
         };
-        let expected: Vec<_> = expected
-            .iter()
-            .map(|(id, username)| Account {
-                id: (*id).to_owned(),
-                username: (*username).to_owned(),
-            })
-            .collect();
+        let [_, url, ..] = rendered(platform, request);
+        assert!(url.ends_with(path), "{platform}: {url}");
+        let expected = named(expected);
         assert_eq!(accounts(&body), expected, "{platform}");
         assert_eq!(accounts(&json!({})), [], "{platform}");
     }
+}
+
+fn named(accounts: &[(&str, &str)]) -> Vec<Account> {
+    let account = |(id, username): &(&str, &str)| Account {
+        id: (*id).to_owned(),
+        username: (*username).to_owned(),
+    };
+    accounts.iter().map(account).collect()
+}
+
+#[test]
+fn an_answer_with_tokens_may_say_it_beside_them() {
+    for (platform, before, body, expected) in [
+        (
+            Platform::Tiktok,
+            None,
+            json!({"access_token": "a", "open_id": "o"}),
+            &[("o", "")][..],
+        ),
+        (
+            Platform::Threads,
+            None,
+            json!({"access_token": "a", "user_id": 17_841_405_793_187_218_u64}),
+            &[("17841405793187218", "")],
+        ),
+        (
+            Platform::TiktokBusiness,
+            None,
+            json!({"data": {"access_token": "a", "advertiser_ids": ["7001", 7002]}}),
+            &[("7001", ""), ("7002", "")],
+        ),
+        (
+            Platform::TiktokBusiness,
+            Some(true),
+            json!({"data": {"access_token": "a", "open_id": "o"}}),
+            &[("o", "")],
+        ),
+        // Another id than that of `/me`.
+        (
+            Platform::Instagram,
+            None,
+            json!({"data": [{"access_token": "a", "user_id": "1020"}]}),
+            &[],
+        ),
+    ] {
+        let read = platform.consent_flow(before).exchange.beside_tokens;
+        assert_eq!(read(&body), named(expected), "{platform}");
+        assert_eq!(read(&json!({})), [], "{platform}");
+    }
+}
+
+/// The answer that somebody recorded for pages of a business, which `/me` did not list.
+#[test]
+fn meta_names_the_pages_that_a_person_chose() {
+    let [_, (request, chosen)] = Platform::Meta.consent_flow(None).exchange.identity else {
+        panic!("Meta is asked twice");
+    };
+    let [_, url, ..] = rendered(Platform::Meta, request);
+    assert!(url.ends_with("/debug_token"), "{url}");
+    let answer = json!({"data": {"type": "USER", "is_valid": true, "granular_scopes": [
+        {"scope": "pages_show_list", "target_ids": ["72"]},
+        {"scope": "pages_manage_metadata", "target_ids": ["65"]},
+        {"scope": "instagram_basic"},
+    ]}});
+    assert_eq!(chosen(&answer), named(&[("72", "")]));
+    let all = json!({"data": {"granular_scopes": [{"scope": "pages_show_list"}]}});
+    assert_eq!(chosen(&all), []);
+    assert_eq!(chosen(&json!({})), []);
 }
 
 #[test]

@@ -40,6 +40,7 @@ struct Fixture {
 enum Sent {
     #[default]
     Refresh,
+    Code,
     Probe,
     Call,
 }
@@ -48,6 +49,7 @@ impl Fixture {
     fn kind(&self) -> RequestKind {
         match self.to {
             Sent::Refresh => RequestKind::Refresh,
+            Sent::Code => RequestKind::Code,
             Sent::Probe => RequestKind::Probe,
             Sent::Call => RequestKind::Call,
         }
@@ -73,6 +75,15 @@ impl Fixture {
                 let head = Head { status, headers };
                 match response::read_probe(definition, &head, body.as_bytes(), now()).result {
                     Ok(seen) => return (alive(&seen), None),
+                    Err(refused) => refused,
+                }
+            }
+            Sent::Code => {
+                let head = Head { status, headers };
+                let find = platform.consent_flow(None).exchange.tokens;
+                let (kind, body) = (self.kind(), body.as_bytes());
+                match response::read_tokens(definition, kind, find, &head, body, now()).result {
+                    Ok(granted) => return (renewed(&granted), None),
                     Err(refused) => refused,
                 }
             }

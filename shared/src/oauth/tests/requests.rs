@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::oauth::{Endpoints, OAuthClient, PlatformClients, Tokens};
@@ -126,7 +127,7 @@ fn what_is_no_version_is_refused_by_its_name() {
         said.contains("google.version must be of the form v26"),
         "{said}"
     );
-    let said = refused(&json!({"linkedin": {"version": "202611"}}));
+    let said = refused(&json!({"linkedin": {"version": "v202611"}}));
     assert!(said.contains("linkedin.version"), "{said}");
     let said = refused(&json!({"meta": {"api": "graph.facebook.com"}}));
     assert!(said.contains("meta.api is not a URL"), "{said}");
@@ -171,4 +172,40 @@ fn google_is_asked_for_no_more_than_the_grant_allows() {
         let [_, (probe, _)] = requests(&Endpoints::default(), Platform::Google, &scopes);
         assert_eq!(probe, url, "{scopes:?}");
     }
+}
+
+/// The headers of the request that asks whose a grant is.
+fn identity_headers(endpoints: &Value, platform: Platform, client: &Value) -> HeaderMap {
+    let clients = PlatformClients::from_json(&json!({platform.name(): client}).to_string());
+    let client = OAuthClient::new(self::endpoints(endpoints).unwrap(), Clock::system()).unwrap();
+    let tokens = Tokens {
+        access_token: "access-token".into(),
+        refresh_token: None,
+    };
+    let clients = clients.unwrap();
+    let context = client.context(platform, &clients, &tokens);
+    let [(shape, _)] = platform.consent_flow(None).exchange.identity else {
+        panic!("{platform} is not asked once");
+    };
+    let request = context.render(&client.http, shape).unwrap();
+    request.build().unwrap().headers().clone()
+}
+
+#[test]
+fn an_api_gets_the_headers_that_it_documents() {
+    let client = json!({"client_id": "id", "client_secret": "client-secret"});
+    let headers = identity_headers(&json!({}), Platform::Linkedin, &client);
+    assert_eq!(headers["linkedin-version"], "202609");
+    assert_eq!(headers["x-restli-protocol-version"], "2.0.0");
+    assert_eq!(headers["authorization"], "Bearer access-token");
+    let newer = json!({"linkedin": {"version": "202711"}});
+    let headers = identity_headers(&newer, Platform::Linkedin, &client);
+    assert_eq!(headers["linkedin-version"], "202711");
+    // Google's is a secret of ours, and not everybody has one.
+    let headers = identity_headers(&json!({}), Platform::Google, &client);
+    assert!(!headers.contains_key("developer-token"));
+    let mut client = client;
+    client["developer_token"] = json!("a-developer's");
+    let headers = identity_headers(&json!({}), Platform::Google, &client);
+    assert_eq!(headers["developer-token"], "a-developer's");
 }
