@@ -282,10 +282,7 @@ async fn people_hear_once_that_a_broken_integration_was_mended() {
     let row = world.row("acme", "one").await;
     assert!(row.sent_alerts.recovery.is_some());
     world.check(json!({})).await;
-    let expected = [
-        "integration_token_expired",
-        "integration_token_refreshed",
-    ];
+    let expected = ["integration_token_expired", "integration_token_refreshed"];
     for user in ["olga", "ian"] {
         let mut told = world.notification_kinds(user).await;
         told.sort();

@@ -4,19 +4,12 @@ import { call, get } from "./api.mjs";
 import { html, useState } from "./html.mjs";
 import { Failure, Pending, Told, useAction, useLive, useTitle } from "./states.mjs";
 
-/** What a refusal means, and what to do. @type {Record<string, string>} */
-const REFUSED = {
-  denied: "The platform was told not to connect the account. Nothing has changed.",
-  foreign: "This was begun in another browser. Nothing has changed; start again here.",
-  no_account: "The platform did not say which account this is. Nothing has changed.",
-  not_set_up: "This deployment has no client id of the platform. Ask whoever runs Token Warden.",
-  platform: "This account is connected to another platform. Nothing has changed.",
-  platform_failed: "The platform gave no usable answer. Nothing has changed; try again.",
-  unknown: "This took too long, or was done before. Nothing has changed; start again.",
-};
-
-/** @param {string} reason */
-const refusal = (reason) => REFUSED[reason] ?? "That did not work. Nothing has changed; try again.";
+/** Says why nothing was connected, in the API's words. @param {{reason: string}} of */
+function Refusal({ reason }) {
+  const { data } = useLive(() => get("api/platforms"), []);
+  const words = data?.consent_refusals?.[reason] ?? "That did not work. Try again.";
+  return html`${data && words} Nothing has changed.`;
+}
 
 /**
  * @typedef {object} Account
@@ -46,7 +39,8 @@ function question() {
 }
 
 /** @param {Account} account */
-const named = ({ account_id, username }) => (username ? `${username} (${account_id})` : account_id);
+const named = ({ account_id: id, username }) =>
+  username && username !== id ? `${username} (${id})` : id;
 
 /**
  * Leaves for the platform's page.
@@ -82,7 +76,7 @@ export function Reconnect({ parameters: [org, id] }) {
       ${of ? `Reconnect ${of.username}` : "Connect an account"} <small>${of?.platform_name}</small>
     </h1>
     <${Told} ...${outcome} />
-    ${refused && html`<p class="notice failed" role="alert">${refusal(refused)}</p>`}
+    ${refused && html`<p class="notice failed" role="alert"><${Refusal} reason=${refused} /></p>`}
     ${asked && html`<${Ask} path=${path} page=${page} asked=${asked} />`}
     ${!asked && of && html`<${Explain} of=${of} begin=${begin} />`}
   `;
@@ -118,7 +112,10 @@ function Ask({ path, page, asked }) {
     ${
       before &&
       !same &&
-      html`<p class="why">You connected another account. This was ${named(before)}.</p>`
+      html`<p class="why">
+        You connected another account. This was ${named(before)}. If it is missing below, choose it
+        on the platform’s page, signed in as somebody who manages it.
+      </p>`
     }
     ${
       !isKnown &&
@@ -187,7 +184,7 @@ export function Connect({ parameters: [org] }) {
 export function Refused() {
   const refused = new URLSearchParams(location.search).get("refused") ?? "";
   return html`<${Failure} title="Nothing was connected.">
-    <p>${refusal(refused)}</p>
+    <p><${Refusal} reason=${refused} /></p>
     <p><a href="./">To your integrations</a></p>
   <//>`;
 }
