@@ -616,6 +616,16 @@ async fn an_organisations_rate_limits_are_all_there_and_cost_nothing() {
     assert_eq!(fb_row["burst"]["remaining"], 1);
     assert_eq!(of("n104")["remaining"], 15_000);
     assert_eq!(granted(&world).await, fb(2));
+    // One of them alone; of another organisation there is none.
+    let one = async |path: &str, id: &str| {
+        let path = format!("{path}?integration_id={id}");
+        let answer = world.get_as("olga", &path).await.json();
+        assert_eq!(answer["next"], Value::Null);
+        answer["integrations"].clone()
+    };
+    assert_eq!(one(path, "fb").await, json!([fb_row]));
+    assert_eq!(one(path, "n104").await, json!([of("n104")]));
+    assert_eq!(one(path, "other").await, json!([]));
     // With nothing left of the burst, a row shows the window that would refuse.
     assert_eq!(permit(&world).await.headers["x-ratelimit-remaining"], "1");
     let rows = world.get_as("mia", path).await.json()["integrations"].clone();

@@ -83,6 +83,31 @@ async fn one_failing_integration_never_stops_the_others() {
 }
 
 #[tokio::test]
+async fn people_hear_that_sweeps_are_late() {
+    let world = world_of(&[("g", "google", TimeDelta::hours(1), true)]).await;
+    let unchecked_since = async |filter: &str| {
+        let path = format!("/api/dashboard/acme/integrations{filter}");
+        world.get_as("mia", &path).await.json()["unchecked_since"].clone()
+    };
+    // A new deployment has a while for its first.
+    assert_eq!(unchecked_since("").await, Value::Null);
+    world.pass(TimeDelta::minutes(20));
+    assert_eq!(unchecked_since("").await, json!(start()));
+    assert_eq!(unchecked_since("?platform=meta").await, Value::Null);
+    // A platform that fails makes no sweep late.
+    refuse(&world, Platform::Google, "rt-g", "server_error");
+    for _ in 0..5 {
+        world.check(json!({})).await;
+        assert_eq!(unchecked_since("").await, Value::Null);
+        world.pass(TimeDelta::minutes(19));
+    }
+    world.pass(TimeDelta::minutes(1));
+    let last = json!(world.now() - TimeDelta::minutes(20));
+    assert_eq!(unchecked_since("").await, last);
+    assert_eq!(unchecked_since("?platform=meta").await, last);
+}
+
+#[tokio::test]
 async fn a_blip_of_the_platform_disturbs_nobody() {
     let world = world_of(&[("g", "google", TimeDelta::hours(1), true)]).await;
     world.check(json!({})).await;

@@ -65,6 +65,16 @@ pub(crate) enum ShownIntegration {
     Damaged(DamagedIntegration),
 }
 
+impl ShownIntegration {
+    /// Returns when the grant came to us, if that can be read.
+    pub(crate) fn granted_at(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Readable(view) => Some(view.granted_at),
+            Self::Damaged(_) => None,
+        }
+    }
+}
+
 impl DamagedIntegration {
     pub(crate) fn new(org: &OrgId, id: &IntegrationId) -> Self {
         Self {

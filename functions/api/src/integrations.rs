@@ -17,6 +17,7 @@ use shared::{IntegrationId, OrgId, Platform};
 
 use crate::app::App;
 use crate::integration_view::{DamagedIntegration, IntegrationView, ShownIntegration, StateName};
+use crate::late_sweep::unchecked_since;
 use crate::paging::{
     CURSOR_SOURCE, LIMIT_RANGE, MAX_PAGE_BYTES, decode_cursor, encode_cursor, escaped_length,
     parse_limit,
@@ -45,6 +46,14 @@ struct IntegrationsQuery {
 /// One page, in the order of ids. A filtered page may be short or empty without being the last.
 #[derive(Debug, Serialize)]
 pub(crate) struct IntegrationList {
+    #[serde(flatten)]
+    page: IntegrationPage,
+    /// Since when no sweep has looked at anything, if sweeps are late.
+    unchecked_since: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Serialize)]
+struct IntegrationPage {
     integrations: Vec<ShownIntegration>,
     /// The value of `next` for the following page; null on the last.
     next: Option<String>,
@@ -117,14 +126,21 @@ pub(crate) async fn list(
     uri: Uri,
 ) -> Result<Json<IntegrationList>, Problem> {
     let query = IntegrationsQuery::parse(uri.query())?;
-    Ok(Json(find(&app, member.org(), &query).await?))
+    let last_sweep = async { Ok::<_, Problem>(app.audit.last_sweep().await?) };
+    let (page, last_sweep) = tokio::try_join!(find(&app, member.org(), &query), last_sweep)?;
+    let grants = page.integrations.iter();
+    let oldest_grant = grants.filter_map(ShownIntegration::granted_at).min();
+    Ok(Json(IntegrationList {
+        unchecked_since: unchecked_since(last_sweep, oldest_grant, app.clock.now()),
+        page,
+    }))
 }
 
 async fn find(
     app: &App,
     org: &OrgId,
     query: &IntegrationsQuery,
-) -> Result<IntegrationList, Problem> {
+) -> Result<IntegrationPage, Problem> {
     let now = app.clock.now();
     let page_rows = match query.is_filtered() {
         true => FILTERED_PAGE_ROWS,
@@ -153,7 +169,7 @@ async fn find(
                 bytes += escaped_length(&serde_json::to_string(&shown).map_err(Problem::internal)?);
                 // One is always shown, or no page would ever get past it.
                 if found.len() == query.limit || bytes > MAX_PAGE_BYTES && !found.is_empty() {
-                    return Ok(IntegrationList {
+                    return Ok(IntegrationPage {
                         integrations: found,
                         next: after.as_ref().map(encode_cursor),
                     });
@@ -170,7 +186,7 @@ async fn find(
             break;
         }
     }
-    Ok(IntegrationList {
+    Ok(IntegrationPage {
         integrations: found,
         next: after.as_ref().map(encode_cursor),
     })

@@ -11,6 +11,7 @@ mod expiring_tokens;
 mod health;
 mod integration_view;
 mod integrations;
+mod late_sweep;
 mod members;
 mod notifications;
 mod organizations;

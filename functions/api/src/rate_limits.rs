@@ -5,9 +5,9 @@ use axum::extract::State;
 use futures::{StreamExt, TryStreamExt};
 use http::{StatusCode, Uri};
 use serde::Serialize;
-use shared::aws::tables::{Action, ReportedUsage};
+use shared::aws::tables::{Action, IntegrationIds, ReportedUsage, TableError};
 use shared::domain::quota::QuotaKey;
-use shared::{IntegrationId, Platform};
+use shared::{IntegrationId, IntegrationKey, OrgId, Platform};
 
 use crate::app::App;
 use crate::paging::{CURSOR_SOURCE, decode_cursor, encode_cursor};
@@ -22,9 +22,12 @@ const MAX_PAGE_ROWS: usize = 100;
 /// How many quotas of these integrations are read at once.
 const MAX_CONCURRENT_READS: usize = 16;
 
-#[derive(Debug)]
-struct RateLimitsQuery {
-    next: Option<IntegrationId>,
+/// Which integrations are asked for.
+#[derive(Debug, PartialEq, Eq)]
+enum RateLimitsQuery {
+    One(IntegrationId),
+    /// A page of all, after this one.
+    Page(Option<IntegrationId>),
 }
 
 /// One page of integrations, in the order of their ids.
@@ -50,13 +53,51 @@ struct RateLimitRow {
 
 impl RateLimitsQuery {
     fn parse(query: Option<&str>) -> Result<Self, Problem> {
-        let parameters = QueryParameters::parse(query, &["next"])?;
+        let parameters = QueryParameters::parse(query, &["integration_id", "next"])?;
+        let one = parameters.get("integration_id", "an integration's id", |id| {
+            IntegrationId::new(id).ok()
+        })?;
         let next = parameters.get("next", CURSOR_SOURCE, decode_cursor)?;
-        Ok(Self { next })
+        match (one, next) {
+            (Some(_), Some(_)) => Err(Problem::bad_request(
+                "integration_id asks for one integration, which has no next page.",
+            )),
+            (Some(one), None) => Ok(Self::One(one)),
+            (None, next) => Ok(Self::Page(next)),
+        }
     }
 }
 
-/// `GET .../rate-limits`: one page; takes no permit.
+/// Finds the integrations that are asked for.
+async fn subjects(
+    app: &App,
+    org: &OrgId,
+    query: RateLimitsQuery,
+) -> Result<IntegrationIds, TableError> {
+    let integration_id = match query {
+        RateLimitsQuery::Page(after) => {
+            let table = &app.integrations;
+            return table.list_ids(org, MAX_PAGE_ROWS, after.as_ref()).await;
+        }
+        RateLimitsQuery::One(id) => id,
+    };
+    let key = IntegrationKey {
+        org_id: org.clone(),
+        integration_id,
+    };
+    let platform = match app.integrations.platform_of(&key).await {
+        // Left out, as in a page.
+        Err(TableError::Damaged { .. }) => None,
+        platform => platform?,
+    };
+    let row = platform.map(|platform| (key.integration_id, platform));
+    Ok(IntegrationIds {
+        rows: row.into_iter().collect(),
+        next: None,
+    })
+}
+
+/// `GET .../rate-limits`: one integration, or a page of them; takes no permit.
 pub(crate) async fn list(
     member: Member,
     State(app): State<App>,
@@ -64,10 +105,7 @@ pub(crate) async fn list(
 ) -> Result<Json<RateLimitPage>, Problem> {
     let query = RateLimitsQuery::parse(uri.query())?;
     let org = member.org();
-    let page = app
-        .integrations
-        .list_ids(org, MAX_PAGE_ROWS, query.next.as_ref())
-        .await?;
+    let page = subjects(&app, org, query).await?;
     let (limiter, usage, now) = (&app.limiter, &app.usage, app.clock.now());
     let rows = page.rows.into_iter().map(|(integration_id, platform)| {
         let key = QuotaKey::new(platform, org.clone(), integration_id.clone());
@@ -109,11 +147,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_position_is_an_id_that_we_wrote() {
-        let query = RateLimitsQuery::parse(Some("next=YXV0aDB8Nw")).unwrap();
-        assert_eq!(query.next.unwrap().as_str(), "auth0|7");
-        assert!(RateLimitsQuery::parse(None).unwrap().next.is_none());
-        for bad in ["next=", "next=%00", "next=YSNi", "limit=5", "next=a&next=a"] {
+    fn one_integration_or_a_page_is_asked_for() {
+        let id = || IntegrationId::new("auth0|7").unwrap();
+        for (query, expected) in [
+            (None, RateLimitsQuery::Page(None)),
+            (Some("next=YXV0aDB8Nw"), RateLimitsQuery::Page(Some(id()))),
+            (Some("integration_id=auth0%7C7"), RateLimitsQuery::One(id())),
+        ] {
+            assert_eq!(RateLimitsQuery::parse(query).unwrap(), expected);
+        }
+        for bad in [
+            "next=",
+            "next=%00",
+            "next=YSNi",
+            "limit=5",
+            "next=a&next=a",
+            "integration_id=",
+            "integration_id=a%23b",
+            "integration_id=a&next=YXV0aDB8Nw",
+        ] {
             assert!(RateLimitsQuery::parse(Some(bad)).is_err(), "{bad}");
         }
     }

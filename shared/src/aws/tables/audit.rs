@@ -94,15 +94,7 @@ pub enum AuditEvent {
 
 impl AuditEntry {
     fn from_item(key: &IntegrationKey, item: Attributes) -> Result<Self, TableError> {
-        let millis = match item.get("at") {
-            Some(AttributeValue::S(at)) => at.split('#').next().and_then(|at| at.parse().ok()),
-            _ => None,
-        };
-        let at = millis.and_then(DateTime::from_timestamp_millis);
-        let at = at.ok_or_else(|| TableError::Damaged {
-            what: format!("the audit of {key}"),
-            problem: "its time is none".to_owned(),
-        })?;
+        let at = time_of(&AuditStream::Integration(key.clone()), &item)?;
         let what = format!("the audit of {key} at {at}");
         // Only a person's act has one.
         let event = if item.contains_key("action") {
@@ -112,6 +104,19 @@ impl AuditEntry {
         };
         Ok(Self { at, event })
     }
+}
+
+/// Returns when a row of `stream` was added.
+fn time_of(stream: &AuditStream, item: &Attributes) -> Result<DateTime<Utc>, TableError> {
+    let millis = match item.get("at") {
+        Some(AttributeValue::S(at)) => at.split('#').next().and_then(|at| at.parse().ok()),
+        _ => None,
+    };
+    let at = millis.and_then(DateTime::from_timestamp_millis);
+    at.ok_or_else(|| TableError::Damaged {
+        what: format!("the audit stream {stream}"),
+        problem: "its time is none".to_owned(),
+    })
 }
 
 impl std::fmt::Display for AuditStream {
@@ -204,6 +209,30 @@ impl AuditTable {
     ) -> Result<(), TableError> {
         self.record(AuditStream::Integration(key), &random_id(), act)
             .await
+    }
+
+    /// Returns when the last sweep ended, by one eventually consistent read.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer, or the row is damaged.
+    pub async fn last_sweep(&self) -> Result<Option<DateTime<Utc>>, TableError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("#stream = :stream")
+            .expression_attribute_names("#stream", "stream")
+            .expression_attribute_names("#at", "at")
+            .expression_attribute_values(":stream", text(AuditStream::Sweeps))
+            .projection_expression("#at")
+            .scan_index_forward(false)
+            .limit(1)
+            .send()
+            .await
+            .map_err(|e| AwsError::new("dynamodb:Query", e))?;
+        let last = answer.items.unwrap_or_default().pop();
+        last.map(|item| time_of(&AuditStream::Sweeps, &item))
+            .transpose()
     }
 
     /// Returns what happened to an integration last, newest first, at most `limit` entries.
