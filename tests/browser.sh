@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
 # Uses the dashboard's page in Chromium, on `warden local` with its demo: what people do there,
-# and whether everybody can. On loopback; takes about a minute. Needs Node 20, and Chromium or
+# and whether everybody can. On loopback; takes some two minutes. Needs Node 20, and Chromium or
 # Debian's apt-get. Screenshots go to target/browser. With PAGE=functions/api/page the browser gets
 # the page's files as they are there, without a build.
+#
+#     tests/browser.sh             # tests the page
+#     tests/browser.sh --figures   # how long it takes with many integrations
+#     tests/browser.sh --pictures  # makes the pictures of the README anew
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tests/tools.sh
@@ -20,6 +24,16 @@ fi
 # is built twice.
 cargo build --workspace --locked
 home=$(npm_packages browser)
+provider=$(npm_packages oidc-provider)
 cp tests/browser/*.mjs "$home/"
 target=${CARGO_TARGET_DIR:-$PWD/target}
-timeout "${BROWSER_TIMEOUT:-600}" node "$home/test.mjs" "$target/debug/warden" "$chromium" "$target/browser"
+run() { timeout "${BROWSER_TIMEOUT:-600}" node "$home/$1" "$target/debug/warden" "$chromium" "${@:2}"; }
+case ${1-} in
+"") run test.mjs "$target/browser" "$provider" ;;
+--figures) run figures.mjs ;;
+--pictures) run pictures.mjs docs/images ;;
+*)
+  echo "usage: tests/browser.sh [--figures | --pictures]" >&2
+  exit 2
+  ;;
+esac

@@ -2,6 +2,8 @@
 
 import assert from "node:assert/strict";
 
+import { barriers } from "./visit.mjs";
+
 const rows = (page) => page.locator("tbody tr");
 const told = (page, text) => page.getByRole("status").filter({ hasText: text }).waitFor();
 
@@ -54,6 +56,20 @@ export async function accounts(test, { gateway, token }) {
     assert.match(await row.textContent(), /Broken since/);
   });
 
+  await test("it is said that nothing is checked any more", async (page) => {
+    const late = page.getByRole("alert").filter({ hasText: "Token Warden has not checked" });
+    assert.equal(await late.count(), 0);
+    await page.route("**/api/dashboard/demo/integrations?**", async (route) => {
+      const response = await route.fetch();
+      const json = { ...(await response.json()), unchecked_since: "2026-11-27T12:03:00Z" };
+      await route.fulfill({ response, json });
+    });
+    await page.reload();
+    await late.getByText("27 Nov 2026, 12:03").waitFor();
+    assert.match(await late.textContent(), /since 27 Nov .*\. Until .* Tell whoever runs it\./s);
+    assert.deepEqual(await barriers(page), []);
+  });
+
   await test("a mark of the timeline opens what ends", async (page) => {
     await page.getByRole("link", { name: /^expiring, LinkedIn, ends in 6 days/ }).click();
     await page.waitForURL(integration("linkedin-expiring"));
@@ -71,8 +87,8 @@ export async function accounts(test, { gateway, token }) {
     }
     const [entry] = await page.locator(".history li").allTextContents();
     assert.match(entry, /Renewed.*New end: .*HTTP 200/s);
-    await page.getByText("200 of 200 calls left in any hour").waitFor();
-    await page.getByText("50 of 50 calls left in any minute").waitFor();
+    await page.getByText("0 of 200 calls used in any hour").waitFor();
+    await page.getByText("0 of 50 calls used in any minute").waitFor();
   });
 
   await test("what is broken says why, and leads to its mending", async (page) => {
@@ -101,7 +117,7 @@ export async function accounts(test, { gateway, token }) {
     "who only looks has nothing to press",
     async (page) => {
       await page.goto(integration("threads-renews-itself"));
-      await page.getByText("200 of 200 calls left in any hour").waitFor();
+      await page.getByText("0 of 200 calls used in any hour").waitFor();
       assert.equal(await page.getByRole("button", { name: "Check now" }).count(), 0);
       await page.getByRole("link", { name: "Members" }).click();
       await page.getByRole("heading", { name: "Members" }).waitFor();
@@ -111,13 +127,26 @@ export async function accounts(test, { gateway, token }) {
     { user: "mia" },
   );
 
-  await test("a quota is reset after a question", async (page) => {
+  await test("a quota is used up, and reset after a question", async (page) => {
     const permits = `${gateway}/api/platforms/threads/demo/threads-renews-itself/permits`;
     const headers = { authorization: `Bearer ${token("crm")}` };
-    assert.equal((await fetch(permits, { method: "POST", headers })).status, 200);
+    const take = async () => (await fetch(permits, { method: "POST", headers })).status;
     await page.goto(integration("threads-renews-itself"));
-    const quota = page.locator("label", { hasText: "199 of 200 calls left in any hour" });
-    await quota.getByText(/^More free in (1 hour|\d+ minutes)$/).waitFor();
+    const bar = (words) => page.locator("label", { hasText: words });
+    const unused = bar("0 of 200 calls used in any hour");
+    assert.equal(await unused.locator("meter").evaluate((meter) => meter.value), 0);
+    for (let taken = 0; taken < 50; taken += 1) {
+      assert.equal(await take(), 200);
+    }
+    assert.equal(await take(), 429);
+    // As if somebody came back to the tab: the page asks again.
+    await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+    const used = bar("50 of 200 calls used in any hour");
+    await used.getByText(/^More free in (1 hour|\d+ minutes)$/).waitFor();
+    assert.equal(await used.locator("meter").evaluate((meter) => meter.value), 50);
+    const burst = bar("50 of 50 calls used in any minute");
+    await burst.getByText(/^More free in (1|less than a) minute$/).waitFor();
+    assert.equal(await burst.locator("meter").evaluate((meter) => meter.value), 50);
     const more = page.getByRole("button", { name: "More" });
     await more.click();
     await page.getByRole("button", { name: "Reset quota…" }).click();
@@ -130,7 +159,8 @@ export async function accounts(test, { gateway, token }) {
     await question.getByRole("button", { name: "Reset quota" }).click();
     await told(page, "Its quota is whole again.");
     await page.getByText("Quota reset by olga").waitFor();
-    await page.getByText("200 of 200 calls left in any hour").waitFor();
+    await unused.waitFor();
+    await bar("0 of 50 calls used in any minute").waitFor();
   });
 
   await test("an account is disconnected after a question", async (page) => {

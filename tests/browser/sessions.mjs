@@ -6,6 +6,108 @@ import { signIn } from "./visit.mjs";
 
 const table = (page) => page.getByRole("table");
 
+/** Lets the page's access token end now, and with it what would renew it if nothing may. */
+async function end(page, { isRenewable }) {
+  let ended = null;
+  await page.route("**/api/**", (route) => {
+    const headers = route.request().headers();
+    ended ??= headers.authorization;
+    const authorization = headers.authorization === ended ? "Bearer ended" : headers.authorization;
+    return route.continue({ headers: { ...headers, authorization } });
+  });
+  await page.route("**/sign-in/token", (route) => {
+    const form = new URLSearchParams(route.request().postData() ?? "");
+    if (form.get("grant_type") === "refresh_token" && !isRenewable) {
+      form.set("refresh_token", "ended");
+    }
+    return route.continue({ postData: form.toString() });
+  });
+}
+
+/** Sessions that end while somebody is in the middle of something. */
+async function endings(test, { gateway, issuer }) {
+  const integration = `${gateway}/dashboard/demo/integrations/threads-renews-itself`;
+  const reset = (page) => page.getByRole("dialog").getByRole("button", { name: "Reset quota" });
+  /** Opens an integration, and the question before its quota is reset. */
+  const ask = async (page) => {
+    await page.goto(integration);
+    await page.getByRole("button", { name: "More" }).click();
+    await page.getByRole("button", { name: "Reset quota…" }).click();
+    await reset(page).waitFor();
+    await page.evaluate(() => (globalThis.isSameDocument = true));
+  };
+  const isSameDocument = (page) => page.evaluate(() => globalThis.isSameDocument === true);
+
+  await test(
+    "a token that ends during a question is renewed without a word",
+    async (page) => {
+      await ask(page);
+      await end(page, { isRenewable: true });
+      await reset(page).click();
+      await page.getByText("Its quota is whole again.").waitFor();
+      assert.ok(await isSameDocument(page));
+    },
+    { refusals: [401] },
+  );
+
+  await test(
+    "a session that ends during a question leads back to the same place",
+    async (page) => {
+      await ask(page);
+      const before = await page.locator(".history li").count();
+      await end(page, { isRenewable: false });
+      const back = page.waitForURL((url) => url.searchParams.has("code"));
+      await reset(page).click();
+      // The issuer knows the browser, and asks nothing.
+      await back;
+      await page.waitForURL(integration);
+      await page.getByRole("button", { name: "Check now" }).waitFor();
+      assert.ok(!(await isSameDocument(page)));
+      assert.equal(await page.locator(".history li").count(), before);
+    },
+    { refusals: [400, 401] },
+  );
+
+  await test(
+    "an issuer that does not answer takes nobody away",
+    async (page) => {
+      await ask(page);
+      await end(page, { isRenewable: true });
+      const detail = "The identity provider does not answer. Please try again.";
+      await page.route("**/sign-in/token", (route) =>
+        route.fulfill({ status: 503, json: { detail } }),
+      );
+      await reset(page).click();
+      await page.getByText(`That did not work. ${detail}`).waitFor();
+      await page.unroute("**/sign-in/token");
+      await page.getByRole("button", { name: "Check now" }).click();
+      await page.locator(".notice.failed").waitFor({ state: "detached" });
+      assert.ok(await isSameDocument(page));
+    },
+    { refusals: [401, 503] },
+  );
+
+  await test(
+    "who must sign in again comes back to the same place",
+    async (page) => {
+      const place = `${gateway}/dashboard/demo/integrations/snapchat-expired/reconnect?refused=denied`;
+      await page.goto(place);
+      const onwards = page.getByRole("button", { name: "Continue to Snapchat" });
+      await onwards.waitFor();
+      await page.context().clearCookies();
+      await end(page, { isRenewable: false });
+      await onwards.click();
+      await page.waitForURL(`${issuer}/**`);
+      await page.getByRole("button", { name: "olga" }).click();
+      await page.waitForURL(place);
+      await page.getByText("was told not to connect the account").waitFor();
+      await onwards.click();
+      await page.getByRole("heading", { name: /Allow Token Warden/ }).waitFor();
+    },
+    { refusals: [400, 401, 404] },
+  );
+}
+
 export async function sessions(test, stack) {
   const { gateway, issuer } = stack;
   const nobody = { user: null };
@@ -14,7 +116,8 @@ export async function sessions(test, stack) {
     // Of one organisation: it opens by itself.
     await page.waitForURL(`${gateway}/dashboard/demo`);
     await table(page).waitFor();
-    assert.equal(await page.title(), "demo · Token Warden");
+    await page.getByRole("heading", { name: "Demo Agency" }).waitFor();
+    assert.equal(await page.title(), "Demo Agency · Token Warden");
   });
 
   await test(
@@ -62,6 +165,8 @@ export async function sessions(test, stack) {
     await page.goForward();
     await page.getByRole("heading", { name: "access-withdrawn Facebook" }).waitFor();
   });
+
+  await endings(test, stack);
 
   await test(
     "an issuer that refuses is not asked for ever",

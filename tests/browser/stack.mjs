@@ -7,11 +7,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-/** Starts it; answers its addresses, how to get a token of somebody, and how to stop it. */
-export async function start(warden) {
+/**
+ * Starts it, with more options; answers its addresses, how to run a command on it, how to get a
+ * token of somebody, and how to stop it.
+ */
+export async function start(warden, more = []) {
   const home = mkdtempSync(join(tmpdir(), "warden-browser-"));
   const data = join(home, "warden");
-  const options = ["local", "--json", "--port", "0", "--dynamodb-port", "0", "--data-dir", data];
+  const ports = ["--port", "0", "--dynamodb-port", "0"];
+  const options = ["local", "--json", ...ports, "--data-dir", data, ...more];
   const log = openSync(join(home, "local.log"), "w");
   const local = spawn(warden, options, { stdio: ["ignore", "pipe", log] });
   const ended = once(local, "exit");
@@ -20,12 +24,13 @@ export async function start(warden) {
     await ended;
     rmSync(home, { recursive: true });
   };
-  const token = (user) => {
-    const asked = ["token", "--user", user, "--local", "--data-dir", data];
-    return execFileSync(warden, asked, { encoding: "utf8" }).trim().split("\n").at(-1);
+  const run = (...command) => {
+    const options = { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] };
+    return execFileSync(warden, [...command, "--local", "--data-dir", data], options);
   };
+  const token = (user) => run("token", "--user", user).trim().split("\n").at(-1);
   for await (const line of createInterface({ input: local.stdout })) {
-    return { ...JSON.parse(line).addresses, token, stop };
+    return { ...JSON.parse(line).addresses, run, token, stop };
   }
   await stop();
   throw new Error("warden local did not start");

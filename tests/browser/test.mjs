@@ -6,13 +6,14 @@ import { join } from "node:path";
 import { accounts } from "./accounts.mjs";
 import { consents } from "./consents.mjs";
 import { barriersOfViews, keyboard, narrow } from "./everybody.mjs";
+import { otherIssuer } from "./issuer.mjs";
 import { many } from "./many.mjs";
 import { people } from "./people.mjs";
 import { sessions } from "./sessions.mjs";
 import { start } from "./stack.mjs";
 import { launch, visit } from "./visit.mjs";
 
-const [warden, chromium, shots] = process.argv.slice(2);
+const [warden, chromium, shots, provider] = process.argv.slice(2);
 rmSync(shots, { recursive: true, force: true });
 mkdirSync(shots, { recursive: true });
 
@@ -22,14 +23,14 @@ let passed = 0;
 let failed = 0;
 
 /** Runs one test in a window of its own, signed in as olga unless it says otherwise. */
-async function test(name, body, options = {}) {
+async function test(name, body, { stack: of = stack, ...options } = {}) {
   const path = join(shots, `${name.replaceAll(/[^a-z0-9]+/g, "-")}.png`);
   const run = async (page) => {
     await body(page);
     await page.screenshot({ path });
   };
   try {
-    await visit(browser, stack, run, { user: "olga", ...options });
+    await visit(browser, of, run, { user: "olga", ...options });
     passed += 1;
     console.log(`${name}: ok`);
   } catch (error) {
@@ -53,6 +54,7 @@ try {
   ]) {
     await part(test, stack);
   }
+  await otherIssuer(test, { warden, home: provider });
   console.log(`${passed} passed, ${failed} failed`);
   process.exitCode = failed && 1;
 } finally {

@@ -1,11 +1,11 @@
 // Calls of the dashboard's API. Addresses are relative: the document's base says where it is.
 
-import { accessToken, renew } from "./session.mjs";
+import { accessToken, reach, renew } from "./session.mjs";
 
 /** What went wrong, as the API says it (RFC 9457). */
 export class Problem extends Error {
   /**
-   * @param {number} status 0 if there was no answer
+   * @param {number} status
    * @param {string} detail
    * @param {string | undefined} requestId
    */
@@ -22,6 +22,9 @@ export class Problem extends Error {
 const known = new Map();
 /** The most answers that are kept. */
 const CAPACITY = 200;
+
+/** The list that was read last. @type {{pages: any[], whole: any}} */
+let latest = { pages: [], whole: null };
 
 /**
  * Sends a request with the caller's token, and once more with a new one if it is refused.
@@ -55,21 +58,25 @@ export async function call(method, path, body) {
 export const get = (path) => call("GET", path);
 
 /**
- * Reads all pages of a list.
+ * Reads all pages of a list as one. While nothing changes, it is the same object as before.
  * @param {string} path without parameters
  * @param {string} name the member of an answer with the list
- * @returns {Promise<any[]>}
+ * @returns {Promise<any>} the first page, with the rows of all of them
  */
 export async function getAll(path, name) {
-  const all = [];
+  const pages = [];
   let next = null;
   do {
     const query = new URLSearchParams({ limit: "1000", ...(next && { next }) });
     const page = await get(`${path}?${query}`);
-    all.push(...page[name]);
+    pages.push(page);
     next = page.next;
   } while (next);
-  return all;
+  const { pages: before } = latest;
+  if (pages.length !== before.length || pages.some((page, index) => page !== before[index])) {
+    latest = { pages, whole: { ...pages[0], [name]: pages.flatMap((page) => page[name]) } };
+  }
+  return latest.whole;
 }
 
 /**
@@ -87,12 +94,7 @@ async function send(method, path, body) {
   if (body !== undefined) {
     headers["content-type"] = "application/json";
   }
-  try {
-    const text = body === undefined ? undefined : JSON.stringify(body);
-    return await fetch(path, { method, headers, body: text, cache: "no-store" });
-  } catch {
-    throw new Problem(0, "Token Warden could not be reached. Are you offline?", undefined);
-  }
+  return reach(path, { method, headers, body: JSON.stringify(body) });
 }
 
 /**

@@ -3,9 +3,11 @@
 import { getAll } from "./api.mjs";
 import { html, useMemo } from "./html.mjs";
 import { NEEDS, ORDER, byUrgency, chosen, isBroken, need, needsPerson } from "./integration.mjs";
+import { useOrganization } from "./organizations.mjs";
 import { useQuery } from "./router.mjs";
 import { Empty, Pending, Stale, useLive, useTitle } from "./states.mjs";
-import { Since, Table, When } from "./table.mjs";
+import { Since, Table } from "./table.mjs";
+import { exactly } from "./time.mjs";
 import { Timeline } from "./timeline.mjs";
 
 /** @typedef {import("./integration.mjs").Integration} One */
@@ -16,28 +18,33 @@ const MAX_CARDS = 12;
 /** @param {{parameters: [string]}} of */
 export function Dashboard({ parameters: [org] }) {
   const path = `api/dashboard/${encodeURIComponent(org)}/integrations`;
-  const { data: all, error, reload } = useLive(() => getAll(path, "integrations"), [org]);
+  const { data, error, reload } = useLive(() => getAll(path, "integrations"), [org]);
+  /** @type {One[] | undefined} */
+  const all = data?.integrations;
+  const { name } = useOrganization(org);
   const filter = useFilter();
-  useTitle(org);
+  useTitle(name);
   const { need: needed, platform, text, sort } = filter;
   const shown = useMemo(() => chosen(all ?? [], filter), [all, needed, platform, text, sort]);
-  // Not drawn again while somebody types.
+  // Not drawn again while somebody types, but as time goes by.
+  const minute = Math.floor(Date.now() / 60_000);
   const above = useMemo(
     () => all && html`<${Cards} all=${all} /><${Timeline} org=${org} all=${all} />`,
-    [all],
+    [all, minute],
   );
   if (!all) {
     return html`<${Pending} what="the integrations" error=${error} retry=${reload} />`;
   }
   if (all.length === 0) {
-    return html`<h1 class="hidden">Integrations of ${org}</h1>
+    return html`<h1>${name}</h1>
       <${Empty} title="No account is connected yet.">
         <p>Whoever may manage integrations can connect one.</p>
       <//>`;
   }
   return html`
     <${Stale} error=${error} />
-    <h1 class="hidden">Integrations of ${org}</h1>
+    <${Late} since=${data.unchecked_since} />
+    <h1>${name}</h1>
     <${Triage} all=${all} filter=${filter} />
     ${above}
     <${Filters} all=${all} filter=${filter} />
@@ -51,6 +58,14 @@ export function Dashboard({ parameters: [org] }) {
     }
   `;
 }
+
+/** That nothing is being renewed, if so. @param {{since: string | null}} of */
+const Late = ({ since }) =>
+  since &&
+  html`<p class="notice failed" role="alert">
+    Token Warden has not checked these accounts since ${exactly(since)}. Until it does, nothing is
+    renewed, and nobody is warned of what ends. Tell whoever runs it.
+  </p>`;
 
 /** The filter, as the address has it. */
 function useFilter() {
@@ -95,19 +110,16 @@ function Cards({ all }) {
   if (urgent.length === 0) {
     return null;
   }
-  const now = Date.now();
   const more = urgent.length - MAX_CARDS;
   return html`<h2 class="hidden">What needs you</h2>
     <ul class="cards">
-      ${urgent
-        .slice(0, MAX_CARDS)
-        .map((of) => html`<${Card} key=${of.integration_id} of=${of} now=${now} />`)}
+      ${urgent.slice(0, MAX_CARDS).map((of) => html`<${Card} key=${of.integration_id} of=${of} />`)}
     </ul>
     ${more > 0 && html`<p class="fine">${more} more are in the table.</p>`}`;
 }
 
-/** One integration that needs a person, with the one thing to do. @param {{of: One, now: number}} of */
-function Card({ of, now }) {
+/** One integration that needs a person, with the one thing to do. @param {{of: One}} of */
+function Card({ of }) {
   const { icon, word } = NEEDS[need(of)];
   const name = of.username ?? of.integration_id;
   return html`<li class="card ${need(of)}">
@@ -120,7 +132,8 @@ function Card({ of, now }) {
       ${
         isBroken(of)
           ? html`<${Since} of=${of} />`
-          : html`Ends <${When} at=${of.reconnect_by} now=${now} never="" />`
+          : of.reconnect_by &&
+            html`Ends <time datetime=${of.reconnect_by}>${exactly(of.reconnect_by)}</time>`
       }
     </p>
     ${

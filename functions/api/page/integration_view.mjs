@@ -5,7 +5,7 @@ import { Confirm } from "./confirm.mjs";
 import { History } from "./history.mjs";
 import { html, useRef, useState } from "./html.mjs";
 import { NEEDS, isBroken, need } from "./integration.mjs";
-import { usePermissions } from "./organizations.mjs";
+import { useOrganization } from "./organizations.mjs";
 import { Quota } from "./quota.mjs";
 import { Pending, Stale, Told, useAction, useLive, useTitle } from "./states.mjs";
 import { Since, When } from "./table.mjs";
@@ -18,7 +18,7 @@ export function Integration({ parameters: [org, id] }) {
   const home = `dashboard/${encodeURIComponent(org)}`;
   const path = `api/${home}/integrations/${encodeURIComponent(id)}`;
   const { data: of, error, reload } = useLive(() => get(path), [org, id]);
-  const permissions = usePermissions(org);
+  const { permissions } = useOrganization(org);
   const [run, outcome] = useAction();
   useTitle(of?.username ?? id);
   if (!of) {

@@ -2,8 +2,8 @@
 
 import { call, getAll } from "./api.mjs";
 import { Confirm } from "./confirm.mjs";
-import { html, useEffect, useState } from "./html.mjs";
-import { usePermissions } from "./organizations.mjs";
+import { html, useState } from "./html.mjs";
+import { useOrganization } from "./organizations.mjs";
 import { Pending, Stale, Told, useAction, useLive, useTitle } from "./states.mjs";
 
 /** What each permission lets somebody do. @type {[string, string][]} */
@@ -20,23 +20,28 @@ const PERMISSIONS = [
 export function Members({ parameters: [org] }) {
   const home = `dashboard/${encodeURIComponent(org)}`;
   const path = `api/${home}/members`;
-  const { data: members, error, reload } = useLive(() => getAll(path, "members"), [org]);
-  const manages = usePermissions(org).includes("manage_members");
+  const { data, error, reload } = useLive(() => getAll(path, "members"), [org]);
+  /** @type {Person[] | undefined} */
+  const members = data?.members;
+  const manages = useOrganization(org).permissions.includes("manage_members");
   const [run, outcome] = useAction();
   const [question, setQuestion] = useState(/** @type {Question | null} */ (null));
   // What is being saved, until the list has it.
   const [wanted, setWanted] = useState(/** @type {Person | null} */ (null));
-  useEffect(() => setWanted(null), [members]);
   useTitle("Members");
   if (!members) {
     return html`<${Pending} what="the members" error=${error} retry=${reload} />`;
   }
   const one = (/** @type {string} */ user) => `${path}/${encodeURIComponent(user)}`;
   const save = (/** @type {Person} */ member) =>
-    run(() => {
+    run(async () => {
       setWanted(member);
-      const { user_id: user, permissions } = member;
-      return call("PUT", one(user), { permissions });
+      try {
+        await call("PUT", one(member.user_id), { permissions: member.permissions });
+        await reload();
+      } finally {
+        setWanted(null);
+      }
     }, `Saved what ${member.user_id} may do.`);
   const add = (/** @type {string} */ user) =>
     run(async () => {

@@ -6,14 +6,14 @@ import { goOn } from "./router.mjs";
 import { Empty, Pending, useLive, useTitle } from "./states.mjs";
 
 /**
- * What the reader may do in an organisation; nothing until that is known.
+ * An organisation's name, and what the reader may do there; nothing until that is known.
  * @param {string} org
- * @returns {string[]}
+ * @returns {{name: string, permissions: string[]}}
  */
-export function usePermissions(org) {
+export function useOrganization(org) {
   const { data } = useLive(() => get("api/organizations"), []);
   const mine = data?.organizations.find((/** @type {any} */ of) => of.org_id === org);
-  return mine?.permissions ?? [];
+  return mine ?? { name: org, permissions: [] };
 }
 
 export function Organizations() {

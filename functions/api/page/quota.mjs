@@ -1,7 +1,7 @@
-// What is left of an integration's quota.
+// How much of an integration's quota is used.
 
 import { get } from "./api.mjs";
-import { html, useRef } from "./html.mjs";
+import { html } from "./html.mjs";
 import { useLive } from "./states.mjs";
 import { fromNow, span } from "./time.mjs";
 
@@ -9,9 +9,10 @@ import { fromNow, span } from "./time.mjs";
 
 /** @param {{org: string, id: string}} of */
 export function Quota({ org, id }) {
-  const page = useRef("");
-  const path = `api/dashboard/${encodeURIComponent(org)}/rate-limits`;
-  const { data: quota } = useLive(() => find(path, id, page), [org, id]);
+  const one = new URLSearchParams({ integration_id: id });
+  const path = `api/dashboard/${encodeURIComponent(org)}/rate-limits?${one}`;
+  const { data } = useLive(() => get(path), [org, id]);
+  const quota = data?.integrations[0];
   if (!quota?.period) {
     return null;
   }
@@ -29,32 +30,11 @@ export function Quota({ org, id }) {
 
 /** @param {{window: Window, now: number}} of */
 function Bar({ window: { limit, seconds, remaining, reset }, now }) {
+  const used = limit - remaining;
   const more = new Date(reset * 1000).toISOString();
   return html`<label class="quota">
-    <span>${remaining} of ${limit} calls left in any ${span(seconds)}</span>
-    <meter max=${limit} low=${limit / 10} optimum=${limit} value=${remaining}></meter>
-    <span class="fine">${remaining < limit ? `More free ${fromNow(more, now)}` : "None used"}</span>
+    <span>${used} of ${limit} calls used in any ${span(seconds)}</span>
+    <meter max=${limit} high=${limit * 0.9} optimum="0" value=${used}></meter>
+    ${used > 0 && html`<span class="fine">More free ${fromNow(more, now)}</span>`}
   </label>`;
-}
-
-/**
- * Finds the row of an integration, and remembers on which page of the list it was.
- * @param {string} path
- * @param {string} id
- * @param {{current: string}} page
- */
-async function find(path, id, page) {
-  let next = page.current;
-  do {
-    const query = next && `?${new URLSearchParams({ next })}`;
-    const answer = await get(path + query);
-    const isIt = (/** @type {any} */ row) => row.integration_id === id;
-    if (answer.integrations.some(isIt)) {
-      page.current = next;
-      return answer.integrations.find(isIt);
-    }
-    next = answer.next;
-  } while (next);
-  page.current = "";
-  return null;
 }

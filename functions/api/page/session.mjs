@@ -43,9 +43,22 @@ export const accessToken = () => tokens?.access ?? null;
 /** Where the identity provider sends people back to. */
 const home = () => new URL(".", document.baseURI).href;
 
+/**
+ * Asks our own origin.
+ * @param {string} path
+ * @param {RequestInit} [init]
+ */
+export async function reach(path, init) {
+  try {
+    return await fetch(path, { cache: "no-store", ...init });
+  } catch {
+    throw new Error("Token Warden could not be reached. Are you offline?");
+  }
+}
+
 /** @returns {Promise<SignIn>} */
 async function settings() {
-  const response = await fetch("sign-in", { cache: "no-store" });
+  const response = await reach("sign-in");
   const body = await response.json();
   if (!response.ok) {
     throw new Error(body.detail);
@@ -118,7 +131,8 @@ async function leave(returnTo, prompt) {
 }
 
 /**
- * Gets a new access token, one at a time. Returns whether there is one.
+ * Gets a new access token, one at a time. Returns whether there is one; never, if the browser
+ * leaves to sign the person in again.
  * @returns {Promise<boolean>}
  */
 export function renew() {
@@ -132,8 +146,9 @@ export function renew() {
     if (!renewed) {
       tokens = null;
       await leave(location.href, "none");
+      await new Promise(() => {});
     }
-    return Boolean(renewed);
+    return true;
   })().finally(() => {
     renewing = null;
   });
@@ -173,11 +188,12 @@ export async function signOut() {
  * @returns {Promise<boolean>}
  */
 async function exchange(grant) {
-  const response = await fetch("sign-in/token", {
-    method: "POST",
-    body: new URLSearchParams(grant),
-    cache: "no-store",
-  });
+  const body = new URLSearchParams(grant);
+  const response = await reach("sign-in/token", { method: "POST", body });
+  if (response.status >= 500) {
+    // The identity provider does not answer: nobody is sent there.
+    throw new Error((await response.json()).detail);
+  }
   if (!response.ok) {
     return false;
   }

@@ -97,17 +97,19 @@ const ACTED = "warden:acted";
 /** How often a visible page asks again, in milliseconds; a hidden one less and less. */
 const INTERVAL = 15_000;
 const LONGEST = 10 * 60_000;
+/** It pauses at least so many times as long as the answer took: a long list is asked for less. */
+const PAUSE = 10;
 
 /**
  * Reads something, and again while the page is open.
  * @template T
  * @param {() => Promise<T>} read
  * @param {unknown[]} of what it depends on
- * @returns {{data: T | undefined, error: any, reload: () => void}}
+ * @returns {{data: T | undefined, error: any, reload: () => Promise<void>}}
  */
 export function useLive(read, of) {
   const [state, setState] = useState(/** @type {{data?: T, error?: any}} */ ({}));
-  const again = useRef(() => {});
+  const again = useRef(async () => {});
   useEffect(() => {
     let wait = INTERVAL;
     let timer = 0;
@@ -116,6 +118,7 @@ export function useLive(read, of) {
       clearTimeout(timer);
       latest += 1;
       const turn = latest;
+      const began = performance.now();
       /** @type {(before: {data?: T}) => {data?: T, error?: any}} */
       let change;
       try {
@@ -128,7 +131,8 @@ export function useLive(read, of) {
         return;
       }
       setState(change);
-      wait = document.hidden ? Math.min(wait * 2, LONGEST) : INTERVAL;
+      const least = Math.max(INTERVAL, PAUSE * (performance.now() - began));
+      wait = Math.min(document.hidden ? wait * 2 : least, LONGEST);
       timer = setTimeout(load, wait);
     };
     const wake = () => {
