@@ -158,7 +158,7 @@ export async function accounts(test, { gateway, token }) {
     await page.getByRole("button", { name: "Reset quota…" }).click();
     await question.getByRole("button", { name: "Reset quota" }).click();
     await told(page, "Its quota is whole again.");
-    await page.getByText("Quota reset by olga").waitFor();
+    await page.getByText("Quota reset by olga").first().waitFor();
     await unused.waitFor();
     await bar("0 of 50 calls used in any minute").waitFor();
   });

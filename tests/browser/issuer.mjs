@@ -95,7 +95,8 @@ export async function otherIssuer(test, { warden, home }) {
         await page.getByPlaceholder("Enter any login").waitFor();
         assert.equal(new URL(page.url()).origin, issuer);
       },
-      { user: null, stack },
+      // It has no icon.
+      { user: null, stack, refusals: [404] },
     );
   } finally {
     server.close();

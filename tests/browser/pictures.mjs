@@ -16,7 +16,7 @@ try {
       await page.getByRole("table").waitFor();
       await page.screenshot({ path: join(folder, `dashboard-${colorScheme}.png`) });
     };
-    const options = { user: "olga", colorScheme, viewport: { width: 1280, height: 800 } };
+    const options = { user: "olga", colorScheme, viewport: { width: 1280, height: 1000 } };
     await visit(browser, stack, look, options);
   }
 } finally {

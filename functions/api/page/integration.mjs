@@ -10,6 +10,7 @@ import { daysFromNow } from "./time.mjs";
  * @property {string} username
  * @property {string} account_id
  * @property {string} created_by
+ * @property {string} refresh_model
  * @property {string} status
  * @property {string} state
  * @property {string | null} since
@@ -42,7 +43,7 @@ export const NEEDS = {
   act: {
     icon: "!",
     word: "Act first",
-    count: (n) => `${n} ${n === 1 ? "waits" : "wait"} for you at the platform`,
+    count: (n) => `${n} ${n === 1 ? "needs" : "need"} you to act`,
   },
   ends: {
     icon: "◔",
@@ -84,6 +85,17 @@ export const isBroken = (of) => of.status === "broken";
 
 /** Since when it is broken; what has expired is so since its end. @param {Integration} of */
 export const brokenSince = (of) => of.since ?? of.reconnect_by;
+
+/**
+ * What stands for the end of what has none.
+ * @param {Integration} of
+ */
+export function endless(of) {
+  if (need(of) === "off") {
+    return "–";
+  }
+  return need(of) === "healthy" && of.refresh_model !== "none" ? "Renews itself" : "No end known";
+}
 
 /** @param {string} a @param {string} b */
 const compare = (a, b) => (a < b ? -1 : Number(a > b));

@@ -28,12 +28,14 @@ export function Quota({ org, id }) {
   </section>`;
 }
 
+const count = (/** @type {number} */ calls) => calls.toLocaleString("en");
+
 /** @param {{window: Window, now: number}} of */
 function Bar({ window: { limit, seconds, remaining, reset }, now }) {
   const used = limit - remaining;
   const more = new Date(reset * 1000).toISOString();
   return html`<label class="quota">
-    <span>${used} of ${limit} calls used in any ${span(seconds)}</span>
+    <span>${count(used)} of ${count(limit)} calls used in any ${span(seconds)}</span>
     <meter max=${limit} high=${limit * 0.9} optimum="0" value=${used}></meter>
     ${used > 0 && html`<span class="fine">More free ${fromNow(more, now)}</span>`}
   </label>`;

@@ -90,7 +90,7 @@ function Explain({ of, begin }) {
       ${of.platform_name} asks you to sign in and to allow Token Warden again. Use the account
       ${" "}${named(of)}.
     </p>
-    <p>
+    <p class="actions">
       <button type="button" class="button" onClick=${begin}>Continue to ${of.platform_name}</button>
     </p>
   `;

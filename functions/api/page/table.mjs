@@ -1,7 +1,7 @@
 // All integrations, of which only those in view are drawn.
 
 import { html, useEffect, useRef, useState } from "./html.mjs";
-import { NEEDS, brokenSince, isBroken, need } from "./integration.mjs";
+import { NEEDS, brokenSince, endless, isBroken, need } from "./integration.mjs";
 import { exactly, fromNow } from "./time.mjs";
 
 /** @typedef {import("./integration.mjs").Integration} Integration */
@@ -55,7 +55,7 @@ function Row({ of, now, index }) {
       ${
         isBroken(of)
           ? html`<${Since} of=${of} />`
-          : html`<${When} at=${of.reconnect_by} now=${now} never="No end known" />`
+          : html`<${When} at=${of.reconnect_by} now=${now} never=${endless(of)} />`
       }
     </td>
     <td><${When} at=${of.renewed_at} now=${now} never="–" /></td>
