@@ -4,6 +4,7 @@
 pub mod json;
 pub mod layers;
 pub mod member;
+pub mod openapi;
 pub mod problem;
 pub mod query;
 pub mod quota_view;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use shared::aws::quota::QuotaError;
 use shared::aws::tables::TableError;
 use shared::registration::RegistrationError;
+use utoipa::ToSchema;
 
 /// The `Retry-After` of a 503; the gateway's own has the same (`infra/template.yaml`).
 const RETRY_AFTER_SECONDS: u32 = 5;
@@ -24,16 +25,22 @@ pub struct Problem {
     members: Map<String, Value>,
 }
 
-#[derive(Serialize)]
-struct ProblemDetails<'a> {
+/// An error (RFC 9457). It may have members beside these.
+#[derive(Serialize, ToSchema)]
+pub struct ProblemDetails {
+    #[schema(examples("about:blank"))]
     r#type: &'static str,
-    title: &'a str,
+    /// The status in words.
+    title: &'static str,
     status: u16,
-    detail: &'a str,
+    /// What is wrong, and what to do.
+    detail: String,
+    /// The request's id, which the logs have too.
     #[serde(skip_serializing_if = "Option::is_none")]
-    instance: Option<&'a str>,
+    instance: Option<String>,
     #[serde(flatten)]
-    members: &'a Map<String, Value>,
+    #[schema(ignore)]
+    members: Map<String, Value>,
 }
 
 impl Problem {
@@ -197,9 +204,9 @@ pub fn render(mut response: Response, request_id: Option<&str>) -> Response {
         r#type: "about:blank",
         title: problem.status.canonical_reason().unwrap_or_default(),
         status: problem.status.as_u16(),
-        detail: &problem.detail,
-        instance: request_id,
-        members: &problem.members,
+        detail: problem.detail,
+        instance: request_id.map(str::to_owned),
+        members: problem.members,
     };
     let body = serde_json::to_vec(&details).unwrap_or_default();
     let (mut parts, _) = response.into_parts();

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 use shared::domain::quota::{Permit, QuotaStatus, WindowStatus};
+use utoipa::ToSchema;
 
 /// One window's numbers, and both windows by name.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct QuotaView {
     #[serde(flatten)]
     shown: WindowStatus,

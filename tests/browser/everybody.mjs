@@ -18,6 +18,7 @@ const VIEWS = {
   "connect?refused=unknown": ".failure",
   "dashboard/demo/members": "fieldset",
   "dashboard/demo/notifications": ".notices li",
+  docs: "article h3",
   "signed-out": "h1",
 };
 

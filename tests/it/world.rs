@@ -19,6 +19,8 @@ use shared::domain::report::SweepReport;
 use shared::registration::import::{Importer, Progress, Summary};
 use shared::{Clock, IntegrationId, OrgId, Variables};
 
+use crate::contract;
+
 pub(crate) struct World {
     pub(crate) stack: Stack,
     pub(crate) clock: Clock,
@@ -35,12 +37,17 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) async fn of(request: reqwest::RequestBuilder) -> Self {
-        let response = request.send().await.unwrap();
-        Self {
+        let (http, request) = request.build_split();
+        let request = request.unwrap();
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = http.execute(request).await.unwrap();
+        let answer = Self {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
             text: response.text().await.unwrap(),
-        }
+        };
+        contract::check(&method, &path, &answer);
+        answer
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -223,8 +230,7 @@ impl World {
         path: &str,
         authorization: Option<&str>,
     ) -> Answer {
-        let url = format!("{}{path}", self.stack.addresses().gateway);
-        let mut request = self.http.request(method.parse().unwrap(), url);
+        let mut request = self.request(method, path);
         if let Some(value) = authorization {
             request = request.header("authorization", value);
         }
@@ -238,15 +244,19 @@ impl World {
     }
 
     /// Begins a request to the gateway.
+    pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let url = format!("{}{path}", self.stack.addresses().gateway);
+        self.http.request(method.parse().unwrap(), url)
+    }
+
+    /// Begins a request to the gateway with a token of `user`.
     pub(crate) fn request_as(
         &self,
         user: &str,
         method: &str,
         path: &str,
     ) -> reqwest::RequestBuilder {
-        let url = format!("{}{path}", self.stack.addresses().gateway);
-        let request = self.http.request(method.parse().unwrap(), url);
-        request.bearer_auth(self.token(user))
+        self.request(method, path).bearer_auth(self.token(user))
     }
 
     pub(crate) async fn send_as(&self, user: &str, method: &str, path: &str) -> Answer {

@@ -1,18 +1,26 @@
 // The page: who is signed in, and which view the address names.
 
 import { Dashboard } from "./dashboard.mjs";
+import { Docs } from "./docs.mjs";
 import { html, render, useEffect, useState } from "./html.mjs";
 import { Integration } from "./integration_view.mjs";
 import { Members } from "./members.mjs";
 import { Badge, Notifications } from "./notifications.mjs";
 import { Organizations } from "./organizations.mjs";
 import { Connect, Reconnect, Refused } from "./reconnect.mjs";
-import { route, useAddress } from "./router.mjs";
+import { current, route, useAddress } from "./router.mjs";
 import { begin, signOut } from "./session.mjs";
 import { Failure } from "./states.mjs";
 
-/** The views by their addresses, below the document's base. @type {[RegExp, Function][]} */
+/** The views that anybody sees, by their addresses below the document's base. @type {[RegExp, Function][]} */
+const OPEN = [
+  [/^docs$/, Docs],
+  [/^signed-out$/, SignedOut],
+];
+
+/** The views for whoever is signed in. @type {[RegExp, Function][]} */
 const VIEWS = [
+  [/^docs$/, Docs],
   [/^$/, Organizations],
   [/^dashboard\/([^/]+)$/, Dashboard],
   [/^dashboard\/([^/]+)\/integrations\/([^/]+)$/, Integration],
@@ -32,6 +40,7 @@ function App() {
       <a href="./" class="name">Token Warden</a>
       <nav aria-label="Organisation">
         ${org && html`<a href="dashboard/${org}/connect">Connect</a> <a href="dashboard/${org}/members">Members</a> <${Badge} org=${decodeURIComponent(org)} />`}
+        <a href="docs">API</a>
         <button type="button" class="quiet" onClick=${signOut}>Sign out</button>
       </nav>
     </header>
@@ -66,16 +75,15 @@ function Page() {
     : html`<main><p class="loading" role="status">Signing in…</p></main>`;
 }
 
+function SignedOut() {
+  return html`
+    <h1>You are signed out.</h1>
+    <p><a href="./">Sign in again</a></p>
+  `;
+}
+
 const root = document.getElementById("app");
 if (root) {
-  const isSignedOut = location.pathname.endsWith("/signed-out");
-  render(
-    isSignedOut
-      ? html`<main>
-          <h1>You are signed out.</h1>
-          <p><a href="./">Sign in again</a></p>
-        </main>`
-      : html`<${Page} />`,
-    root,
-  );
+  const [open] = route(OPEN, current());
+  render(open ? html`<main id="main"><${open} /></main>` : html`<${Page} />`, root);
 }

@@ -5,7 +5,7 @@ import { useEffect, useState } from "./html.mjs";
 const CHANGED = "warden:address";
 
 /** The address below the document's base, without its query. */
-function current() {
+export function current() {
   const base = new URL(document.baseURI).pathname;
   return location.pathname.slice(base.length).replace(/\/$/, "");
 }

@@ -6,11 +6,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use serde_json::json;
+use serde::Serialize;
 use shared::aws::check_tokens::{CheckError, CheckTokensClient};
 use shared::domain::check_result::CheckResult;
 use shared::domain::report::Checked;
 use shared::{Clock, IntegrationKey};
+use utoipa::ToSchema;
 
 use crate::app::App;
 use edge::member::Member;
@@ -19,8 +20,28 @@ use edge::problem::Problem;
 /// How long an answer may take: the gateway gives up after 29 s.
 const INVOKE_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// `POST .../integrations/{integrationId}/check`: the result of the check, or
-/// 202 where it takes longer than the gateway waits.
+/// The answer to a check that takes longer than the gateway waits.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct GoesOn {
+    message: String,
+}
+
+/// Checks an integration now
+///
+/// Refreshes it; where nothing refreshes it, asks the platform whether its token works.
+#[utoipa::path(
+    post,
+    path = "/api/dashboard/{orgId}/integrations/{integrationId}/check",
+    operation_id = "checkIntegration",
+    tag = "Integrations",
+    security(("bearer" = ["manage_integrations"])),
+    responses(
+        (status = 200, description = "What came of it.", body = Checked),
+        (status = 202, description = "It takes longer than 25 s and goes on; the history will say.", body = GoesOn),
+        (status = 502, description = "The check failed. A later sweep does what is due."),
+        (status = 503, description = "The function that checks, or the authorizer, is busy."),
+    ),
+)]
 pub(crate) async fn check(member: Member, State(app): State<App>) -> Result<Response, Problem> {
     member.must_manage()?;
     let key = member.integration()?;
@@ -38,7 +59,7 @@ pub(crate) async fn check(member: Member, State(app): State<App>) -> Result<Resp
                 "The check takes longer than usual and goes on. Its result will be in the history \
                  of /api/dashboard/{org_id}/integrations/{integration_id}."
             );
-            Ok((StatusCode::ACCEPTED, Json(json!({ "message": message }))).into_response())
+            Ok((StatusCode::ACCEPTED, Json(GoesOn { message })).into_response())
         }
     }
 }

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use edge::json::parse_object;
 use edge::member::Member;
-use edge::problem::Problem;
+use edge::problem::{Problem, ProblemDetails};
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
 use serde::{Deserialize, Serialize};
@@ -21,9 +21,19 @@ use shared::platforms::catalog::UnknownPlatform;
 use shared::runtime::random_id;
 use shared::{IntegrationKey, Platform};
 use url::form_urlencoded;
+use utoipa::ToSchema;
 
 use crate::address::{base, origin};
 use crate::app::App;
+
+/// Why nothing was changed, beside what every problem says.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is described here, and written as a problem")]
+struct RefusedConsent {
+    #[serde(flatten)]
+    problem: ProblemDetails,
+    reason: ConsentRefusal,
+}
 
 /// Names the browser that began a consent, so that nobody can have another's browser finish it
 /// (RFC 9700, 4.7).
@@ -31,19 +41,39 @@ const COOKIE: &str = "warden_browser";
 /// Seconds: longer than any consent.
 const COOKIE_LIFETIME: u32 = 3_600;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Begun {
     url: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ConsentRequest)]
 struct Wanted {
+    /// Needed where the integration does not exist yet.
     #[serde(default)]
+    #[schema(value_type = Option<Platform>)]
     platform: Option<String>,
 }
 
-/// `POST .../integrations/{integrationId}/consent`: the address of the platform's page.
+/// Begins a consent
+///
+/// Answers the address of the platform's own page, to which a browser is sent, and sets the cookie by
+/// which the browser is known again. The consent lasts ten minutes, and works once.
+#[utoipa::path(
+    post,
+    path = "/api/dashboard/{orgId}/integrations/{integrationId}/consent",
+    operation_id = "beginConsent",
+    tag = "Consent",
+    security(("bearer" = ["manage_integrations"])),
+    request_body(content = Option<Wanted>, example = json!({"platform": "meta"})),
+    responses(
+        (status = 200, description = "Where to send the browser.", body = Begun,
+         headers(("set-cookie" = String, description = "`warden_browser`"))),
+        (status = 409, description = "Refused; `reason` says why.", body = RefusedConsent, content_type = "application/problem+json"),
+        (status = 503, description = "The function that does it, or the authorizer, is busy."),
+    ),
+)]
 pub(crate) async fn begin(
     member: Member,
     State(app): State<App>,
@@ -88,14 +118,32 @@ pub(crate) async fn begin(
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Confirmation {
     consent: String,
     account_id: String,
 }
 
-/// `POST .../integrations/{integrationId}/consent/confirm`: the person wants it all the same.
+/// Confirms a consent
+///
+/// Stores a grant that needs a person's yes: it is for another account, or allows less. Only whoever
+/// began it can.
+#[utoipa::path(
+    post,
+    path = "/api/dashboard/{orgId}/integrations/{integrationId}/consent/confirm",
+    operation_id = "confirmConsent",
+    tag = "Consent",
+    security(("bearer" = ["manage_integrations"])),
+    request_body(content = Confirmation, example = json!({
+        "consent": "d5a002083b7922ac19e64326a0b4a0a6", "account_id": "1234567890",
+    })),
+    responses(
+        (status = 200, description = "The grant is stored.", body = ConsentOutcome),
+        (status = 409, description = "Refused; `reason` says why.", body = RefusedConsent, content_type = "application/problem+json"),
+        (status = 503, description = "The function that does it, or the authorizer, is busy."),
+    ),
+)]
 pub(crate) async fn confirm(
     member: Member,
     State(app): State<App>,
@@ -118,8 +166,25 @@ pub(crate) async fn confirm(
     }
 }
 
-/// `GET /oauth/callback`: where platforms send people back to. The exchange must not wait for a
-/// page: some codes live 30 seconds.
+/// Finishes a consent
+///
+/// Where platforms send people back to. Exchanges the code at once, and leads on to the page.
+#[utoipa::path(
+    get,
+    path = "/oauth/callback",
+    operation_id = "finishConsent",
+    tag = "Consent",
+    security(()),
+    params(
+        ("state" = Option<String>, Query, description = "What the consent page was given."),
+        ("code" = Option<String>, Query, description = "The authorization code; TikTok Business calls it `auth_code`."),
+        ("error" = Option<String>, Query, description = "Why the platform gives no code."),
+    ),
+    responses(
+        (status = 303, description = "The page that says what came of it.", headers(("location" = String))),
+        (status = 503, description = "The function that exchanges the code is busy."),
+    ),
+)]
 pub(crate) async fn callback(
     State(app): State<App>,
     method: Method,

@@ -14,6 +14,7 @@ use shared::domain::integration::Integration;
 use shared::domain::severity::{MAX_WINDOW_DAYS, Severity, WarningWindow};
 use shared::domain::time_left;
 use shared::{IntegrationId, Platform};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::paging::{CURSOR_SOURCE, MAX_PAGE_BYTES, escaped_length};
@@ -24,9 +25,14 @@ use edge::query::QueryParameters;
 /// The most rows in one answer. Only unrealistically long names reach [`MAX_PAGE_BYTES`] first.
 const MAX_PAGE_ROWS: usize = 10_000;
 
-#[derive(Debug)]
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct ExpiringQuery {
+    /// How many days ahead; 7 if it is absent.
+    #[param(rename = "days", value_type = Option<u32>, minimum = 1, maximum = 365)]
     window: WarningWindow,
+    /// `next` of the page before.
+    #[param(value_type = Option<String>)]
     next: Option<ExpiryCursor>,
 }
 
@@ -38,7 +44,7 @@ struct ExpiryCursor {
 }
 
 /// The answer, soonest first.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct ExpiringTokens {
     expiring_tokens: Vec<ExpiringToken>,
     // The counts are of the rows above.
@@ -51,7 +57,7 @@ pub(crate) struct ExpiringTokens {
     next: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ExpiringToken {
     integration_id: IntegrationId,
     platform: Platform,
@@ -60,7 +66,9 @@ struct ExpiringToken {
     account_id: String,
     expires_at: String,
     expires_at_human: String,
+    #[schema(value_type = f64)]
     days_until_expiry: Number,
+    #[schema(value_type = f64)]
     hours_until_expiry: Number,
     severity: Severity,
     has_refresh_token: bool,
@@ -106,7 +114,18 @@ impl ExpiryCursor {
     }
 }
 
-/// `GET .../integrations/expiring-tokens`: one page of what expires within the window.
+/// Lists what ends soon
+///
+/// Soonest first. What has ended is not among it.
+#[utoipa::path(
+    get,
+    path = "/api/dashboard/{orgId}/integrations/expiring-tokens",
+    operation_id = "listExpiringTokens",
+    tag = "Integrations",
+    security(("bearer" = [])),
+    params(ExpiringQuery),
+    responses((status = 200, description = "At most 10,000 rows.", body = ExpiringTokens)),
+)]
 pub(crate) async fn list(
     member: Member,
     State(app): State<App>,

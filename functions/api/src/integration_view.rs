@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use shared::domain::alert::{integration_url, reconnect_url};
 use shared::domain::integration::{Integration, RetryReason, State};
 use shared::domain::integration_status::{IntegrationStatus, alert_threshold};
@@ -11,11 +12,14 @@ use shared::domain::state_message;
 use shared::domain::verdict::{PlatformAction, ReconnectReason};
 use shared::platforms::catalog::RefreshModel;
 use shared::{IntegrationId, OrgId, Platform, UserId};
+use utoipa::ToSchema;
+use utoipa::openapi::{ObjectBuilder, Type};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct IntegrationView {
     integration_id: IntegrationId,
     platform: Platform,
+    #[schema(examples("Google Ads"))]
     platform_name: &'static str,
     username: String,
     account_id: String,
@@ -48,17 +52,18 @@ pub(crate) struct IntegrationView {
 }
 
 /// An integration of whose row only the id can be read.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DamagedIntegration {
     integration_id: IntegrationId,
     status: IntegrationStatus,
+    #[schema(schema_with = damaged_schema)]
     state: StateName,
     message: &'static str,
     url: String,
     reconnect_url: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum ShownIntegration {
     Readable(Box<IntegrationView>),
@@ -75,6 +80,12 @@ impl ShownIntegration {
     }
 }
 
+/// No other integration has this state, so that a reader can tell the two apart.
+fn damaged_schema() -> ObjectBuilder {
+    let name = ObjectBuilder::new().schema_type(Type::String);
+    name.enum_values(Some([json!(StateName::Damaged)]))
+}
+
 impl DamagedIntegration {
     pub(crate) fn new(org: &OrgId, id: &IntegrationId) -> Self {
         Self {
@@ -88,7 +99,7 @@ impl DamagedIntegration {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StateName {
     Active,
@@ -100,7 +111,7 @@ pub(crate) enum StateName {
     Damaged,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 enum StateReason {
     Retry(RetryReason),

@@ -14,6 +14,7 @@ use shared::domain::integration_status::IntegrationStatus;
 use shared::registration::import::MAX_LINE;
 use shared::registration::{self, Change, Disconnected, Registration};
 use shared::{IntegrationId, OrgId, Platform};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::integration_view::{DamagedIntegration, IntegrationView, ShownIntegration, StateName};
@@ -34,17 +35,22 @@ const FILTERED_PAGE_ROWS: usize = 200;
 /// The most audit events that are shown with an integration.
 const MAX_HISTORY: usize = 50;
 
-#[derive(Debug)]
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct IntegrationsQuery {
     platform: Option<Platform>,
     state: Option<StateName>,
     status: Option<IntegrationStatus>,
+    /// The most rows of the answer; 50 if it is absent.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: usize,
+    /// `next` of the page before.
+    #[param(value_type = Option<String>)]
     next: Option<IntegrationId>,
 }
 
 /// One page, in the order of ids. A filtered page may be short or empty without being the last.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct IntegrationList {
     #[serde(flatten)]
     page: IntegrationPage,
@@ -52,7 +58,7 @@ pub(crate) struct IntegrationList {
     unchecked_since: Option<DateTime<Utc>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct IntegrationPage {
     integrations: Vec<ShownIntegration>,
     /// The value of `next` for the following page; null on the last.
@@ -60,7 +66,7 @@ struct IntegrationPage {
 }
 
 /// An integration and its latest audit events, newest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct IntegrationWithHistory {
     #[serde(flatten)]
     integration: ShownIntegration,
@@ -119,7 +125,18 @@ fn from_name<T: DeserializeOwned>(name: &str) -> Option<T> {
     serde_json::from_value(Value::String(name.to_owned())).ok()
 }
 
-/// `GET .../integrations`: one page.
+/// Lists integrations
+///
+/// One page. A filtered page may be short or empty without being the last.
+#[utoipa::path(
+    get,
+    path = "/api/dashboard/{orgId}/integrations",
+    operation_id = "listIntegrations",
+    tag = "Integrations",
+    security(("bearer" = [])),
+    params(IntegrationsQuery),
+    responses((status = 200, description = "One page, in the order of ids.", body = IntegrationList)),
+)]
 pub(crate) async fn list(
     member: Member,
     State(app): State<App>,
@@ -200,7 +217,17 @@ fn damaged(org: &OrgId, id: &IntegrationId) -> ShownIntegration {
     ShownIntegration::Damaged(DamagedIntegration::new(org, id))
 }
 
-/// `GET .../integrations/{integrationId}`: one integration and its history.
+/// Shows an integration
+///
+/// With its latest audit events.
+#[utoipa::path(
+    get,
+    path = "/api/dashboard/{orgId}/integrations/{integrationId}",
+    operation_id = "getIntegration",
+    tag = "Integrations",
+    security(("bearer" = [])),
+    responses((status = 200, description = "The integration and its history.", body = IntegrationWithHistory)),
+)]
 pub(crate) async fn show(
     member: Member,
     State(app): State<App>,
@@ -221,8 +248,28 @@ pub(crate) async fn show(
     }))
 }
 
-/// `PUT .../integrations/{integrationId}`: registers a credential, or replaces the
-/// one that is there.
+/// Registers an integration, or replaces its credential
+///
+/// Absent `metadata` leaves what is stored; without `refresh_token` the new credential has none. The
+/// same tokens again replace nothing.
+#[utoipa::path(
+    put,
+    path = "/api/dashboard/{orgId}/integrations/{integrationId}",
+    operation_id = "putIntegration",
+    tag = "Integrations",
+    security(("bearer" = ["manage_integrations"])),
+    request_body(content = Registration, example = json!({
+        "platform": "google", "username": "Example Ads", "account_id": "1234567890",
+        "access_token": "access-token", "refresh_token": "refresh-token",
+        "token_expires_at": "2026-11-30T09:00:00Z",
+    })),
+    responses(
+        (status = 201, description = "It is registered.", body = IntegrationView),
+        (status = 200, description = "It has this credential.", body = IntegrationView),
+        (status = 413, description = "The body is longer than 128 KiB."),
+        (status = 503, description = "Others kept changing it, or the caller could not be checked."),
+    ),
+)]
 pub(crate) async fn register(
     member: Member,
     State(app): State<App>,
@@ -256,7 +303,17 @@ fn parse_registration(body: &[u8]) -> Result<Registration, Problem> {
     Registration::parse(body).map_err(|faults| Problem::bad_request(format!("{faults}.")))
 }
 
-/// `DELETE .../integrations/{integrationId}`: erases the tokens.
+/// Disconnects an integration
+///
+/// Erases its tokens, also where the row cannot be read. The second request is answered as the first.
+#[utoipa::path(
+    delete,
+    path = "/api/dashboard/{orgId}/integrations/{integrationId}",
+    operation_id = "deleteIntegration",
+    tag = "Integrations",
+    security(("bearer" = ["manage_integrations"])),
+    responses((status = 204, description = "Its tokens are erased.")),
+)]
 pub(crate) async fn disconnect(
     member: Member,
     State(app): State<App>,

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use shared::UserId;
 use shared::aws::tables::{MembershipAction, MembershipChange, Put};
 use shared::domain::organization::{self, Membership, Organization, Permission};
+use utoipa::openapi::{ArrayBuilder, ObjectBuilder, Type};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::paging::{CURSOR_SOURCE, LIMIT_RANGE, decode_cursor, encode_cursor, parse_limit};
@@ -22,16 +24,27 @@ const MAX_BODY: usize = 16_384;
 /// The most permissions of a member.
 const MAX_PERMISSIONS: usize = 50;
 
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct MembersQuery {
+    /// The most rows of the answer; 50 if it is absent.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: usize,
+    /// `next` of the page before.
+    #[param(value_type = Option<String>)]
+    next: Option<UserId>,
+}
+
 /// One page, in the order of user ids. The owner comes first, beside the members of the first
 /// page.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MemberList {
     members: Vec<MemberView>,
     /// The value of `next` for the following page; null on the last.
     next: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MemberView {
     user_id: UserId,
     #[serde(flatten)]
@@ -39,17 +52,29 @@ pub(crate) struct MemberView {
 }
 
 /// What somebody is to an organisation.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MembershipView {
     role: Role,
     permissions: Vec<Permission>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Role {
     Owner,
     Member,
+}
+
+impl MembersQuery {
+    fn parse(query: Option<&str>) -> Result<Self, Problem> {
+        let parameters = QueryParameters::parse(query, &["limit", "next"])?;
+        let limit = parameters.get("limit", LIMIT_RANGE, parse_limit)?;
+        let next = parameters.get("next", CURSOR_SOURCE, decode_cursor)?;
+        Ok(Self {
+            limit: limit.unwrap_or(DEFAULT_LIMIT),
+            next,
+        })
+    }
 }
 
 impl From<&Membership> for MembershipView {
@@ -79,16 +104,24 @@ impl From<organization::Member> for MemberView {
     }
 }
 
-/// `GET .../members`: one page.
+/// Lists members
+///
+/// In the order of user ids. The first page has the owner beside them.
+#[utoipa::path(
+    get,
+    path = "/api/dashboard/{orgId}/members",
+    operation_id = "listMembers",
+    tag = "Organisations",
+    security(("bearer" = [])),
+    params(MembersQuery),
+    responses((status = 200, description = "One page.", body = MemberList)),
+)]
 pub(crate) async fn list(
     member: Member,
     State(app): State<App>,
     uri: Uri,
 ) -> Result<Json<MemberList>, Problem> {
-    let parameters = QueryParameters::parse(uri.query(), &["limit", "next"])?;
-    let limit = parameters.get("limit", LIMIT_RANGE, parse_limit)?;
-    let after: Option<UserId> = parameters.get("next", CURSOR_SOURCE, decode_cursor)?;
-    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    let MembersQuery { limit, next: after } = MembersQuery::parse(uri.query())?;
     let (organization, page) = tokio::try_join!(organization(&app, &member), async {
         let page = app
             .organizations
@@ -123,7 +156,15 @@ fn user(member: &Member) -> Result<UserId, Problem> {
     member.route().user.clone().ok_or_else(no_such_member)
 }
 
-/// `GET .../members/{userId}`.
+/// Shows a member
+#[utoipa::path(
+    get,
+    path = "/api/dashboard/{orgId}/members/{userId}",
+    operation_id = "getMember",
+    tag = "Organisations",
+    security(("bearer" = [])),
+    responses((status = 200, description = "The member.", body = MemberView)),
+)]
 pub(crate) async fn show(
     member: Member,
     State(app): State<App>,
@@ -134,13 +175,39 @@ pub(crate) async fn show(
     Ok(Json(MemberView::new(user, &membership)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = MemberRequest)]
 struct Body {
+    #[schema(schema_with = known_permissions)]
     permissions: Vec<String>,
 }
 
-/// `PUT .../members/{userId}`: adds a member, or replaces their permissions.
+fn known_permissions() -> ArrayBuilder {
+    let known = Permission::KNOWN.each_ref().map(Permission::name);
+    let name = ObjectBuilder::new().schema_type(Type::String);
+    ArrayBuilder::new()
+        .items(name.enum_values(Some(known)))
+        .max_items(Some(MAX_PERMISSIONS))
+}
+
+/// Adds a member, or replaces their permissions
+///
+/// Takes no other permission than ours, unless the member has it from an import.
+#[utoipa::path(
+    put,
+    path = "/api/dashboard/{orgId}/members/{userId}",
+    operation_id = "putMember",
+    tag = "Organisations",
+    security(("bearer" = ["manage_members"])),
+    request_body(content = Body, example = json!({"permissions": ["manage_integrations"]})),
+    responses(
+        (status = 201, description = "They are a member now.", body = MemberView),
+        (status = 200, description = "They have these permissions.", body = MemberView),
+        (status = 409, description = "They are the owner, who has every permission."),
+        (status = 413, description = "The body is longer than 16 KiB."),
+    ),
+)]
 pub(crate) async fn put(
     member: Member,
     State(app): State<App>,
@@ -173,7 +240,18 @@ pub(crate) async fn put(
     Ok((status, Json(changed.into())))
 }
 
-/// `DELETE .../members/{userId}`.
+/// Removes a member
+#[utoipa::path(
+    delete,
+    path = "/api/dashboard/{orgId}/members/{userId}",
+    operation_id = "deleteMember",
+    tag = "Organisations",
+    security(("bearer" = ["manage_members"])),
+    responses(
+        (status = 204, description = "They are no member any more."),
+        (status = 409, description = "They are the owner."),
+    ),
+)]
 pub(crate) async fn remove(member: Member, State(app): State<App>) -> Result<StatusCode, Problem> {
     member.must_manage_members()?;
     let user_id = user(&member)?;

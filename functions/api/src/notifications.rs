@@ -9,6 +9,7 @@ use shared::OrgId;
 use shared::domain::alert::AlertKind;
 use shared::domain::notification::Notification;
 use shared::domain::severity::Severity;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::paging::{CURSOR_SOURCE, LIMIT_RANGE, parse_limit};
@@ -18,15 +19,21 @@ use edge::query::QueryParameters;
 
 const DEFAULT_LIMIT: usize = 20;
 
-#[derive(Debug)]
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct NotificationsQuery {
+    /// Whether only those are listed that have not been read.
+    #[param(value_type = Option<bool>)]
     unread: bool,
+    /// The most rows of the answer; 20 if it is absent.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: usize,
+    /// `next` of the page before.
     next: Option<String>,
 }
 
 /// One page, newest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct NotificationPage {
     notifications: Vec<NotificationView>,
     /// Counts the unread notifications of all pages.
@@ -35,7 +42,7 @@ pub(crate) struct NotificationPage {
     next: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct NotificationView {
     notification_id: String,
     org_id: OrgId,
@@ -43,6 +50,8 @@ struct NotificationView {
     kind: AlertKind,
     title: String,
     message: String,
+    /// The facts, such as `integration_id`, `platform`, `expires_at`.
+    #[schema(value_type = Object)]
     data: Value,
     severity: Severity,
     is_read: bool,
@@ -70,7 +79,18 @@ fn parse_cursor(value: &str) -> Option<String> {
     ((1..=128).contains(&value.len()) && value.bytes().all(plain)).then(|| value.to_owned())
 }
 
-/// `GET .../notifications`: one page of the member's own.
+/// Lists the caller's own notifications
+///
+/// Newest first.
+#[utoipa::path(
+    get,
+    path = "/api/dashboard/{orgId}/notifications",
+    operation_id = "listNotifications",
+    tag = "Notifications",
+    security(("bearer" = [])),
+    params(NotificationsQuery),
+    responses((status = 200, description = "One page.", body = NotificationPage)),
+)]
 pub(crate) async fn list(
     member: Member,
     State(app): State<App>,
@@ -94,7 +114,15 @@ pub(crate) async fn list(
     }))
 }
 
-/// `POST .../notifications/{notificationId}/read`.
+/// Marks a notification as read
+#[utoipa::path(
+    post,
+    path = "/api/dashboard/{orgId}/notifications/{notificationId}/read",
+    operation_id = "readNotification",
+    tag = "Notifications",
+    security(("bearer" = [])),
+    responses((status = 204, description = "It is read.")),
+)]
 pub(crate) async fn mark_read(
     member: Member,
     State(app): State<App>,
@@ -110,12 +138,22 @@ pub(crate) async fn mark_read(
 }
 
 /// How many notifications were marked.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MarkedRead {
     marked: usize,
 }
 
-/// `POST .../notifications/read-all`: marks all that there are now.
+/// Marks all notifications as read
+///
+/// All that there are now.
+#[utoipa::path(
+    post,
+    path = "/api/dashboard/{orgId}/notifications/read-all",
+    operation_id = "readAllNotifications",
+    tag = "Notifications",
+    security(("bearer" = [])),
+    responses((status = 200, description = "How many were unread.", body = MarkedRead)),
+)]
 pub(crate) async fn mark_all_read(
     member: Member,
     State(app): State<App>,

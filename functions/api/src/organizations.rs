@@ -5,6 +5,7 @@ use axum::extract::State;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use shared::OrgId;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::members::MembershipView;
@@ -14,13 +15,13 @@ use edge::problem::Problem;
 /// How many organisations are read at once.
 const CONCURRENCY: usize = 16;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OrganizationList {
     /// In the order of their ids.
     organizations: Vec<OrganizationView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct OrganizationView {
     org_id: OrgId,
     name: String,
@@ -28,7 +29,17 @@ struct OrganizationView {
     membership: MembershipView,
 }
 
-/// `GET /api/organizations`.
+/// Lists the caller's organisations
+///
+/// Those that they own or belong to.
+#[utoipa::path(
+    get,
+    path = "/api/organizations",
+    operation_id = "listOrganizations",
+    tag = "Organisations",
+    security(("bearer" = [])),
+    responses((status = 200, description = "In the order of their ids.", body = OrganizationList)),
+)]
 pub(crate) async fn list(
     caller: AuthenticatedCaller,
     State(app): State<App>,

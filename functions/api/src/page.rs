@@ -4,14 +4,17 @@
 
 use std::sync::LazyLock;
 
-use axum::Router;
 use axum::extract::Path;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use edge::problem::Problem;
 use http::header;
 use http::request::Parts;
 use shared::domain::digest::hex128;
+use utoipa::PartialSchema;
+use utoipa::openapi::path::{HttpMethod, Operation, Paths};
+use utoipa::openapi::{Content, Response, SecurityRequirement};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::address::base;
 use crate::app::App;
@@ -34,6 +37,7 @@ const FILES: &[File] = files! {
     "app.mjs": SCRIPT,
     "confirm.mjs": SCRIPT,
     "dashboard.mjs": SCRIPT,
+    "docs.mjs": SCRIPT,
     "history.mjs": SCRIPT,
     "html.mjs": SCRIPT,
     "icon.svg": PICTURE,
@@ -72,7 +76,7 @@ static DIGEST: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The addresses of the page. All are one document, whose script shows what the address names.
-const ADDRESSES: [&str; 9] = [
+const ADDRESSES: [&str; 10] = [
     "/",
     "/connect",
     "/dashboard/{orgId}",
@@ -81,17 +85,30 @@ const ADDRESSES: [&str; 9] = [
     "/dashboard/{orgId}/integrations/{integrationId}/reconnect",
     "/dashboard/{orgId}/members",
     "/dashboard/{orgId}/notifications",
+    "/docs",
     "/signed-out",
 ];
 
-pub(crate) fn router() -> Router<App> {
-    let routes = Router::new();
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    let html = Content::builder().schema(Some(String::schema())).build();
+    let answer = Response::builder()
+        .description("The page.")
+        .content("text/html", html);
+    let operation = Operation::builder()
+        .summary(Some("Shows the page"))
+        .tag("The page")
+        .securities(Some([SecurityRequirement::default()]))
+        .response("200", answer)
+        .build();
+    let routes = OpenApiRouter::new();
     ADDRESSES.iter().fold(routes, |routes, address| {
-        routes.route(address, get(document))
+        let mut paths = Paths::new();
+        paths.add_path_operation(*address, vec![HttpMethod::Get], operation.clone());
+        routes.routes((Vec::new(), paths, get(document)))
     })
 }
 
-async fn document(parts: Parts) -> Response {
+async fn document(parts: Parts) -> axum::response::Response {
     let assets = format!("assets/{}/", *DIGEST);
     let text = DOCUMENT
         .replace("{base}", &base(&parts))
@@ -105,10 +122,18 @@ async fn document(parts: Parts) -> Response {
     (headers, text).into_response()
 }
 
-/// `GET /assets/{digest}/{path+}`.
+/// Serves a file of the page
+#[utoipa::path(
+    get,
+    path = "/assets/{digest}/{*path}",
+    operation_id = "getAsset",
+    tag = "The page",
+    security(()),
+    responses((status = 200, description = "The file.", content_type = "*/*", body = String)),
+)]
 pub(crate) async fn asset(
     Path((digest, path)): Path<(String, String)>,
-) -> Result<Response, Problem> {
+) -> Result<axum::response::Response, Problem> {
     let file = FILES.iter().find(|File(name, ..)| *name == path);
     let file = file.filter(|_| digest == *DIGEST);
     let File(_, kind, text) = file.ok_or_else(Problem::no_such_route)?;

@@ -8,18 +8,25 @@ use serde::Serialize;
 use shared::Platform;
 use shared::domain::consent_refusal::ConsentRefusal;
 use shared::domain::quota::{Policies, Policy, Window};
+use utoipa::ToSchema;
 
 use crate::app::App;
 use edge::member::AuthenticatedCaller;
 
-#[derive(Debug, Serialize)]
-pub(crate) struct PlatformPolicies {
-    platforms: Vec<PlatformPolicy>,
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PlatformList {
+    #[serde(flatten)]
+    policies: PlatformPolicies,
     /// What the `reason` means for which a consent was refused.
     consent_refusals: BTreeMap<ConsentRefusal, &'static str>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PlatformPolicies {
+    platforms: Vec<PlatformPolicy>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
 struct PlatformPolicy {
     platform: Platform,
     platform_name: &'static str,
@@ -29,23 +36,39 @@ struct PlatformPolicy {
     burst: WindowLimit,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct WindowLimit {
     limit: u32,
     seconds: u32,
 }
 
-pub(crate) async fn list(_: AuthenticatedCaller, State(app): State<App>) -> Json<PlatformPolicies> {
-    Json(PlatformPolicies::from(app.limiter.policies()))
+/// Lists platforms and their quota policies
+#[utoipa::path(
+    get,
+    path = "/api/platforms",
+    operation_id = "listPlatforms",
+    tag = "Quotas",
+    security(("bearer" = [])),
+    responses((status = 200, description = "Every platform.", body = PlatformList)),
+)]
+pub(crate) async fn list(_: AuthenticatedCaller, State(app): State<App>) -> Json<PlatformList> {
+    Json(PlatformList::from(app.limiter.policies()))
+}
+
+impl From<&Policies> for PlatformList {
+    fn from(policies: &Policies) -> Self {
+        let refusals = ConsentRefusal::ALL.into_iter();
+        Self {
+            policies: policies.into(),
+            consent_refusals: refusals.map(|reason| (reason, reason.words())).collect(),
+        }
+    }
 }
 
 impl From<&Policies> for PlatformPolicies {
     fn from(policies: &Policies) -> Self {
-        let platforms = policies.iter().map(PlatformPolicy::from).collect();
-        let refusals = ConsentRefusal::ALL.into_iter();
         Self {
-            platforms,
-            consent_refusals: refusals.map(|reason| (reason, reason.words())).collect(),
+            platforms: policies.iter().map(PlatformPolicy::from).collect(),
         }
     }
 }
@@ -69,7 +92,7 @@ mod tests {
 
     #[test]
     fn policies_are_shown_as_quotas_are() {
-        let platforms = PlatformPolicies::from(&Policies::default());
+        let platforms = PlatformList::from(&Policies::default());
         let platforms = serde_json::to_value(platforms).unwrap();
         assert_eq!(
             platforms["platforms"][0],

@@ -8,6 +8,7 @@ use serde::Serialize;
 use shared::aws::tables::{Action, IntegrationIds, ReportedUsage, TableError};
 use shared::domain::quota::QuotaKey;
 use shared::{IntegrationId, IntegrationKey, OrgId, Platform};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::paging::{CURSOR_SOURCE, decode_cursor, encode_cursor};
@@ -22,16 +23,19 @@ const MAX_PAGE_ROWS: usize = 100;
 /// How many quotas of these integrations are read at once.
 const MAX_CONCURRENT_READS: usize = 16;
 
-/// Which integrations are asked for.
-#[derive(Debug, PartialEq, Eq)]
-enum RateLimitsQuery {
-    One(IntegrationId),
-    /// A page of all, after this one.
-    Page(Option<IntegrationId>),
+/// Which integrations are asked for: one, or a page of all.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct RateLimitsQuery {
+    /// Only this integration; it has no next page.
+    integration_id: Option<IntegrationId>,
+    /// `next` of the page before.
+    #[param(value_type = Option<String>)]
+    next: Option<IntegrationId>,
 }
 
 /// One page of integrations, in the order of their ids.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RateLimitPage {
     #[serde(flatten)]
     policies: PlatformPolicies,
@@ -40,7 +44,7 @@ pub(crate) struct RateLimitPage {
     next: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct RateLimitRow {
     integration_id: IntegrationId,
     platform: Platform,
@@ -54,17 +58,19 @@ struct RateLimitRow {
 impl RateLimitsQuery {
     fn parse(query: Option<&str>) -> Result<Self, Problem> {
         let parameters = QueryParameters::parse(query, &["integration_id", "next"])?;
-        let one = parameters.get("integration_id", "an integration's id", |id| {
+        let integration_id = parameters.get("integration_id", "an integration's id", |id| {
             IntegrationId::new(id).ok()
         })?;
         let next = parameters.get("next", CURSOR_SOURCE, decode_cursor)?;
-        match (one, next) {
-            (Some(_), Some(_)) => Err(Problem::bad_request(
+        if integration_id.is_some() && next.is_some() {
+            return Err(Problem::bad_request(
                 "integration_id asks for one integration, which has no next page.",
-            )),
-            (Some(one), None) => Ok(Self::One(one)),
-            (None, next) => Ok(Self::Page(next)),
+            ));
         }
+        Ok(Self {
+            integration_id,
+            next,
+        })
     }
 }
 
@@ -74,12 +80,9 @@ async fn subjects(
     org: &OrgId,
     query: RateLimitsQuery,
 ) -> Result<IntegrationIds, TableError> {
-    let integration_id = match query {
-        RateLimitsQuery::Page(after) => {
-            let table = &app.integrations;
-            return table.list_ids(org, MAX_PAGE_ROWS, after.as_ref()).await;
-        }
-        RateLimitsQuery::One(id) => id,
+    let Some(integration_id) = query.integration_id else {
+        let (table, after) = (&app.integrations, query.next.as_ref());
+        return table.list_ids(org, MAX_PAGE_ROWS, after).await;
     };
     let key = IntegrationKey {
         org_id: org.clone(),
@@ -97,7 +100,21 @@ async fn subjects(
     })
 }
 
-/// `GET .../rate-limits`: one integration, or a page of them; takes no permit.
+/// Lists what is left of quotas
+///
+/// Takes no permit.
+#[utoipa::path(
+    get,
+    path = "/api/dashboard/{orgId}/rate-limits",
+    operation_id = "listRateLimits",
+    tag = "Quotas",
+    security(("bearer" = [])),
+    params(RateLimitsQuery),
+    responses(
+        (status = 200, description = "One page of integrations, in the order of ids.", body = RateLimitPage),
+        (status = 503, description = "The quota store does not answer, or the caller could not be checked."),
+    ),
+)]
 pub(crate) async fn list(
     member: Member,
     State(app): State<App>,
@@ -128,9 +145,21 @@ pub(crate) async fn list(
     }))
 }
 
-/// `DELETE .../integrations/{integrationId}/rate-limit`: deletes the permits that one integration
-/// has taken. An instance of the authorizer may repeat a denial that it remembers for one more
-/// minute.
+/// Resets a quota
+///
+/// Forgets the permits that the integration has taken. The authorizer may repeat a denial that it
+/// remembers for one more minute.
+#[utoipa::path(
+    delete,
+    path = "/api/dashboard/{orgId}/integrations/{integrationId}/rate-limit",
+    operation_id = "resetRateLimit",
+    tag = "Quotas",
+    security(("bearer" = ["manage_integrations"])),
+    responses(
+        (status = 204, description = "The permits are forgotten."),
+        (status = 503, description = "The quota store does not answer, or the caller could not be checked."),
+    ),
+)]
 pub(crate) async fn reset(member: Member, State(app): State<App>) -> Result<StatusCode, Problem> {
     member.must_manage()?;
     let key = member.integration()?;
@@ -148,13 +177,14 @@ mod tests {
 
     #[test]
     fn one_integration_or_a_page_is_asked_for() {
-        let id = || IntegrationId::new("auth0|7").unwrap();
-        for (query, expected) in [
-            (None, RateLimitsQuery::Page(None)),
-            (Some("next=YXV0aDB8Nw"), RateLimitsQuery::Page(Some(id()))),
-            (Some("integration_id=auth0%7C7"), RateLimitsQuery::One(id())),
+        let id = || IntegrationId::new("auth0|7").ok();
+        for (query, integration_id, next) in [
+            (None, None, None),
+            (Some("next=YXV0aDB8Nw"), None, id()),
+            (Some("integration_id=auth0%7C7"), id(), None),
         ] {
-            assert_eq!(RateLimitsQuery::parse(query).unwrap(), expected);
+            let parsed = RateLimitsQuery::parse(query).unwrap();
+            assert_eq!((parsed.integration_id, parsed.next), (integration_id, next));
         }
         for bad in [
             "next=",

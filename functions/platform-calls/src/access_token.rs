@@ -10,6 +10,7 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::platform_calls::{AccessToken, NeedsPerson, NoToken, Wanted};
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::caller::{Caller, other_platform};
@@ -20,7 +21,7 @@ const MAX_BODY: usize = 4_096;
 const MIN_VALIDITY: std::ops::RangeInclusive<i64> = 1..=3_600;
 
 /// A token and how to send it. Nothing here is ever a refresh token.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct AccessTokenView {
     access_token: String,
     token_type: &'static str,
@@ -31,7 +32,7 @@ pub(crate) struct AccessTokenView {
 }
 
 /// The header of a call that this platform wants.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct HeaderView {
     name: &'static str,
     value: String,
@@ -54,7 +55,23 @@ impl From<AccessToken> for AccessTokenView {
     }
 }
 
-/// `POST .../access-token`.
+/// Takes a living access token
+///
+/// Refreshes it first where it has not the life that is asked for, or was refused by the platform.
+#[utoipa::path(
+    post,
+    path = "/api/platforms/{platform}/{orgId}/{integrationId}/access-token",
+    operation_id = "takeAccessToken",
+    tag = "Calling platforms",
+    security(("bearer" = ["use_integrations"])),
+    request_body(content = Option<Body>, example = json!({"min_validity_seconds": 60})),
+    responses(
+        (status = 200, description = "The token, and how this platform wants it.", body = AccessTokenView),
+        (status = 409, description = "A person must act: `state`, `reason`, `reconnect_url`. Or the integration is of another platform."),
+        (status = 413, description = "The body is longer than 4 KiB."),
+        (status = 503, description = "The platform holds us back, and nothing living is left; or the caller could not be checked."),
+    ),
+)]
 pub(crate) async fn take(
     caller: Caller,
     State(app): State<App>,
@@ -79,10 +96,15 @@ pub(crate) async fn take(
     Ok(Json(token.into()))
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(as = AccessTokenRequest)]
 struct Body {
+    /// The least life that the token must have.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 3600)]
     min_validity_seconds: Option<Value>,
+    /// The generation of a token that the platform has just refused.
+    #[schema(value_type = Option<u64>, format = "uint64")]
     rejected_generation: Option<Value>,
 }
 

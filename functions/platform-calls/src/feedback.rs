@@ -12,6 +12,9 @@ use serde_json::Value;
 use shared::domain::call_reading::CallVerdict;
 use shared::oauth::CallAnswer;
 use shared::platform_calls::{FeedbackError, Learned, MAX_REPORTED_BODY};
+use utoipa::ToSchema;
+use utoipa::openapi::schema::SchemaType;
+use utoipa::openapi::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type};
 
 use crate::app::App;
 use crate::caller::Caller;
@@ -21,7 +24,7 @@ use crate::permits::must_be_of_platform;
 const MAX_REPORT: usize = 12 * MAX_REPORTED_BODY;
 
 /// What was understood.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Understood {
     verdict: CallVerdict,
     /// Until when no permit is given; null if the answer closes nothing.
@@ -39,7 +42,26 @@ impl From<&Learned> for Understood {
     }
 }
 
-/// `POST .../feedback`.
+/// Reports what a platform answered
+///
+/// To a call that the application made itself.
+#[utoipa::path(
+    post,
+    path = "/api/platforms/{platform}/{orgId}/{integrationId}/feedback",
+    operation_id = "reportAnswer",
+    tag = "Calling platforms",
+    security(("bearer" = ["use_integrations"])),
+    request_body(content = Report, example = json!({
+        "status": 400, "headers": {"x-app-usage": "{\"call_count\":97}"},
+        "body": {"error": {"code": 4, "message": "Application request limit reached"}}, "generation": 7,
+    })),
+    responses(
+        (status = 200, description = "What was understood.", body = Understood),
+        (status = 409, description = "The integration is of another platform."),
+        (status = 413, description = "The report, or the body in it, is too long."),
+        (status = 503, description = "What was learned could not be stored, or the caller not be checked."),
+    ),
+)]
 pub(crate) async fn take(
     caller: Caller,
     State(app): State<App>,
@@ -69,16 +91,40 @@ fn not_learned(error: FeedbackError) -> Problem {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AnswerReport)]
 struct Report {
+    #[schema(value_type = u16, minimum = 100, maximum = 599)]
     status: Value,
     #[serde(default)]
+    #[schema(schema_with = headers_schema)]
     headers: serde_json::Map<String, Value>,
+    /// A text, or the JSON itself; at most 16 KiB.
     #[serde(default)]
     body: Value,
+    /// Of the access token of the call.
     #[serde(default)]
+    #[schema(value_type = Option<u64>, format = "uint64")]
     generation: Option<Value>,
+}
+
+fn headers_schema() -> ObjectBuilder {
+    let types = SchemaType::from_iter([Type::String, Type::Number]);
+    let one = || {
+        let text = ObjectBuilder::new().schema_type(types.clone());
+        text.pattern(Some("^[^\\x00-\\x08\\x0A-\\x1F\\x7F]*$"))
+    };
+    let name = ObjectBuilder::new().schema_type(Type::String);
+    let name = name.pattern(Some("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"));
+    let values = OneOfBuilder::new()
+        .item(one())
+        .item(ArrayBuilder::new().items(one()));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some("Each a text, a number, or a list of them."))
+        .property_names(Some(name))
+        .additional_properties(Some(Schema::from(values)))
 }
 
 /// Returns the answer that a report is about, and the generation of its token, if it is known.

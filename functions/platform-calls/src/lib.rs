@@ -15,43 +15,45 @@ mod quota;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_extractor, from_fn, map_response};
-use axum::routing::{any, get, post};
 use edge::layers::complete;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 pub use app::{App, SetupError};
 use caller::Caller;
 pub use lambda_answer::{LambdaAnswer, service, with_every_header};
 use metered::add_quota_headers;
 
-/// The paths of an integration's routes begin so.
-macro_rules! of_integration {
-    ($route:literal) => {
-        concat!("/api/platforms/{platform}/{orgId}/{integrationId}/", $route)
-    };
-}
-
-/// Builds the routes.
-pub fn router(app: App) -> Router {
-    let unmetered = Router::new()
-        .route(of_integration!("access-token"), post(access_token::take))
-        .route(of_integration!("feedback"), post(feedback::take))
-        .route(of_integration!("quota"), get(quota::show))
+/// The routes, and their document.
+fn routes() -> OpenApiRouter<App> {
+    let unmetered = OpenApiRouter::new()
+        .routes(routes!(access_token::take))
+        .routes(routes!(feedback::take))
+        .routes(routes!(quota::show))
         // Not left to the handlers: no route above answers anyone else.
         .route_layer(from_extractor::<Caller>());
     // Every answer shows the quota; without a decision none is given.
-    let permits = Router::new()
-        .route(of_integration!("permits"), post(permits::take))
+    let permits = OpenApiRouter::new()
+        .routes(routes!(permits::take))
         .route_layer(from_fn(add_quota_headers));
-    let proxy = Router::new()
-        .route(of_integration!("proxy/{*path}"), any(proxy::forward))
+    let proxy = OpenApiRouter::new()
+        .routes(routes!(proxy::forward))
         .route_layer(from_fn(add_quota_headers))
         .route_layer(map_response(proxy::explain));
-    let routes = unmetered
-        .merge(permits)
-        .merge(proxy)
-        // Lambda and the gateway have limits of their own; a handler may have a smaller one.
-        .layer(DefaultBodyLimit::disable());
-    complete(routes, app)
+    unmetered.merge(permits).merge(proxy)
+}
+
+/// Builds the function as a service for [`service`].
+pub fn router(app: App) -> Router {
+    let (routes, _) = routes().split_for_parts();
+    // Lambda and the gateway have limits of their own; a handler may have a smaller one.
+    complete(routes.layer(DefaultBodyLimit::disable()), app)
+}
+
+/// Returns what is particular to each route. [`edge::openapi::document`] adds what they share.
+pub fn openapi() -> OpenApi {
+    routes().into_openapi()
 }
 
 #[cfg(test)]

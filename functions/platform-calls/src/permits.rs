@@ -6,6 +6,7 @@ use edge::problem::Problem;
 use edge::quota_view::QuotaView;
 use serde::Serialize;
 use shared::{IntegrationKey, Platform};
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::caller::{Caller, other_platform};
@@ -13,7 +14,7 @@ use crate::metered::MeteredCall;
 
 /// Permits one call to the platform before `use_by`. It has no numbers if the quota store did not
 /// answer and the deployment admits calls then.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PermitView {
     platform: Platform,
     #[serde(flatten)]
@@ -23,8 +24,21 @@ pub(crate) struct PermitView {
     quota: Option<QuotaView>,
 }
 
-/// Hands out the permit that the authorizer took. A useless permit is spent too: a refund would
-/// make the quota inexact for little gain.
+/// Takes a permit
+///
+/// For one call to the platform, before `use_by`. A useless permit is spent too: a refund would make
+/// the quota inexact for little gain.
+#[utoipa::path(
+    post,
+    path = "/api/platforms/{platform}/{orgId}/{integrationId}/permits",
+    operation_id = "takePermit",
+    tag = "Calling platforms",
+    security(("bearer" = ["use_integrations"])),
+    responses(
+        (status = 200, description = "Make one call.", body = PermitView),
+        (status = 409, description = "The integration is of another platform."),
+    ),
+)]
 pub(crate) async fn take(
     call: MeteredCall,
     State(app): State<App>,

@@ -9,7 +9,20 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::permits::must_be_of_platform;
 
-/// `GET .../quota`.
+/// Shows what is left of a quota
+///
+/// Takes no permit.
+#[utoipa::path(
+    get,
+    path = "/api/platforms/{platform}/{orgId}/{integrationId}/quota",
+    operation_id = "getQuota",
+    tag = "Calling platforms",
+    security(("bearer" = ["use_integrations"])),
+    responses(
+        (status = 200, description = "What is left.", body = QuotaView),
+        (status = 409, description = "The integration is of another platform."),
+    ),
+)]
 pub(crate) async fn show(
     caller: Caller,
     State(app): State<App>,

@@ -60,7 +60,9 @@ fn walk(
         Value::Object(entries) => {
             let mut kept = Map::new();
             for (key, value) in entries {
-                let (path, place) = (inside(path, key), inside(place, key));
+                // A dot within a key separates nothing.
+                let path = inside(path, &key.replace('.', "_"));
+                let place = inside(place, key);
                 match find(known, &path) {
                     Found::Here(Runs) => drop(kept.insert(key.clone(), value.clone())),
                     Found::Here(Without(reason)) => {

@@ -43,7 +43,7 @@ fn the_stacks_own_template_resolves() {
     assert_eq!(model.topics[0].subscriptions[0].function, "NotifyFunction");
     assert_eq!(model.schedules.len(), 2);
     // Named, HEAD, all other methods of these paths, and the proxy.
-    assert_eq!(model.api.routes.len(), 37 + 23 + 33 + 1);
+    assert_eq!(model.api.routes.len(), 39 + 25 + 35 + 1);
     let health = model.api.routes.iter().find(|r| r.path == "/health");
     assert_eq!(health.unwrap().authorizer, None);
 }

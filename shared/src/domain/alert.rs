@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::domain::alert_policy::PendingAlert;
 use crate::domain::integration::Integration;
@@ -11,7 +12,9 @@ use crate::{IntegrationId, OrgId, Platform, UserId, domain::digest, domain::time
 /// The version of the JSON of an [`Alert`].
 pub const SCHEMA: u32 = 1;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 pub enum AlertKind {
     /// The integration will stop working unless a person acts.
     #[serde(rename = "integration_token_expiring")]

@@ -4,6 +4,8 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::verdict::Verdict;
 
@@ -28,6 +30,15 @@ macro_rules! check_results {
                 }
             }
         }
+
+        impl PartialSchema for CheckResult {
+            fn schema() -> RefOr<Schema> {
+                let name = ObjectBuilder::new().schema_type(Type::String);
+                name.enum_values(Some([$($name),*])).into()
+            }
+        }
+
+        impl ToSchema for CheckResult {}
     };
 }
 

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::account::Account;
 use super::consent_refusal::ConsentRefusal;
@@ -59,7 +60,7 @@ pub struct Confirm {
 }
 
 /// What came of a step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum ConsentOutcome {
     /// The person is to be sent here.
@@ -79,7 +80,7 @@ pub enum ConsentOutcome {
 }
 
 /// What a person is asked before a grant is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Question {
     pub consent: String,
     /// Whether the platform says for which accounts the grant is.

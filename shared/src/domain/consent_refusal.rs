@@ -1,6 +1,7 @@
 //! Why a step of a consent changed nothing, and in words.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::verdict::Verdict;
 
@@ -8,7 +9,7 @@ use super::verdict::Verdict;
 macro_rules! refusals {
     ($($(#[$attribute:meta])* $variant:ident => $words:expr,)+) => {
         /// Why nothing was changed.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
         #[serde(rename_all = "snake_case")]
         pub enum ConsentRefusal {
             $($(#[$attribute])* $variant,)+

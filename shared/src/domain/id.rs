@@ -4,6 +4,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The longest id, in characters.
 pub const MAX_LENGTH: usize = 128;
@@ -34,8 +35,12 @@ fn is_id(text: &str) -> bool {
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(
+            Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+        )]
         #[serde(try_from = "String", into = "String")]
+        // `MAX_LENGTH` and `is_id`, which a test compares.
+        #[schema(min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9._:@|-]+$")]
         pub struct $name(String);
 
         impl $name {
@@ -99,7 +104,7 @@ id!(
 );
 
 /// An integration's primary key.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub struct IntegrationKey {
     pub org_id: OrgId,
     pub integration_id: IntegrationId,

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::integration::{Integration, State};
 use super::severity::{Severity, WarningWindow};
@@ -9,7 +10,7 @@ use super::severity::{Severity, WarningWindow};
 /// Leaves time for two sweeps: a due refresh happens in the next one, or the one after it.
 pub(super) const OVERDUE_AFTER: TimeDelta = TimeDelta::minutes(15);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum IntegrationStatus {
     /// Nobody needs to do anything.

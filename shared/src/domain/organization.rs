@@ -1,6 +1,8 @@
 //! Organisations and who belongs to them.
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::{OrgId, UserId};
 
@@ -33,6 +35,16 @@ pub enum Permission {
     /// Another permission of the system that the members came from.
     Other(String),
 }
+
+impl PartialSchema for Permission {
+    fn schema() -> RefOr<Schema> {
+        let known = Self::KNOWN.each_ref().map(Self::name);
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        text.examples(known).into()
+    }
+}
+
+impl ToSchema for Permission {}
 
 impl Permission {
     /// Those that mean something here.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::domain::check_result::CheckResult;
 use crate::domain::integration::Integration;
@@ -102,7 +103,7 @@ impl SweepReport {
 }
 
 /// The answer to a check of one integration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Checked {
     pub org_id: String,
     pub integration_id: String,
@@ -117,7 +118,7 @@ pub struct Checked {
 }
 
 /// One attempt at an integration, as an audit row. It never holds a token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AttemptRecord {
     /// A random id, which the lease and the intent on the row name too.
     pub attempt_id: String,
@@ -132,7 +133,7 @@ pub struct AttemptRecord {
 }
 
 /// The parts of a platform's answer in which no token can be.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AnswerRecord {
     /// The platform's error code, or our description of what came in its place (`http_200_html`,
     /// `redirected`, `timed_out_after_10_s`).

@@ -4,6 +4,7 @@ use std::fmt;
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Says why a refresh brought no new token. Status codes alone decide nothing, and an answer
 /// that we do not understand is transient: no integration changes its state without evidence
@@ -61,7 +62,7 @@ pub enum Transient {
 }
 
 /// Why a grant is dead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReconnectReason {
     /// The platform refuses the grant without saying why.
@@ -83,7 +84,7 @@ pub enum ReconnectReason {
 }
 
 /// What a person must do on the platform before anything else helps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PlatformAction {
     /// The person must log in on the platform and follow its security checkpoint.

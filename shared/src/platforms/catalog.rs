@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::consent::{Consent, ConsentFlow};
 pub use super::definition::RefreshModel;
@@ -17,8 +18,7 @@ macro_rules! catalog {
     ($($(#[$attribute:meta])* $variant:ident => $definition:path,)+) => {
         /// A platform that integrations connect to. Serialised by its canonical name.
         #[derive(
-            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-        )]
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
         #[serde(rename_all = "snake_case")]
         pub enum Platform {
             $($(#[$attribute])* $variant,)+

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::consent::ConsentFlow;
 use super::request::{Parameter, RequestShape};
@@ -69,7 +70,7 @@ pub(crate) struct Addresses {
 
 /// How a credential is renewed. It follows from the platform and from what the
 /// platform gave us, not from a constant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RefreshModel {
     /// The access token is exchanged for a longer-lived one while it still lives.

@@ -34,7 +34,7 @@ struct FolderRule {
     is_pure: bool,
 }
 
-const PURE: &str = "chrono serde serde_bytes serde_json std thiserror";
+const PURE: &str = "chrono serde serde_bytes serde_json std thiserror utoipa";
 
 const RULES: [FolderRule; 8] = [
     FolderRule {
@@ -65,7 +65,7 @@ const RULES: [FolderRule; 8] = [
     FolderRule {
         folder: "registration",
         folders: "aws domain platforms registration runtime",
-        crates: "aws_lc_rs chrono futures secrecy serde serde_json std thiserror tokio",
+        crates: "aws_lc_rs chrono futures secrecy serde serde_json std thiserror tokio utoipa",
         is_pure: false,
     },
     FolderRule {
@@ -80,7 +80,7 @@ const RULES: [FolderRule; 8] = [
         folders: "aws domain platforms runtime",
         crates: "aws_config aws_lc_rs aws_sdk_dynamodb aws_sdk_kms aws_sdk_lambda aws_sdk_s3 \
                  aws_sdk_secretsmanager aws_sdk_sns chrono futures percent_encoding rand secrecy \
-                 serde serde_dynamo serde_json std thiserror tokio tracing",
+                 serde serde_dynamo serde_json std thiserror tokio tracing utoipa",
         is_pure: false,
     },
     FolderRule {

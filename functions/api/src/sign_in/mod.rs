@@ -11,6 +11,7 @@ use edge::problem::Problem;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared::openid::FetchError;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use provider::ClientId;
@@ -20,10 +21,21 @@ use sign_out::SignOut;
 /// With it, a new access token takes no way through the browser. Not every issuer knows it.
 const OFFLINE: &str = "offline_access";
 /// What the page needs of a token endpoint's answer (OpenID Connect Core 1.0, 3.1.3.3).
-const TOKENS: [&str; 4] = ["access_token", "refresh_token", "id_token", "expires_in"];
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Tokens {
+    access_token: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id_token: Option<String>,
+    /// In seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    expires_in: Option<Value>,
+}
 
 /// What the page needs to send people to the issuer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Settings {
     authorization_endpoint: String,
     /// Null if the issuer ends no sessions.
@@ -38,7 +50,21 @@ fn unreachable(error: FetchError) -> Problem {
     Problem::unavailable("The identity provider does not answer. Please try again.").because(error)
 }
 
-/// `GET /sign-in`.
+/// Says how people sign in
+///
+/// What the page must know to send people to the OpenID provider.
+#[utoipa::path(
+    get,
+    path = "/sign-in",
+    operation_id = "getSignIn",
+    tag = "The page",
+    security(()),
+    responses(
+        (status = 200, description = "The provider, and our client there.", body = Settings),
+        (status = 404, description = "The deployment names no client."),
+        (status = 503, description = "The provider does not answer."),
+    ),
+)]
 pub(crate) async fn show(
     State(app): State<App>,
     ClientId(client_id): ClientId,
@@ -64,7 +90,7 @@ pub(crate) async fn show(
 }
 
 /// The grants that a page may use: it has no secret.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(tag = "grant_type", rename_all = "snake_case")]
 pub(crate) enum Grant {
     AuthorizationCode {
@@ -77,12 +103,28 @@ pub(crate) enum Grant {
     },
 }
 
-/// `POST /sign-in/token`: the issuer's token endpoint, for our own client.
+/// Asks the provider for tokens
+///
+/// The provider's token endpoint, for our own client: the page asks no other origin.
+#[utoipa::path(
+    post,
+    path = "/sign-in/token",
+    operation_id = "signIn",
+    tag = "The page",
+    security(()),
+    request_body(content = Grant, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "The provider's tokens (OpenID Connect Core 1.0, 3.1.3.3).", body = Tokens),
+        (status = 400, description = "The provider refuses it; `error` says why."),
+        (status = 404, description = "The deployment names no client."),
+        (status = 503, description = "The provider does not answer."),
+    ),
+)]
 pub(crate) async fn token(
     State(app): State<App>,
     ClientId(client_id): ClientId,
     form: Result<Form<Grant>, FormRejection>,
-) -> Result<Json<Map<String, Value>>, Problem> {
+) -> Result<Json<Tokens>, Problem> {
     let Form(grant) = form.map_err(|_| {
         Problem::bad_request(
             "The form must be a grant of a page: grant_type=authorization_code with code, \
@@ -117,18 +159,15 @@ pub(crate) async fn token(
         .post(&url, &form)
         .await
         .map_err(unreachable)?;
-    let answer: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
-    match status {
-        200 if answer.get("access_token").is_some_and(Value::is_string) => Ok(Json(
-            answer
-                .into_iter()
-                .filter(|(name, _)| TOKENS.contains(&name.as_str()))
-                .collect(),
-        )),
-        400..500 => {
-            let problem = Problem::bad_request("The identity provider refuses it: sign in again.");
-            Err(problem.with("error", answer.get("error").cloned().unwrap_or_default()))
-        }
-        _ => Err(unreachable(FetchError::Status { url, status })),
+    if status == 200
+        && let Ok(tokens) = serde_json::from_slice(&body)
+    {
+        return Ok(Json(tokens));
     }
+    if !(400..500).contains(&status) {
+        return Err(unreachable(FetchError::Status { url, status }));
+    }
+    let refusal: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
+    let problem = Problem::bad_request("The identity provider refuses it: sign in again.");
+    Err(problem.with("error", refusal.get("error").cloned().unwrap_or_default()))
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use shared::openid::{FetchError, Issuer, Metadata};
+use utoipa::ToSchema;
 
 /// Of OpenID Connect RP-Initiated Logout 1.0, 2.
 const STANDARD: &[&str] = &["client_id", "id_token_hint", "post_logout_redirect_uri"];
@@ -10,7 +11,7 @@ const STANDARD: &[&str] = &["client_id", "id_token_hint", "post_logout_redirect_
 const COGNITO: &[&str] = &["client_id", "logout_uri"];
 
 /// Where the page sends people who sign out, and with which of the parameters that it knows.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SignOut {
     endpoint: String,
     parameters: &'static [&'static str],

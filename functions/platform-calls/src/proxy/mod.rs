@@ -54,7 +54,24 @@ struct Call {
     body: Bytes,
 }
 
-/// `ANY .../proxy/{path+}`.
+/// Calls a platform
+///
+/// Takes a permit, puts the access token in, sends the request on, and passes the answer back. Query,
+/// headers and body go to the platform as they are.
+#[utoipa::path(
+    method(get, head, post, put, patch, delete, options),
+    path = "/api/platforms/{platform}/{orgId}/{integrationId}/proxy/{*path}",
+    operation_id = "callPlatform",
+    tag = "Calling platforms",
+    security(("bearer" = ["use_integrations"])),
+    responses(
+        (status = "default", description = "The platform's answer, as it is.", content_type = "*/*", body = String,
+         headers(("warden-verdict" = CallVerdict), ("warden-until" = String))),
+        (status = 409, description = "A person must act, or the integration is of another platform."),
+        (status = 502, description = "The platform gave no answer that can be passed on."),
+        (status = 504, description = "The platform did not answer in time."),
+    ),
+)]
 pub(crate) async fn forward(
     metered: MeteredCall,
     State(app): State<App>,

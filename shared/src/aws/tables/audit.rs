@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{TableError, parse, render};
 use crate::IntegrationKey;
@@ -37,14 +38,14 @@ pub enum AuditStream {
 }
 
 /// What a person did to an integration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MemberAction {
     pub action: Action,
     pub by: UserId,
 }
 
 /// What a person can do to an integration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     Registered,
@@ -77,7 +78,7 @@ pub enum MembershipAction {
 }
 
 /// Something that happened to an integration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct AuditEntry {
     pub at: DateTime<Utc>,
     #[serde(flatten)]
@@ -85,7 +86,7 @@ pub struct AuditEntry {
 }
 
 /// What a row of an integration's stream records.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum AuditEvent {
     Attempt(AttemptRecord),

@@ -2,6 +2,7 @@
 //! that is called; and when an integration was last checked because of an answer to a call.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use utoipa::ToSchema;
 
 use super::{TableError, parse, render};
 use crate::aws::attributes::{number, text};
@@ -21,9 +22,11 @@ pub struct UsageTable {
 }
 
 /// What a platform said last of one integration's use.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, ToSchema)]
 pub struct ReportedUsage {
+    /// In epoch seconds.
     #[serde(with = "chrono::serde::ts_seconds")]
+    #[schema(value_type = i64)]
     pub reported_at: DateTime<Utc>,
     pub usage: Vec<Usage>,
 }

@@ -1,6 +1,7 @@
 //! A decision about a quota, and the status of its windows.
 
 use chrono::{DateTime, Utc};
+use utoipa::ToSchema;
 
 use super::item::{Item, Span, WindowStatus};
 use super::policy::Policy;
@@ -44,7 +45,7 @@ pub enum DenialReason {
 }
 
 /// The status of both windows of a key, and of what blocks it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, ToSchema)]
 pub struct QuotaStatus {
     /// The long window.
     pub period: WindowStatus,

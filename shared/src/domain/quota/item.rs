@@ -16,6 +16,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use utoipa::ToSchema;
 
 use super::block::Block;
 use super::policy::Policy;
@@ -61,7 +62,7 @@ pub(crate) enum Judgement {
 }
 
 /// A window's limit, what is left of it, and when more frees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, ToSchema)]
 pub struct WindowStatus {
     pub limit: u32,
     /// The limit holds for any interval of this length, in seconds.
