@@ -2,7 +2,7 @@
 # Deploys what `tests/sam-build.sh` builds, from infra/template.yaml, by
 # CloudFormation into a local AWS (`ministack` from PyPI), and uses it: import,
 # schedule, refresh, alert, notification, dashboard, permits until denied, a
-# killed function, an update; and once more without an issuer, where people and
+# killed function, an update, a consent; and once more without an issuer, where people and
 # machines sign in by the stack's own user pool. On loopback; takes some four
 # minutes.
 #
@@ -21,4 +21,4 @@ done
 # The command that imports, and whose simulated platforms the functions call.
 cargo build --workspace --locked
 python=$(python emulator ministack==1.5.33 aws-sam-translator==1.115.0 cryptography==46.0.3 boto3==1.43.106 pyyaml==6.0.4)
-timeout "${EMULATOR_TIMEOUT:-900}" "$python/bin/python" tests/emulator/test.py "$python/bin/ministack" .aws-sam/build
+timeout "${EMULATOR_TIMEOUT:-900}" "$python/bin/python" tests/emulator/test.py .aws-sam/build

@@ -5,6 +5,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -13,6 +14,7 @@ import boto3
 from botocore.config import Config
 
 REGION = "eu-central-1"
+START = pathlib.Path(__file__).with_name("start.py")
 
 
 def free_port():
@@ -33,7 +35,7 @@ def wait_for(what, seconds, condition):
 
 
 class Emulator:
-    def __init__(self, program, home):
+    def __init__(self, home):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         (home / "tmp").mkdir()
@@ -55,7 +57,7 @@ class Emulator:
             "PYTHONUNBUFFERED": "1",
         }
         log = open(home / "emulator.log", "ab")
-        self.process = subprocess.Popen([program], env=environment, stdout=log, stderr=log)
+        self.process = subprocess.Popen([sys.executable, START], env=environment, stdout=log, stderr=log)
         wait_for("the emulator answers", 60, self.answers)
 
     def answers(self):

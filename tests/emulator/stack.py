@@ -21,6 +21,7 @@ Where the emulator falls short of AWS, and what is done about it:
   fetch there: a stack with a pool of its own is given the pool's keys.
 * What the page asks of `api` about signing in, `api` would ask of that issuer too:
   the pool's pages are called as the page would call them.
+* It does not say of a request by which domain it came: start.py adds that.
 * It does not rotate the refresh tokens of user pools.
 """
 

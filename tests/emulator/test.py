@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from consent import Person
 from emulator import REGION, Emulator, wait_for
 from stack import Stack
 from user_pool import UserPool
@@ -161,7 +162,7 @@ class Test:
 def run(emulator, home):
     issuer, platforms = Issuer(), Platforms(home)
     try:
-        stack = Stack(emulator, "warden", "infra/template.yaml", sys.argv[2])
+        stack = Stack(emulator, "warden", "infra/template.yaml", sys.argv[1])
         parameters = {
             "AuthIssuer": ISSUER, "AuthAudience": AUDIENCE, "AuthJwks": issuer.jwks,
             "PlatformEndpoints": platforms.endpoints,
@@ -219,6 +220,14 @@ def scenario(test, issuer, platforms, parameters):
     status, answer = call(stack, token, "GET", customers)
     expect("a call through the proxy", (status, list(answer)), (200, ["resourceNames"]))
 
+    # Consents: an account that is new, and the same answer of the platform once more.
+    person = Person(stack, token)
+    query = person.consent("new", "77", platform="snapchat")
+    expect("back from the platform", person.come_back(query), "/v1/dashboard/acme/integrations/new?connected=1")
+    expect("a new account is connected", test.generation("new"), 1)
+    expect("the same answer once more", "refused=unknown" in person.come_back(query), True)
+    expect("an access token of it", call(stack, token, "POST", "/api/platforms/snapchat/acme/new/access-token")[0], 200)
+
     # A function dies while a platform takes its time, and a deployment follows.
     platforms.control({"platform": "google", "do": {"delay_ms": 8000}})
     test.import_records([integration("late", "google")])
@@ -246,7 +255,7 @@ def scenario(test, issuer, platforms, parameters):
 
 def own_user_pool(emulator):
     """A stack that is given no issuer, and makes a user pool instead."""
-    stack = Stack(emulator, "own", "infra/template.yaml", sys.argv[2])
+    stack = Stack(emulator, "own", "infra/template.yaml", sys.argv[1])
     parameters = {
         "CheckTokensLogGroup": "/own/token-monitoring", "ApiGatewayLogRole": "exists",
         "Schedules": "DISABLED", "DeletionProtection": "false",
@@ -275,7 +284,7 @@ def own_user_pool(emulator):
 BEGAN = time.monotonic()
 with tempfile.TemporaryDirectory() as temporary:
     home = pathlib.Path(temporary)
-    emulator = Emulator(sys.argv[1], home)
+    emulator = Emulator(home)
     try:
         run(emulator, home)
         print("\n1 passed, 0 failed")
