@@ -1,5 +1,7 @@
 // Connects accounts and mends connections at the platforms' own pages.
 
+import assert from "node:assert/strict";
+
 import { barriers } from "./visit.mjs";
 
 /** The simulated platforms have no icon. */
@@ -51,7 +53,7 @@ export async function consents(test, { gateway }) {
       await begin(page, "meta-access-withdrawn");
       await allow(page, "4711");
       await page.getByText("You connected another account.").waitFor();
-      await barriers(page);
+      assert.deepEqual(await barriers(page), []);
       await page.getByRole("radio", { name: "4711" }).waitFor();
       await page.getByRole("button", { name: "Use this account" }).click();
       await page.getByText("Connected. The account works again.").waitFor();

@@ -1,6 +1,7 @@
 // Signing in and out, and finding one's way.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 
 import { signIn } from "./visit.mjs";
 
@@ -151,6 +152,51 @@ export async function sessions(test, stack) {
     await page.getByRole("link", { name: "Sign in again" }).click();
     await page.waitForURL(`${issuer}/**`);
     await page.getByRole("heading", { name: "Who are you?" }).waitFor();
+  });
+
+  await test(
+    "somebody signs out although the issuer does not answer",
+    async (page) => {
+      await table(page).waitFor();
+      const detail = "The identity provider does not answer. Please try again.";
+      await page.route("**/sign-in", (route) => route.fulfill({ status: 503, json: { detail } }));
+      await page.getByRole("button", { name: "Sign out" }).click();
+      await page.waitForURL(`${gateway}/signed-out`);
+      await page.getByRole("heading", { name: "You are signed out." }).waitFor();
+    },
+    { refusals: [503] },
+  );
+
+  await test(
+    "an issuer that does not answer while somebody signs in loses nobody's way",
+    async (page) => {
+      await table(page).waitFor();
+      const detail = "The identity provider does not answer. Please try again.";
+      await page
+        .context()
+        .route("**/sign-in/token", (route) => route.fulfill({ status: 503, json: { detail } }));
+      const place = `${gateway}/dashboard/demo/members`;
+      await page.goto(place);
+      await page.getByText(detail).waitFor();
+      assert.equal(page.url(), place);
+      await page.context().unroute("**/sign-in/token");
+      await page.getByRole("button", { name: "Try again" }).click();
+      await page.getByRole("heading", { name: "Members" }).waitFor();
+      assert.equal(page.url(), place);
+    },
+    { refusals: [503] },
+  );
+
+  await test("the API is described, and its description can be taken along", async (page) => {
+    await page.getByRole("link", { name: "API" }).click();
+    await page.getByRole("heading", { name: "Token Warden's HTTP API" }).waitFor();
+    await page.getByRole("link", { name: "GET /docs" }).click();
+    await page.waitForURL(`${gateway}/docs#showDocs`);
+    const download = page.waitForEvent("download");
+    await page.getByRole("link", { name: "OpenAPI 3.1" }).click();
+    const path = await (await download).path();
+    assert.equal(JSON.parse(readFileSync(path, "utf8")).info.title, "Token Warden");
+    assert.equal(page.url(), `${gateway}/docs#showDocs`);
   });
 
   await test("back leads through the views", async (page) => {

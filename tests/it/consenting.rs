@@ -471,13 +471,23 @@ async fn a_platform_that_does_not_say_who_it_is_leaves_that_to_the_person() {
     assert_eq!(done.status, 200, "{}", done.text);
     assert_eq!(world.row("acme", "one").await.state, State::Active);
     // Of a new one nobody knows it.
-    let page = ian.begin("new", json!({"platform": "twitter"})).await;
-    let to = ian.allow(&page, "4711", scopes).await;
-    let shown = ian.back(&to).await;
-    assert!(
-        shown.ends_with("/new/reconnect?refused=no_account"),
-        "{shown}"
-    );
+    for (answer, reason) in [
+        (json!({"refuse": "unavailable"}), "platform_failed"),
+        (
+            json!({"respond": {"status": 200, "body": "{}"}}),
+            "no_account",
+        ),
+    ] {
+        world.stack.platforms().clear_scripts();
+        let script = json!({"platform": "twitter", "on": "call", "do": answer});
+        let script = serde_json::from_value(script).unwrap();
+        world.stack.platforms().script(script).unwrap();
+        let page = ian.begin("new", json!({"platform": "twitter"})).await;
+        let to = ian.allow(&page, "4711", scopes).await;
+        let shown = ian.back(&to).await;
+        let expected = format!("/new/reconnect?refused={reason}");
+        assert!(shown.ends_with(&expected), "{shown}");
+    }
 }
 
 #[tokio::test]

@@ -142,6 +142,75 @@ fn document_and_template_have_the_same_routes_for_the_same_callers() {
     assert_eq!(described, template);
 }
 
+/// Returns values at the limits of a schema, with whether it allows them.
+fn around_limits(schema: &Value) -> Vec<(Value, bool)> {
+    let schema = resolve_in(schema);
+    let text = |length: i64| json!("1".repeat(usize::try_from(length).unwrap()));
+    let of = |name: &str, beyond: i64, value: &dyn Fn(i64) -> Value| {
+        let limit = schema[name].as_i64();
+        limit.map(|limit| [(value(limit), true), (value(limit + beyond), false)])
+    };
+    let number = |number: i64| json!(number);
+    [
+        of("minimum", -1, &number),
+        of("maximum", 1, &number),
+        of("minLength", -1, &text),
+        of("maxLength", 1, &text),
+    ]
+    .into_iter()
+    .flatten()
+    .flatten()
+    .collect()
+}
+
+fn resolve_in(schema: &Value) -> Value {
+    match schema["$ref"].as_str() {
+        Some(place) => DOCUMENT.pointer(&place[1..]).unwrap().clone(),
+        None => schema.clone(),
+    }
+}
+
+#[tokio::test]
+async fn the_limits_of_parameters_and_bodies_are_the_codes() {
+    let world = two_organizations().await;
+    let mut requests = Vec::new();
+    for operation in operations(&DOCUMENT) {
+        let (method, path) = (operation.method.to_uppercase(), path_of(&operation));
+        let parameters = operation.described["parameters"].as_array();
+        for parameter in parameters.into_iter().flatten() {
+            let name = parameter["name"].as_str().unwrap();
+            for (value, is_allowed) in around_limits(&parameter["schema"]) {
+                let value = value.as_str().map_or(value.to_string(), str::to_owned);
+                let request = world.request_as("olga", &method, &format!("{path}?{name}={value}"));
+                requests.push((
+                    format!("{method} {path}?{name}={value}"),
+                    request,
+                    is_allowed,
+                ));
+            }
+        }
+        let content = &operation.described["requestBody"]["content"]["application/json"];
+        let schema = content["schema"]
+            .as_object()
+            .map(|_| resolve_in(&content["schema"]));
+        let properties = schema.as_ref().and_then(|of| of["properties"].as_object());
+        for (name, property) in properties.into_iter().flatten() {
+            for (value, is_allowed) in around_limits(property) {
+                let mut body = content["example"].clone();
+                let what = format!("{method} {path} {name}: {value}");
+                body[name] = value;
+                let request = world.request_as("olga", &method, &path).json(&body);
+                requests.push((what, request, is_allowed));
+            }
+        }
+    }
+    assert!(requests.len() > 30, "{}", requests.len());
+    for (what, request, is_allowed) in requests {
+        let answer = Answer::of(request).await;
+        assert_eq!(answer.status != 400, is_allowed, "{what}: {}", answer.text);
+    }
+}
+
 /// Two organisations: `acme`, and `other` with its owner.
 async fn two_organizations() -> World {
     let world = World::new().await;
@@ -194,16 +263,21 @@ async fn everything(world: &World) -> BTreeSet<String> {
     all
 }
 
-/// Sends what the document has as an example, to the path with `acme`'s values.
-async fn call(world: &World, operation: &Operation<'_>, user: Option<&str>) -> Answer {
-    let path = operation
+/// Returns the path with `acme`'s values.
+fn path_of(operation: &Operation<'_>) -> String {
+    operation
         .path
         .replace("{orgId}", "acme")
         .replace("{integrationId}", "i")
         .replace("{platform}", "meta")
         .replace("{userId}", "mia")
         .replace("{notificationId}", "0-0")
-        .replace("{path}", "v1/me");
+        .replace("{path}", "v1/me")
+}
+
+/// Sends what the document has as an example.
+async fn call(world: &World, operation: &Operation<'_>, user: Option<&str>) -> Answer {
+    let path = path_of(operation);
     let method = operation.method.to_uppercase();
     let request = match user {
         Some(user) => world.request_as(user, &method, &path),

@@ -20,7 +20,7 @@ const OPEN = [
 
 /** The views for whoever is signed in. @type {[RegExp, Function][]} */
 const VIEWS = [
-  [/^docs$/, Docs],
+  ...OPEN,
   [/^$/, Organizations],
   [/^dashboard\/([^/]+)$/, Dashboard],
   [/^dashboard\/([^/]+)\/integrations\/([^/]+)$/, Integration],
@@ -82,8 +82,14 @@ function SignedOut() {
   `;
 }
 
+/** @param {{view: Function}} of */
+const Anybody = ({ view }) => html`
+  <header class="bar"><a href="./" class="name">Token Warden</a></header>
+  <main id="main"><${view} /></main>
+`;
+
 const root = document.getElementById("app");
 if (root) {
   const [open] = route(OPEN, current());
-  render(open ? html`<main id="main"><${open} /></main>` : html`<${Page} />`, root);
+  render(open ? html`<${Anybody} view=${open} />` : html`<${Page} />`, root);
 }

@@ -25,7 +25,7 @@ export function Docs() {
   }, []);
   useEffect(() => {
     // What the address names was not there yet when the browser looked for it.
-    document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
+    document.getElementById(location.hash.slice(1))?.scrollIntoView();
   }, [api]);
   if (!api) {
     return html`<${Pending}
@@ -53,9 +53,7 @@ export function Docs() {
                 ${byTag.get(tag)?.map(
                   (of) =>
                     html`<li>
-                      <a href="docs#${encodeURIComponent(of.id)}"
-                        ><code>${of.method} ${of.path}</code></a
-                      >
+                      <a href="docs#${of.id}"><code>${of.method} ${of.path}</code></a>
                     </li>`,
                 )}
               </ul>
@@ -92,7 +90,7 @@ function operations(api) {
     METHODS.filter((method) => item[method]).map((method) => {
       const operation = item[method];
       return {
-        id: operation.operationId ?? path,
+        id: operation.operationId,
         tag: operation.tags[0],
         method: method.toUpperCase(),
         path,

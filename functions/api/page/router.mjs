@@ -21,7 +21,8 @@ export function useAddress() {
         event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
       // A link in a drawing has no `href` that is a string.
       const href = link ? new URL(link.getAttribute("href") ?? "", document.baseURI).href : "";
-      if (!isPlain || !href.startsWith(document.baseURI)) {
+      const isFile = link && link.hasAttribute("download");
+      if (!isPlain || isFile || !href.startsWith(document.baseURI)) {
         return;
       }
       event.preventDefault();

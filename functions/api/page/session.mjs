@@ -79,6 +79,8 @@ export async function begin() {
     await leave(location.href, "none");
     return null;
   }
+  // Whatever comes of it, a reload begins anew from here.
+  history.replaceState(null, "", pending.returnTo);
   const code = parameters.get("code");
   if (
     code &&
@@ -93,7 +95,6 @@ export async function begin() {
   }
   if (!pending.prompt) {
     // It has been asked already, and would answer the same again.
-    history.replaceState(null, "", pending.returnTo);
     const reason = parameters.get("error_description") ?? parameters.get("error");
     throw new Error(reason ?? "The identity provider's answer was refused.");
   }
@@ -157,11 +158,11 @@ export function renew() {
 
 /** Ends the session here and at the identity provider. */
 export async function signOut() {
-  const { sign_out, client_id } = await settings();
   const id = tokens?.id;
   const back = signedOut();
   forget();
   tabs.postMessage(null);
+  const { sign_out, client_id } = await settings().catch(() => ({ sign_out: null, client_id: "" }));
   if (!sign_out) {
     location.assign(back);
     return;

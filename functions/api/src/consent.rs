@@ -177,8 +177,10 @@ pub(crate) async fn confirm(
     security(()),
     params(
         ("state" = Option<String>, Query, description = "What the consent page was given."),
-        ("code" = Option<String>, Query, description = "The authorization code; TikTok Business calls it `auth_code`."),
+        ("code" = Option<String>, Query, description = "The authorization code."),
+        ("auth_code" = Option<String>, Query, description = "TikTok Business's name for it."),
         ("error" = Option<String>, Query, description = "Why the platform gives no code."),
+        ("error_code" = Option<String>, Query, description = "The same as Meta's number, where it has no word."),
     ),
     responses(
         (status = 303, description = "The page that says what came of it.", headers(("location" = String))),

@@ -54,7 +54,7 @@ struct IntegrationsQuery {
 pub(crate) struct IntegrationList {
     #[serde(flatten)]
     page: IntegrationPage,
-    /// Since when no sweep has looked at anything, if sweeps are late.
+    /// Since when no sweep has looked at anything, if sweeps are late. The first page says it.
     unchecked_since: Option<DateTime<Utc>>,
 }
 
@@ -143,12 +143,29 @@ pub(crate) async fn list(
     uri: Uri,
 ) -> Result<Json<IntegrationList>, Problem> {
     let query = IntegrationsQuery::parse(uri.query())?;
-    let last_sweep = async { Ok::<_, Problem>(app.audit.last_sweep().await?) };
-    let (page, last_sweep) = tokio::try_join!(find(&app, member.org(), &query), last_sweep)?;
-    let grants = page.integrations.iter();
-    let oldest_grant = grants.filter_map(ShownIntegration::granted_at).min();
+    let last_sweep = async {
+        match query.next {
+            None => app.audit.last_sweep().await.map(Some),
+            Some(_) => Ok(None),
+        }
+    };
+    let (page, last_sweep) = tokio::join!(find(&app, member.org(), &query), last_sweep);
+    let page = page?;
+    let unchecked_since = match last_sweep {
+        Ok(Some(last_sweep)) => {
+            let grants = page.integrations.iter();
+            let oldest_grant = grants.filter_map(ShownIntegration::granted_at).min();
+            unchecked_since(last_sweep, oldest_grant, app.clock.now())
+        }
+        Ok(None) => None,
+        // The integrations are what was asked for.
+        Err(error) => {
+            tracing::error!(%error, "when a sweep ended last is not known");
+            None
+        }
+    };
     Ok(Json(IntegrationList {
-        unchecked_since: unchecked_since(last_sweep, oldest_grant, app.clock.now()),
+        unchecked_since,
         page,
     }))
 }

@@ -187,7 +187,7 @@ fn known_permissions() -> ArrayBuilder {
     let known = Permission::KNOWN.each_ref().map(Permission::name);
     let name = ObjectBuilder::new().schema_type(Type::String);
     ArrayBuilder::new()
-        .items(name.enum_values(Some(known)))
+        .items(name.examples(known))
         .max_items(Some(MAX_PERMISSIONS))
 }
 

@@ -75,18 +75,24 @@ static DIGEST: LazyLock<String> = LazyLock::new(|| {
     hex128(&parts)
 });
 
-/// The addresses of the page. All are one document, whose script shows what the address names.
-const ADDRESSES: [&str; 10] = [
-    "/",
-    "/connect",
-    "/dashboard/{orgId}",
-    "/dashboard/{orgId}/connect",
-    "/dashboard/{orgId}/integrations/{integrationId}",
-    "/dashboard/{orgId}/integrations/{integrationId}/reconnect",
-    "/dashboard/{orgId}/members",
-    "/dashboard/{orgId}/notifications",
-    "/docs",
-    "/signed-out",
+/// The addresses of the page, and what the OpenAPI document calls them. All are one document, whose script shows what the address names.
+const ADDRESSES: [(&str, &str); 10] = [
+    ("/", "showOrganizations"),
+    ("/connect", "showRefusal"),
+    ("/dashboard/{orgId}", "showDashboard"),
+    ("/dashboard/{orgId}/connect", "showConnect"),
+    (
+        "/dashboard/{orgId}/integrations/{integrationId}",
+        "showIntegration",
+    ),
+    (
+        "/dashboard/{orgId}/integrations/{integrationId}/reconnect",
+        "showReconnect",
+    ),
+    ("/dashboard/{orgId}/members", "showMembers"),
+    ("/dashboard/{orgId}/notifications", "showNotifications"),
+    ("/docs", "showDocs"),
+    ("/signed-out", "showSignedOut"),
 ];
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -101,9 +107,11 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .response("200", answer)
         .build();
     let routes = OpenApiRouter::new();
-    ADDRESSES.iter().fold(routes, |routes, address| {
+    ADDRESSES.into_iter().fold(routes, |routes, (address, id)| {
+        let mut operation = operation.clone();
+        operation.operation_id = Some(id.to_owned());
         let mut paths = Paths::new();
-        paths.add_path_operation(*address, vec![HttpMethod::Get], operation.clone());
+        paths.add_path_operation(address, vec![HttpMethod::Get], operation);
         routes.routes((Vec::new(), paths, get(document)))
     })
 }

@@ -168,7 +168,10 @@ impl Consents {
             _ if is_identified => {}
             // The person may know that it is the same.
             Some(before) => granted.accounts.push(before.account.clone()),
-            None => return Ok(refusal(ConsentRefusal::NoAccount, integration)),
+            None => {
+                let reason = ConsentRefusal::of_identity(granted.unnamed.as_ref());
+                return Ok(refusal(reason, integration));
+            }
         }
         let grant = self.seal(&consent, granted, is_identified).await?;
         match grant.account_for(before) {
@@ -244,6 +247,7 @@ impl Consents {
             response,
             probed,
             accounts,
+            unnamed: _,
         } = granted;
         let platform = consent.platform;
         let tokens = response.tokens;

@@ -116,9 +116,9 @@ impl<'a> Audiences<'a> {
         is_whole.then_some(Self(text))
     }
 
-    /// Whether a token with these claims is for one of them. `aud` decides where there is one. Cognito's access tokens have none and
-    /// name the application in `client_id` (docs.aws.amazon.com/cognito,
-    /// "Understanding the access token").
+    /// Whether a token with these claims is for one of them. `aud` decides where there is one.
+    /// Cognito's access tokens have none and name the application in `client_id`
+    /// (docs.aws.amazon.com/cognito, "Understanding the access token").
     fn include(self, claims: &Claims) -> bool {
         let us = |value: &Value| {
             let named = value.as_str();

@@ -362,4 +362,8 @@ pub(super) const PARAMETER: Properties = &[
         "MinLength",
         Without("constrains what a person types when deploying"),
     ),
+    (
+        "MaxLength",
+        Without("constrains what a person types when deploying"),
+    ),
 ];

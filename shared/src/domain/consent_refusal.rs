@@ -69,4 +69,22 @@ impl ConsentRefusal {
             | Verdict::ProbeNotApplicable => Self::PlatformFailed,
         }
     }
+
+    /// Returns what it means that nobody knows whose a grant is, by what the platform answered when
+    /// it was asked, if not with an account.
+    #[must_use]
+    pub const fn of_identity(verdict: Option<&Verdict>) -> Self {
+        match verdict {
+            Some(Verdict::AppMisconfigured) => Self::AppRefused,
+            Some(Verdict::Transient(_) | Verdict::Throttled { .. }) => Self::PlatformFailed,
+            // It has none, or the person kept back the permission to name it.
+            None
+            | Some(
+                Verdict::ReconnectNeeded(_)
+                | Verdict::PlatformActionNeeded(_)
+                | Verdict::PermissionLost(_)
+                | Verdict::ProbeNotApplicable,
+            ) => Self::NoAccount,
+        }
+    }
 }

@@ -94,7 +94,7 @@ pub enum Membership {
 }
 
 impl Membership {
-    /// Whether the caller may use integrations, which costs permits.
+    /// Whether the member may use integrations, which costs permits.
     #[must_use]
     pub fn may_use(&self) -> bool {
         match self {
@@ -103,7 +103,7 @@ impl Membership {
         }
     }
 
-    /// Whether the caller may register, reconnect, check and disconnect integrations.
+    /// Whether the member may register, reconnect, check and disconnect integrations.
     #[must_use]
     pub fn may_manage(&self) -> bool {
         self.permissions().contains(&Permission::ManageIntegrations)

@@ -28,6 +28,8 @@ pub struct Granted {
     pub probed: Option<ProbeResult>,
     /// The accounts that it is for, the likeliest first. Empty if the platform named none.
     pub accounts: Vec<Account>,
+    /// What the platform answered instead, when it last did not name an account.
+    pub unnamed: Option<Verdict>,
 }
 
 /// An answer without what we asked for.
@@ -99,14 +101,16 @@ impl OAuthClient {
             }
         }
         let mut accounts = Vec::new();
+        let mut unnamed = None;
         for (request, read) in exchange.identity {
             match self.who(platform, clients, &granted.tokens, request).await {
                 Ok(body) => merge(&mut accounts, read(&body)),
                 // The code is used up: the grant is kept for whoever knows whose it is.
                 Err(failure) => {
                     let Err(Unsuccessful { verdict, code }) = failure.result;
-                    let verdict = verdict.name();
-                    tracing::warn!(%platform, verdict, code, "a platform did not say who it is");
+                    let name = verdict.name();
+                    tracing::warn!(%platform, verdict = name, code, "a platform did not say who it is");
+                    unnamed = Some(verdict);
                 }
             }
         }
@@ -119,6 +123,7 @@ impl OAuthClient {
             probed: probe.and_then(|probe| probe.result.ok()),
             response: granted,
             accounts,
+            unnamed,
         })
     }
 

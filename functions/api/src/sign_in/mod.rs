@@ -28,10 +28,6 @@ pub(crate) struct Tokens {
     refresh_token: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id_token: Option<String>,
-    /// In seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<u64>)]
-    expires_in: Option<Value>,
 }
 
 /// What the page needs to send people to the issuer.

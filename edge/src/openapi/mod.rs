@@ -1,9 +1,10 @@
 //! The document of the HTTP API (OpenAPI 3.1). Each route says at its handler what is particular
 //! to it; what holds for every route alike is added here.
 
+mod answers;
+
+use answers::{Denial, Route, add_quota_headers, allow_any_body, complete_answer};
 use serde_json::{Map, Value, json};
-use shared::domain::quota::HEADERS;
-use shared::domain::route::is_metered;
 use shared::{IntegrationId, OrgId, Platform, UserId};
 use utoipa::openapi::OpenApi;
 use utoipa::{PartialSchema, ToSchema};
@@ -68,28 +69,9 @@ pub fn document(functions: impl IntoIterator<Item = OpenApi>, examples: &Value) 
         .map(|(path, item)| (path.clone(), complete_path(&path, item, examples)))
         .collect();
     let paths = document["paths"].to_string();
-    let used = shared_answers().filter(|(name, _)| paths.contains(&format!("/{name}\"")));
+    let used = answers::shared().filter(|(name, _)| paths.contains(&format!("/{name}\"")));
     document["components"]["responses"] = used.collect();
     document
-}
-
-/// The body of the 429 of a quota, from the gateway.
-#[derive(ToSchema)]
-#[expect(
-    dead_code,
-    reason = "it is described here, and written by the template"
-)]
-struct Denial {
-    /// `Rate limit exceeded`; through the proxy, an object.
-    error: Value,
-    message: String,
-    /// `quota_used_up` or `platform_asks_to_wait`.
-    reason: String,
-    /// In seconds.
-    retry_after: u32,
-    /// In UTC, such as `2025-11-18 10:00:00`.
-    reset_at: String,
-    limit: u32,
 }
 
 fn add<T: ToSchema>(schemas: &mut Vec<(String, Value)>) {
@@ -149,83 +131,6 @@ fn parameter(name: &str) -> Value {
     json!({"name": name, "in": "path", "required": true, "schema": schema})
 }
 
-fn reference<T: ToSchema>() -> String {
-    format!("#/components/schemas/{}", T::name())
-}
-
-/// What several routes answer alike: a name, the status, and when.
-const SHARED: [(&str, u16, &str); 13] = [
-    ("NotModified", 304, "Nothing has changed."),
-    (
-        "BadRequest",
-        400,
-        "A parameter or the body is wrong; `detail` says what is accepted.",
-    ),
-    ("Unauthorized", 401, "There is no valid bearer token."),
-    (
-        "NoMember",
-        403,
-        "The caller is not a member of the organisation.",
-    ),
-    (
-        "NoPermission",
-        403,
-        "The caller is not a member, or lacks the permission.",
-    ),
-    (
-        "NotFound",
-        404,
-        "There is no such thing, or the path is not spelled canonically.",
-    ),
-    (
-        "TooLarge",
-        413,
-        "The request is larger than the gateway takes.",
-    ),
-    ("Throttled", 429, "The API is throttled."),
-    (
-        "Denied",
-        429,
-        "The quota is used up, the platform asks to wait, or the API is throttled.",
-    ),
-    ("Failed", 500, "Something failed on our side."),
-    ("GatewayFailed", 502, "The function could not be reached."),
-    ("Unavailable", 503, "The caller could not be checked."),
-    (
-        "TooLate",
-        504,
-        "The answer took longer than the 29 seconds that the gateway waits.",
-    ),
-];
-
-/// Before the name of an answer that may be ours, or a platform's with the same status.
-const PROXIED: &str = "Proxied";
-
-fn shared_answers() -> impl Iterator<Item = (String, Value)> {
-    SHARED.into_iter().flat_map(|(name, status, description)| {
-        let mut answer = json!({"description": description});
-        complete_answer(&status.to_string(), &mut answer);
-        if name == "Denied" {
-            answer["content"]["application/json"] = json!({
-                "schema": {"$ref": reference::<Denial>()},
-                "example": {
-                    "error": "Rate limit exceeded",
-                    "message": "Too many requests to meta API. Please try again later.",
-                    "reason": "quota_used_up", "retry_after": 3_600,
-                    "reset_at": "2025-11-18 10:00:00", "limit": 200,
-                },
-            });
-            add_quota_headers(&mut answer);
-        }
-        let mut proxied = answer.clone();
-        allow_any_body(&mut proxied);
-        [
-            (name.to_owned(), answer),
-            (format!("{PROXIED}{name}"), proxied),
-        ]
-    })
-}
-
 /// Adds what any route like this one may answer.
 fn complete_operation(path: &str, method: &str, operation: &mut Value, examples: &Value) {
     let body = operation.get_mut("requestBody");
@@ -235,36 +140,12 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value, examples:
             content["schema"] = present;
         }
     }
-    let security = &operation["security"][0][BEARER];
-    let is_open = !security.is_array();
-    let takes_permission = security.as_array().is_some_and(|names| !names.is_empty());
-    let takes_query = operation["parameters"].is_array();
-    let takes_body = operation["requestBody"].is_object();
-    let is_of_org = path.contains("{orgId}") && !is_open;
-    let is_metered = is_metered(&path.replace("{path}", "{path+}"));
-    let names = SHARED.into_iter().filter(|(name, ..)| match *name {
-        "NotModified" => method == "get" && !is_open && !is_metered,
-        "BadRequest" => !is_open && (takes_query || takes_body) || is_metered,
-        "Unauthorized" | "Unavailable" => !is_open,
-        "NoMember" => is_of_org && !takes_permission,
-        "NoPermission" => takes_permission,
-        "NotFound" => path.contains('{'),
-        "TooLarge" => takes_body || is_metered,
-        "Throttled" => !is_metered,
-        "Denied" => is_metered,
-        _ => true,
-    });
+    let route = Route::of(path, method, operation);
     let Value::Object(own) = operation["responses"].take() else {
         return;
     };
     let passes_on = own.contains_key("default");
-    let prefix = if passes_on { PROXIED } else { "" };
-    let mut answers: Map<_, _> = names
-        .map(|(name, status, _)| {
-            let answer = json!({"$ref": format!("#/components/responses/{prefix}{name}")});
-            (status.to_string(), answer)
-        })
-        .collect();
+    let mut answers = route.shared_answers(passes_on);
     let examples = &examples[operation["operationId"].as_str().unwrap_or_default()];
     for (status, mut answer) in own {
         let contents = answer.get_mut("content").and_then(Value::as_object_mut);
@@ -274,7 +155,7 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value, examples:
             }
         }
         complete_answer(&status, &mut answer);
-        if is_metered && ["200", "default"].contains(&status.as_str()) {
+        if route.is_metered && ["200", "default"].contains(&status.as_str()) {
             add_quota_headers(&mut answer);
         }
         if passes_on {
@@ -285,39 +166,6 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value, examples:
     operation["responses"] = Value::Object(answers);
 }
 
-fn allow_any_body(answer: &mut Value) {
-    answer["content"]["*/*"] = json!({});
-}
-
-fn add_quota_headers(answer: &mut Value) {
-    for (name, _) in HEADERS {
-        answer["headers"][name] = header("What is left of the quota (docs/quotas.md).");
-    }
-}
-
-fn header(description: &str) -> Value {
-    json!({"description": description, "schema": {"type": "string"}})
-}
-
-/// Adds the body and the headers that every answer of this status has.
-fn complete_answer(status: &str, answer: &mut Value) {
-    let code: u16 = status.parse().unwrap_or_default();
-    if code >= 400 && answer.get("content").is_none() {
-        let title = http::StatusCode::from_u16(code).ok();
-        let title = title.and_then(|status| status.canonical_reason());
-        answer["content"] = json!({"application/problem+json": {
-            "schema": {"$ref": reference::<ProblemDetails>()},
-            "example": {
-                "type": "about:blank", "title": title, "status": code,
-                "detail": answer["description"],
-                "instance": "f060576e-0fb8-e707-66c3-6c1b6ba66af9",
-            },
-        }});
-    }
-    match code {
-        401 => answer["headers"]["WWW-Authenticate"] = header("`Bearer`"),
-        429 | 503 => answer["headers"]["Retry-After"] = header("In seconds."),
-        304 => answer["headers"]["ETag"] = header("As of the answer that is still true."),
-        _ => {}
-    }
+fn reference<T: ToSchema>() -> String {
+    format!("#/components/schemas/{}", T::name())
 }
