@@ -9,6 +9,7 @@ use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
 use serde_json::Value;
 use shared::IntegrationKey;
+use shared::domain::id::RULE;
 use shared::domain::organization::Permission;
 use shared::domain::route::RouteParameters;
 use shared::{OrgId, UserId};
@@ -108,7 +109,7 @@ impl<S: Sync> FromRequestParts<S> for Member {
             .extensions
             .get::<MatchedPath>()
             .and_then(|matched| RouteParameters::parse(matched.as_str(), parts.uri.path()))
-            .ok_or_else(Problem::no_such_route)?;
+            .ok_or_else(|| Problem::not_found(format!("An id in this path is none: it {RULE}.")))?;
         authorizer_context(parts)
             .and_then(|context| Self::from_context(route, context))
             .ok_or_else(|| Problem::forbidden("You are not a member of this organisation."))

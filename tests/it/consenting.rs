@@ -10,6 +10,7 @@ use reqwest::{Response, Url};
 use serde_json::{Value, json};
 use shared::Platform;
 use shared::domain::integration::State;
+use shared::domain::integration_status::IntegrationStatus;
 
 use crate::world::{Answer, World, acme, integration};
 
@@ -184,6 +185,11 @@ async fn a_new_account_is_connected_on_every_platform() {
         assert_eq!(shown, expected, "{platform}");
         let row = world.row("acme", &id).await;
         assert_eq!((row.platform, &*row.account.id), (platform, "77"));
+        // Nobody is warned of what renews itself.
+        let renews = row.credential.refresh_token.is_some();
+        assert!(!renews || row.is_proven(world.now()), "{platform}");
+        let status = IntegrationStatus::from_row(&row, world.now());
+        assert_eq!(status, IntegrationStatus::Healthy, "{platform}");
         assert_eq!(row.created_by.as_str(), "ian");
         assert_eq!(row.state, State::Active);
     }
@@ -231,6 +237,28 @@ async fn a_tiktok_account_is_mended_as_one_and_of_several_advertisers_a_person_p
     let to = ian.allow(&page, "7001,7002", &[]).await;
     let shown = ian.back(&to).await;
     assert!(shown.ends_with("/ads?connected=1"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_grant_that_allows_nothing_needs_a_yes() {
+    for platform in Platform::ALL {
+        let asked = scopes(platform);
+        // Threads names no permissions beside a token.
+        if asked.is_empty() || platform == Platform::Threads {
+            continue;
+        }
+        let world = world(platform).await;
+        let before = world.row("acme", "one").await;
+        let mut ian = Browser::of(&world, "ian");
+        let page = ian.begin("one", json!({})).await;
+        let to = ian.allow(&page, "4711", &[]).await;
+        let shown = ian.back(&to).await;
+        assert!(!shown.contains("connected"), "{platform}: {shown}");
+        let question = question(&shown);
+        let missing = question["missing_scopes"].as_array().unwrap().len();
+        assert_eq!(missing, asked.len(), "{platform}: {question}");
+        assert_eq!(world.row("acme", "one").await, before, "{platform}");
+    }
 }
 
 #[tokio::test]
@@ -448,7 +476,11 @@ async fn whatever_goes_wrong_has_its_own_words_and_changes_nothing() {
         .http
         .head(to.clone())
         .header(COOKIE, ian.cookie.as_ref().unwrap());
-    assert_eq!(head.send().await.unwrap().status(), 405);
+    let head = head.send().await.unwrap();
+    assert_eq!(
+        (head.status().as_u16(), &head.headers()["allow"]),
+        (405, &"GET".parse().unwrap())
+    );
     assert!(ian.back(&to).await.ends_with("?connected=1"));
 }
 

@@ -351,7 +351,7 @@ const NO_ZONE: &str =
 const PLATFORMS: &str = "platform must be one of meta (or facebook), instagram, tiktok, \
                          tiktok_business, linkedin, twitter (or x), google (or google_ads), snapchat, threads";
 const WORDS: &str = "must be a list of texts, or a text separated by spaces or commas";
-const ID: &str = "must be 1 to 128 characters out of A-Z a-z 0-9 . _ : @ | -";
+const ID: &str = "must be 1 to 128 characters out of A-Z a-z 0-9 . _ : @ | -, and more than dots";
 const NOTHING: &str = "is a word for nothing; give the token, or null";
 const OUT_OF_RANGE: &str = "must lie between the years 2000 and 2100; null where there is none";
 

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use local::template::{EMBEDDED, Inputs, Template};
 use serde_json::{Value, json};
-use shared::Variables;
+use shared::{OrgId, Variables};
 
 use crate::contract::{DOCUMENT, resolve, validator};
 use crate::world::{Answer, World, acme, integration};
@@ -102,6 +102,34 @@ fn every_body_has_an_example_that_is_as_its_schema_says() {
             let is_used = used.contains(&(id.clone(), status.clone()));
             assert!(is_used, "{id} {status} is in no answer of the document");
         }
+    }
+}
+
+#[test]
+fn an_id_is_what_its_schema_says() {
+    let schema = json!({"$ref": "#/components/schemas/OrgId"});
+    let long = "x".repeat(128);
+    for id in ["a", "auth0|7", "a.b_c:d@e-f", "..a", &long] {
+        assert!(
+            OrgId::new(id).is_ok() && validator(&schema).is_valid(&json!(id)),
+            "{id}"
+        );
+    }
+    for other in [
+        "",
+        ".",
+        "..",
+        "a b",
+        "a#b",
+        "a/b",
+        "ä",
+        "a\n",
+        &format!("{long}x"),
+    ] {
+        assert!(
+            OrgId::new(other).is_err() && !validator(&schema).is_valid(&json!(other)),
+            "{other}"
+        );
     }
 }
 

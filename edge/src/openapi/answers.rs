@@ -5,8 +5,10 @@ use shared::domain::quota::HEADERS;
 use shared::domain::route::is_metered;
 use utoipa::ToSchema;
 
-use super::{BEARER, reference};
 use crate::problem::ProblemDetails;
+
+/// The scheme of bearer tokens, as the routes name it.
+pub(super) const BEARER: &str = "bearer";
 
 /// What decides which answers a route has in common with others.
 pub(super) struct Route {
@@ -223,4 +225,8 @@ pub(super) fn complete_answer(status: &str, answer: &mut Value) {
         304 => answer["headers"]["ETag"] = header("As of the answer that is still true."),
         _ => {}
     }
+}
+
+pub(super) fn reference<T: ToSchema>() -> String {
+    format!("#/components/schemas/{}", T::name())
 }

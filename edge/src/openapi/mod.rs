@@ -3,7 +3,9 @@
 
 mod answers;
 
-use answers::{Denial, Route, add_quota_headers, allow_any_body, complete_answer};
+use answers::{
+    BEARER, Denial, Route, add_quota_headers, allow_any_body, complete_answer, reference,
+};
 use serde_json::{Map, Value, json};
 use shared::{IntegrationId, OrgId, Platform, UserId};
 use utoipa::openapi::OpenApi;
@@ -11,12 +13,9 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::problem::ProblemDetails;
 
-/// The scheme of bearer tokens, as the routes name it.
-const BEARER: &str = "bearer";
-
 const ABOUT: &str = "Connections to platforms: why one is broken, until when one works, living \
-    access tokens, exact quotas. Every `GET` also answers `HEAD`, as `GET` without the body. A \
-    method that a route lacks gets 405 with `Allow`. docs/http-api.md explains it all.";
+    access tokens, exact quotas. Every `GET` also answers `HEAD`, as `GET` without the body, but \
+    `/oauth/callback`. A method that a route lacks gets 405 with `Allow`.";
 
 /// What operations are about, in the order in which people read of them.
 const TAGS: [&str; 7] = [
@@ -57,8 +56,8 @@ pub fn document(functions: impl IntoIterator<Item = OpenApi>, examples: &Value) 
     document["servers"] = json!([{"url": "./"}]);
     document["components"]["securitySchemes"] = json!({BEARER: {
         "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
-        "description": "A token of the deployment's OpenID provider. Names beside it are the \
-            permissions that the caller must have in the organisation.",
+        "description": "A token of the deployment's OpenID provider. What stands beside `bearer` \
+            is a permission that the caller must have in the organisation.",
     }});
     let Value::Object(paths) = document["paths"].take() else {
         return document;
@@ -164,8 +163,4 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value, examples:
         answers.insert(status, answer);
     }
     operation["responses"] = Value::Object(answers);
-}
-
-fn reference<T: ToSchema>() -> String {
-    format!("#/components/schemas/{}", T::name())
 }

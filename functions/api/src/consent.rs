@@ -192,9 +192,10 @@ pub(crate) async fn callback(
     method: Method,
     parts: Parts,
     RawQuery(query): RawQuery,
-) -> Result<Redirect, Problem> {
+) -> axum::response::Result<Redirect> {
+    // It takes a step: nobody may take it by looking.
     if method == Method::HEAD {
-        return Err(Problem::method_not_allowed());
+        return Err(([(header::ALLOW, "GET")], Problem::method_not_allowed()).into());
     }
     let query = query.unwrap_or_default();
     let parameter = |names: &[&str]| {
@@ -234,7 +235,7 @@ pub(crate) async fn callback(
             reason,
             integration,
         } => refused(&base, *reason, integration.as_ref()),
-        ConsentOutcome::Begun { .. } => return Err(problem(outcome)),
+        ConsentOutcome::Begun { .. } => return Err(problem(outcome).into()),
     }))
 }
 

@@ -12,7 +12,7 @@ use shared::aws::tables::{Action, AuditEntry, Found};
 use shared::domain::integration::Integration;
 use shared::domain::integration_status::IntegrationStatus;
 use shared::registration::import::MAX_LINE;
-use shared::registration::{self, Change, Disconnected, Registration};
+use shared::registration::{self, Change, Disconnected, Origin, Registration};
 use shared::{IntegrationId, OrgId, Platform};
 use utoipa::{IntoParams, ToSchema};
 
@@ -303,7 +303,14 @@ pub(crate) async fn register(
     let registration = parse_registration(&body)?;
     let now = app.clock.now();
     let registered = registration
-        .store(&key, member.user(), &app.integrations, &app.sealer, now)
+        .store(
+            &key,
+            member.user(),
+            Origin::HandedOver,
+            &app.integrations,
+            &app.sealer,
+            now,
+        )
         .await?;
     let (status, action) = match registered.change {
         Change::Created => (StatusCode::CREATED, Some(Action::Registered)),

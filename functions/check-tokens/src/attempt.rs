@@ -279,7 +279,9 @@ impl Running<'_> {
         let key = self.data_key.as_ref().ok_or(CipherError::Cipher)?;
         let context =
             |field| encryption_context(self.before, field, self.before.credential.generation + 1);
-        let TokenResponse { tokens, lifetimes } = granted;
+        let TokenResponse {
+            tokens, lifetimes, ..
+        } = granted;
         let rotated = tokens.rotate(self.tokens);
         let refresh_token = tokens
             .refresh_token

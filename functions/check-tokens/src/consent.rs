@@ -21,7 +21,7 @@ use shared::domain::integration::Integration;
 use shared::domain::refresh::Ends;
 use shared::oauth::{ConsentCode, Granted, OAuthClient};
 use shared::platforms::consent::{Visit, email};
-use shared::registration::{Change, Registration};
+use shared::registration::{Change, Origin, Registration};
 use shared::runtime::random_id;
 use shared::{Clock, IntegrationKey};
 
@@ -269,6 +269,7 @@ impl Consents {
             (scopes, Some(probed)) if scopes.is_empty() => probed.scopes.clone(),
             (scopes, _) => scopes,
         };
+        let names_scopes = response.names_scopes || !scopes.is_empty();
         let refresh_token = match &tokens.refresh_token {
             Some(token) => {
                 let context = context(&consent.integration, SealedField::RefreshToken);
@@ -284,7 +285,7 @@ impl Consents {
             access_expires_at: probed_end.or(access_expires_at),
             refresh_expires_at: lives.refresh.map(|life| now + life),
             data_access_expires_at: probed.and_then(|probed| end(probed.data_access)),
-            scopes,
+            scopes: names_scopes.then_some(scopes),
             accounts,
             is_identified,
         })
@@ -319,11 +320,18 @@ impl Consents {
             token_expires_at: grant.access_expires_at,
             refresh_token_expires_at: grant.refresh_expires_at,
             data_access_expires_at: grant.data_access_expires_at,
-            scopes: grant.scopes.clone(),
+            scopes: grant.scopes.clone().unwrap_or_default(),
             metadata: None,
         };
         let stored = registration
-            .store(key, &consent.user, &self.integrations, &self.cipher, now)
+            .store(
+                key,
+                &consent.user,
+                Origin::Issued,
+                &self.integrations,
+                &self.cipher,
+                now,
+            )
             .await?;
         let action = match stored.change {
             Change::Created => Action::Registered,

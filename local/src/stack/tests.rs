@@ -446,9 +446,9 @@ async fn parked_credentials_are_found_by_their_key_also_after_a_restart() {
     };
     let ids = [
         ("acme", "7"),
-        ("..", "."),
+        ("..a", ".b"),
         ("a|b:c@d", "x.y_z-1"),
-        (".", ".."),
+        (".a", "..b"),
     ];
     let stack = Stack::start(options()).await.unwrap();
     for (n, (org, id)) in (0..).zip(ids) {

@@ -132,7 +132,9 @@ pub struct UnconfirmedGrant {
     pub refresh_expires_at: Option<DateTime<Utc>>,
     #[serde(default, with = "seconds", skip_serializing_if = "Option::is_none")]
     pub data_access_expires_at: Option<DateTime<Utc>>,
-    pub scopes: Vec<String>,
+    /// What it allows; `None` if the platform does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
     pub accounts: Vec<Account>,
     /// Whether the accounts are by the platform's own word.
     pub is_identified: bool,
@@ -144,18 +146,17 @@ impl UnconfirmedGrant {
     /// # Errors
     /// The question's accounts and scopes.
     pub fn account_for(&self, before: Option<&Integration>) -> Result<Account, Vec<String>> {
-        let missing: Vec<_> = before.map_or_else(Vec::new, |before| {
-            let is_missing = |scope: &&String| {
-                let spelled = before.platform.spelling(scope);
-                !self
-                    .scopes
-                    .iter()
-                    .any(|held| held == *scope || held == spelled)
-            };
-            let known = !self.scopes.is_empty();
-            let held = before.permissions.granted.iter().filter(is_missing);
-            held.filter(|_| known).cloned().collect()
-        });
+        let missing: Vec<_> = match (before, &self.scopes) {
+            (Some(before), Some(allowed)) => {
+                let is_missing = |scope: &&String| {
+                    let spelled = before.platform.spelling(scope);
+                    allowed.iter().all(|of| of != *scope && of != spelled)
+                };
+                let held = before.permissions.granted.iter();
+                held.filter(is_missing).cloned().collect()
+            }
+            _ => Vec::new(),
+        };
         let same = match before {
             Some(before) => self.accounts.iter().find(|of| of.id == before.account.id),
             None => self.accounts.first().filter(|_| self.accounts.len() == 1),

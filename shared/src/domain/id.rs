@@ -9,7 +9,9 @@ use utoipa::ToSchema;
 /// The longest id, in characters.
 pub const MAX_LENGTH: usize = 128;
 
-const RULE: &str = "must be 1 to 128 characters out of A-Z a-z 0-9 . _ : @ | -";
+/// What an id may be, in words that follow its name.
+pub const RULE: &str =
+    "must be 1 to 128 characters out of A-Z a-z 0-9 . _ : @ | -, and more than dots";
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {RULE}")]
@@ -30,6 +32,8 @@ fn is_id(text: &str) -> bool {
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"._:@|-".contains(&b))
+        // In a path, dots alone lead elsewhere.
+        && text.bytes().any(|b| b != b'.')
 }
 
 macro_rules! id {
@@ -40,7 +44,7 @@ macro_rules! id {
         )]
         #[serde(try_from = "String", into = "String")]
         // `MAX_LENGTH` and `is_id`, which a test compares.
-        #[schema(min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9._:@|-]+$")]
+        #[schema(min_length = 1, max_length = 128, pattern = "^[.]*[A-Za-z0-9_:@|-][A-Za-z0-9._:@|-]*$")]
         pub struct $name(String);
 
         impl $name {
@@ -153,6 +157,8 @@ mod tests {
             "ä",
             "a%69",
             "a\n",
+            ".",
+            "..",
             &"x".repeat(129),
         ] {
             let error = OrgId::new(bad).unwrap_err().to_string();
@@ -166,6 +172,7 @@ mod tests {
             "auth0|5f7c8ec7",
             "me@example.com",
             "urn:x-1_2.3",
+            "..a",
             &"x".repeat(128),
         ] {
             assert_eq!(OrgId::new(good).unwrap().as_str(), good);

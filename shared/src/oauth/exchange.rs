@@ -94,10 +94,10 @@ impl OAuthClient {
             let find = platform.definition().tokens;
             let longer = self.ask(RequestKind::Refresh, context, request, find).await;
             let longer = longer.response.into_result()?;
-            let scopes = std::mem::take(&mut granted.lifetimes.scopes);
-            granted = longer;
-            if granted.lifetimes.scopes.is_empty() {
-                granted.lifetimes.scopes = scopes;
+            let code = std::mem::replace(&mut granted, longer);
+            if !granted.names_scopes {
+                granted.lifetimes.scopes = code.lifetimes.scopes;
+                granted.names_scopes = code.names_scopes;
             }
         }
         let mut accounts = Vec::new();

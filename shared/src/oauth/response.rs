@@ -160,7 +160,14 @@ fn parse_tokens(fields: &Value) -> Option<TokenResponse> {
         .as_str()
         .map(str::trim)
         .filter(is_usable)?;
+    // Instagram's, of a code.
+    let allowed = fields.get("scope").unwrap_or(&fields["permissions"]);
     Some(TokenResponse {
+        // TikTok Business names numbers.
+        names_scopes: match allowed {
+            Value::Array(names) => names.iter().all(Value::is_string),
+            allowed => allowed.is_string(),
+        },
         tokens: Tokens {
             access_token: token("access_token")?,
             refresh_token: token("refresh_token"),
@@ -170,8 +177,7 @@ fn parse_tokens(fields: &Value) -> Option<TokenResponse> {
             access: life("expires_in").or_else(|| life("expires")),
             // TikTok's Login Kit alone calls it differently.
             refresh: life("refresh_token_expires_in").or_else(|| life("refresh_expires_in")),
-            // Instagram's, of a code.
-            scopes: scopes(fields.get("scope").unwrap_or(&fields["permissions"])),
+            scopes: scopes(allowed),
         },
     })
 }

@@ -38,4 +38,6 @@ pub struct TokenResponse {
     /// Without a refresh token if the answer had none.
     pub tokens: Tokens,
     pub lifetimes: Lifetimes,
+    /// Whether the answer says what the grant allows, be it nothing.
+    pub names_scopes: bool,
 }

@@ -11,4 +11,4 @@ mod values;
 
 pub use disconnect::{Disconnected, disconnect};
 pub use request::Registration;
-pub use store::{Change, Registered, RegistrationError};
+pub use store::{Change, Origin, Registered, RegistrationError};

@@ -30,6 +30,17 @@ pub enum RegistrationError {
     Contended,
 }
 
+/// Where a credential comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Somebody hands it over. Only a refresh shows that it renews, and the same again may be a
+    /// repetition, after it was exchanged.
+    HandedOver,
+    /// The platform has just issued it to our application, for a person's consent. That shows as
+    /// much as a refresh.
+    Issued,
+}
+
 /// An integration whose credential was handed over.
 #[derive(Debug)]
 pub struct Registered {
@@ -178,6 +189,7 @@ impl Registration {
         &self,
         key: &IntegrationKey,
         caller: &UserId,
+        origin: Origin,
         integrations: &IntegrationsTable,
         sealer: &TokenCipher,
         now: DateTime<Utc>,
@@ -185,7 +197,10 @@ impl Registration {
         let mut found = integrations.find(key).await?;
         for _ in 0..MAX_LOST_WRITES {
             let stored = found.row();
-            let repeated = stored.map(|stored| self.repeated(stored)).transpose()?;
+            let handed_over = stored.filter(|_| origin == Origin::HandedOver);
+            let repeated = handed_over
+                .map(|stored| self.repeated(stored))
+                .transpose()?;
             let (row, change) = match repeated.flatten() {
                 Some(row) if Some(&row) == stored => {
                     let change = Change::Unchanged;
@@ -195,7 +210,12 @@ impl Registration {
                 None => {
                     let creator = stored.map_or(caller, |row| &row.created_by);
                     let first = found.first_generation(now);
-                    let row = self.row(key, creator, stored, first, sealer, now).await?;
+                    let row = self.row(key, creator, stored, first, sealer, now);
+                    let mut row = row.await?;
+                    if origin == Origin::Issued {
+                        row.refresh.attempted_at = Some(now);
+                        row.refresh.renewed_at = Some(now);
+                    }
                     let change = match found {
                         Found::Nothing => Change::Created,
                         Found::Row(_) | Found::Damaged { .. } => Change::Replaced,

@@ -143,7 +143,9 @@ async fn a_grant_for_advertisers_never_ends_and_names_them() {
     let granted = caller.exchange(way, &code).await.unwrap();
     let ids = granted.accounts.iter().map(|account| account.id.as_str());
     assert_eq!(ids.collect::<Vec<_>>(), ["7001", "7002"]);
-    let TokenResponse { tokens, lifetimes } = granted.response;
+    let TokenResponse {
+        tokens, lifetimes, ..
+    } = granted.response;
     assert!(tokens.refresh_token.is_none() && lifetimes.access.is_none());
     assert!(lifetimes.scopes.is_empty());
     caller.world.pass(1_000 * DAY);

@@ -150,7 +150,9 @@ fn stored(value: impl Serialize) -> String {
 
 /// Writes new tokens in a line: lifetimes in seconds, and scopes.
 fn renewed(granted: &TokenResponse) -> String {
-    let TokenResponse { tokens, lifetimes } = granted;
+    let TokenResponse {
+        tokens, lifetimes, ..
+    } = granted;
     let mut line = "granted".to_owned();
     for (name, life) in [("access", lifetimes.access), ("refresh", lifetimes.refresh)] {
         if let Some(life) = life {
