@@ -13,7 +13,7 @@ const shown = (page, count) => page.getByText(`${count} of 13 shown`).waitFor();
 /** The accounts of the table, in their order. */
 const names = (page) => page.locator("tbody th").allTextContents();
 
-export async function accounts(test, { gateway, token }) {
+export async function accounts(test, { gateway, platforms, token }) {
   const integration = (id) => `${gateway}/dashboard/demo/integrations/${id}`;
 
   await test("counts filter the table", async (page) => {
@@ -161,6 +161,20 @@ export async function accounts(test, { gateway, token }) {
     await page.getByText("Quota reset by olga").first().waitFor();
     await unused.waitFor();
     await bar("0 of 50 calls used in any minute").waitFor();
+  });
+
+  await test("a platform asks to wait, and the quota says how long", async (page) => {
+    const script = { on: "call", times: 1, do: { throttle: { retry_after: 60 } } };
+    await fetch(`${platforms}/control`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ platform: "meta", ...script }),
+    });
+    const headers = { authorization: `Bearer ${token("crm")}` };
+    await fetch(`${gateway}/api/platforms/meta/demo/meta-renews-itself/proxy/me`, { headers });
+    await page.goto(integration("meta-renews-itself"));
+    await page.getByText(/^The platform asks us to wait: calls go on in .+\.$/).waitFor();
+    await page.getByText("of 200 calls used in any hour").waitFor();
   });
 
   await test("an account is disconnected after a question", async (page) => {

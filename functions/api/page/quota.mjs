@@ -21,22 +21,26 @@ export function Quota({ org, id }) {
     <h2>Quota</h2>
     ${
       quota.blocked_until &&
-      html`<p>The platform asks us to wait: calls go on ${fromNow(quota.blocked_until, now)}.</p>`
+      html`<p>
+        The platform asks us to wait: calls go on ${fromNow(instant(quota.blocked_until), now)}.
+      </p>`
     }
     <${Bar} window=${quota.period} now=${now} />
     <${Bar} window=${quota.burst} now=${now} />
   </section>`;
 }
 
+/** @param {number} seconds since the epoch */
+const instant = (seconds) => new Date(seconds * 1000).toISOString();
+
 const count = (/** @type {number} */ calls) => calls.toLocaleString("en");
 
 /** @param {{window: Window, now: number}} of */
 function Bar({ window: { limit, seconds, remaining, reset }, now }) {
   const used = limit - remaining;
-  const more = new Date(reset * 1000).toISOString();
   return html`<label class="quota">
     <span>${count(used)} of ${count(limit)} calls used in any ${span(seconds)}</span>
     <meter max=${limit} high=${limit * 0.9} optimum="0" value=${used}></meter>
-    ${used > 0 && html`<span class="fine">More free ${fromNow(more, now)}</span>`}
+    ${used > 0 && html`<span class="fine">More free ${fromNow(instant(reset), now)}</span>`}
   </label>`;
 }
