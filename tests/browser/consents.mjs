@@ -23,6 +23,12 @@ async function allow(page, account, withheld = []) {
   await page.getByRole("button", { name: "Allow" }).click();
 }
 
+/** Waits until it is said that the account is connected, which an address says once. */
+async function connected(page) {
+  await page.getByText("The account is connected.").waitFor();
+  assert.doesNotMatch(page.url(), /connected/);
+}
+
 export async function consents(test, { gateway }) {
   const integration = (id) => `${gateway}/dashboard/demo/integrations/${id}`;
   const begin = async (page, id) => {
@@ -39,10 +45,13 @@ export async function consents(test, { gateway }) {
       await card.getByRole("link", { name: "Reconnect" }).click();
       await page.getByRole("button", { name: "Continue to Snapchat" }).click();
       await allow(page, "expired");
-      await page.getByText("Connected. The account works again.").waitFor();
+      await connected(page);
       await page.locator(".state.healthy").waitFor();
       await page.getByRole("link", { name: "All integrations" }).click();
       await page.getByRole("button", { name: "1 needs reconnecting" }).waitFor();
+      await page.goBack();
+      await page.locator(".state.healthy").waitFor();
+      assert.equal(await page.getByText("The account is connected.").count(), 0);
     },
     OPTIONS,
   );
@@ -54,9 +63,12 @@ export async function consents(test, { gateway }) {
       await allow(page, "4711");
       await page.getByText("You connected another account.").waitFor();
       assert.deepEqual(await barriers(page), []);
+      await page.getByRole("link", { name: "Choose again at the platform" }).click();
+      await page.getByRole("button", { name: "Continue to Facebook" }).click();
+      await allow(page, "4711");
       await page.getByRole("radio", { name: "4711" }).waitFor();
       await page.getByRole("button", { name: "Use this account" }).click();
-      await page.getByText("Connected. The account works again.").waitFor();
+      await connected(page);
     },
     OPTIONS,
   );
@@ -67,13 +79,13 @@ export async function consents(test, { gateway }) {
       await page.goto(`${gateway}/dashboard/demo/connect`);
       await page.getByRole("button", { name: "LinkedIn", exact: true }).click();
       await allow(page, "816");
-      await page.getByText("Connected. The account works again.").waitFor();
+      await connected(page);
       await begin(page, new URL(page.url()).pathname.split("/").at(-1));
       await allow(page, "816", ["r_ads"]);
       await page.getByText("It may do less than before").waitFor();
       await page.getByRole("listitem").filter({ hasText: "r_ads" }).waitFor();
       await page.getByRole("button", { name: "Use this account" }).click();
-      await page.getByText("Connected. The account works again.").waitFor();
+      await connected(page);
     },
     OPTIONS,
   );
@@ -107,7 +119,7 @@ export async function consents(test, { gateway }) {
         await page.getByRole("link", { name: "Connect", exact: true }).click();
         await page.getByRole("button", { name, exact: true }).click();
         await allow(page, "815");
-        await page.getByText("Connected. The account works again.").waitFor();
+        await connected(page);
       },
       OPTIONS,
     );

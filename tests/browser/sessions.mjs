@@ -252,12 +252,53 @@ export async function sessions(test, stack) {
     { user: "nobody", refusals: [403] },
   );
 
-  await test(
-    "an integration that does not exist",
-    async (page) => {
-      await page.goto(`${gateway}/dashboard/demo/integrations/none`);
-      await page.getByRole("heading", { name: "This does not exist." }).waitFor();
-    },
-    { refusals: [404] },
-  );
+  for (const id of ["none", "expiring-tokens", "expiring-tokens/reconnect"]) {
+    await test(
+      `an integration that does not exist: ${id}`,
+      async (page) => {
+        await page.goto(`${gateway}/dashboard/demo/integrations/${id}`);
+        await page.getByRole("heading", { name: "This does not exist." }).waitFor();
+      },
+      { refusals: [404] },
+    );
+  }
+
+  for (const path of ["dashboard/%ff", "dashboard/%E0%A4%A"]) {
+    await test(
+      `a page that does not exist: ${path}`,
+      async (page) => {
+        await page.goto(`${gateway}/${path}`);
+        await page.getByRole("heading", { name: "There is no such page." }).waitFor();
+      },
+      { refusals: [403, 404] },
+    );
+  }
+
+  await test("what nobody can have meant is not asked for", async (page) => {
+    const nonsense = "__proto__";
+    await page.goto(
+      `${gateway}/dashboard/demo?need=${nonsense}&sort=${nonsense}&platform=${nonsense}`,
+    );
+    await page.getByText("13 of 13 shown").waitFor();
+    assert.equal(await page.getByLabel("Sort by").inputValue(), "");
+    assert.equal(await page.getByRole("combobox", { name: "Platform" }).inputValue(), "");
+    await page.goto(`${gateway}/connect?refused=${nonsense}`);
+    await page.getByText("That did not work. Try again. Nothing has changed.").waitFor();
+    const question = Buffer.from('{"accounts":[]}').toString("base64url");
+    const place = `${gateway}/dashboard/demo/integrations/snapchat-expired/reconnect`;
+    await page.goto(`${place}#${question}`);
+    await page.getByRole("button", { name: "Continue to Snapchat" }).waitFor();
+  });
+
+  await test("a fault of a view leaves the rest", async (page) => {
+    await page.route("**/api/dashboard/demo/members?**", (route) =>
+      route.fulfill({ json: { members: [{}] } }),
+    );
+    // What is wrong is for whoever mends it.
+    await page.evaluate(() => (console.error = () => {}));
+    await page.getByRole("link", { name: "Members" }).click();
+    await page.getByRole("heading", { name: "This cannot be shown." }).waitFor();
+    await page.getByRole("link", { name: "Token Warden" }).click();
+    await table(page).waitFor();
+  });
 }

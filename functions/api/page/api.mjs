@@ -58,6 +58,19 @@ export async function call(method, path, body) {
 export const get = (path) => call("GET", path);
 
 /**
+ * Reads an integration. Some of the API's addresses beside it are none.
+ * @param {string} path
+ * @param {string} id
+ */
+export async function getIntegration(path, id) {
+  const found = await get(path);
+  if (found.integration_id !== id) {
+    throw new Problem(404, "No integration has this id.", undefined);
+  }
+  return found;
+}
+
+/**
  * Reads all pages of a list as one. While nothing changes, it is the same object as before.
  * @param {string} path without parameters
  * @param {string} name the member of an answer with the list

@@ -2,13 +2,13 @@
 
 import { Dashboard } from "./dashboard.mjs";
 import { Docs } from "./docs.mjs";
-import { html, render, useEffect, useState } from "./html.mjs";
+import { html, render, useEffect, useErrorBoundary, useState } from "./html.mjs";
 import { Integration } from "./integration_view.mjs";
 import { Members } from "./members.mjs";
 import { Badge, Notifications } from "./notifications.mjs";
 import { Organizations } from "./organizations.mjs";
 import { Connect, Reconnect, Refused } from "./reconnect.mjs";
-import { current, route, useAddress } from "./router.mjs";
+import { current, parts, route, useAddress } from "./router.mjs";
 import { begin, signOut } from "./session.mjs";
 import { Failure } from "./states.mjs";
 
@@ -34,20 +34,31 @@ const VIEWS = [
 function App() {
   const address = useAddress();
   const [view, parameters] = route(VIEWS, address);
-  const org = /^dashboard\/([^/]+)/.exec(address)?.[1];
+  const [org] = parts(/^dashboard\/([^/]+)/, address) ?? [];
+  const home = org && `dashboard/${encodeURIComponent(org)}`;
   return html`
     <header class="bar">
       <a href="./" class="name">Token Warden</a>
       <nav aria-label="Organisation">
-        ${org && html`<a href="dashboard/${org}/connect">Connect</a> <a href="dashboard/${org}/members">Members</a> <${Badge} org=${decodeURIComponent(org)} />`}
+        ${org && html`<a href="${home}/connect">Connect</a> <a href="${home}/members">Members</a> <${Badge} org=${org} />`}
         <a href="docs">API</a>
         <button type="button" class="quiet" onClick=${signOut}>Sign out</button>
       </nav>
     </header>
     <main id="main" tabindex="-1">
-      ${view ? html`<${view} key=${address} parameters=${parameters} />` : html`<${Failure} title="There is no such page." />`}
+      ${view ? html`<${View} key=${address} view=${view} parameters=${parameters} />` : html`<${Failure} title="There is no such page." />`}
     </main>
   `;
+}
+
+/** A view, or that it fails. @param {{view: Function, parameters?: string[]}} of */
+function View({ view, parameters }) {
+  const [error] = useErrorBoundary((error) => console.error(error));
+  return error
+    ? html`<${Failure} title="This cannot be shown." retry=${() => location.reload()}>
+        <p>It is a fault of this page. If it stays, tell whoever runs Token Warden.</p>
+      <//>`
+    : html`<${view} parameters=${parameters} />`;
 }
 
 function Page() {
@@ -85,7 +96,7 @@ function SignedOut() {
 /** @param {{view: Function}} of */
 const Anybody = ({ view }) => html`
   <header class="bar"><a href="./" class="name">Token Warden</a></header>
-  <main id="main"><${view} /></main>
+  <main id="main"><${View} view=${view} /></main>
 `;
 
 const root = document.getElementById("app");

@@ -2,7 +2,16 @@
 
 import { getAll } from "./api.mjs";
 import { html, useMemo } from "./html.mjs";
-import { NEEDS, ORDER, byUrgency, chosen, isBroken, need, needsPerson } from "./integration.mjs";
+import {
+  NEEDS,
+  ORDER,
+  SORTS,
+  byUrgency,
+  chosen,
+  isBroken,
+  need,
+  needsPerson,
+} from "./integration.mjs";
 import { useOrganization } from "./organizations.mjs";
 import { useQuery } from "./router.mjs";
 import { Empty, Pending, Stale, useLive, useTitle } from "./states.mjs";
@@ -22,7 +31,8 @@ export function Dashboard({ parameters: [org] }) {
   /** @type {One[] | undefined} */
   const all = data?.integrations;
   const { name } = useOrganization(org);
-  const filter = useFilter();
+  const platforms = useMemo(() => platformsOf(all ?? []), [all]);
+  const filter = useFilter(platforms);
   useTitle(name);
   const { need: needed, platform, text, sort } = filter;
   const shown = useMemo(() => chosen(all ?? [], filter), [all, needed, platform, text, sort]);
@@ -47,7 +57,7 @@ export function Dashboard({ parameters: [org] }) {
     <h1>${name}</h1>
     <${Triage} all=${all} filter=${filter} />
     ${above}
-    <${Filters} all=${all} filter=${filter} />
+    <${Filters} platforms=${platforms} filter=${filter} />
     <p class="fine" role="status">${shown.length} of ${all.length} shown</p>
     ${
       shown.length === 0
@@ -67,14 +77,30 @@ const Late = ({ since }) =>
     renewed, and nobody is warned of what ends. Tell whoever runs it.
   </p>`;
 
-/** The filter, as the address has it. */
-function useFilter() {
+/** The platforms of integrations, each with what it is called. @param {One[]} all */
+function platformsOf(all) {
+  const known = all.filter((of) => of.platform);
+  return new Map(known.map((of) => [of.platform, of.platform_name]));
+}
+
+/** The filter, as the address has it: of what exists. @param {Map<string, string>} platforms */
+function useFilter(platforms) {
   const [needed, setNeed] = useQuery("need");
   const [platform, setPlatform] = useQuery("platform");
   const [text, setText] = useQuery("text");
   const [sort, setSort] = useQuery("sort");
   const clear = () => [setNeed, setPlatform, setText].forEach((set) => set(""));
-  return { need: needed, platform, text, sort, setNeed, setPlatform, setText, setSort, clear };
+  return {
+    need: ORDER.find((name) => name === needed) ?? "",
+    platform: platforms.has(platform) ? platform : "",
+    text,
+    sort: SORTS.has(sort) ? sort : "",
+    setNeed,
+    setPlatform,
+    setText,
+    setSort,
+    clear,
+  };
 }
 
 /** @typedef {ReturnType<typeof useFilter>} Filter */
@@ -148,13 +174,9 @@ function Card({ of }) {
   </li>`;
 }
 
-/** @param {{all: One[], filter: Filter}} of */
-function Filters({ all, filter }) {
-  const platforms = useMemo(() => {
-    const known = all.filter((of) => of.platform);
-    const names = new Map(known.map((of) => [of.platform, of.platform_name]));
-    return [...names].sort(([, a], [, b]) => a.localeCompare(b));
-  }, [all]);
+/** @param {{platforms: Map<string, string>, filter: Filter}} of */
+function Filters({ platforms, filter }) {
+  const sorted = [...platforms].sort(([, a], [, b]) => a.localeCompare(b));
   return html`<form
     class="filters"
     role="search"
@@ -175,9 +197,7 @@ function Filters({ all, filter }) {
         onChange=${(/** @type {any} */ event) => filter.setPlatform(event.target.value)}
       >
         <option value="">All</option>
-        ${platforms.map(
-          ([name, shown]) => html`<option key=${name} value=${name}>${shown}</option>`,
-        )}
+        ${sorted.map(([name, shown]) => html`<option key=${name} value=${name}>${shown}</option>`)}
       </select>
     </label>
     <label>

@@ -132,15 +132,15 @@ export function chosen(all, filter) {
       (!text ||
         [of.username, of.account_id, of.integration_id, of.created_by, of.platform_name].some(has)),
   );
-  return found.sort(SORTS[filter.sort] ?? byUrgency);
+  return found.sort(SORTS.get(filter.sort) ?? byUrgency);
 }
 
-/** @type {Record<string, (a: Integration, b: Integration) => number>} */
-const SORTS = {
-  platform: (a, b) => compare(a.platform_name ?? "", b.platform_name ?? "") || byUrgency(a, b),
-  account: (a, b) => compare(a.username ?? "", b.username ?? "") || byUrgency(a, b),
-  ends: (a, b) => compare(end(a), end(b)) || byUrgency(a, b),
-};
+/** The orders but the first. @type {Map<string, (a: Integration, b: Integration) => number>} */
+export const SORTS = new Map([
+  ["ends", (a, b) => compare(end(a), end(b)) || byUrgency(a, b)],
+  ["platform", (a, b) => compare(a.platform_name ?? "", b.platform_name ?? "") || byUrgency(a, b)],
+  ["account", (a, b) => compare(a.username ?? "", b.username ?? "") || byUrgency(a, b)],
+]);
 
 /**
  * Those that end within so many days, with how far away that is.

@@ -1,12 +1,13 @@
 // One integration: why, its clocks, its quota, its history, and what to do.
 
-import { call, get } from "./api.mjs";
+import { call, getIntegration } from "./api.mjs";
 import { Confirm } from "./confirm.mjs";
 import { History } from "./history.mjs";
 import { html, useRef, useState } from "./html.mjs";
 import { NEEDS, isBroken, need } from "./integration.mjs";
 import { useOrganization } from "./organizations.mjs";
 import { Quota } from "./quota.mjs";
+import { useOnce } from "./router.mjs";
 import { Pending, Stale, Told, useAction, useLive, useTitle } from "./states.mjs";
 import { Since, When } from "./table.mjs";
 
@@ -17,20 +18,19 @@ import { Since, When } from "./table.mjs";
 export function Integration({ parameters: [org, id] }) {
   const home = `dashboard/${encodeURIComponent(org)}`;
   const path = `api/${home}/integrations/${encodeURIComponent(id)}`;
-  const { data: of, error, reload } = useLive(() => get(path), [org, id]);
+  const { data: of, error, reload } = useLive(() => getIntegration(path, id), [org, id]);
   const { permissions } = useOrganization(org);
-  const [run, outcome] = useAction();
+  const [run, outcome] = useAction(useOnce("connected") ? "The account is connected." : "");
   useTitle(of?.username ?? id);
   if (!of) {
     return html`<${Pending} what="the integration" error=${error} retry=${reload} />`;
   }
   const { icon, word } = NEEDS[need(of)];
   const now = Date.now();
-  const isConnected = new URLSearchParams(location.search).has("connected");
   return html`
     <${Stale} error=${error} />
     <p><a href=${home}>All integrations</a></p>
-    ${isConnected && html`<p class="notice" role="status">Connected. The account works again.</p>`}
+    <${Told} ...${outcome} />
     <h1>${of.username ?? id} <small>${of.platform_name}</small></h1>
     <p class="state ${need(of)}"><span aria-hidden="true">${icon}</span> ${word}</p>
     <p class="why">${of.message}</p>
@@ -39,7 +39,6 @@ export function Integration({ parameters: [org, id] }) {
       permissions.includes("manage_integrations") &&
       html`<${Actions} of=${of} path=${path} run=${run} />`
     }
-    <${Told} ...${outcome} />
     <${Clocks} of=${of} now=${now} />
     <${Quota} org=${org} id=${id} />
     ${of.history && html`<${History} entries=${of.history} now=${now} />`}

@@ -1,13 +1,14 @@
 // The way to a platform's consent page and back: connect a new account, or mend a connection.
 
-import { call, get } from "./api.mjs";
+import { call, get, getIntegration } from "./api.mjs";
 import { html, useState } from "./html.mjs";
 import { Failure, Pending, Told, useAction, useLive, useTitle } from "./states.mjs";
 
 /** Says why nothing was connected, in the API's words. @param {{reason: string}} of */
 function Refusal({ reason }) {
   const { data } = useLive(() => get("api/platforms"), []);
-  const words = data?.consent_refusals?.[reason] ?? "That did not work. Try again.";
+  const known = new Map(Object.entries(data?.consent_refusals ?? {}));
+  const words = known.get(reason) ?? "That did not work. Try again.";
   return html`${data && words} Nothing has changed.`;
 }
 
@@ -26,13 +27,26 @@ function Refusal({ reason }) {
  * @property {string[]} missing_scopes
  */
 
+const isText = (/** @type {unknown} */ value) => typeof value === "string";
+const isAccount = (/** @type {any} */ of) => isText(of?.account_id) && isText(of.username);
+
+/** @param {any} of @returns {of is Question} */
+const isQuestion = (of) =>
+  isText(of?.consent) &&
+  Array.isArray(of.accounts) &&
+  of.accounts.length > 0 &&
+  of.accounts.every(isAccount) &&
+  (of.before === null || isAccount(of.before)) &&
+  Array.isArray(of.missing_scopes) &&
+  of.missing_scopes.every(isText);
+
 /** What the address asks, behind its `#`. @returns {Question | null} */
 function question() {
   try {
     const text = atob(location.hash.slice(1).replaceAll("-", "+").replaceAll("_", "/"));
     const bytes = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
     const read = JSON.parse(new TextDecoder().decode(bytes));
-    return Array.isArray(read.accounts) ? read : null;
+    return isQuestion(read) ? read : null;
   } catch {
     return null;
   }
@@ -57,7 +71,7 @@ export function Reconnect({ parameters: [org, id] }) {
   const home = `dashboard/${encodeURIComponent(org)}`;
   const page = `${home}/integrations/${encodeURIComponent(id)}`;
   const path = `api/${page}`;
-  const { data: of, error, reload } = useLive(() => get(path), [org, id]);
+  const { data: of, error, reload } = useLive(() => getIntegration(path, id), [org, id]);
   const [run, outcome] = useAction();
   useTitle("Reconnect an account");
   const refused = new URLSearchParams(location.search).get("refused");

@@ -10,11 +10,11 @@ export function current() {
   return location.pathname.slice(base.length).replace(/\/$/, "");
 }
 
-/** Follows links within the page, and back and forward. */
+/** Follows links within the page, and back and forward. Views see every change of the address. */
 export function useAddress() {
-  const [address, setAddress] = useState(current());
+  const [{ address }, setAddress] = useState({ address: current() });
   useEffect(() => {
-    const update = () => setAddress(current());
+    const update = () => setAddress({ address: current() });
     const follow = (/** @type {MouseEvent} */ event) => {
       const link = event.target instanceof Element && event.target.closest("a[href]");
       const isPlain =
@@ -67,18 +67,51 @@ function arrive() {
 }
 
 /**
+ * The parts of an address that a pattern names, or null if it is not of that pattern.
+ * @param {RegExp} pattern
+ * @param {string} address
+ * @returns {string[] | null}
+ */
+export function parts(pattern, address) {
+  try {
+    return pattern.exec(address)?.slice(1).map(decodeURIComponent) ?? null;
+  } catch {
+    // Its percent signs stand for no text.
+    return null;
+  }
+}
+
+/**
  * @param {[RegExp, Function][]} views
  * @param {string} address
  * @returns {[Function | null, string[]]}
  */
 export function route(views, address) {
   for (const [pattern, view] of views) {
-    const match = pattern.exec(address);
-    if (match) {
-      return [view, match.slice(1).map(decodeURIComponent)];
+    const found = parts(pattern, address);
+    if (found) {
+      return [view, found];
     }
   }
   return [null, []];
+}
+
+/**
+ * Whether the query has something that is to be seen once: it is taken out of the address.
+ * @param {string} name
+ * @returns {boolean}
+ */
+export function useOnce(name) {
+  const [isThere] = useState(() => {
+    const url = new URL(location.href);
+    const wasThere = url.searchParams.has(name);
+    if (wasThere) {
+      url.searchParams.delete(name);
+      history.replaceState(null, "", url);
+    }
+    return wasThere;
+  });
+  return isThere;
 }
 
 /**

@@ -55,10 +55,11 @@ export function Failure({ title, error, retry, children }) {
 
 /**
  * What the reader asks for: one thing at a time, with what came of it.
+ * @param {string} [before] what came of what was asked elsewhere
  * @returns {[(act: () => Promise<any>, done?: string) => Promise<void>, Outcome]}
  */
-export function useAction() {
-  const [outcome, setOutcome] = useState(/** @type {Outcome} */ ({}));
+export function useAction(before) {
+  const [outcome, setOutcome] = useState(/** @type {Outcome} */ ({ text: before }));
   const isRunning = useRef(false);
   const run = async (/** @type {() => Promise<any>} */ act, done = "") => {
     if (isRunning.current) {
