@@ -21,6 +21,8 @@ export async function accounts(test, { gateway, platforms, token }) {
     await reconnect.click();
     await shown(page, 2);
     assert.equal(await rows(page).count(), 2);
+    assert.equal(await page.locator("li.card").count(), 2);
+    await page.getByText("Nothing ends within 90 days.").waitFor();
     assert.match(page.url(), /\?need=reconnect$/);
     await page.reload();
     await shown(page, 2);

@@ -40,6 +40,41 @@ export async function narrow(test, { gateway }) {
   }
 }
 
+/** Gives everything in an answer that has a name a long one. */
+const lengthen = async (route) => {
+  const response = await route.fetch();
+  const long = { username: "u".repeat(512), account_id: "9".repeat(512), name: "n".repeat(120) };
+  const json = JSON.parse(await response.text(), (name, value) => long[name] ?? value);
+  await route.fulfill({ response, json });
+};
+
+export async function longNames(test, { gateway }) {
+  const width = (page) => page.evaluate(() => document.documentElement.scrollWidth);
+  for (const path of Object.keys(VIEWS).filter((path) => path.startsWith("dashboard"))) {
+    await test(
+      `long names: ${path}`,
+      async (page) => {
+        await page.route(/\/api\/(organizations|dashboard)/, lengthen);
+        await open(page, gateway, path);
+        assert.equal(await width(page), 360);
+      },
+      { viewport: { width: 360, height: 740 } },
+    );
+  }
+
+  await test(
+    "narrow: the state is in view",
+    async (page) => {
+      await page.route(/\/api\/dashboard/, lengthen);
+      await open(page, gateway, "dashboard/demo");
+      const right = (of) => of.map((cell) => cell.getBoundingClientRect().right);
+      const states = await page.locator("tbody td:nth-child(2)").evaluateAll(right);
+      assert.ok(Math.max(...states) <= 360, `${states}`);
+    },
+    { viewport: { width: 360, height: 740 } },
+  );
+}
+
 /** Presses Tab until something has the focus. */
 async function tabTo(page, isIt) {
   for (let presses = 0; presses < 60; presses += 1) {

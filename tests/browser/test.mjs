@@ -5,7 +5,7 @@ import { join } from "node:path";
 
 import { accounts } from "./accounts.mjs";
 import { consents } from "./consents.mjs";
-import { barriersOfViews, keyboard, narrow } from "./everybody.mjs";
+import { barriersOfViews, keyboard, longNames, narrow } from "./everybody.mjs";
 import { otherIssuer } from "./issuer.mjs";
 import { many } from "./many.mjs";
 import { people } from "./people.mjs";
@@ -47,6 +47,7 @@ try {
     accounts,
     people,
     narrow,
+    longNames,
     keyboard,
     barriersOfViews,
     many,

@@ -36,12 +36,6 @@ export function Dashboard({ parameters: [org] }) {
   useTitle(name);
   const { need: needed, platform, text, sort } = filter;
   const shown = useMemo(() => chosen(all ?? [], filter), [all, needed, platform, text, sort]);
-  // Not drawn again while somebody types, but as time goes by.
-  const minute = Math.floor(Date.now() / 60_000);
-  const above = useMemo(
-    () => all && html`<${Cards} all=${all} /><${Timeline} org=${org} all=${all} />`,
-    [all, minute],
-  );
   if (!all) {
     return html`<${Pending} what="the integrations" error=${error} retry=${reload} />`;
   }
@@ -56,7 +50,6 @@ export function Dashboard({ parameters: [org] }) {
     <${Late} since=${data.unchecked_since} />
     <h1>${name}</h1>
     <${Triage} all=${all} filter=${filter} />
-    ${above}
     <${Filters} platforms=${platforms} filter=${filter} />
     <p class="fine" role="status">${shown.length} of ${all.length} shown</p>
     ${
@@ -64,7 +57,11 @@ export function Dashboard({ parameters: [org] }) {
         ? html`<${Empty} title="Nothing matches.">
             <button type="button" onClick=${filter.clear}>Show everything</button>
           <//>`
-        : html`<${Table} rows=${shown} now=${Date.now()} />`
+        : html`
+            <${Cards} shown=${shown} />
+            <${Timeline} org=${org} shown=${shown} />
+            <${Table} rows=${shown} now=${Date.now()} />
+          `
     }
   `;
 }
@@ -130,9 +127,9 @@ function Triage({ all, filter }) {
   </ul>`;
 }
 
-/** What needs somebody, most urgent first. @param {{all: One[]}} of */
-function Cards({ all }) {
-  const urgent = all.filter((of) => needsPerson(need(of))).sort(byUrgency);
+/** What needs somebody, most urgent first. @param {{shown: One[]}} of */
+function Cards({ shown }) {
+  const urgent = shown.filter((of) => needsPerson(need(of))).sort(byUrgency);
   if (urgent.length === 0) {
     return null;
   }

@@ -22,7 +22,7 @@ export function Table({ rows, now }) {
     <table aria-rowcount=${rows.length + 1}>
       <thead>
         <tr>
-          ${["Platform", "Account", "Owner", "State", "Ends", "Last success", "Next attempt"].map(
+          ${["Account", "State", "Platform", "Owner", "Ends", "Last success", "Next attempt"].map(
             (name) => html`<th key=${name} scope="col">${name}</th>`,
           )}
         </tr>
@@ -47,10 +47,10 @@ const Gap = ({ height }) =>
 function Row({ of, now, index }) {
   const { icon, word } = NEEDS[need(of)];
   return html`<tr aria-rowindex=${index}>
-    <td>${of.platform_name ?? "?"}</td>
     <th scope="row"><a href=${of.url.slice(1)}>${of.username ?? of.integration_id}</a></th>
-    <td>${of.created_by ?? ""}</td>
     <td class=${need(of)}><span aria-hidden="true">${icon}</span> ${word}</td>
+    <td>${of.platform_name ?? "?"}</td>
+    <td>${of.created_by ?? ""}</td>
     <td>
       ${
         isBroken(of)

@@ -18,11 +18,11 @@ const STEP = 1.75;
 const x = (/** @type {number} */ away) => LEFT + (away / DAYS) * (WIDTH - LEFT - 10);
 const platformOf = (/** @type {Ending} */ { of }) => of.platform_name ?? "?";
 
-/** @param {{org: string, all: Integration[]}} of */
-export function Timeline({ org, all }) {
+/** @param {{org: string, shown: Integration[]}} of */
+export function Timeline({ org, shown }) {
   const now = Date.now();
   const home = `dashboard/${encodeURIComponent(org)}`;
-  const endings = ending(all, DAYS, now);
+  const endings = ending(shown, DAYS, now);
   if (endings.length === 0) {
     return html`<p class="fine">Nothing ends within ${DAYS} days.</p>`;
   }
@@ -74,6 +74,14 @@ function grouped(endings) {
   return [...groups.values()];
 }
 
+/** The query with what it asks for already, of one platform and by end. @param {string} platform */
+function narrowed(platform) {
+  const query = new URLSearchParams(location.search);
+  query.set("platform", platform);
+  query.set("sort", "ends");
+  return query;
+}
+
 /** @param {{group: Group, platforms: string[], home: string, now: number}} of */
 function Mark({ group, platforms, home, now }) {
   const [first] = group;
@@ -86,7 +94,7 @@ function Mark({ group, platforms, home, now }) {
   const worst = ORDER.find((name) => group.some((one) => need(one.of) === name)) ?? "healthy";
   return html`<g role="listitem">
     <a
-      href=${isOne ? of.url.slice(1) : `${home}?platform=${of.platform}&sort=ends#table`}
+      href=${isOne ? of.url.slice(1) : `${home}?${narrowed(of.platform)}#table`}
       aria-label=${label}
     >
       <title>${label}</title>
