@@ -120,7 +120,21 @@ export async function accounts(test, { gateway, platforms, token }) {
     async (page) => {
       await page.goto(integration("threads-renews-itself"));
       await page.getByText("0 of 200 calls used in any hour").waitFor();
+      const somebody = page.getByText("Somebody with the permission manage_integrations");
+      await somebody.waitFor();
       assert.equal(await page.getByRole("button", { name: "Check now" }).count(), 0);
+      await page.goto(`${integration("snapchat-expired")}/reconnect`);
+      await somebody.waitFor();
+      assert.equal(await page.getByRole("button", { name: /^Continue/ }).count(), 0);
+      await page.goto(`${gateway}/dashboard/demo/connect`);
+      await somebody.waitFor();
+      assert.equal(await page.locator("button.card").count(), 0);
+      await page.getByRole("link", { name: "Demo Agency" }).click();
+      await page.locator("li.card").first().waitFor();
+      assert.equal(await page.getByRole("link", { name: /^(Connect|Reconnect)/ }).count(), 0);
+      await page.goto(`${gateway}/connect`);
+      await page.getByRole("heading", { name: "You can connect no account." }).waitFor();
+      await page.goto(`${gateway}/dashboard/demo`);
       await page.getByRole("link", { name: "Members" }).click();
       await page.getByRole("heading", { name: "Members" }).waitFor();
       await page.locator("fieldset:disabled").first().waitFor();

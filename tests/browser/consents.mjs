@@ -101,6 +101,34 @@ export async function consents(test, { gateway }) {
     OPTIONS,
   );
 
+  await test("an address without an organisation leads to connecting one's account", async (page) => {
+    await page.goto(`${gateway}/connect`);
+    await page.waitForURL(`${gateway}/dashboard/demo/connect`);
+    await page.route("**/api/organizations", async (route) => {
+      const response = await route.fetch();
+      const [one] = (await response.json()).organizations;
+      const others = [
+        { ...one, org_id: "more", name: "More of it" },
+        { ...one, org_id: "less", name: "Less of it", permissions: [] },
+      ];
+      await route.fulfill({ response, json: { organizations: [one, ...others] } });
+    });
+    await page.goto(`${gateway}/connect`);
+    await page.getByRole("link", { name: /^More of it/ }).waitFor();
+    assert.equal(await page.getByRole("link", { name: /^Less of it/ }).count(), 0);
+    await page.getByRole("link", { name: /^Demo Agency/ }).click();
+    await page.waitForURL(`${gateway}/dashboard/demo/connect`);
+  });
+
+  await test("an empty organisation leads to connecting an account", async (page) => {
+    await page.route("**/api/dashboard/demo/integrations?**", (route) =>
+      route.fulfill({ json: { integrations: [], next: null, unchecked_since: null } }),
+    );
+    await page.goto(`${gateway}/dashboard/demo`);
+    await page.getByRole("link", { name: "Connect an account" }).click();
+    await page.getByRole("button", { name: "LinkedIn", exact: true }).waitFor();
+  });
+
   for (const name of [
     "Facebook",
     "Instagram",

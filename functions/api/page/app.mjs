@@ -6,8 +6,8 @@ import { html, render, useEffect, useErrorBoundary, useState } from "./html.mjs"
 import { Integration } from "./integration_view.mjs";
 import { Members } from "./members.mjs";
 import { Badge, Notifications } from "./notifications.mjs";
-import { Organizations } from "./organizations.mjs";
-import { Connect, Reconnect, Refused } from "./reconnect.mjs";
+import { Organizations, isManager, useOrganization } from "./organizations.mjs";
+import { Connect, Reconnect, Returned } from "./reconnect.mjs";
 import { current, parts, route, useAddress } from "./router.mjs";
 import { begin, signOut } from "./session.mjs";
 import { Failure } from "./states.mjs";
@@ -26,7 +26,7 @@ const VIEWS = [
   [/^dashboard\/([^/]+)\/integrations\/([^/]+)$/, Integration],
   [/^dashboard\/([^/]+)\/integrations\/([^/]+)\/reconnect$/, Reconnect],
   [/^dashboard\/([^/]+)\/connect$/, Connect],
-  [/^connect$/, Refused],
+  [/^connect$/, Returned],
   [/^dashboard\/([^/]+)\/members$/, Members],
   [/^dashboard\/([^/]+)\/notifications$/, Notifications],
 ];
@@ -34,31 +34,54 @@ const VIEWS = [
 function App() {
   const address = useAddress();
   const [view, parameters] = route(VIEWS, address);
-  const [org] = parts(/^dashboard\/([^/]+)/, address) ?? [];
-  const home = org && `dashboard/${encodeURIComponent(org)}`;
+  const [org = ""] = parts(/^dashboard\/([^/]+)/, address) ?? [];
+  const organization = useOrganization(org);
   return html`
     <header class="bar">
       <a href="./" class="name">Token Warden</a>
       <nav aria-label="Organisation">
-        ${org && html`<a href="${home}/connect">Connect</a> <a href="${home}/members">Members</a> <${Badge} org=${org} />`}
+        ${org && html`<${Ways} org=${org} organization=${organization} />`}
         <a href="docs">API</a>
         <button type="button" class="quiet" onClick=${signOut}>Sign out</button>
       </nav>
     </header>
     <main id="main" tabindex="-1">
-      ${view ? html`<${View} key=${address} view=${view} parameters=${parameters} />` : html`<${Failure} title="There is no such page." />`}
+      ${
+        view
+          ? html`<${View}
+              key=${address}
+              view=${view}
+              parameters=${parameters}
+              organization=${organization}
+            />`
+          : html`<${Failure} title="There is no such page." />`
+      }
     </main>
   `;
 }
 
-/** A view, or that it fails. @param {{view: Function, parameters?: string[]}} of */
-function View({ view, parameters }) {
+/**
+ * The ways through an organisation.
+ * @param {{org: string, organization: import("./organizations.mjs").Organization}} of
+ */
+function Ways({ org, organization }) {
+  const home = `dashboard/${encodeURIComponent(org)}`;
+  return html`
+    ${organization.isKnown && html`<a href=${home}>${organization.name}</a>`}
+    ${isManager(organization) && html`<a href="${home}/connect">Connect</a>`}
+    <a href="${home}/members">Members</a>
+    <${Badge} org=${org} />
+  `;
+}
+
+/** A view, or that it fails. @param {{view: Function}} of with what the view takes */
+function View({ view, ...rest }) {
   const [error] = useErrorBoundary((error) => console.error(error));
   return error
     ? html`<${Failure} title="This cannot be shown." retry=${() => location.reload()}>
         <p>It is a fault of this page. If it stays, tell whoever runs Token Warden.</p>
       <//>`
-    : html`<${view} parameters=${parameters} />`;
+    : html`<${view} ...${rest} />`;
 }
 
 function Page() {

@@ -12,7 +12,7 @@ import {
   need,
   needsPerson,
 } from "./integration.mjs";
-import { useOrganization } from "./organizations.mjs";
+import { Managers, isManager } from "./organizations.mjs";
 import { useQuery } from "./router.mjs";
 import { Empty, Pending, Stale, useLive, useTitle } from "./states.mjs";
 import { Since, Table } from "./table.mjs";
@@ -24,13 +24,14 @@ import { Timeline } from "./timeline.mjs";
 /** How many cards are shown before the table. */
 const MAX_CARDS = 12;
 
-/** @param {{parameters: [string]}} of */
-export function Dashboard({ parameters: [org] }) {
+/** @param {{parameters: [string], organization: import("./organizations.mjs").Organization}} of */
+export function Dashboard({ parameters: [org], organization }) {
   const path = `api/dashboard/${encodeURIComponent(org)}/integrations`;
   const { data, error, reload } = useLive(() => getAll(path, "integrations"), [org]);
   /** @type {One[] | undefined} */
   const all = data?.integrations;
-  const { name } = useOrganization(org);
+  const { name, isKnown } = organization;
+  const manages = isManager(organization);
   const platforms = useMemo(() => platformsOf(all ?? []), [all]);
   const filter = useFilter(platforms);
   useTitle(name);
@@ -42,7 +43,8 @@ export function Dashboard({ parameters: [org] }) {
   if (all.length === 0) {
     return html`<h1>${name}</h1>
       <${Empty} title="No account is connected yet.">
-        <p>Whoever may manage integrations can connect one.</p>
+        ${manages && html`<a class="button" href="dashboard/${encodeURIComponent(org)}/connect">Connect an account</a>`}
+        ${isKnown && !manages && html`<${Managers} />`}
       <//>`;
   }
   return html`
@@ -58,7 +60,7 @@ export function Dashboard({ parameters: [org] }) {
             <button type="button" onClick=${filter.clear}>Show everything</button>
           <//>`
         : html`
-            <${Cards} shown=${shown} />
+            <${Cards} shown=${shown} manages=${manages} />
             <${Timeline} org=${org} shown=${shown} />
             <${Table} rows=${shown} now=${Date.now()} />
           `
@@ -127,8 +129,11 @@ function Triage({ all, filter }) {
   </ul>`;
 }
 
-/** What needs somebody, most urgent first. @param {{shown: One[]}} of */
-function Cards({ shown }) {
+/**
+ * What needs somebody, most urgent first.
+ * @param {{shown: One[], manages: boolean}} of
+ */
+function Cards({ shown, manages }) {
   const urgent = shown.filter((of) => needsPerson(need(of))).sort(byUrgency);
   if (urgent.length === 0) {
     return null;
@@ -136,13 +141,16 @@ function Cards({ shown }) {
   const more = urgent.length - MAX_CARDS;
   return html`<h2 class="hidden">What needs you</h2>
     <ul class="cards">
-      ${urgent.slice(0, MAX_CARDS).map((of) => html`<${Card} key=${of.integration_id} of=${of} />`)}
+      ${urgent.slice(0, MAX_CARDS).map((of) => html`<${Card} key=${of.integration_id} of=${of} manages=${manages} />`)}
     </ul>
     ${more > 0 && html`<p class="fine">${more} more are in the table.</p>`}`;
 }
 
-/** One integration that needs a person, with the one thing to do. @param {{of: One}} of */
-function Card({ of }) {
+/**
+ * One integration that needs a person, with the one thing to do for who may do it.
+ * @param {{of: One, manages: boolean}} of
+ */
+function Card({ of, manages }) {
   const { icon, word } = NEEDS[need(of)];
   const name = of.username ?? of.integration_id;
   return html`<li class="card ${need(of)}">
@@ -159,16 +167,19 @@ function Card({ of }) {
             html`Ends <time datetime=${of.reconnect_by}>${exactly(of.reconnect_by)}</time>`
       }
     </p>
-    ${
-      need(of) === "act"
-        ? html`<a class="button" href=${of.url.slice(1)}
-            >What to do<span class="hidden"> for ${name}</span></a
-          >`
-        : html`<a class="button" href=${of.reconnect_url.slice(1)}
-            >Reconnect<span class="hidden"> ${name}</span></a
-          >`
-    }
+    ${manages && html`<${Mend} of=${of} name=${name} />`}
   </li>`;
+}
+
+/** The one thing to do. @param {{of: One, name: string}} of */
+function Mend({ of, name }) {
+  return need(of) === "act"
+    ? html`<a class="button" href=${of.url.slice(1)}
+        >What to do<span class="hidden"> for ${name}</span></a
+      >`
+    : html`<a class="button" href=${of.reconnect_url.slice(1)}
+        >Reconnect<span class="hidden"> ${name}</span></a
+      >`;
 }
 
 /** @param {{platforms: Map<string, string>, filter: Filter}} of */

@@ -5,7 +5,7 @@ import { Confirm } from "./confirm.mjs";
 import { History } from "./history.mjs";
 import { html, useRef, useState } from "./html.mjs";
 import { NEEDS, isBroken, need } from "./integration.mjs";
-import { useOrganization } from "./organizations.mjs";
+import { Managers, isManager } from "./organizations.mjs";
 import { Quota } from "./quota.mjs";
 import { useOnce } from "./router.mjs";
 import { Pending, Stale, Told, useAction, useLive, useTitle } from "./states.mjs";
@@ -14,12 +14,11 @@ import { Since, When } from "./table.mjs";
 /** @typedef {import("./integration.mjs").Integration} One */
 /** @typedef {import("./confirm.mjs").Question} Question */
 
-/** @param {{parameters: [string, string]}} of */
-export function Integration({ parameters: [org, id] }) {
+/** @param {{parameters: [string, string], organization: import("./organizations.mjs").Organization}} of */
+export function Integration({ parameters: [org, id], organization }) {
   const home = `dashboard/${encodeURIComponent(org)}`;
   const path = `api/${home}/integrations/${encodeURIComponent(id)}`;
   const { data: of, error, reload } = useLive(() => getIntegration(path, id), [org, id]);
-  const { permissions } = useOrganization(org);
   const [run, outcome] = useAction(useOnce("connected") ? "The account is connected." : "");
   useTitle(of?.username ?? id);
   if (!of) {
@@ -36,8 +35,9 @@ export function Integration({ parameters: [org, id] }) {
     <p class="why">${of.message}</p>
     ${isBroken(of) && html`<p><${Since} of=${of} /></p>`}
     ${
-      permissions.includes("manage_integrations") &&
-      html`<${Actions} of=${of} path=${path} run=${run} />`
+      isManager(organization)
+        ? html`<${Actions} of=${of} path=${path} run=${run} />`
+        : organization.isKnown && html`<${Managers} />`
     }
     <${Clocks} of=${of} now=${now} />
     <${Quota} org=${org} id=${id} />

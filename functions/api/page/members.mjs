@@ -3,7 +3,6 @@
 import { call, getAll } from "./api.mjs";
 import { Confirm } from "./confirm.mjs";
 import { html, useState } from "./html.mjs";
-import { useOrganization } from "./organizations.mjs";
 import { Pending, Stale, Told, useAction, useLive, useTitle } from "./states.mjs";
 
 /** What each permission lets somebody do. @type {[string, string][]} */
@@ -16,14 +15,14 @@ const PERMISSIONS = [
 /** @typedef {{user_id: string, role: string, permissions: string[]}} Person */
 /** @typedef {import("./confirm.mjs").Question} Question */
 
-/** @param {{parameters: [string]}} of */
-export function Members({ parameters: [org] }) {
+/** @param {{parameters: [string], organization: import("./organizations.mjs").Organization}} of */
+export function Members({ parameters: [org], organization }) {
   const home = `dashboard/${encodeURIComponent(org)}`;
   const path = `api/${home}/members`;
   const { data, error, reload } = useLive(() => getAll(path, "members"), [org]);
   /** @type {Person[] | undefined} */
   const members = data?.members;
-  const manages = useOrganization(org).permissions.includes("manage_members");
+  const manages = organization.permissions.includes("manage_members");
   const [run, outcome] = useAction();
   const [question, setQuestion] = useState(/** @type {Question | null} */ (null));
   // What is being saved, until the list has it.

@@ -2,6 +2,7 @@
 
 import { call, get, getIntegration } from "./api.mjs";
 import { html, useState } from "./html.mjs";
+import { ConnectSomewhere, Managers, isManager } from "./organizations.mjs";
 import { Failure, Pending, Told, useAction, useLive, useTitle } from "./states.mjs";
 
 /** Says why nothing was connected, in the API's words. @param {{reason: string}} of */
@@ -66,8 +67,8 @@ async function leave(path, body) {
   location.assign(url);
 }
 
-/** @param {{parameters: [string, string]}} of */
-export function Reconnect({ parameters: [org, id] }) {
+/** @param {{parameters: [string, string], organization: import("./organizations.mjs").Organization}} of */
+export function Reconnect({ parameters: [org, id], organization }) {
   const home = `dashboard/${encodeURIComponent(org)}`;
   const page = `${home}/integrations/${encodeURIComponent(id)}`;
   const path = `api/${page}`;
@@ -82,6 +83,7 @@ export function Reconnect({ parameters: [org, id] }) {
     return html`<${Pending} what="the integration" error=${error} retry=${reload} />`;
   }
   const begin = () => run(() => leave(path, {}));
+  const manages = isManager(organization);
   return html`
     <p>
       ${of ? html`<a href=${page}>${of.username}</a>` : html`<a href="${home}/connect">Back</a>`}
@@ -91,15 +93,16 @@ export function Reconnect({ parameters: [org, id] }) {
     </h1>
     <${Told} ...${outcome} />
     ${refused && html`<p class="notice failed" role="alert"><${Refusal} reason=${refused} /></p>`}
-    ${asked && html`<${Ask} path=${path} page=${page} asked=${asked} />`}
-    ${!asked && of && html`<${Explain} of=${of} begin=${begin} />`}
+    ${organization.isKnown && !manages && html`<${Managers} />`}
+    ${manages && asked && html`<${Ask} path=${path} page=${page} asked=${asked} />`}
+    ${!asked && of && html`<p class="why">${of.message}</p>`}
+    ${manages && !asked && of && html`<${Explain} of=${of} begin=${begin} />`}
   `;
 }
 
 /** Says what happens next. @param {any} of */
 function Explain({ of, begin }) {
   return html`
-    <p class="why">${of.message}</p>
     <p>
       ${of.platform_name} asks you to sign in and to allow Token Warden again. Use the account
       ${" "}${named(of)}.
@@ -164,8 +167,11 @@ function Ask({ path, page, asked }) {
   `;
 }
 
-/** Connects a new account. @param {{parameters: [string]}} of */
-export function Connect({ parameters: [org] }) {
+/**
+ * Connects a new account.
+ * @param {{parameters: [string], organization: import("./organizations.mjs").Organization}} of
+ */
+export function Connect({ parameters: [org], organization }) {
   const home = `dashboard/${encodeURIComponent(org)}`;
   const { data, error, reload } = useLive(() => get("api/platforms"), []);
   const [run, outcome] = useAction();
@@ -181,22 +187,30 @@ export function Connect({ parameters: [org] }) {
     <p><a href=${home}>All integrations</a></p>
     <h1>Connect an account</h1>
     <${Told} ...${outcome} />
-    <ul class="cards">
-      ${data.platforms.map(
-        (/** @type {any} */ of) =>
-          html`<li key=${of.platform}>
-            <button type="button" class="card" onClick=${() => begin(of.platform)}>
-              ${of.platform_name}
-            </button>
-          </li>`,
-      )}
-    </ul>
+    ${organization.isKnown && !isManager(organization) && html`<${Managers} />`}
+    ${isManager(organization) && html`<${Platforms} all=${data.platforms} begin=${begin} />`}
   `;
 }
 
-/** Says that nobody knows whose consent it was. */
-export function Refused() {
-  const refused = new URLSearchParams(location.search).get("refused") ?? "";
+/** @param {{all: any[], begin: (platform: string) => void}} of */
+const Platforms = ({ all, begin }) =>
+  html`<ul class="cards">
+    ${all.map(
+      (of) =>
+        html`<li key=${of.platform}>
+          <button type="button" class="card" onClick=${() => begin(of.platform)}>
+            ${of.platform_name}
+          </button>
+        </li>`,
+    )}
+  </ul>`;
+
+/** Says that nobody knows whose consent it was. Without one, it is the way to connect. */
+export function Returned() {
+  const refused = new URLSearchParams(location.search).get("refused");
+  if (refused === null) {
+    return html`<${ConnectSomewhere} />`;
+  }
   return html`<${Failure} title="Nothing was connected.">
     <p><${Refusal} reason=${refused} /></p>
     <p><a href="./">To your integrations</a></p>
