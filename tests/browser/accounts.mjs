@@ -104,6 +104,64 @@ export async function accounts(test, { gateway, platforms, token }) {
     await page.waitForURL(`${integration("meta-access-withdrawn")}/reconnect`);
   });
 
+  await test("what the platform wants first is the first to press", async (page) => {
+    const id = "google-act-first";
+    const first = page.locator(".actions > :first-child");
+    const card = page.locator("li.card.act");
+    const open = async (words) => {
+      await page.goto(integration(id));
+      assert.equal((await first.textContent()).trim(), words);
+    };
+    // Its administrator wants a new sign-in.
+    await card.getByRole("link", { name: "Reconnect" }).waitFor();
+    await open("Reconnect");
+    await page.getByRole("button", { name: "More" }).click();
+    await page.getByRole("button", { name: "Check now" }).waitFor();
+    const change = (reason) =>
+      page.route("**/api/dashboard/demo/integrations**", async (route) => {
+        const response = await route.fetch();
+        const one = { platform: "meta", platform_name: "Facebook", reason };
+        const json = JSON.parse(await response.text(), (_, value) =>
+          value?.integration_id === id ? { ...value, ...one } : value,
+        );
+        await route.fulfill({ response, json });
+      });
+    await change("log_in");
+    await open("Open Facebook");
+    assert.equal(await first.getAttribute("href"), "https://www.facebook.com/");
+    await page.locator(".actions").getByRole("link", { name: "Reconnect" }).waitFor();
+    await page.getByRole("link", { name: "All integrations" }).click();
+    await card.getByRole("link", { name: "Open Facebook" }).waitFor();
+    await change("administrator_approval");
+    await open("Check now");
+    await page.getByRole("link", { name: "All integrations" }).click();
+    await card.getByRole("link", { name: "What to do" }).waitFor();
+  });
+
+  await test("what has lost permissions is shown, and leads to its mending", async (page) => {
+    await page.getByRole("button", { name: "1 lost permissions" }).click();
+    await shown(page, 1);
+    assert.match(await rows(page).textContent(), /Lost permissions/);
+    assert.deepEqual(await barriers(page), []);
+    await page.locator("li.card.limited").getByRole("link", { name: "Reconnect" }).waitFor();
+    await page.getByRole("rowheader", { name: "permission-lost" }).getByRole("link").click();
+    const first = page.locator(".actions > :first-child");
+    assert.equal((await first.textContent()).trim(), "Reconnect");
+  });
+
+  await test("what has happened is past, by any clock", async (page) => {
+    await page.clock.install({ time: Date.now() - 30_000 });
+    await page.goto(integration("threads-renews-itself"));
+    await page.getByRole("button", { name: "Check now" }).click();
+    await told(page, /^(?!Working).+/);
+    const times = page.locator(".history time");
+    await times
+      .filter({ hasText: /^just now/ })
+      .first()
+      .waitFor();
+    assert.equal(await times.filter({ hasText: /^in / }).count(), 0);
+  });
+
   await test("an integration is checked now", async (page) => {
     await page.goto(integration("threads-renews-itself"));
     const entries = page.locator(".history li");
@@ -201,6 +259,7 @@ export async function accounts(test, { gateway, platforms, token }) {
     await question.getByRole("button", { name: "Disconnect" }).click();
     await told(page, "It is disconnected.");
     await page.getByText("Disconnected by olga").waitFor();
+    assert.doesNotMatch(await page.locator("dl").textContent(), /ends|Reconnect by/);
     await page.getByRole("link", { name: "Connect again" }).waitFor();
     assert.equal(await page.getByRole("button", { name: "Check now" }).count(), 0);
     await page.getByRole("link", { name: "All integrations" }).click();

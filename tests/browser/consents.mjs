@@ -62,6 +62,7 @@ export async function consents(test, { gateway }) {
       await begin(page, "meta-access-withdrawn");
       await allow(page, "4711");
       await page.getByText("You connected another account.").waitFor();
+      await page.getByRole("heading", { name: "Use another account?" }).waitFor();
       assert.deepEqual(await barriers(page), []);
       await page.getByRole("link", { name: "Choose again at the platform" }).click();
       await page.getByRole("button", { name: "Continue to Facebook" }).click();
@@ -82,13 +83,30 @@ export async function consents(test, { gateway }) {
       await connected(page);
       await begin(page, new URL(page.url()).pathname.split("/").at(-1));
       await allow(page, "816", ["r_ads"]);
-      await page.getByText("It may do less than before").waitFor();
+      await page.getByRole("heading", { name: "Go on with fewer permissions?" }).waitFor();
       await page.getByRole("listitem").filter({ hasText: "r_ads" }).waitFor();
-      await page.getByRole("button", { name: "Use this account" }).click();
+      await page.getByRole("button", { name: "Go on with fewer permissions" }).click();
       await connected(page);
     },
     OPTIONS,
   );
+
+  await test("another account that may do less is asked about as that", async (page) => {
+    const question = {
+      consent: "none",
+      is_identified: true,
+      accounts: [{ account_id: "1", username: "other" }],
+      before: { account_id: "2", username: "expired" },
+      missing_scopes: ["ads"],
+    };
+    const hash = Buffer.from(JSON.stringify(question)).toString("base64url");
+    await page.goto(`${integration("snapchat-expired")}/reconnect#${hash}`);
+    const title = "Use another account, with fewer permissions?";
+    await page.getByRole("heading", { name: title }).waitFor();
+    await page.getByRole("button", { name: "Use it with fewer permissions" }).waitFor();
+    await page.getByText("This was expired (2).").waitFor();
+    assert.deepEqual(await barriers(page), []);
+  });
 
   await test(
     "who denies it is told so",

@@ -26,6 +26,7 @@ function one(index) {
     since: status === "broken" ? at(-3) : null,
     message: "It is one of many.",
     reconnect_by: at((index * 7) % 90),
+    missing_scopes: [],
     renewed_at: at(-1),
     next_attempt_at: at(1),
     url,

@@ -9,9 +9,11 @@ import {
   byUrgency,
   chosen,
   isBroken,
+  mend,
   need,
   needsPerson,
 } from "./integration.mjs";
+import { Way } from "./integration_view.mjs";
 import { Managers, isManager } from "./organizations.mjs";
 import { useQuery } from "./router.mjs";
 import { Empty, Pending, Stale, useLive, useTitle } from "./states.mjs";
@@ -153,6 +155,7 @@ function Cards({ shown, manages }) {
 function Card({ of, manages }) {
   const { icon, word } = NEEDS[need(of)];
   const name = of.username ?? of.integration_id;
+  const first = mend(of);
   return html`<li class="card ${need(of)}">
     <p class="fine">
       <span aria-hidden="true">${icon}</span> ${word} · ${of.platform_name ?? "Unknown"}
@@ -167,19 +170,15 @@ function Card({ of, manages }) {
             html`Ends <time datetime=${of.reconnect_by}>${exactly(of.reconnect_by)}</time>`
       }
     </p>
-    ${manages && html`<${Mend} of=${of} name=${name} />`}
+    ${
+      manages &&
+      (first
+        ? html`<${Way} to=${first}><span class="hidden">: ${name}</span><//>`
+        : html`<a class="button" href=${of.url.slice(1)}
+            >What to do<span class="hidden">: ${name}</span></a
+          >`)
+    }
   </li>`;
-}
-
-/** The one thing to do. @param {{of: One, name: string}} of */
-function Mend({ of, name }) {
-  return need(of) === "act"
-    ? html`<a class="button" href=${of.url.slice(1)}
-        >What to do<span class="hidden"> for ${name}</span></a
-      >`
-    : html`<a class="button" href=${of.reconnect_url.slice(1)}
-        >Reconnect<span class="hidden"> ${name}</span></a
-      >`;
 }
 
 /** @param {{platforms: Map<string, string>, filter: Filter}} of */

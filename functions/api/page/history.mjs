@@ -58,7 +58,7 @@ export function History({ entries, now }) {
       ${entries.map(
         (entry) =>
           html`<li key=${entry.at + (entry.attempt_id ?? entry.action)}>
-            <${When} at=${entry.at} now=${now} never="" />
+            <${When} at=${entry.at} now=${now} isPast never="" />
             <div>
               <p>${what(entry)}</p>
               <p class="fine">${details(entry)}</p>

@@ -29,7 +29,7 @@ import { daysFromNow } from "./time.mjs";
  */
 
 /**
- * @typedef {"reconnect" | "act" | "ends" | "retrying" | "healthy" | "off"} Need
+ * @typedef {"reconnect" | "act" | "ends" | "limited" | "retrying" | "healthy" | "off"} Need
  * What must be done about an integration, most urgent first.
  */
 
@@ -50,13 +50,14 @@ export const NEEDS = {
     word: "Ends soon",
     count: (n) => `${n} ${n === 1 ? "ends" : "end"} within 7 days`,
   },
+  limited: { icon: "◐", word: "Lost permissions", count: (n) => `${n} lost permissions` },
   retrying: { icon: "↻", word: "Retrying", count: (n) => `${n} retrying` },
   healthy: { icon: "✓", word: "Healthy", count: (n) => `${n} healthy` },
   off: { icon: "–", word: "Disconnected", count: (n) => `${n} disconnected` },
 };
 
 /** @type {Need[]} */
-export const ORDER = ["reconnect", "act", "ends", "retrying", "healthy", "off"];
+export const ORDER = ["reconnect", "act", "ends", "limited", "retrying", "healthy", "off"];
 
 /**
  * @param {Integration} of
@@ -73,12 +74,45 @@ export function need(of) {
     case "disconnected":
       return "off";
     default:
-      return "healthy";
+      return of.missing_scopes.length > 0 ? "limited" : "healthy";
   }
 }
 
 /** @param {Need} of */
-export const needsPerson = (of) => of === "reconnect" || of === "act" || of === "ends";
+export const needsPerson = (of) => ["reconnect", "act", "ends", "limited"].includes(of);
+
+/** Where people act at a platform: what that is called, and its address. @type {Map<string, [string, string]>} */
+const PLACES = new Map([
+  ["meta", ["Facebook", "https://www.facebook.com/"]],
+  ["instagram", ["Instagram", "https://www.instagram.com/"]],
+  ["threads", ["Threads", "https://www.threads.com/"]],
+  ["google", ["your Google account", "https://myaccount.google.com/"]],
+  ["twitter", ["X’s developer console", "https://developer.x.com/"]],
+]);
+
+/**
+ * Where a person begins to mend it; null if nobody need, or another must.
+ * @param {Integration} of
+ * @returns {{text: string, href: string, isElsewhere: boolean} | null}
+ */
+export function mend(of) {
+  const href = of.reconnect_url.slice(1);
+  if (need(of) === "off") {
+    return { text: "Connect again", href, isElsewhere: false };
+  }
+  if (!needsPerson(need(of))) {
+    return null;
+  }
+  // Of all that a platform wants, a new sign-in alone is what reconnecting does.
+  if (need(of) !== "act" || of.reason === "administrator_policy") {
+    return { text: "Reconnect", href, isElsewhere: false };
+  }
+  const place = PLACES.get(of.platform);
+  if (!place || of.reason === "administrator_approval") {
+    return null;
+  }
+  return { text: `Open ${place[0]}`, href: place[1], isElsewhere: true };
+}
 
 /** @param {Integration} of */
 export const isBroken = (of) => of.status === "broken";
@@ -94,7 +128,8 @@ export function endless(of) {
   if (need(of) === "off") {
     return "–";
   }
-  return need(of) === "healthy" && of.refresh_model !== "none" ? "Renews itself" : "No end known";
+  const lives = need(of) === "healthy" || need(of) === "limited";
+  return lives && of.refresh_model !== "none" ? "Renews itself" : "No end known";
 }
 
 /** @param {string} a @param {string} b */

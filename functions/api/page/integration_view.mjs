@@ -4,7 +4,7 @@ import { call, getIntegration } from "./api.mjs";
 import { Confirm } from "./confirm.mjs";
 import { History } from "./history.mjs";
 import { html, useRef, useState } from "./html.mjs";
-import { NEEDS, isBroken, need } from "./integration.mjs";
+import { NEEDS, isBroken, mend, need } from "./integration.mjs";
 import { Managers, isManager } from "./organizations.mjs";
 import { Quota } from "./quota.mjs";
 import { useOnce } from "./router.mjs";
@@ -45,28 +45,33 @@ export function Integration({ parameters: [org, id], organization }) {
   `;
 }
 
+/** @param {One} of @returns {[string, string | null, boolean][]} */
+const ends = (of) => [
+  ["Reconnect by", of.reconnect_by, false],
+  ["Access token ends", of.access_expires_at, false],
+  ["Refresh token ends", of.refresh_expires_at, false],
+  ["Access to data ends", of.data_access_expires_at, false],
+];
+
 /** @param {{of: One, now: number}} of */
 function Clocks({ of, now }) {
-  /** @type {[string, string | null][]} */
-  const clocks = isBroken(of)
-    ? []
-    : [
-        ["Disconnected", need(of) === "off" ? of.since : null],
-        ["Reconnect by", of.reconnect_by],
-        ["Access token ends", of.access_expires_at],
-        ["Refresh token ends", of.refresh_expires_at],
-        ["Access to data ends", of.data_access_expires_at],
-      ];
-  clocks.push(["Last success", of.renewed_at], ["Next attempt", of.next_attempt_at]);
+  const isOff = need(of) === "off";
+  /** @type {[string, string | null, boolean][]} with whether it is past */
+  const clocks = [
+    ["Disconnected", isOff ? of.since : null, true],
+    ...(isOff || isBroken(of) ? [] : ends(of)),
+    ["Last success", of.renewed_at, true],
+    ["Next attempt", of.next_attempt_at, false],
+  ];
   const known = clocks.filter(([, at]) => at);
   return (
     known.length > 0 &&
     html`<dl class="clocks">
       ${known.map(
-        ([name, at]) =>
+        ([name, at, isPast]) =>
           html`<div key=${name}>
             <dt>${name}</dt>
-            <dd><${When} at=${at} now=${now} never="" /></dd>
+            <dd><${When} at=${at} now=${now} isPast=${isPast} never="" /></dd>
           </div>`,
       )}
     </dl>`
@@ -77,19 +82,15 @@ function Clocks({ of, now }) {
 function Actions({ of, path, run }) {
   const [question, setQuestion] = useState(/** @type {Question | null} */ (null));
   const isOff = need(of) === "off";
-  const reconnects = ["reconnect", "ends", "off"].includes(need(of));
-  const reconnect = html`<a key="reconnect" class="button" href=${of.reconnect_url.slice(1)}>
-    ${isOff ? "Connect again" : "Reconnect"}
-  </a>`;
+  const first = mend(of);
+  const checkNow = () => run(() => call("POST", `${path}/check`));
   const check =
-    !isOff &&
-    html`<button
-      key="check"
-      type="button"
-      onClick=${() => run(() => call("POST", `${path}/check`))}
-    >
-      Check now
-    </button>`;
+    !isOff && html`<button key="check" type="button" onClick=${checkNow}>Check now</button>`;
+  const reconnect = html`<a key="reconnect" class="button" href=${of.reconnect_url.slice(1)}>
+    Reconnect
+  </a>`;
+  // Whoever must act has something better to press first.
+  const isCheckLast = need(of) === "act" && first;
   const questions = [
     !isOff && {
       title: "Disconnect this account?",
@@ -106,28 +107,46 @@ function Actions({ of, path, run }) {
       act: () => run(() => call("DELETE", `${path}/rate-limit`), "Its quota is whole again."),
     },
   ];
+  const entries = questions
+    .filter((of) => of !== false)
+    .map((of) => ({ text: `${of.yes}…`, act: () => setQuestion(of) }));
+  if (isCheckLast) {
+    entries.unshift({ text: "Check now", act: checkNow });
+  }
   return html`<div class="actions">
-    ${reconnects ? [reconnect, check] : [check, reconnect]}
-    <${Menu} questions=${questions.filter(Boolean)} ask=${setQuestion} />
+    ${first && html`<${Way} key="first" to=${first} />`} ${!isCheckLast && check}
+    ${(!first || first.isElsewhere) && reconnect}
+    <${Menu} entries=${entries} />
     ${question && html`<${Confirm} question=${question} close=${() => setQuestion(null)} />`}
   </div>`;
 }
 
-/** @param {{questions: Question[], ask: (question: Question) => void}} of */
-function Menu({ questions, ask }) {
+/** @param {{entries: {text: string, act: () => void}[]}} of */
+function Menu({ entries }) {
   const menu = useRef(/** @type {HTMLElement | null} */ (null));
-  const choose = (/** @type {Question} */ question) => {
+  const choose = (/** @type {() => void} */ act) => {
     // First, so that the focus comes back to what opened the menu.
     menu.current?.hidePopover();
-    ask(question);
+    act();
   };
   return html`<button type="button" popovertarget="more" class="more">More</button>
     <div id="more" popover="auto" ref=${menu} class="menu">
-      ${questions.map(
-        (question) =>
-          html`<button key=${question.yes} type="button" onClick=${() => choose(question)}>
-            ${question.yes}…
-          </button>`,
+      ${entries.map(
+        ({ text, act }) =>
+          html`<button key=${text} type="button" onClick=${() => choose(act)}>${text}</button>`,
       )}
     </div>`;
 }
+
+/**
+ * A link to where somebody begins to mend an integration.
+ * @param {{to: {text: string, href: string, isElsewhere: boolean}, children?: unknown}} of
+ */
+export const Way = ({ to: { text, href, isElsewhere }, children }) =>
+  html`<a
+    class="button"
+    href=${href}
+    target=${isElsewhere ? "_blank" : undefined}
+    rel=${isElsewhere ? "noreferrer" : undefined}
+    >${text}${children}</a
+  >`;

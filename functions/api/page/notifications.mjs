@@ -55,7 +55,7 @@ function Notice({ of, now, read }) {
     <p>${of.message}</p>
     <p class="fine">
       ${!of.is_read && html`<strong>Unread</strong> · `}
-      <${When} at=${of.created_at} now=${now} never="" />
+      <${When} at=${of.created_at} now=${now} isPast never="" />
     </p>
     ${
       !of.is_read &&

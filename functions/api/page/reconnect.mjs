@@ -113,6 +113,26 @@ function Explain({ of, begin }) {
   `;
 }
 
+/**
+ * What is asked, and what agrees to it.
+ * @param {{isOther: boolean, isLess: boolean, isKnown: boolean}} of
+ * @returns {[string, string]}
+ */
+function wording({ isOther, isLess, isKnown }) {
+  if (isOther && isLess) {
+    return ["Use another account, with fewer permissions?", "Use it with fewer permissions"];
+  }
+  if (isLess) {
+    return ["Go on with fewer permissions?", "Go on with fewer permissions"];
+  }
+  if (isOther) {
+    return ["Use another account?", "Use this account"];
+  }
+  return isKnown
+    ? ["Which account?", "Use this account"]
+    : ["Is it the same account?", "It is: use this account"];
+}
+
 /** Asks before a grant is stored. @param {{path: string, page: string, asked: Question}} of */
 function Ask({ path, page, asked }) {
   const { accounts, before, missing_scopes: missing, consent, is_identified: isKnown } = asked;
@@ -124,23 +144,24 @@ function Ask({ path, page, asked }) {
       await call("POST", `${path}/consent/confirm`, { consent, account_id: chosen });
       location.assign(`${page}?connected=1`);
     });
+  const isOther = Boolean(before && !same);
+  const isLess = missing.length > 0;
+  const [title, yes] = wording({ isOther, isLess, isKnown });
   return html`
     <${Told} ...${outcome} />
+    <h2>${title}</h2>
     ${
       before &&
       !same &&
-      html`<p class="why">
+      html`<p>
         You connected another account. This was ${named(before)}. If it is missing below, choose it
         on the platform’s page, signed in as somebody who manages it.
       </p>`
     }
+    ${!isKnown && html`<p>The platform does not say which account this is.</p>`}
     ${
-      !isKnown &&
-      html`<p class="why">The platform does not say which account this is. Is it the same?</p>`
-    }
-    ${
-      missing.length > 0 &&
-      html`<p class="why">It may do less than before:</p>
+      isLess &&
+      html`<p>It was allowed before, and is not any more:</p>
         <ul class="missing">
           ${missing.map((scope) => html`<li key=${scope}><code>${scope}</code></li>`)}
         </ul>`
@@ -161,7 +182,7 @@ function Ask({ path, page, asked }) {
       )}
     </fieldset>
     <p class="actions">
-      <button type="button" onClick=${confirm}>Use this account</button>
+      <button type="button" onClick=${confirm}>${yes}</button>
       <a class="button" href="${page}/reconnect">Choose again at the platform</a>
     </p>
   `;

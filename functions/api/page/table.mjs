@@ -2,7 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "./html.mjs";
 import { NEEDS, brokenSince, endless, isBroken, need } from "./integration.mjs";
-import { exactly, fromNow } from "./time.mjs";
+import { ago, exactly, fromNow } from "./time.mjs";
 
 /** @typedef {import("./integration.mjs").Integration} Integration */
 
@@ -58,7 +58,7 @@ function Row({ of, now, index }) {
           : html`<${When} at=${of.reconnect_by} now=${now} never=${endless(of)} />`
       }
     </td>
-    <td><${When} at=${of.renewed_at} now=${now} never="–" /></td>
+    <td><${When} at=${of.renewed_at} now=${now} isPast never="–" /></td>
     <td><${When} at=${of.next_attempt_at} now=${now} never="–" /></td>
   </tr>`;
 }
@@ -71,14 +71,14 @@ export function Since({ of }) {
 
 /**
  * An instant: relative, and exact on hover and for screen readers.
- * @param {{at: string | null, now: number, never: string}} of
+ * @param {{at: string | null, now: number, never: string, isPast?: boolean}} of
  */
-export function When({ at, now, never }) {
+export function When({ at, now, never, isPast = false }) {
   if (!at) {
     return html`${never}`;
   }
   return html`<time datetime=${at} title=${exactly(at)}
-    >${fromNow(at, now)}<span class="hidden">, ${exactly(at)}</span></time
+    >${isPast ? ago(at, now) : fromNow(at, now)}<span class="hidden">, ${exactly(at)}</span></time
   >`;
 }
 

@@ -16,15 +16,25 @@ const exact = new Intl.DateTimeFormat("en-GB", {
  * @param {number} now milliseconds since the epoch
  */
 export function fromNow(at, now) {
-  const seconds = Math.trunc((Date.parse(at) - now) / 1000);
+  const away = Date.parse(at) - now;
+  const seconds = Math.trunc(away / 1000);
   const distance = Math.abs(seconds);
   if (distance < MINUTE) {
-    return seconds < 0 ? "just now" : "in less than a minute";
+    return away < 0 ? "just now" : "in less than a minute";
   }
   /** @type {[number, Intl.RelativeTimeFormatUnit]} */
   const [length, unit] =
     distance < HOUR ? [MINUTE, "minute"] : distance < 2 * DAY ? [HOUR, "hour"] : [DAY, "day"];
   return relative.format(Math.trunc(seconds / length), unit);
+}
+
+/**
+ * How long ago something happened, also by a clock that is behind.
+ * @param {string} at RFC 3339
+ * @param {number} now milliseconds since the epoch
+ */
+export function ago(at, now) {
+  return fromNow(at, Math.max(now, Date.parse(at) + 1));
 }
 
 /**
