@@ -13,9 +13,15 @@ export async function people(test, { gateway }) {
     await unread.first().click();
     await badge.filter({ hasText: "8" }).waitFor();
     assert.equal(await unread.count(), 8);
+    const focused = () => page.evaluate(() => document.activeElement?.textContent ?? "");
+    assert.equal((await focused()).trim(), (await unread.first().textContent()).trim());
+    await unread.last().click();
+    await badge.filter({ hasText: "7" }).waitFor();
+    assert.equal(await focused(), "Notifications");
     await page.getByRole("button", { name: "Mark all as read" }).click();
     await badge.waitFor({ state: "detached" });
     await unread.first().waitFor({ state: "detached" });
+    assert.equal(await focused(), "Notifications");
     await page.getByRole("link", { name: /TikTok connection expires in 22 hours/ }).click();
     await page.getByRole("heading", { name: "expiring TikTok" }).waitFor();
   });

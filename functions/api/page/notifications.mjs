@@ -1,7 +1,7 @@
 // The reader's own notifications.
 
 import { call, get } from "./api.mjs";
-import { html } from "./html.mjs";
+import { html, useRef } from "./html.mjs";
 import { Empty, Pending, Stale, Told, useAction, useLive, useTitle } from "./states.mjs";
 import { When } from "./table.mjs";
 
@@ -22,20 +22,29 @@ export function Badge({ org }) {
 export function Notifications({ parameters: [org] }) {
   const { data, error, reload } = useLive(() => get(`${address(org)}?limit=100`), [org]);
   const [run, outcome] = useAction();
+  const heading = useRef(/** @type {HTMLElement | null} */ (null));
   useTitle("Notifications");
   if (!data) {
     return html`<${Pending} what="your notifications" error=${error} retry=${reload} />`;
   }
-  const read = (/** @type {string} */ what) => run(() => call("POST", `${address(org)}/${what}`));
+  // What is pressed goes away then; the focus does not.
+  const read = (/** @type {string} */ what, /** @type {HTMLElement | null} */ next) =>
+    run(async () => {
+      const answer = await call("POST", `${address(org)}/${what}`);
+      (next ?? heading.current)?.focus();
+      return answer;
+    });
   const now = Date.now();
   return html`
     <${Stale} error=${error} />
     <p><a href="dashboard/${encodeURIComponent(org)}">All integrations</a></p>
-    <h1>Notifications</h1>
+    <h1 ref=${heading} tabindex="-1">Notifications</h1>
     <${Told} ...${outcome} />
     ${
       data.unread_count > 0 &&
-      html`<p><button type="button" onClick=${() => read("read-all")}>Mark all as read</button></p>`
+      html`<p>
+        <button type="button" onClick=${() => read("read-all", null)}>Mark all as read</button>
+      </p>`
     }
     ${data.notifications.length === 0 && html`<${Empty} title="Nothing has happened yet." />`}
     <ul class="notices">
@@ -48,8 +57,14 @@ export function Notifications({ parameters: [org] }) {
   `;
 }
 
-/** @param {{of: any, now: number, read: (what: string) => void}} of */
+/** @param {{of: any, now: number, read: (what: string, next: HTMLElement | null) => void}} of */
 function Notice({ of, now, read }) {
+  const readIt = (/** @type {MouseEvent} */ { currentTarget: pressed }) => {
+    const list = document.querySelector(".notices");
+    const buttons = [...(list?.querySelectorAll("button") ?? [])];
+    const next = buttons[buttons.findIndex((one) => one === pressed) + 1];
+    read(`${of.notification_id}/read`, next ?? null);
+  };
   return html`<li class="card ${of.is_read ? "read" : of.severity}">
     <h2><a href=${of.action_url.slice(1)}>${of.title}</a></h2>
     <p>${of.message}</p>
@@ -59,7 +74,7 @@ function Notice({ of, now, read }) {
     </p>
     ${
       !of.is_read &&
-      html`<button type="button" onClick=${() => read(`${of.notification_id}/read`)}>
+      html`<button type="button" onClick=${readIt}>
         Mark as read<span class="hidden">: ${of.title}</span>
       </button>`
     }

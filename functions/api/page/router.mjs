@@ -4,6 +4,41 @@ import { useEffect, useState } from "./html.mjs";
 
 const CHANGED = "warden:address";
 
+/**
+ * How far down the page was, by the entry of the history: its state is a name for it, null for
+ * the first. A browser would go there before a view has what it shows.
+ * @type {Map<string | null, number>}
+ */
+const depths = new Map();
+/** Ends what goes back to a depth, if something does. @type {(() => void) | null} */
+let settle = null;
+
+/** Goes down to where this entry was, as soon as the page is as long. */
+function goBackDown() {
+  const depth = depths.get(history.state) ?? 0;
+  const growth = new ResizeObserver(() => {
+    scrollTo(0, depth);
+    if (scrollY >= Math.floor(depth)) {
+      settle?.();
+    }
+  });
+  const ended = new AbortController();
+  settle?.();
+  settle = () => {
+    settle = null;
+    growth.disconnect();
+    ended.abort();
+  };
+  // Whoever scrolls in the meantime is where they want to be.
+  for (const name of ["wheel", "touchmove", "keydown", "pointerdown"]) {
+    addEventListener(name, settle, { signal: ended.signal, passive: true });
+  }
+  // By then the view is another.
+  requestAnimationFrame(() => !ended.signal.aborted && growth.observe(document.body));
+}
+
+const noteDepth = () => settle ?? depths.set(history.state, scrollY);
+
 /** The address below the document's base, without its query. */
 export function current() {
   const base = new URL(document.baseURI).pathname;
@@ -28,10 +63,15 @@ export function useAddress() {
       event.preventDefault();
       go(href);
     };
+    history.scrollRestoration = "manual";
+    addEventListener("popstate", goBackDown);
+    addEventListener("scroll", noteDepth, { passive: true });
     addEventListener("popstate", update);
     addEventListener(CHANGED, update);
     document.addEventListener("click", follow);
     return () => {
+      removeEventListener("popstate", goBackDown);
+      removeEventListener("scroll", noteDepth);
       removeEventListener("popstate", update);
       removeEventListener(CHANGED, update);
       document.removeEventListener("click", follow);
@@ -42,7 +82,8 @@ export function useAddress() {
 
 /** @param {string} href */
 export function go(href) {
-  history.pushState(null, "", href);
+  noteDepth();
+  history.pushState(crypto.randomUUID(), "", href);
   arrive();
 }
 
@@ -51,11 +92,12 @@ export function go(href) {
  * @param {string} href
  */
 export function goOn(href) {
-  history.replaceState(null, "", href);
+  history.replaceState(history.state, "", href);
   arrive();
 }
 
 function arrive() {
+  settle?.();
   dispatchEvent(new Event(CHANGED));
   const part = document.getElementById(location.hash.slice(1));
   if (part) {
@@ -107,7 +149,7 @@ export function useOnce(name) {
     const wasThere = url.searchParams.has(name);
     if (wasThere) {
       url.searchParams.delete(name);
-      history.replaceState(null, "", url);
+      history.replaceState(history.state, "", url);
     }
     return wasThere;
   });
@@ -138,7 +180,7 @@ export function useQuery(name) {
     } else {
       url.searchParams.delete(name);
     }
-    history.replaceState(null, "", url);
+    history.replaceState(history.state, "", url);
     setValue(changed);
   };
   return [value, set];
