@@ -46,6 +46,7 @@ async function endings(test, { gateway, issuer }) {
       await end(page, { isRenewable: true });
       await reset(page).click();
       await page.getByText("Its quota is whole again.").waitFor();
+      assert.equal(await page.evaluate(() => sessionStorage.getItem("warden.dropped")), null);
       assert.ok(await isSameDocument(page));
     },
     { refusals: [401] },
@@ -64,7 +65,12 @@ async function endings(test, { gateway, issuer }) {
       await page.waitForURL(integration);
       await page.getByRole("button", { name: "Check now" }).waitFor();
       assert.ok(!(await isSameDocument(page)));
+      const lost = page.getByText("What you pressed was not done: press it once more.");
+      await lost.waitFor();
       assert.equal(await page.locator(".history li").count(), before);
+      await page.reload();
+      await page.getByRole("button", { name: "Check now" }).waitFor();
+      assert.equal(await lost.count(), 0);
     },
     { refusals: [400, 401] },
   );
@@ -102,6 +108,7 @@ async function endings(test, { gateway, issuer }) {
       await page.getByRole("button", { name: "olga" }).click();
       await page.waitForURL(place);
       await page.getByText("was told not to connect the account").waitFor();
+      await page.getByText("What you pressed was not done: press it once more.").waitFor();
       await onwards.click();
       await page.getByRole("heading", { name: /Allow Token Warden/ }).waitFor();
     },

@@ -1,6 +1,6 @@
 // Calls of the dashboard's API. Addresses are relative: the document's base says where it is.
 
-import { accessToken, reach, renew } from "./session.mjs";
+import { accessToken, reach, renewFor } from "./session.mjs";
 
 /** What went wrong, as the API says it (RFC 9457). */
 export class Problem extends Error {
@@ -35,7 +35,7 @@ let latest = { pages: [], whole: null };
  */
 export async function call(method, path, body) {
   let response = await send(method, path, body);
-  if (response.status === 401 && (await renew())) {
+  if (response.status === 401 && (await renewFor(method))) {
     response = await send(method, path, body);
   }
   const kept = known.get(path);

@@ -10,7 +10,7 @@ import { Organizations, isManager, useOrganization } from "./organizations.mjs";
 import { Connect, Reconnect, Returned } from "./reconnect.mjs";
 import { current, parts, route, useAddress } from "./router.mjs";
 import { begin, signOut } from "./session.mjs";
-import { Failure } from "./states.mjs";
+import { Dropped, Failure } from "./states.mjs";
 
 /** The views that anybody sees, by their addresses below the document's base. @type {[RegExp, Function][]} */
 const OPEN = [
@@ -46,6 +46,7 @@ function App() {
       </nav>
     </header>
     <main id="main" tabindex="-1">
+      <${Dropped} key=${`dropped ${address}`} />
       ${
         view
           ? html`<${View}

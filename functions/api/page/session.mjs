@@ -14,6 +14,9 @@
 /** What is kept over the way to the identity provider and back. */
 const PENDING = "warden.sign-in";
 
+/** That something was asked for, and not done, when the person had to sign in again. */
+const DROPPED = "warden.dropped";
+
 /** @type {{access: string, refresh: string | undefined, id: string | undefined} | null} */
 let tokens = null;
 /** @type {Promise<boolean> | null} */
@@ -136,7 +139,7 @@ async function leave(returnTo, prompt) {
  * leaves to sign the person in again.
  * @returns {Promise<boolean>}
  */
-export function renew() {
+function renew() {
   if (isOver) {
     return Promise.resolve(false);
   }
@@ -154,6 +157,30 @@ export function renew() {
     renewing = null;
   });
   return renewing;
+}
+
+/**
+ * Gets a new access token for a request, and remembers over the way to the identity provider that
+ * what it was to do is not done.
+ * @param {string} method
+ */
+export async function renewFor(method) {
+  if (method !== "GET") {
+    sessionStorage.setItem(DROPPED, "");
+  }
+  try {
+    return await renew();
+  } finally {
+    // Not if the browser leaves.
+    sessionStorage.removeItem(DROPPED);
+  }
+}
+
+/** Whether something was not done for the sake of signing in. It is said once. */
+export function wasDropped() {
+  const isThere = sessionStorage.getItem(DROPPED) !== null;
+  sessionStorage.removeItem(DROPPED);
+  return isThere;
 }
 
 /** Ends the session here and at the identity provider. */

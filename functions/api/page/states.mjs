@@ -1,6 +1,7 @@
 // What a view shows while there is nothing else, and what came of what the reader asked for.
 
 import { html, useEffect, useRef, useState } from "./html.mjs";
+import { wasDropped } from "./session.mjs";
 
 /** @param {string} text what the browser calls the page */
 export function useTitle(text) {
@@ -91,6 +92,22 @@ export const Told = ({ text, error }) =>
       </p>`
     }
   </div>`;
+
+/** Says once, until the next action, that the one before was lost. */
+export function Dropped() {
+  const [isShown, setShown] = useState(wasDropped);
+  useEffect(() => {
+    const hide = () => setShown(false);
+    addEventListener(ACTED, hide);
+    return () => removeEventListener(ACTED, hide);
+  }, []);
+  return (
+    isShown &&
+    html`<p class="notice" role="status">
+      You were signed in again. What you pressed was not done: press it once more.
+    </p>`
+  );
+}
 
 /** What the reader did may change everything that is shown. */
 const ACTED = "warden:acted";
