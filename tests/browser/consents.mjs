@@ -103,7 +103,7 @@ export async function consents(test, { gateway }) {
     await page.goto(`${integration("snapchat-expired")}/reconnect#${hash}`);
     const title = "Use another account, with fewer permissions?";
     await page.getByRole("heading", { name: title }).waitFor();
-    await page.getByRole("button", { name: "Use it with fewer permissions" }).waitFor();
+    await page.getByRole("button", { name: "Use this account with fewer permissions" }).waitFor();
     await page.getByText("This was expired (2).").waitFor();
     assert.deepEqual(await barriers(page), []);
   });

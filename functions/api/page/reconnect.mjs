@@ -120,7 +120,10 @@ function Explain({ of, begin }) {
  */
 function wording({ isOther, isLess, isKnown }) {
   if (isOther && isLess) {
-    return ["Use another account, with fewer permissions?", "Use it with fewer permissions"];
+    return [
+      "Use another account, with fewer permissions?",
+      "Use this account with fewer permissions",
+    ];
   }
   if (isLess) {
     return ["Go on with fewer permissions?", "Go on with fewer permissions"];
