@@ -86,17 +86,35 @@ export function Reconnect({ parameters: [org, id], organization }) {
   const manages = isManager(organization);
   return html`
     <p>
-      ${of ? html`<a href=${page}>${of.username}</a>` : html`<a href="${home}/connect">Back</a>`}
+      ${of ? html`<a href=${page}>${of.username ?? id}</a>` : html`<a href="${home}/connect">Back</a>`}
     </p>
     <h1>
-      ${of ? `Reconnect ${of.username}` : "Connect an account"} <small>${of?.platform_name}</small>
+      ${of ? `Reconnect ${of.username ?? id}` : "Connect an account"}
+      <small>${of?.platform_name}</small>
     </h1>
     <${Told} ...${outcome} />
     ${refused && html`<p class="notice failed" role="alert"><${Refusal} reason=${refused} /></p>`}
     ${organization.isKnown && !manages && html`<${Managers} />`}
     ${manages && asked && html`<${Ask} path=${path} page=${page} asked=${asked} />`}
     ${!asked && of && html`<p class="why">${of.message}</p>`}
-    ${manages && !asked && of && html`<${Explain} of=${of} begin=${begin} />`}
+    ${manages && !asked && of?.platform && html`<${Explain} of=${of} begin=${begin} />`}
+    ${manages && !asked && of && !of.platform && html`<${Which} path=${path} run=${run} />`}
+  `;
+}
+
+/**
+ * Asks of which platform an integration is that cannot be read.
+ * @param {{path: string, run: (act: () => Promise<void>) => void}} of
+ */
+function Which({ path, run }) {
+  const { data, error, reload } = useLive(() => get("api/platforms"), []);
+  if (!data) {
+    return html`<${Pending} what="the platforms" error=${error} retry=${reload} />`;
+  }
+  const begin = (/** @type {string} */ platform) => run(() => leave(path, { platform }));
+  return html`
+    <p>Choose the platform of the account.</p>
+    <${Platforms} all=${data.platforms} begin=${begin} />
   `;
 }
 

@@ -78,7 +78,7 @@ static DIGEST: LazyLock<String> = LazyLock::new(|| {
 /// The addresses of the page, and what the OpenAPI document calls them. All are one document, whose script shows what the address names.
 const ADDRESSES: [(&str, &str); 10] = [
     ("/", "showOrganizations"),
-    ("/connect", "showRefusal"),
+    ("/connect", "connectSomewhere"),
     ("/dashboard/{orgId}", "showDashboard"),
     ("/dashboard/{orgId}/connect", "showConnect"),
     (
