@@ -89,7 +89,7 @@ export function Reconnect({ parameters: [org, id], organization }) {
       ${of ? html`<a href=${page}>${of.username ?? id}</a>` : html`<a href="${home}/connect">Back</a>`}
     </p>
     <h1>
-      ${of ? `Reconnect ${of.username ?? id}` : "Connect an account"}
+      ${of ? `Reconnect ${of.username ?? id}` : "Connect an account"}${" "}
       <small>${of?.platform_name}</small>
     </h1>
     <${Told} ...${outcome} />
